@@ -1,0 +1,1 @@
+"""Captions: the embedded captioner and summariser, and the words of a caption."""

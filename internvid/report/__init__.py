@@ -1,0 +1,1 @@
+"""What people read and take away: the HTML report and the exports."""

@@ -1,0 +1,1 @@
+"""Configured doors to the outside: the lake, media, models; and the one function that does incremental work."""

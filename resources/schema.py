@@ -1,0 +1,277 @@
+"""Every table of the lake, in one place: what one row is, and each column with its meaning and unit.
+
+Only declarations belong here. Reading and writing is `resources.lake`; what fills a table is the module of that
+name in `assets/`. `docs/tables.md` is rendered from this module (`internvid docs`).
+
+Types are those that DuckDB filters through Lance: signed integers, float32/64, bool, string, timestamp, list<string>,
+binary. An unsigned integer, a large_string or a struct makes a WHERE clause fail; float16 makes the table unreadable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+TEXT = pa.string()
+TEXTS = pa.list_(pa.string())
+TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Column:
+    """name, Arrow type, and what it means in one line, with its unit."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Lance table. `key` identifies a row; `unit` is the column that names the input a row was made from."""
+
+    name: str
+    row_is: str
+    key: str
+    columns: tuple[Column, ...]
+    unit: str | None = None
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema, with Lance's mark on the key: without it two racing merges insert the same row twice."""
+        return pa.schema(
+            pa.field(
+                column.name,
+                column.type,
+                nullable=column.nullable,
+                metadata={"lance-schema:unenforced-primary-key": "true"} if column.name == self.key else None,
+            )
+            for column in self.columns
+        )
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    @property
+    def is_partitioned(self) -> bool:
+        return "ingest_batch" in self.column_names
+
+
+def _key(name: str, meaning: str) -> Column:
+    return Column(name, TEXT, meaning, nullable=False)
+
+
+BATCH = Column("ingest_batch", TEXT, "the Dagster partition, YYYY-MM-DD-NNNN")
+
+# The last columns of every derived table. The first two are the heart of the lake: see resources.refresh.
+MADE_BY = (
+    Column("provenance", TEXT, "hash of what decided this row: its inputs' provenance, the step's version and settings"),
+    Column("unit_rows", pa.int32(), "rows made from the same input in this table; fewer present means unfinished work"),
+    Column("version", TEXT, "the step's version and settings in readable form"),
+    Column("run_id", TEXT, "Dagster run that wrote the row"),
+    Column("written_at", TIME, "when the row was written"),
+)
+
+SOURCES = Table(
+    "sources",
+    "a place where a video can be had",
+    key="source_id",
+    columns=(
+        _key("source_id", "hash of the canonical URI"),
+        Column("uri", TEXT, "canonical URI, file:///… for local files"),
+        Column("kind", TEXT, "how it is fetched: file"),
+        Column("size_bytes", pa.int64(), "size when last seen"),
+        Column("modified_ns", pa.int64(), "modification time when last seen, nanoseconds since 1970"),
+        Column("estimated_seconds", pa.float64(), "duration by the container's header, 0 if unreadable; sizes batches"),
+        BATCH,
+        Column("provenance", TEXT, "hash of URI, size and modification time"),
+        Column("run_id", TEXT, "Dagster run, or command, that registered it"),
+        Column("written_at", TIME, "when it was registered or last seen changed"),
+    ),
+)
+
+RAW_VIDEOS = Table(
+    "raw_videos",
+    "a stored video file, known by its content",
+    key="video_id",
+    unit="source_id",
+    columns=(
+        _key("video_id", "first 16 hex digits of sha256"),
+        Column("source_id", TEXT, "the source it was taken from (sources)"),
+        Column("source", TEXT, "URI of that source"),
+        Column("path", TEXT, "where the bytes are now: the media store, or the source itself if kept by reference"),
+        Column("sha256", TEXT, "of the whole file"),
+        Column("size_bytes", pa.int64(), "size of the file"),
+        Column("container", TEXT, "FFmpeg's name of the container format"),
+        Column("video_codec", TEXT, "codec of the video stream"),
+        Column("pixel_format", TEXT, "FFmpeg's name, yuv420p and the like"),
+        Column("width", pa.int32(), "coded width, pixels"),
+        Column("height", pa.int32(), "coded height, pixels"),
+        Column("display_width", pa.int32(), "width as shown: after pixel aspect and rotation, pixels"),
+        Column("display_height", pa.int32(), "height as shown, pixels"),
+        Column("rotation_degrees", pa.int32(), "clockwise rotation to show it upright: 0, 90, 180, 270"),
+        Column("pixel_aspect", pa.float64(), "width of a pixel over its height"),
+        Column("fps", pa.float64(), "average frames per second, for information: time is never computed from it"),
+        Column("duration_seconds", pa.float64(), "by the header; null where the container states none"),
+        Column("frame_count", pa.int64(), "by the header; null where the container states none"),
+        Column("time_base_numerator", pa.int32(), "seconds per timestamp tick, numerator"),
+        Column("time_base_denominator", pa.int32(), "seconds per timestamp tick, denominator"),
+        Column("audio_codec", TEXT, "codec of the first audio stream; null without sound"),
+        Column("audio_channels", pa.int32(), "channels of the first audio stream"),
+        Column("audio_sample_rate", pa.int32(), "hertz"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+CLIPS = Table(
+    "clips",
+    "a span of a video between two cuts",
+    key="clip_id",
+    unit="video_id",
+    columns=(
+        _key("clip_id", "video_id, first and end timestamp tick, joined by _"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("clip_index", pa.int32(), "position within the video, from 0"),
+        Column("start_seconds", pa.float64(), "of its first frame, from the video's first frame"),
+        Column("end_seconds", pa.float64(), "end of its last frame, from the video's first frame"),
+        Column("start_pts", pa.int64(), "presentation timestamp of its first frame, ticks"),
+        Column("end_pts", pa.int64(), "presentation timestamp at which the next clip begins, ticks"),
+        Column("time_base_numerator", pa.int32(), "seconds per tick, numerator"),
+        Column("time_base_denominator", pa.int32(), "seconds per tick, denominator"),
+        Column("start_frame", pa.int64(), "index of its first frame in presentation order"),
+        Column("end_frame", pa.int64(), "index of the frame after its last"),
+        Column("boundary", TEXT, "why it begins: start, cut, fade, dissolve, split"),
+        Column("cut_score", pa.float32(), "the detector's score at its beginning; 0 for start and split"),
+        Column("motion", pa.float32(), "mean change of luma per second, 1 = black to white everywhere"),
+        Column("stillness", pa.float32(), "share of its time in which nothing visibly changes"),
+        Column("blackness", pa.float32(), "share of its frames that are black"),
+        Column("pan_x", pa.float32(), "camera turn, frame widths per second; positive turns right"),
+        Column("pan_y", pa.float32(), "camera tilt, frame heights per second; positive turns down"),
+        Column("zoom", pa.float32(), "camera scale per second as log2; positive zooms in"),
+        Column("moving_share", pa.float32(), "share of the picture that moves otherwise than the camera explains"),
+        Column("mover_x", pa.float32(), "mean motion of those parts, frame widths per second; positive goes right"),
+        Column("mover_y", pa.float32(), "the same in frame heights per second; positive goes down"),
+        Column("flags", TEXTS, "what a subset may want to leave out: too_short, too_long, still, wild, black"),
+        Column("decode_errors", pa.int32(), "packets of the video that could not be decoded and were passed over"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+FRAMES = Table(
+    "frames",
+    "one sampled frame of a clip",
+    key="frame_id",
+    unit="video_id",
+    columns=(
+        _key("frame_id", "clip_id and timestamp tick, joined by _"),
+        Column("clip_id", TEXT, "clips"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("seconds", pa.float64(), "when it is shown, from the video's first frame"),
+        Column("pts", pa.int64(), "presentation timestamp, ticks of the clip's time base"),
+        Column("is_middle", pa.bool_(), "the clip's middle frame: what the coarse caption is made from"),
+        Column("is_fine", pa.bool_(), "one of the frames sampled each second: what fine captions are made from"),
+        Column("width", pa.int32(), "of the JPEG, pixels, upright and with square pixels"),
+        Column("height", pa.int32(), "of the JPEG, pixels"),
+        Column("jpeg", pa.binary(), "the picture"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+FRAME_CAPTIONS = Table(
+    "frame_captions",
+    "one caption of one frame by one model",
+    key="frame_caption_id",
+    unit="frame_caption_id",
+    columns=(
+        _key("frame_caption_id", "frame_id and scale, joined by /"),
+        Column("frame_id", TEXT, "frames"),
+        Column("clip_id", TEXT, "clips"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("scale", TEXT, "coarse (the middle frame) or fine (one a second)"),
+        Column("seconds", pa.float64(), "when the frame is shown, from the video's first frame"),
+        Column("caption", TEXT, "what the model said"),
+        Column("model", TEXT, "the model that said it"),
+        Column("evidence", TEXT, "JSON: what the caption rests on, where the model can tell"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+CLIP_CAPTIONS = Table(
+    "clip_captions",
+    "a clip's caption, summarised from its frame captions",
+    key="clip_id",
+    unit="clip_id",
+    columns=(
+        _key("clip_id", "clips"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("caption", TEXT, "what the model said"),
+        Column("model", TEXT, "the model that summarised"),
+        Column("evidence", TEXT, "JSON: which measurements and frame captions each sentence rests on"),
+        Column("word_count", pa.int32(), "words of the caption"),
+        Column("nouns", TEXTS, "distinct nouns, as lemmas, in order of appearance"),
+        Column("verbs", TEXTS, "distinct verbs, as lemmas, in order of appearance"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+CORPUS_SNAPSHOT = Table(
+    "corpus_snapshot",
+    "the version of one table within a pinned state of the whole lake",
+    key="snapshot_table",
+    columns=(
+        _key("snapshot_table", "snapshot and table_name, joined by /"),
+        Column("snapshot", TEXT, "name of the snapshot, and of the tag that every table carries"),
+        Column("table_name", TEXT, "which table"),
+        Column("table_version", pa.int64(), "Lance version of that table"),
+        Column("row_count", pa.int64(), "its rows at that version"),
+        Column("digest", TEXT, "hash of its keys and provenances at that version"),
+        Column("run_id", TEXT, "Dagster run that made it"),
+        Column("written_at", TIME, "when it was made"),
+    ),
+)
+
+ATTEMPTS = Table(
+    "attempts",
+    "an input that a stage did not turn into rows: it failed, or was skipped for a reason",
+    key="attempt_id",
+    columns=(
+        _key("attempt_id", "stage and key, joined by /"),
+        Column("stage", TEXT, "which stage"),
+        Column("key", TEXT, "which input of that stage: a source_id, a video_id, …"),
+        Column("label", TEXT, "the input in words, a file name for instance"),
+        Column("outcome", TEXT, "failed or skipped"),
+        Column("error_class", TEXT, "class of the error, or of the reason to skip"),
+        Column("message", TEXT, "the original error text, or the reason"),
+        Column("related_key", TEXT, "for a duplicate: the video it is the same as"),
+        Column("tries", pa.int32(), "how often it was tried with the same input"),
+        Column("next_try_at", TIME, "when it is tried again by itself; null: not until the input changes or `internvid retry`"),
+        BATCH,
+        Column("provenance", TEXT, "what the input's rows would carry; an attempt holds only while this is unchanged"),
+        Column("run_id", TEXT, "Dagster run of the last try"),
+        Column("written_at", TIME, "when the last try ended"),
+    ),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (SOURCES, RAW_VIDEOS, CLIPS, FRAMES, FRAME_CAPTIONS, CLIP_CAPTIONS, CORPUS_SNAPSHOT, ATTEMPTS)
+}
+
+
+def render_markdown() -> str:
+    """The page `docs/tables.md`: every table, every column, its type and meaning."""
+    lines = ["# Tables of the lake", "", "Rendered from `resources/schema.py` by `internvid docs`.", ""]
+    for table in TABLES.values():
+        lines += [f"## {table.name}", "", f"One row is {table.row_is}. Key: `{table.key}`.", ""]
+        lines += ["| column | type | meaning |", "|---|---|---|"]
+        lines += [f"| `{column.name}` | {column.type} | {column.meaning} |" for column in table.columns]
+        lines.append("")
+    return "\n".join(lines)
