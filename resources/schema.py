@@ -56,6 +56,12 @@ class Table:
         return [column.name for column in self.columns]
 
     @property
+    def content(self) -> pa.Schema:
+        """What a step computes: all but the columns that say what made the row."""
+        added_later = {BATCH.name, *(column.name for column in MADE_BY)}
+        return pa.schema([field for field in self.arrow if field.name not in added_later])
+
+    @property
     def is_partitioned(self) -> bool:
         return "ingest_batch" in self.column_names
 
@@ -66,10 +72,11 @@ def _key(name: str, meaning: str) -> Column:
 
 BATCH = Column("ingest_batch", TEXT, "the Dagster partition, YYYY-MM-DD-NNNN")
 
-# The last columns of every derived table. The first two are the heart of the lake: see resources.refresh.
+# The last columns of every derived table: the heart of the lake, see resources.refresh.
 MADE_BY = (
-    Column("provenance", TEXT, "hash of what decided this row: its inputs' provenance, the step's version and settings"),
-    Column("unit_rows", pa.int32(), "rows made from the same input in this table; fewer present means unfinished work"),
+    Column("digest", TEXT, "hash of what the row says; what hangs on the row is made anew only when this changes"),
+    Column("provenance", TEXT, "hash of what decided this row: its inputs, the step's version and settings"),
+    Column("unit_rows", pa.int32(), "rows of this table made from the same input; fewer present: unfinished"),
     Column("version", TEXT, "the step's version and settings in readable form"),
     Column("run_id", TEXT, "Dagster run that wrote the row"),
     Column("written_at", TIME, "when the row was written"),
@@ -252,7 +259,7 @@ ATTEMPTS = Table(
         Column("message", TEXT, "the original error text, or the reason"),
         Column("related_key", TEXT, "for a duplicate: the video it is the same as"),
         Column("tries", pa.int32(), "how often it was tried with the same input"),
-        Column("next_try_at", TIME, "when it is tried again by itself; null: not until the input changes or `internvid retry`"),
+        Column("next_try_at", TIME, "when it is tried again; null: when the input changes, or by `internvid retry`"),
         BATCH,
         Column("provenance", TEXT, "what the input's rows would carry; an attempt holds only while this is unchanged"),
         Column("run_id", TEXT, "Dagster run of the last try"),

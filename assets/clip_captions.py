@@ -1,0 +1,101 @@
+"""`clip_captions`: a clip's caption, summarised from the captions of its frames."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import dagster as dg
+
+from assets.frame_captions import frame_captions
+from assets.ingest_batches import ingest_batches
+from internvid.captions.summary import ClipMeasures, TimedCaption
+from internvid.captions.words import nouns_and_verbs
+from resources.lake import Lake
+from resources.refresh import (
+    Done,
+    Outcome,
+    Output,
+    Rows,
+    Step,
+    Unit,
+    batch_counts_spec,
+    refresh,
+    together_or_one_by_one,
+)
+from resources.samples import contact_sheet, rows_sample
+from resources.schema import CLIP_CAPTIONS
+from resources.statements import statement
+from resources.summariser import Summariser
+
+WORDS_VERSION = "hanta-1.2"  # nouns and verbs are part of the row, so their tagger is part of its version
+MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "moving_share", "mover_x", "mover_y")
+
+
+def step(summariser: Summariser) -> Step:
+    """The version names the summariser and the tagger of nouns and verbs."""
+    version = {"": f"{summariser.version}+{WORDS_VERSION}"}
+    return Step("clip_captions", "clip_captions_units", (Output(CLIP_CAPTIONS, version),), chunk=256)
+
+
+@dg.asset(
+    partitions_def=ingest_batches,
+    deps=[dg.AssetKey("clips"), frame_captions],
+    group_name="captions",
+    pool="caption",
+    kinds={"lance"},
+    check_specs=[batch_counts_spec("clip_captions")],
+    description="A clip's caption, summarised from its frame captions and its motion; with its nouns and verbs.",
+)
+def clip_captions(
+    context: dg.AssetExecutionContext, lake: Lake, summariser: Summariser
+) -> Iterator[dg.MaterializeResult]:
+    """One row is a clip's caption. Changes when the clip, a caption of its frames or the summariser does."""
+    batch = context.partition_key
+
+    def sample(table: str) -> dict[str, dg.MetadataValue]:
+        return contact_sheet(lake, batch) | rows_sample(lake, table, batch)
+
+    yield from refresh(
+        context,
+        lake,
+        step(summariser),
+        lambda units: together_or_one_by_one(units, lambda some: summarise(lake, summariser, some, batch)),
+        sample=sample,
+    )
+
+
+def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> list[Outcome]:
+    """A row for each unit, a clip."""
+    clip_ids = [unit.key for unit in units]
+    columns = ["clip_id", "video_id", "start_seconds", "end_seconds", *MEASURES]
+    clips = lake.fetch("clips", clip_ids, columns).to_pylist()
+    rows = lake.query(
+        statement("operations/frame_captions_of_clips"),
+        {"clip_ids": clip_ids},
+        tables=["frame_captions"],
+        ingest_batch=ingest_batch,
+    ).to_pylist()
+    captions = {clip_id: list(of_clip) for clip_id, of_clip in groupby(rows, key=lambda row: row["clip_id"])}
+    outcomes: list[Outcome] = []
+    for unit, clip in zip(units, clips, strict=True):
+        timed = [
+            TimedCaption(
+                seconds=row["seconds"] - clip["start_seconds"],
+                scale=row["scale"],
+                caption=row["caption"],
+                evidence=row["evidence"],
+                model=row["model"],
+            )
+            for row in captions[unit.key]
+        ]
+        seconds = clip["end_seconds"] - clip["start_seconds"]
+        summary = summariser.summarise(ClipMeasures(seconds, *(clip[name] for name in MEASURES)), timed)
+        row = {
+            "clip_id": unit.key,
+            "video_id": clip["video_id"],
+            "caption": summary.caption,
+            "model": summariser.model,
+            "evidence": summary.evidence,
+            **vars(nouns_and_verbs(summary.caption)),
+        }
+        outcomes.append(Done(unit, (Rows.of([row], CLIP_CAPTIONS),)))
+    return outcomes

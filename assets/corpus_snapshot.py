@@ -1,0 +1,64 @@
+"""`corpus_snapshot`: the state of the whole lake, pinned. Where the ingest batches come together.
+
+Statistics, subsets and checkpoints are made from a snapshot, so they can say exactly what from, and can be made again.
+"""
+
+from datetime import datetime, timezone
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.lake import Lake
+from resources.refresh import digest
+from resources.schema import CORPUS_SNAPSHOT, TABLES
+from resources.statements import statement
+
+PINNED = [table for table in TABLES.values() if table.name != CORPUS_SNAPSHOT.name]
+
+
+@dg.asset(
+    deps=[dg.AssetKey(name) for name in ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")],
+    group_name="corpus",
+    kinds={"lance"},
+    description="The pinned version of every table, tagged: what statistics, subsets and checkpoints are made from.",
+)
+def corpus_snapshot(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+    """One row is the version of one table in a snapshot. Changes when any table's rows do."""
+    name, rows, is_new = take_snapshot(lake, run_id=context.run_id)
+    context.log.info(f"{'new snapshot' if is_new else 'nothing changed since'} {name}")
+    records = [
+        dg.TableRecord({key: str(row[key]) for key in ("table_name", "table_version", "row_count")}) for row in rows
+    ]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(name),
+        metadata={"snapshot": name, "is_new": is_new, "tables": dg.MetadataValue.table(records)},
+    )
+
+
+def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]], bool]:
+    """Pins every table as it is now; a lake that holds what the newest snapshot holds gets no new one.
+
+    Returns the snapshot's name, its rows, and whether it is new.
+    """
+    now = datetime.now(timezone.utc)
+    rows = [_table_now(lake, table.name, table.key) for table in PINNED]
+    digests = {row["table_name"]: row["digest"] for row in rows}
+    newest = lake.query(statement("operations/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
+    if newest and {row["table_name"]: row["digest"] for row in newest} == digests:
+        return newest[0]["snapshot"], rows, False
+    name = f"corpus-{now:%Y%m%dT%H%M%S}-{digest(digests)[:8]}"
+    lake.tag(name, {row["table_name"]: row["table_version"] for row in rows})
+    made = {"snapshot": name, "run_id": run_id, "written_at": now}
+    rows = [row | made | {"snapshot_table": f"{name}/{row['table_name']}"} for row in rows]
+    lake.upsert(CORPUS_SNAPSHOT.name, pa.Table.from_pylist(rows, schema=CORPUS_SNAPSHOT.arrow))
+    return name, rows, True
+
+
+def _table_now(lake: Lake, table: str, key: str) -> dict[str, Any]:
+    version = lake.version(table)
+    with lake.connect([table], at={table: version}) as connection:
+        # Names of tables and columns cannot be bound; these come from resources.schema, never from data.
+        connection.execute(f"create temp view rows as select {key} as key, provenance from {table}")
+        row_count, hashed = connection.sql(statement("operations/table_digest")).fetchall()[0]
+    return {"table_name": table, "table_version": version, "row_count": row_count, "digest": hashed}

@@ -1,0 +1,45 @@
+"""`internvid_jsonl`: the dataset in the shape in which InternVid was released, for trainers that read that."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from assets.corpus_snapshot import corpus_snapshot
+from assets.statistics import newest_snapshot
+from internvid.report.internvid_jsonl import write_internvid_jsonl
+from resources.lake import Lake
+from resources.published_files import publish
+from resources.statements import statement
+
+FILE = "internvid.jsonl"
+ROWS_PER_READ = 10_000
+
+
+@dg.asset(
+    deps=[corpus_snapshot],
+    group_name="corpus",
+    kinds={"json"},
+    description="Every captioned clip as a JSON line: YoutubeID, Start_timestamp, End_timestamp, Caption.",
+)
+def internvid_jsonl(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+    """One line is a captioned clip of the newest snapshot. Changes with the snapshot."""
+    snapshot = newest_snapshot(lake)
+    lines = 0
+
+    def write(path: Path) -> None:
+        nonlocal lines
+        lines = export(lake, path, at=snapshot)
+
+    path = publish(lake, FILE, write)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(snapshot),
+        metadata={"path": dg.MetadataValue.path(path), "snapshot": snapshot, "dagster/row_count": lines},
+    )
+
+
+def export(lake: Lake, path: Path, *, at: str | None = None, on_rows: Callable[[int], None] | None = None) -> int:
+    """Writes the captioned clips, now or as of a snapshot, in the order of video and time; returns how many."""
+    with lake.connect(["clip_captions", "clips", "raw_videos"], at=at) as connection:
+        reader = connection.sql(statement("operations/captioned_clips")).to_arrow_reader(ROWS_PER_READ)
+        return write_internvid_jsonl(reader, path, on_rows)

@@ -1,0 +1,89 @@
+"""`raw_videos`: the stored video files, known by their content. Importing, hashing and probing happens here."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from assets.ingest_batches import ingest_batches
+from assets.sources import sources
+from resources.lake import Lake
+from resources.media import Inspected, Media
+from resources.refresh import Done, Failed, Outcome, Output, Rows, Skipped, Step, Unit, batch_counts_spec, refresh
+from resources.samples import rows_sample
+from resources.schema import RAW_VIDEOS
+from resources.statements import statement
+
+
+def step(media: Media) -> Step:
+    """The version names what decides a row besides the file: the probe, and whether bytes are imported."""
+    version = {"": f"probe/1+{media.keep}"}
+    return Step("raw_videos", "raw_videos_units", (Output(RAW_VIDEOS, version),), chunk=64)
+
+
+@dg.asset(
+    partitions_def=ingest_batches,
+    deps=[sources],
+    group_name="ingest",
+    pool="decode",
+    kinds={"lance"},
+    check_specs=[batch_counts_spec("raw_videos")],
+    description="The stored video files: sha256, codec, duration, size, rotation, sound. Exact duplicates share bytes.",
+)
+def raw_videos(context: dg.AssetExecutionContext, lake: Lake, media: Media) -> Iterator[dg.MaterializeResult]:
+    """One row is a stored video file. Changes when the file at its source does."""
+    voided = lake.query(statement("operations/void_duplicates"), tables=["attempts", "raw_videos"])
+    lake.delete("attempts", voided["attempt_id"].to_pylist())
+    yield from refresh(
+        context,
+        lake,
+        step(media),
+        lambda units: store_and_probe(lake, media, units),
+        sample=lambda table: rows_sample(lake, table, context.partition_key),
+    )
+
+
+def store_and_probe(lake: Lake, media: Media, units: list[Unit]) -> Iterator[Outcome]:
+    """A row for each file that can be read; a skip for one whose bytes are here already."""
+    by_uri = {unit.label: unit for unit in units}
+    for uri, found in media.inspect(by_uri):
+        unit = by_uri[uri]
+        if isinstance(found, BaseException):
+            yield Failed(unit, found)
+            continue
+        video_id = found.sha256[:16]
+        original = _present(lake, video_id)
+        if original is None or original["source_id"] == unit.key:
+            yield _done(media, unit, video_id, found)
+        elif media.exists(original["path"]):
+            reason = f"exact duplicate of {original['source']}"
+            yield Skipped(unit, "ExactDuplicate", reason, related_key=video_id)
+        else:  # the same bytes were here under a name that is gone: the file was moved
+            lake.delete("raw_videos", [video_id])
+            yield _done(media, unit, video_id, found)
+
+
+def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:
+    rows = lake.query(
+        "select source_id, source, path from raw_videos where video_id = $video_id",
+        {"video_id": video_id},
+        tables=["raw_videos"],
+    ).to_pylist()
+    return rows[0] if rows else None
+
+
+def _done(media: Media, unit: Unit, video_id: str, found: Inspected) -> Outcome:
+    try:
+        path = media.store(unit.label, found.sha256)
+    except OSError as error:
+        return Failed(unit, error)
+    row = {
+        "video_id": video_id,
+        "source_id": unit.key,
+        "source": unit.label,
+        "path": path,
+        "sha256": found.sha256,
+        "size_bytes": found.size_bytes,
+        **vars(found.probe),
+    }
+    return Done(unit, (Rows.of([row], RAW_VIDEOS),))

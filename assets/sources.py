@@ -1,0 +1,168 @@
+"""`sources`: where videos can be had. For now local files and folders."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.ingest_batches import HOURS_PER_BATCH, BatchCutter, ingest_batches
+from resources.lake import Lake
+from resources.media import Media, local_path
+from resources.refresh import column_schema, digest
+from resources.schema import SOURCES
+
+FILES_PER_COMMIT = 1_000
+
+VIDEO_SUFFIXES = frozenset(
+    ".3g2 .3gp .asf .avi .f4v .flv .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm "
+    ".wmv".split()
+)
+
+
+@dataclass
+class Registered:
+    """What a look at some locations found. `ignored`: files whose name does not say that they are video."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    ignored: int = 0
+    batches: set[str] = field(default_factory=set)
+
+    @property
+    def found(self) -> int:
+        return self.new + self.changed + self.unchanged
+
+
+class Locations(dg.Config):
+    """locations: files and folders to look at; none means the inbox, INTERNVID_INBOX."""
+
+    locations: list[str] = []
+
+
+@dg.asset(
+    group_name="ingest",
+    kinds={"lance"},
+    description="Where videos can be had, one row a place. Registering cuts the ingest batches that all else works on.",
+)
+def sources(context: dg.AssetExecutionContext, config: Locations, lake: Lake, media: Media) -> dg.MaterializeResult:
+    """One row is a place where a video can be had. Changes when a file does."""
+    locations = config.locations or [inbox()]
+    registered = register(lake, media, locations, run_id=context.run_id)
+    context.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(registered.batches))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/table_name": SOURCES.name,
+            "dagster/uri": lake.uri(SOURCES.name),
+            "dagster/row_count": lake.dataset(SOURCES.name).count_rows(),
+            "dagster/column_schema": column_schema(SOURCES),
+            "files_new": registered.new,
+            "files_changed": registered.changed,
+            "files_unchanged": registered.unchanged,
+            "files_ignored": registered.ignored,
+            "batches": sorted(registered.batches),
+        }
+    )
+
+
+def inbox() -> str:
+    """The watched folder. Raises dg.Failure when none is configured."""
+    folder = os.environ.get("INTERNVID_INBOX")
+    if not folder:
+        raise dg.Failure("nothing to look at: give `locations` in the run's config, or set INTERNVID_INBOX to a folder")
+    return folder
+
+
+def register(
+    lake: Lake,
+    media: Media,
+    locations: Sequence[str],
+    *,
+    run_id: str,
+    settled_seconds: float = 0.0,
+    hours_per_batch: float = HOURS_PER_BATCH,
+    on_files: Callable[[int], object] = lambda number: None,
+) -> Registered:
+    """Adds the video files under the locations to `sources` and cuts new ones into batches; a changed one keeps its.
+
+    settled_seconds: files modified more recently are left for the next time, for they may still be being written.
+    Raises FileNotFoundError for a location that does not exist.
+    """
+    lake.create_tables()
+    registered = Registered()
+    taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
+    cutter = BatchCutter(taken, datetime.now(timezone.utc).date(), hours_per_batch)
+    files = _settled(video_files(locations, registered), settled_seconds)
+    while chunk := [_seen(path) for path in islice(files, FILES_PER_COMMIT)]:
+        known = _known(lake, [row["source_id"] for row in chunk])
+        fresh = [row for row in chunk if known.get(row["source_id"], ("", ""))[0] != row["provenance"]]
+        paths = [str(local_path(row["uri"])) for row in fresh]
+        for row, (_, seconds) in zip(fresh, media.durations(paths) if paths else (), strict=True):
+            is_new = row["source_id"] not in known
+            batch = cutter.key_for(seconds) if is_new else known[row["source_id"]][1]
+            row |= {
+                "estimated_seconds": seconds,
+                "ingest_batch": batch,
+                "run_id": run_id,
+                "written_at": datetime.now(timezone.utc),
+            }
+            registered.new += is_new
+            registered.changed += not is_new
+            registered.batches.add(batch)
+        if fresh:
+            lake.upsert("sources", pa.Table.from_pylist(fresh, schema=SOURCES.arrow))
+        registered.unchanged += len(chunk) - len(fresh)
+        on_files(len(chunk))
+    return registered
+
+
+def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Path]:
+    """Files given by name, and those in folders, at any depth, whose suffix is a video's; in order of name."""
+    for location in locations:
+        path = Path(local_path(location) or location).expanduser()
+        if path.is_dir():
+            for folder, subfolders, names in os.walk(path):
+                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+                for name in sorted(names):
+                    if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+                        yield Path(folder, name).resolve()
+                    else:
+                        registered.ignored += 1
+        elif path.exists():
+            yield path.resolve()
+        else:
+            raise FileNotFoundError(f"no such file or folder: {location}")
+
+
+def _settled(files: Iterator[Path], seconds: float) -> Iterator[Path]:
+    return (path for path in files if not seconds or time.time() - path.stat().st_mtime >= seconds)
+
+
+def _seen(path: Path) -> dict[str, Any]:
+    stat = path.stat()
+    uri = path.as_uri()
+    return {
+        "source_id": digest(uri)[:16],
+        "uri": uri,
+        "kind": "file",
+        "size_bytes": stat.st_size,
+        "modified_ns": stat.st_mtime_ns,
+        "provenance": digest(uri, stat.st_size, stat.st_mtime_ns),
+    }
+
+
+def _known(lake: Lake, source_ids: list[str]) -> dict[str, tuple[str, str]]:
+    """Provenance and batch of those that are registered already."""
+    rows = lake.query(
+        "select source_id, provenance, ingest_batch from sources where source_id in (select unnest($ids))",
+        {"ids": source_ids},
+        tables=["sources"],
+    )
+    return {row["source_id"]: (row["provenance"], row["ingest_batch"]) for row in rows.to_pylist()}

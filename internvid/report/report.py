@@ -1,0 +1,401 @@
+"""The report: one HTML file that a browser opens from disk, with every picture, plot and style inside it.
+
+What is said, in which order and in which words belongs here and in `report.html`; the numbers come from the statistics
+mart (`sql/statistics/*.sql`), the plots' drawing is `charts`, the pictures' shrinking `contact_sheet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jinja2
+from markupsafe import Markup
+
+from internvid.report.charts import Bar, bar_chart
+from internvid.report.contact_sheet import data_uri, smaller_jpeg
+from internvid.report.whole_file import whole_file
+
+Row = Mapping[str, Any]
+
+_FRAME_WIDTH = 240  # pixels: a strip of four fills a card of the page
+_FRAMES_A_CLIP = 4
+_WORDS_SHOWN = 15
+_FAILURES_SHOWN = 100
+_VIDEOS_SHOWN = 10
+_PEERS = ("InternVid", "HD-VILA-100M", "HowTo100M", "WebVid10M")  # the large ones among table_1_published
+_NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class ContactClip:
+    """A clip to be shown. video: its name for people. jpegs: frames in order of time, as JPEG files."""
+
+    clip_id: str
+    video: str
+    start_seconds: float
+    end_seconds: float
+    caption: str
+    model: str
+    jpegs: list[bytes]
+    flags: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """What became of a stage's inputs. seconds: time it took in all, None if unknown."""
+
+    stage: str
+    done: int
+    failed: int
+    skipped: int
+    pending: int
+    seconds: float | None
+
+    @property
+    def inputs(self) -> int:
+        return self.done + self.failed + self.skipped + self.pending
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot with what it shows. svg: None while there is nothing to count."""
+
+    title: str
+    note: str
+    svg: Markup | None
+
+
+def write_report(
+    path: Path,
+    statistics: Path,
+    contact_sheet: Sequence[ContactClip],
+    *,
+    title: str,
+    lake: str,
+    made_at: datetime,
+    stages: Sequence[StageRow] = (),
+) -> Path:
+    """Writes the report to `path`, whole or not at all; returns `path`.
+
+    statistics: the DuckDB file with one table for each `sql/statistics/*.sql`, opened read-only. A table that is not
+        there leaves its section out; one that this module does not know is printed as it is, at the end.
+    contact_sheet: clips to show, in this order, each with up to four of its frames (spread evenly if there are more).
+    lake: where the lake is, in words. made_at: printed with its time zone.
+
+    Captions, file names and error texts are taken for what strangers wrote: they are escaped, and the page forbids
+    itself scripts and every outside resource.
+    Raises duckdb.Error if `statistics` cannot be read.
+    """
+    tables, titles = _read_statistics(statistics)
+    used = _Used(tables)
+    page = _page_template().render(
+        title=title,
+        lake=lake,
+        made_at=f"{made_at:%d %B %Y, %H:%M} {made_at.tzname() or ''}".strip(),
+        headline=_headline(used),
+        captions_by=_captions_by(used),
+        comparison=_comparison(used),
+        unknown_durations=_first(used["table_1"]).get("videos_of_unknown_duration") or 0,
+        duration_charts=_duration_charts(used),
+        word_charts=_word_charts(used),
+        words_note=_words_note(used),
+        picture_charts=_picture_charts(used),
+        file_charts=_file_charts(used),
+        largest_videos=used["videos_by_clips"][:_VIDEOS_SHOWN],
+        stages=stages,
+        attempts=used["attempts_by_stage"],
+        knows_failures="failures" in tables,
+        failures=used["failures"][:_FAILURES_SHOWN],
+        failures_left_out=_failures_left_out(used),
+        table_sizes=used["table_sizes"],
+        clips=[_shown_clip(clip) for clip in contact_sheet],
+        more=[(titles[name], tables[name]) for name in tables if name not in used.names],
+    )
+    with whole_file(path) as file:
+        file.write(page)
+    return path
+
+
+class _Used(dict[str, list[Row]]):
+    """The mart's tables by name, empty for one that is not there; remembers which were asked for."""
+
+    def __init__(self, tables: Mapping[str, list[Row]]):
+        super().__init__(tables)
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> list[Row]:
+        self.names.add(name)
+        return self.get(name, [])
+
+
+def _read_statistics(path: Path) -> tuple[dict[str, list[Row]], dict[str, str]]:
+    """Every table's rows, and every table's title: its comment in the database, or its name in words."""
+    with duckdb.connect(str(path), read_only=True) as database:
+        database.execute("set timezone = 'UTC'")
+        found = database.execute(
+            "select table_name, comment from duckdb_tables() where not internal order by table_name"
+        ).fetchall()
+        tables = {name: database.table(f'"{name}"').to_arrow_table().to_pylist() for name, _ in found}
+    return tables, {name: comment or name.replace("_", " ").capitalize() for name, comment in found}
+
+
+def _headline(used: _Used) -> list[tuple[str, str]]:
+    row = _first(used["table_1"])
+    if not row:
+        return []
+    words = _first(used["actionness"])
+    failed = sum(attempt["inputs"] for attempt in used["attempts_by_stage"] if attempt["outcome"] == "failed")
+    figures = [
+        (count(row["videos"]), "videos"),
+        (count(row["clips"]), "clips"),
+        (number(row["video_hours"]), "hours of video"),
+        (number(row["mean_clip_seconds"]), "seconds a clip, mean"),
+        (number(row["mean_caption_words"]), "words a caption, mean"),
+    ]
+    if words:
+        figures.append((count(words["unique_verbs"]), "different verbs"))
+    figures.append((count(failed), "failed inputs"))
+    return figures
+
+
+def _captions_by(used: _Used) -> list[str]:
+    """One sentence a kind of caption: who wrote them, and how many."""
+    subjects = {
+        "clip": "Clip captions",
+        "coarse": "Captions of middle frames (coarse)",
+        "fine": "Captions of frames each second (fine)",
+    }
+    rows = used["captions_by_model"]
+    kinds = [kind for kind in subjects if any(row["kind"] == kind for row in rows)]
+    kinds += sorted({row["kind"] for row in rows} - set(kinds))
+    return [
+        f"{subjects.get(kind, f'Captions of kind {kind}')} were written by "
+        + ", ".join(f"{row['model']} ({count(row['captions'])})" for row in rows if row["kind"] == kind)
+        + "."
+        for kind in kinds
+    ]
+
+
+def _comparison(used: _Used) -> list[dict[str, str | bool]]:
+    """Table 1: this lake, then what others published."""
+    row = _first(used["table_1"])
+    if not row:
+        return []
+    published = {peer["dataset"]: peer for peer in used["table_1_published"]}
+    peers = [published[name] for name in _PEERS if name in published]
+    here: dict[str, str | bool] = {
+        "is_here": True,
+        "dataset": "this lake",
+        "captions": "generated",
+        "videos": count(row["videos"]),
+        "clips": count(row["clips"]),
+        "clip_seconds": number(row["mean_clip_seconds_as_in_paper"]),
+        "caption_words": number(row["mean_caption_words"]),
+        "video_hours": number(row["video_hours"]),
+        "resolution": f"≥720p ({share(row['share_720p_or_more'])})",
+    }
+    return [here] + [
+        {
+            "is_here": False,
+            "dataset": peer["dataset"],
+            "captions": peer["captions"],
+            "videos": count(peer["videos"]),
+            "clips": count(peer["clips"]),
+            "clip_seconds": number(peer["clip_seconds"]),
+            "caption_words": number(peer["caption_words"]),
+            "video_hours": number(peer["video_hours"]),
+            "resolution": peer["resolution"] or _NOTHING,
+        }
+        for peer in peers
+    ]
+
+
+def _duration_charts(used: _Used) -> list[Chart]:
+    return [
+        _shares(
+            used["figure_3b_video_durations"],
+            "Video durations",
+            "Figure 3b: share of videos. The paper states three of its five shares.",
+            label="bucket",
+        ),
+        _shares(
+            used["figure_4a_clip_durations"],
+            "Clip durations",
+            "Figure 4a: share of clips."
+            + _up_to(used["figure_4a_clip_durations"], "4–10 s", "up to 10 s")
+            + " The paper prints 36, 26, 23, 8 and 7 % without saying which is which.",
+            label="bucket",
+        ),
+        _shares(
+            used["figure_4b_caption_words"],
+            "Words of a caption",
+            "Figure 4b: share of clip captions. Above 20 words the paper has 11 % in all.",
+            label="bucket",
+        ),
+    ]
+
+
+def _word_charts(used: _Used) -> list[Chart]:
+    return [
+        _shares(used["top_verbs"][:_WORDS_SHOWN], "Verbs", "Share of clip captions that hold the verb.", label="verb"),
+        _shares(used["top_nouns"][:_WORDS_SHOWN], "Nouns", "Share of clip captions that hold the noun.", label="noun"),
+    ]
+
+
+def _words_note(used: _Used) -> str:
+    row = _first(used["actionness"])
+    if not row or not row["captions"]:
+        return ""
+    return (
+        f"{count(row['unique_verbs'])} different verbs and {count(row['unique_nouns'])} different nouns in "
+        f"{count(row['captions'])} captions; {number(row['verbs_per_caption'])} verbs and "
+        f"{number(row['nouns_per_caption'])} nouns a caption. InternVid published {count(row['paper_unique_verbs'])} "
+        f"different verbs, and {count(row['paper_unique_verbs_webvid10m'])} for WebVid10M; the number grows with the "
+        "number of captions."
+    )
+
+
+def _picture_charts(used: _Used) -> list[Chart]:
+    return [
+        _shares(used["motion"], "Motion", "Share of clips, by the mean change of luma a second.", label="bucket"),
+        _shares(used["camera"], "Camera", "Share of clips, by the camera's largest movement.", label="camera"),
+        _shares(used["boundaries"], "Why clips begin", "Share of clips, by the cut before them.", label="boundary"),
+        _shares(used["clip_flags"], "Flags", "Share of clips; a clip may carry several.", label="flag"),
+    ]
+
+
+def _file_charts(used: _Used) -> list[Chart]:
+    def codecs_of(kind: str) -> list[Row]:
+        return [row for row in used["codecs"] if row["kind"] == kind][:8]
+
+    return [
+        _shares(used["resolutions"], "Resolutions", "Share of videos, as YouTube would name them.", label="resolution"),
+        _shares(codecs_of("video"), "Video codecs", "Share of videos.", label="name"),
+        _shares(codecs_of("audio"), "Audio codecs", "Share of videos.", label="name"),
+        _shares(codecs_of("container"), "Containers", "Share of videos, by FFmpeg's name of the format.", label="name"),
+    ]
+
+
+def _shares(rows: Sequence[Row], title: str, note: str, *, label: str) -> Chart:
+    """A chart of rows with a `share`, and possibly a `paper_share`. Nothing is drawn while every share is null."""
+    bars = [
+        Bar(
+            label=str(row[label]),
+            share=row["share"],
+            text=share(row["share"]),
+            published=row.get("paper_share"),
+            published_text=share(row.get("paper_share")),
+        )
+        for row in rows
+        if row["share"] is not None
+    ]
+    if not bars:
+        return Chart(title, note, None)
+    in_words = "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
+    return Chart(title, note, bar_chart(bars, description=f"{title}: {in_words}"))
+
+
+def _up_to(rows: Sequence[Row], bucket: str, words: str) -> str:
+    """' Up to 10 s: 91 % here, 85 % in the paper.'"""
+    for row in rows:
+        if row["bucket"] == bucket and row["share_up_to_here"] is not None:
+            here, paper = share(row["share_up_to_here"]), share(row["paper_share_up_to_here"])
+            return f" {words.capitalize()}: {here} here, {paper} in the paper."
+    return ""
+
+
+def _failures_left_out(used: _Used) -> int:
+    failed = sum(row["inputs"] for row in used["attempts_by_stage"] if row["outcome"] == "failed")
+    return max(0, failed - min(len(used["failures"]), _FAILURES_SHOWN))
+
+
+def _shown_clip(clip: ContactClip) -> dict[str, Any]:
+    jpegs = clip.jpegs
+    if len(jpegs) > _FRAMES_A_CLIP:
+        last = len(jpegs) - 1
+        jpegs = [jpegs[round(index * last / (_FRAMES_A_CLIP - 1))] for index in range(_FRAMES_A_CLIP)]
+    small = [smaller_jpeg(jpeg, width=_FRAME_WIDTH) for jpeg in jpegs]
+    return {
+        "clip": clip,
+        "span": f"{clock(clip.start_seconds)} – {clock(clip.end_seconds)}",
+        "pictures": [None if jpeg is None else data_uri(jpeg) for jpeg in small],
+    }
+
+
+def _first(rows: Sequence[Row]) -> Row:
+    return rows[0] if rows else {}
+
+
+def count(value: int | None) -> str:
+    """1,234,567"""
+    return _NOTHING if value is None else f"{value:,}"
+
+
+def number(value: float | None) -> str:
+    """Thousands separated, decimals only where they tell: 0.04, 11.7, 760,300."""
+    if value is None:
+        return _NOTHING
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
+    return f"{value:,.{decimals}f}"
+
+
+def share(value: float | None) -> str:
+    """A share of 0 to 1 in per cent; what is neither none nor all never reads as such."""
+    if value is None:
+        return _NOTHING
+    if 0 < value < 0.001:
+        return "<0.1 %"
+    if 0.999 < value < 1:
+        return ">99.9 %"
+    return f"{100 * value:.1f}".removesuffix(".0") + " %"
+
+
+def clock(seconds: float) -> str:
+    """1:02:03.4, or 2:03.4 below an hour; cut, not rounded, to tenths."""
+    tenths = int(seconds * 10 + 1e-6)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{tenths / 10:04.1f}" if hours else f"{minutes}:{tenths / 10:04.1f}"
+
+
+def took(seconds: float | None) -> str:
+    """3.4 s, 12 min 5 s, 3 h 7 min."""
+    if seconds is None:
+        return _NOTHING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def cell(value: Any) -> str:
+    """Any value of a table that this module does not know."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: _NOTHING}[value]
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, int):
+        return count(value)
+    if isinstance(value, float):
+        return number(value)
+    return str(value)
+
+
+def _page_template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # for every name: the default looks at the file's suffix
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: list[Callable[..., str]] = [count, number, share, took, cell]
+    environment.filters.update({f"as_{function.__name__}": function for function in filters})
+    return environment.get_template("report.html")

@@ -1,0 +1,197 @@
+"""How a shot moves: change, stillness, blackness, the camera's pan and zoom, and what moves against it.
+
+Measured on the small pictures of `pictures`, one frame at a time, so that a shot of any length costs the same memory.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from internvid.video.pictures import WIDE_HEIGHT, WIDE_WIDTH, turned
+
+# A cell of 8x6 counts as changed from 2 of 255: codec noise on a still slide stays below 1, a moving hand exceeds 5.
+VISIBLE_CHANGE = 2.0
+# A black frame: 99 % of it below 32 of 255 (a fade's last frames; a night scene has lamps).
+BLACK_LUMA = 32
+BLACK_SHARE = 0.99
+# Optical flow between frames about a quarter of a second apart: long enough that a slow pan moves by a pixel.
+CAMERA_INTERVAL_SECONDS = 0.22
+CAMERA_LONGEST_SECONDS = 1.0
+# Of 160 pixels: what departs by more from the camera's movement moves by itself (flow errors stay below).
+RESIDUAL_PIXELS = 1.5
+
+_GRID_Y, _GRID_X = np.mgrid[2:WIDE_HEIGHT:5, 2:WIDE_WIDTH:5]
+_X = (_GRID_X.ravel() - (WIDE_WIDTH - 1) / 2).astype(np.float64)
+_Y = (_GRID_Y.ravel() - (WIDE_HEIGHT - 1) / 2).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Movement between two frames. pan: frame widths and heights per second, positive when the camera turns right
+    and down. zoom: log2 of the scale per second, positive zooms in. moving_share: of the picture. mover: mean
+    movement of that part against the scene, frame widths and heights per second, positive right and down."""
+
+    seconds: float
+    pan: tuple[float, float]
+    zoom: float
+    moving_share: float
+    mover: tuple[float, float]
+
+
+def luma_change(before: np.ndarray, after: np.ndarray) -> tuple[float, bool]:
+    """(mean change from 0 to 1, whether anything visibly changed) between two small lumas [36, 64] uint8.
+
+    Visibly: the mean of one of 8x6 cells changed by VISIBLE_CHANGE, so that noise does not count as movement.
+    """
+    difference = cv2.absdiff(before, after)
+    cells = cv2.resize(difference, (8, 6), interpolation=cv2.INTER_AREA)
+    return cv2.norm(difference, cv2.NORM_L1) / (255.0 * difference.size), float(cells.max()) > VISIBLE_CHANGE
+
+
+def is_black(luma: np.ndarray) -> bool:
+    """Whether a small luma [36, 64] uint8 is a black frame."""
+    return int(np.count_nonzero(luma < BLACK_LUMA)) >= BLACK_SHARE * luma.size
+
+
+class CameraMeter:
+    """Measures camera movement between two wide lumas ([90, 160] uint8) by dense flow and a robust similarity fit.
+
+    Flow: DIS, the fastest preset (Kroeger et al. 2016; 0.1 ms a pair). Fit: least squares of shift, scale and turn,
+    refitted on what it explains, starting from the median shift.
+    """
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+    def measure(self, before: np.ndarray, after: np.ndarray, seconds: float) -> Camera | None:
+        """None where the two have too little in common for a movement to be told (a cut, a whip pan, darkness)."""
+        flow = self._flow.calc(before, after, None)  # type: ignore[call-overload]
+        if not _explains(before, after, flow):
+            return None
+        dx = flow[2::5, 2::5, 0].ravel().astype(np.float64)
+        dy = flow[2::5, 2::5, 1].ravel().astype(np.float64)
+        shift_x, shift_y, scale, turn = float(np.median(dx)), float(np.median(dy)), 0.0, 0.0
+        inside = np.hypot(dx - shift_x, dy - shift_y) < 2 * RESIDUAL_PIXELS
+        for _ in range(3):
+            if np.count_nonzero(inside) < 0.2 * dx.size:
+                break
+            shift_x, shift_y, scale, turn = _similarity(_X[inside], _Y[inside], dx[inside], dy[inside])
+            rest_x = dx - (shift_x + scale * _X - turn * _Y)
+            rest_y = dy - (shift_y + scale * _Y + turn * _X)
+            inside = np.hypot(rest_x, rest_y) < RESIDUAL_PIXELS
+        rest_x = dx - (shift_x + scale * _X - turn * _Y)
+        rest_y = dy - (shift_y + scale * _Y + turn * _X)
+        moves = np.hypot(rest_x, rest_y) >= RESIDUAL_PIXELS
+        mover = (0.0, 0.0)
+        if moves.any():
+            mover = (
+                float(rest_x[moves].mean()) / WIDE_WIDTH / seconds,
+                float(rest_y[moves].mean()) / WIDE_HEIGHT / seconds,
+            )
+        return Camera(
+            seconds=seconds,
+            pan=(-shift_x / WIDE_WIDTH / seconds, -shift_y / WIDE_HEIGHT / seconds),
+            zoom=math.log2(max(1 + scale, 0.1)) / seconds,
+            moving_share=float(np.count_nonzero(moves)) / dx.size,
+            mover=mover,
+        )
+
+
+def _explains(before: np.ndarray, after: np.ndarray, flow: np.ndarray) -> bool:
+    """Whether moving `after` back along the flow brings it near `before`."""
+    here = cv2.norm(before, after, cv2.NORM_L1) / before.size
+    if here < 4:  # so alike that there is little to explain
+        return True
+    places = flow + np.dstack(np.meshgrid(np.arange(WIDE_WIDTH), np.arange(WIDE_HEIGHT))).astype(np.float32)
+    back = cv2.remap(after, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return cv2.norm(before, back, cv2.NORM_L1) / before.size < 0.6 * here
+
+
+def _similarity(x: np.ndarray, y: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> tuple[float, float, float, float]:
+    """Least squares of (dx, dy) = shift + scale (x, y) + turn (-y, x): closed form about the centroid."""
+    mean_x, mean_y, mean_dx, mean_dy = x.mean(), y.mean(), dx.mean(), dy.mean()
+    cx, cy = x - mean_x, y - mean_y
+    size = float((cx * cx + cy * cy).sum()) or 1.0
+    scale = float((cx * dx + cy * dy).sum()) / size
+    turn = float((cx * dy - cy * dx).sum()) / size
+    return (
+        float(mean_dx - scale * mean_x + turn * mean_y),
+        float(mean_dy - scale * mean_y - turn * mean_x),
+        scale,
+        turn,
+    )
+
+
+class ShotMeasures:
+    """Sums over a shot, frame by frame."""
+
+    def __init__(self) -> None:
+        self.change = 0.0
+        self.seconds = 0.0
+        self.still_seconds = 0.0
+        self.frames = 0
+        self.black_frames = 0
+        self._camera_seconds = 0.0
+        self._pan = [0.0, 0.0]
+        self._zoom = 0.0
+        self._share_seconds = 0.0
+        self._mover = [0.0, 0.0]
+
+    def add_frame(self, *, black: bool) -> None:
+        self.frames += 1
+        self.black_frames += black
+
+    def add_change(self, change: float, visible: bool, seconds: float) -> None:
+        """A step between two frames of the shot."""
+        self.change += change
+        self.seconds += seconds
+        if not visible:
+            self.still_seconds += seconds
+
+    def add_camera(self, camera: Camera, shown: tuple[int, int, int, int]) -> None:
+        """A camera movement between two frames of the shot, turned as the picture is shown (`orientation`)."""
+        seconds = camera.seconds
+        pan = turned(camera.pan, shown)
+        mover = turned(camera.mover, shown)
+        self._camera_seconds += seconds
+        self._zoom += camera.zoom * seconds
+        self._share_seconds += camera.moving_share * seconds
+        for axis in (0, 1):
+            self._pan[axis] += pan[axis] * seconds
+            self._mover[axis] += mover[axis] * camera.moving_share * seconds
+
+    @property
+    def motion(self) -> float:
+        """Mean change of luma per second."""
+        return self.change / self.seconds if self.seconds else 0.0
+
+    @property
+    def stillness(self) -> float:
+        """Share of its time in which nothing visibly changes; a shot of one frame is still."""
+        return self.still_seconds / self.seconds if self.seconds else 1.0
+
+    @property
+    def blackness(self) -> float:
+        return self.black_frames / self.frames if self.frames else 0.0
+
+    @property
+    def pan(self) -> tuple[float, float]:
+        seconds = self._camera_seconds or 1.0
+        return self._pan[0] / seconds, self._pan[1] / seconds
+
+    @property
+    def zoom(self) -> float:
+        return self._zoom / (self._camera_seconds or 1.0)
+
+    @property
+    def moving_share(self) -> float:
+        return self._share_seconds / (self._camera_seconds or 1.0)
+
+    @property
+    def mover(self) -> tuple[float, float]:
+        share = self._share_seconds or 1.0
+        return self._mover[0] / share, self._mover[1] / share

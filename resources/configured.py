@@ -1,0 +1,37 @@
+"""The resources as the environment configures them.
+
+INTERNVID_LAKE: the lake's root, a folder or s3://bucket/prefix. INTERNVID_STORAGE_OPTIONS: JSON, for a bucket.
+INTERNVID_MEDIA: the media store, `<lake>/media` unless set. INTERNVID_KEEP: `reference` or `import`.
+INTERNVID_WORKERS: decoding processes, one per core unless set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from resources.captioner import EmbeddedCaptioner
+from resources.cutter import Cutter
+from resources.lake import Lake
+from resources.media import Media
+from resources.summariser import EmbeddedSummariser
+
+
+def configured() -> dict[str, Any]:
+    """Every resource by the name under which assets ask for it."""
+    root = os.environ.get("INTERNVID_LAKE", "lake").rstrip("/")
+    if "://" not in root:
+        root = os.path.abspath(os.path.expanduser(root))
+    options = json.loads(os.environ.get("INTERNVID_STORAGE_OPTIONS", "{}"))
+    return {
+        "lake": Lake(root=root, storage_options=options),
+        "media": Media(
+            root=os.environ.get("INTERNVID_MEDIA", f"{root}/media"),
+            keep=os.environ.get("INTERNVID_KEEP", "reference"),  # type: ignore[arg-type]  # checked by the resource
+            workers=int(os.environ.get("INTERNVID_WORKERS", os.cpu_count() or 1)),
+        ),
+        "cutter": Cutter(),
+        "captioner": EmbeddedCaptioner(),
+        "summariser": EmbeddedSummariser(),
+    }

@@ -1,0 +1,413 @@
+"""The lake: every table of `resources.schema` as a Lance table, on a disk or in a bucket, read through DuckDB.
+
+Reading, writing, versions and search belong here; what the tables mean is `resources.schema`, which rows need work is
+`resources.refresh`, and keeping the tables fast is `resources.maintenance`.
+
+Any number of processes may write at once: each method that writes makes one atomic commit, and a commit that loses a
+race is tried again by Lance. Lance is not fork-safe: start processes by spawn, and open the lake inside them (a `Lake`
+pickles, it holds no open file).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.maintenance import Maintenance, create_missing_indexes, maintain
+from resources.schema import CLIP_CAPTIONS, TABLES, Table
+
+if TYPE_CHECKING:
+    import duckdb
+    import lance
+    import polars as pl
+
+# lance, duckdb, polars and lancedb are imported where they are used: together they take 3 s, and every process that
+# loads the code location would wait for them.
+
+KEYS_PER_READ = 10_000
+COMMIT_RETRIES = 30
+COMMIT_TIMEOUT = timedelta(minutes=10)  # Lance gives up after 30 s, which thirty writers on one table can exceed
+
+PROVENANCE_DIFFERS = "source.provenance IS DISTINCT FROM target.provenance"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a write did, in rows. version: the table's version that holds it; None if there was nothing to write."""
+
+    added: int
+    changed: int
+    version: int | None
+    removed: int = 0
+
+
+class Lake(dg.ConfigurableResource):
+    """The tables of the corpus under one folder or bucket prefix.
+
+    root: a folder, or `s3://bucket/prefix`.
+    storage_options: what Lance needs to reach the bucket (aws_endpoint, allow_http, aws_region, …). Dagster shows a
+    resource's configuration to every user, so leave keys to the environment (AWS_ACCESS_KEY_ID, …) where it matters.
+    """
+
+    root: str = "lake"
+    storage_options: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple:
+        # Dagster's resources do not pickle by themselves.
+        return partial(type(self), root=self.root, storage_options=self.storage_options), ()
+
+    def uri(self, table: str) -> str:
+        return f"{self.root.rstrip('/')}/{_declared(table).name}.lance"
+
+    def create_tables(self) -> None:
+        """Creates the tables and indexes that are missing. Any number of processes may do so at once."""
+        for table in TABLES.values():
+            self._create(table)
+
+    def dataset(self, table: str, at: str | int | None = None) -> lance.LanceDataset:
+        """The table at its newest version, or as it was at a tag or version. Raises ValueError if there is none."""
+        import lance
+
+        return lance.dataset(self.uri(table), version=at, storage_options=self.storage_options or None)
+
+    def version(self, table: str) -> int:
+        return self.dataset(table).version
+
+    def upsert(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
+        """Adds rows with new keys and replaces those that are there; in a table that a step fills, only where the same
+        unit made the row at another provenance: of two units that make the same row, the first keeps it.
+
+        Columns are cast to the table's types, and missing ones are null. A RecordBatchReader is passed on batch by
+        batch. No rows: nothing is committed.
+        Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
+        """
+        declared = _declared(table)
+        unit = declared.unit
+        condition = None if unit is None else f"({PROVENANCE_DIFFERS}) AND (source.{unit} = target.{unit})"
+        dataset = self.dataset(table)
+        merge = _merge(dataset, declared).when_matched_update_all(condition).when_not_matched_insert_all()
+        return _merged(dataset, merge, Conformed(rows, declared))
+
+    def insert_new(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
+        """Adds the rows whose keys the table lacks: of two that insert the same key at once, one wins.
+
+        Raises as `upsert` does.
+        """
+        declared = _declared(table)
+        dataset = self.dataset(table)
+        merge = _merge(dataset, declared).when_not_matched_insert_all()
+        return _merged(dataset, merge, Conformed(rows, declared))
+
+    def delete(self, table: str, keys: Sequence[str]) -> int:
+        """Deletes the rows with these keys in one commit. Returns how many there were."""
+        declared = _declared(table)
+        if not self._has_any(declared, keys):
+            return 0
+        # A merge rather than DELETE … WHERE key IN (…): one commit however many keys, and no key is ever quoted.
+        source = pa.table({declared.key: pa.array(sorted(set(keys)), pa.string())})
+        merge = _merge(self.dataset(table), declared).when_matched_delete()
+        return merge.execute(source)["num_deleted_rows"]
+
+    def replace_batch(
+        self, table: str, ingest_batch: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader
+    ) -> Change:
+        """Makes `rows` the only rows of the batch, in one commit: others of that batch are deleted.
+
+        The cost grows with the table (the whole key column is read); for daily work use `upsert` and `delete`.
+        Raises as `upsert` does, and ValueError for rows of another batch.
+        """
+        declared = _declared(table)
+        dataset = self.dataset(table)
+        merge = (
+            _merge(dataset, declared)
+            .when_matched_update_all(PROVENANCE_DIFFERS)
+            .when_not_matched_insert_all()
+            .when_not_matched_by_source_delete(f"ingest_batch = {_sql_text(ingest_batch)}")
+        )
+        return _merged(dataset, merge, Conformed(rows, declared, only_batch=ingest_batch), even_if_empty=True)
+
+    def fetch(self, table: str, keys: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows with these keys, in their order. Raises KeyError naming keys that are missing."""
+        import pyarrow.compute as pc
+
+        key = _declared(table).key
+        dataset = self.dataset(table)
+        wanted = list(columns) if columns is not None else dataset.schema.names
+        chunks = []
+        for start in range(0, len(keys), KEYS_PER_READ):
+            asked = pa.array(keys[start : start + KEYS_PER_READ], pa.string())
+            found = dataset.scanner(columns=list({key: 0} | dict.fromkeys(wanted)), filter=pc.field(key).isin(asked)).to_table()
+            positions = pc.index_in(asked, found[key].combine_chunks())
+            missing = asked.filter(positions.is_null())
+            if len(missing):
+                raise KeyError(f"{table} has no row with {key} {_named(missing.to_pylist())}")
+            chunks.append(found.take(positions).select(wanted))
+        return pa.concat_tables(chunks) if chunks else dataset.schema.empty_table().select(wanted)
+
+    def connect(
+        self,
+        tables: Iterable[str] | None = None,
+        *,
+        at: str | Mapping[str, int] | None = None,
+        ingest_batch: str | None = None,
+        untrusted: bool = False,
+    ) -> duckdb.DuckDBPyConnection:
+        """DuckDB in memory with each table under its bare name, read-only.
+
+        at: a tag, or a version per table (tables not named are at their newest).
+        ingest_batch: only that batch's rows are visible; tables without batches are visible whole.
+        untrusted: for SQL of users: no file, network or extension, and no way to allow them again.
+        The tables are as they were when connected. Filters and the choice of columns reach Lance.
+        """
+        import duckdb
+
+        # Replacement scans would let SQL read any Python variable of the caller whose name it guesses.
+        connection = duckdb.connect(config={"python_enable_replacements": False, "autoload_known_extensions": False})
+        connection.execute("SET TimeZone = 'UTC'")
+        for table in TABLES if tables is None else tables:
+            version = at if at is None or isinstance(at, str) else at.get(table)
+            relation = connection.from_arrow(self.dataset(table, version))
+            if ingest_batch is not None and _declared(table).is_partitioned:
+                batch = duckdb.ConstantExpression(ingest_batch)
+                relation = relation.filter(duckdb.ColumnExpression("ingest_batch") == batch)
+            relation.create_view(table)
+        if untrusted:
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+        return connection
+
+    def query(
+        self,
+        sql: str,
+        parameters: dict[str, object] | list | None = None,
+        *,
+        tables: Iterable[str] | None = None,
+        at: str | Mapping[str, int] | None = None,
+        ingest_batch: str | None = None,
+    ) -> pa.Table:
+        """The result of one statement over the tables, seen as by `connect`. parameters: for $name or $1."""
+        with self.connect(tables, at=at, ingest_batch=ingest_batch) as connection:
+            return connection.sql(sql, params=parameters).to_arrow_table()
+
+    def polars(
+        self,
+        table: str,
+        *,
+        at: str | int | None = None,
+        columns: Sequence[str] | None = None,
+        ingest_batch: str | None = None,
+    ) -> pl.DataFrame:
+        """The table, or some columns, or one batch of it, as a data frame."""
+        import polars as pl
+        import pyarrow.compute as pc
+
+        only = None if ingest_batch is None else pc.field("ingest_batch") == ingest_batch
+        scanner = self.dataset(table, at).scanner(columns=None if columns is None else list(columns), filter=only)
+        frame = pl.from_arrow(scanner.to_table())
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def tag(self, name: str, versions: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Pins every table under one name, at the given version or its newest; such versions are never removed.
+
+        Tagging again at the same versions completes what an interrupted call left.
+        Returns the version of each table. Raises ValueError where the name already pins another version.
+        """
+        wanted = {table: self.dataset(table, (versions or {}).get(table)).version for table in TABLES}
+        pinned = {table: self._tagged(table, name) for table in TABLES}
+        for table, version in wanted.items():
+            if pinned[table] not in (None, version):
+                raise ValueError(f"tag {name} pins {table} at version {pinned[table]}, not {version}")
+        for table, version in wanted.items():
+            if pinned[table] is None:
+                self._pin(table, name, version)
+        return wanted
+
+    def tags(self) -> list[str]:
+        """The names that pin every table, sorted."""
+        carried = [set(self.dataset(table).tags.list()) for table in TABLES]
+        return sorted(set.intersection(*carried))
+
+    def optimize(self, *, keep_versions_for: timedelta = timedelta(days=7)) -> dict[str, Maintenance]:
+        """Compacts and indexes every table and removes versions that are older and not tagged; writers may go on."""
+        return {
+            table.name: maintain(lambda name=table.name: self.dataset(name), table, keep_versions_for=keep_versions_for)
+            for table in TABLES.values()
+        }
+
+    def search(self, text: str, *, limit: int = 10) -> pa.Table:
+        """The clip captions that fit `text` best, by BM25: clip_id, video_id, caption, model, score, best first.
+
+        Rows written since the last maintenance are found too. Text without a word finds nothing.
+        """
+        import lancedb
+        from lancedb.query import MatchQuery
+
+        create_missing_indexes(lambda: self.dataset(CLIP_CAPTIONS.name), CLIP_CAPTIONS)
+        captions = lancedb.connect(self.root, storage_options=self.storage_options or None).open_table(CLIP_CAPTIONS.name)
+        # A MatchQuery takes any text as words; a bare string would be parsed, and quotes in it could fail.
+        found = (
+            captions.search(MatchQuery(text, "caption"), query_type="fts")
+            .select(["clip_id", "video_id", "caption", "model", "_score"])
+            .limit(limit)
+            .to_arrow()
+        )
+        return found.rename_columns(["clip_id", "video_id", "caption", "model", "score"])
+
+    def _create(self, table: Table) -> None:
+        import lance
+
+        if not self._exists(table):
+            # Not write_dataset(mode="create"): of two at once, the later overwrites the earlier one's table, rows and
+            # all. A commit without retries succeeds only as the first version.
+            try:
+                lance.LanceDataset.commit(
+                    self.uri(table.name),
+                    lance.LanceOperation.Overwrite(table.arrow, []),
+                    max_retries=0,
+                    storage_options=self.storage_options or None,
+                )
+            except OSError:
+                if not self._exists(table):  # else another process made it since we looked
+                    raise
+        create_missing_indexes(lambda: self.dataset(table.name), table)
+
+    def _exists(self, table: Table) -> bool:
+        try:
+            self.dataset(table.name)
+        except ValueError as error:
+            if "was not found" not in str(error):
+                raise
+            return False
+        return True
+
+    def _has_any(self, table: Table, keys: Sequence[str]) -> bool:
+        import pyarrow.compute as pc
+
+        dataset = self.dataset(table.name)
+        return any(
+            dataset.scanner(columns=[table.key], filter=pc.field(table.key).isin(keys[start : start + KEYS_PER_READ]))
+            .to_table()
+            .num_rows
+            for start in range(0, len(keys), KEYS_PER_READ)
+        )
+
+    def _tagged(self, table: str, name: str) -> int | None:
+        tag = self.dataset(table).tags.list().get(name)
+        return None if tag is None else tag["version"]
+
+    def _pin(self, table: str, name: str, version: int) -> None:
+        try:
+            self.dataset(table).tags.create(name, version)
+        except ValueError:
+            if self._tagged(table, name) != version:  # else another process pinned the same since we looked
+                raise
+
+
+class Conformed:
+    """Rows as their table wants them: its columns in its order, cast to its types, every key present and only once."""
+
+    def __init__(
+        self, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader, table: Table, *, only_batch: str | None = None
+    ) -> None:
+        self.table = table
+        self.schema = table.arrow
+        self.only_batch = only_batch
+        self.seen: set[str] = set()
+        self.error: ValueError | None = None
+        if isinstance(rows, pa.RecordBatchReader):
+            batches = (batch for part in rows for batch in self._checked(pa.Table.from_batches([part])).to_batches())
+            first = next(batches, None)
+            self.is_empty = first is None
+            self.source: pa.Table | pa.RecordBatchReader = (
+                self.schema.empty_table()
+                if first is None
+                else pa.RecordBatchReader.from_batches(self.schema, self._remembering(chain([first], batches)))
+            )
+        else:
+            self.source = self._checked(rows if isinstance(rows, pa.Table) else rows.to_arrow())
+            self.is_empty = self.source.num_rows == 0
+
+    def _remembering(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The batches; an error is kept, since Lance reports one of its source as an OSError that wraps the text."""
+        try:
+            yield from batches
+        except ValueError as error:
+            self.error = error
+            raise
+
+    def _checked(self, rows: pa.Table) -> pa.Table:
+        name, key = self.table.name, self.table.key
+        unknown = [column for column in rows.column_names if column not in self.table.column_names]
+        if unknown:
+            raise ValueError(f"{name} has no column {_named(unknown)}")
+        cast = pa.table([self._column(rows, field) for field in self.schema], schema=self.schema)
+        if cast[key].null_count:
+            raise ValueError(f"{name}: {cast[key].null_count} rows have no {key}")
+        keys = cast[key].to_pylist()
+        twice = [value for value, count in Counter(keys).items() if count > 1 or value in self.seen]
+        if twice:
+            raise ValueError(f"{name}: {key} given twice: {_named(twice)}")
+        self.seen.update(keys)
+        if self.only_batch is not None:
+            others = set(cast["ingest_batch"].unique().to_pylist()) - {self.only_batch}
+            if others:
+                raise ValueError(f"{name}: rows of batch {_named(list(others))} given for {self.only_batch}")
+        return cast
+
+    def _column(self, rows: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+        if field.name in rows.column_names:
+            try:
+                return rows[field.name].cast(field.type)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise ValueError(f"{self.table.name}: column {field.name}: {error}") from error
+        if not field.nullable:
+            raise ValueError(f"{self.table.name}: column {field.name} is missing")
+        return pa.nulls(rows.num_rows, field.type)
+
+
+def _merge(dataset: lance.LanceDataset, table: Table) -> lance.dataset.MergeInsertBuilder:
+    return dataset.merge_insert(table.key).conflict_retries(COMMIT_RETRIES).retry_timeout(COMMIT_TIMEOUT)
+
+
+def _merged(
+    dataset: lance.LanceDataset,
+    merge: lance.dataset.MergeInsertBuilder,
+    rows: Conformed,
+    *,
+    even_if_empty: bool = False,
+) -> Change:
+    if rows.is_empty and not even_if_empty:
+        return Change(0, 0, None)
+    try:
+        counts = merge.execute(rows.source)
+    except OSError:
+        if rows.error is not None:
+            raise rows.error from None
+        raise
+    # A merge moves its dataset on to the version it committed.
+    return Change(counts["num_inserted_rows"], counts["num_updated_rows"], dataset.version, counts["num_deleted_rows"])
+
+
+def _declared(table: str) -> Table:
+    if table not in TABLES:
+        raise KeyError(f"no table {table!r}; there are {', '.join(TABLES)}")
+    return TABLES[table]
+
+
+def _sql_text(value: str) -> str:
+    """A text literal of Lance's SQL: only the quote is special in it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _named(values: list) -> str:
+    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+    return ", ".join(repr(value) for value in values[:5]) + more

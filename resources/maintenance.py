@@ -1,0 +1,101 @@
+"""What keeps a Lance table fast: its indexes, compaction, and the removal of old versions.
+
+Only functions over one open table belong here; `resources.lake` says which tables there are and where. Every step
+may lose against a writer (the writer never does): then it is tried again on the newest version.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from resources.schema import CLIP_CAPTIONS, Table
+
+if TYPE_CHECKING:
+    import lance
+
+# A compacted fragment: large enough that a scan reads long runs, small enough that the last, half-full one can be
+# written anew by every maintenance run. By rows alone (Lance's default, 1 Mi) a fragment of JPEGs would hold 30 GB.
+FRAGMENT_BYTES = 512 * 2**20
+FRAGMENT_ROWS_AT_MOST = 1024 * 1024
+FRAGMENT_ROWS_AT_LEAST = 4096
+COMPACTION_BATCH_BYTES = 16 * 2**20
+
+TRIES = 30
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """What one maintenance run did to one table. bytes_removed: of the files that only removed versions used."""
+
+    fragments_before: int
+    fragments_after: int
+    versions_removed: int
+    bytes_removed: int
+
+
+def index_kinds(table: Table) -> dict[str, str]:
+    """Column -> kind of Lance index: upserts find rows by key, reads find a batch, search finds words."""
+    kinds = {table.key: "BTREE"}
+    if table.is_partitioned:
+        kinds["ingest_batch"] = "BITMAP"
+    if table.name == CLIP_CAPTIONS.name:
+        kinds["caption"] = "INVERTED"
+    return kinds
+
+
+def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
+    """Creates those indexes of `index_kinds` that the table lacks; an empty table takes them as well."""
+
+    def create(dataset: lance.LanceDataset) -> None:
+        present = {name for index in dataset.describe_indices() for name in index.field_names}
+        for column, kind in index_kinds(table).items():
+            if column not in present:
+                dataset.create_scalar_index(column, kind)
+
+    retried(open_newest, create)
+
+
+def maintain(open_newest: Callable[[], lance.LanceDataset], table: Table, *, keep_versions_for: timedelta) -> Maintenance:
+    """Compacts, indexes what is new, and removes versions that are old and carry no tag.
+
+    open_newest: opens the table at its newest version; called again after a lost race.
+    """
+    before = len(open_newest().get_fragments())
+    retried(open_newest, _compact)
+    create_missing_indexes(open_newest, table)
+    retried(open_newest, lambda dataset: dataset.optimize.optimize_indices())
+    newest = open_newest()
+    # Never delete_unverified: it removes files that a running writer has written and not yet committed.
+    removed = newest.cleanup_old_versions(keep_versions_for, error_if_tagged_old_versions=False)
+    return Maintenance(before, len(newest.get_fragments()), removed.old_versions, removed.bytes_removed)
+
+
+def _compact(dataset: lance.LanceDataset) -> None:
+    totals = dataset.versions()[-1]["metadata"]
+    row_bytes = max(1, int(totals["total_files_size"]) // max(1, int(totals["total_data_file_rows"])))
+    dataset.optimize.compact_files(
+        target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, FRAGMENT_ROWS_AT_LEAST, FRAGMENT_ROWS_AT_MOST),
+        batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
+    )
+
+
+def retried(open_newest: Callable[[], lance.LanceDataset], step: Callable[[lance.LanceDataset], None]) -> None:
+    """Runs `step` on the newest version, and again when a writer committed first, up to TRIES times."""
+    from lance.commit import CommitConflictError
+
+    for attempt in range(TRIES):
+        try:
+            return step(open_newest())
+        except CommitConflictError as lost_race:
+            if not lost_race.retryable or attempt == TRIES - 1:
+                raise
+        time.sleep(random.uniform(0.5, 1.0) * min(2.0, 0.05 * 2**attempt))
+
+
+def _clamp(value: int, least: int, most: int) -> int:
+    return max(least, min(most, value))

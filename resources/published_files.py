@@ -1,0 +1,58 @@
+"""Files that the lake gives out beside its tables: the statistics mart, the report, exports. Whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from resources.lake import Lake
+
+
+def publish(lake: Lake, name: str, write: Callable[[Path], object]) -> str:
+    """Lets `write` fill a temporary file, then puts it under the lake's root as `name`, replacing what was there.
+
+    Readers that have the old file open keep it. Returns where it is.
+    """
+    target = f"{lake.root.rstrip('/')}/{name}"
+    is_remote = "://" in lake.root
+    with tempfile.TemporaryDirectory(prefix="internvid-", dir=None if is_remote else lake.root) as folder:
+        made = Path(folder) / name
+        write(made)
+        if is_remote:
+            _filesystem(lake).put_file(str(made), target.split("://", 1)[1])
+        else:
+            os.replace(made, target)
+    return target
+
+
+def exists(lake: Lake, name: str) -> bool:
+    """Whether a file of that name has been published."""
+    if "://" not in lake.root:
+        return Path(lake.root, name).exists()
+    return bool(_filesystem(lake).exists(f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1]))
+
+
+def local_copy(lake: Lake, name: str, folder: Path) -> Path:
+    """The published file as a local path: itself, or fetched into `folder`. Raises FileNotFoundError without it."""
+    if "://" not in lake.root:
+        path = Path(lake.root, name)
+        if not path.exists():
+            raise FileNotFoundError(f"{path} has not been made yet: materialise `{Path(name).stem}`")
+        return path
+    path = folder / name
+    _filesystem(lake).get_file(f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1], str(path))
+    return path
+
+
+def _filesystem(lake: Lake):  # noqa: ANN202 - an fsspec filesystem, whose class depends on the scheme
+    import fsspec
+
+    options = lake.storage_options
+    return fsspec.filesystem(
+        lake.root.split("://", 1)[0],
+        key=options.get("aws_access_key_id"),
+        secret=options.get("aws_secret_access_key"),
+        endpoint_url=options.get("aws_endpoint"),
+    )

@@ -1,0 +1,11 @@
+-- Every captioned clip with its source, in order of video and time: what the InternVid JSONL holds.
+select
+    clips.video_id,
+    raw_videos.source,
+    clips.start_seconds,
+    clips.end_seconds,
+    clip_captions.caption
+from clip_captions
+inner join clips using (clip_id)
+inner join raw_videos on clips.video_id = raw_videos.video_id
+order by clips.video_id, clips.start_seconds

@@ -1,0 +1,19 @@
+-- Videos by codec, container and pixel format
+-- One row a kind and name; share is of all videos. No sound stands as "none".
+with named as (
+    select unnest([
+        {'position': 1, 'kind': 'video', 'name': coalesce(video_codec, 'unknown')},
+        {'position': 2, 'kind': 'audio', 'name': coalesce(audio_codec, 'none')},
+        {'position': 3, 'kind': 'container', 'name': coalesce(container, 'unknown')},
+        {'position': 4, 'kind': 'pixel format', 'name': coalesce(pixel_format, 'unknown')}
+    ]) as property
+    from raw_videos
+)
+select
+    property.kind as kind,
+    property.name as name,
+    count(*) as videos,
+    count(*) / nullif((select count(*) from raw_videos), 0) as share
+from named
+group by property.position, property.kind, property.name
+order by property.position, videos desc, name

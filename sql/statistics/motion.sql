@@ -1,0 +1,24 @@
+-- How much clips move: mean change of luma per second
+-- 1 would be black to white everywhere within a second. A bucket holds its lower bound and not its upper one.
+with bucket (position, bucket, from_motion, to_motion) as (
+    values
+        (1, '<0.01', 0, 0.01),
+        (2, '0.01–0.03', 0.01, 0.03),
+        (3, '0.03–0.1', 0.03, 0.1),
+        (4, '0.1–0.3', 0.1, 0.3),
+        (5, '0.3–1', 0.3, 1),
+        (6, '>1', 1, 'infinity'::double)
+),
+clip as (
+    select clip_id, motion::double as motion, stillness::double as stillness from clips
+    where motion is not null and not isnan(motion)
+)
+select
+    position,
+    bucket,
+    count(clip_id) as clips,
+    count(clip_id) / nullif(sum(count(clip_id)) over (), 0) as share,
+    avg(stillness) as mean_stillness
+from bucket left join clip on motion >= from_motion and motion < to_motion
+group by position, bucket
+order by position

@@ -1,0 +1,545 @@
+"""The lake on a folder and on a bucket: what a write does to a table, also beside other writers, and what reads see."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from resources.lake import Change, Lake
+from resources.maintenance import index_kinds
+from resources.schema import TABLES, Table
+
+WRITERS = 4
+AT_ONCE = timedelta(0)
+
+
+# --- processes that write at once -------------------------------------------------------------------------------
+
+_barrier = None
+
+
+def _share(barrier) -> None:
+    global _barrier
+    _barrier = barrier
+
+
+def _together(task: Callable, *arguments):
+    """Within a writer: waits until every writer has come here, then does the task."""
+    assert _barrier is not None
+    _barrier.wait(timeout=120)
+    return task(*arguments)
+
+
+@pytest.fixture(scope="module")
+def writers() -> Iterator[ProcessPoolExecutor]:
+    """WRITERS spawned processes: Lance is not fork-safe."""
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(WRITERS, mp_context=spawn, initializer=_share, initargs=(spawn.Barrier(WRITERS),))
+    with pool:
+        yield pool
+
+
+def at_once(writers: ProcessPoolExecutor, task: Callable, arguments: list[tuple]) -> list:
+    """The results of `task`, run by every writer at the same moment, each with its own arguments."""
+    assert len(arguments) == WRITERS
+    return [future.result() for future in [writers.submit(_together, task, *each) for each in arguments]]
+
+
+# --- small tables -----------------------------------------------------------------------------------------------
+
+
+def clips(keys: list[str], *, provenance: str = "p1", batch: str = "b1", boundary: str = "cut") -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "clip_id": keys,
+            "boundary": [boundary] * len(keys),
+            "ingest_batch": [batch] * len(keys),
+            "provenance": [provenance] * len(keys),
+        },
+        schema_overrides={"clip_id": pl.String},
+    )
+
+
+def captions(texts: dict[str, str], *, provenance: str = "p1") -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "clip_id": list(texts),
+            "video_id": ["v"] * len(texts),
+            "caption": list(texts.values()),
+            "model": ["m"] * len(texts),
+            "provenance": [provenance] * len(texts),
+        }
+    )
+
+
+def contents(lake: Lake, table: str, *, at: str | int | None = None) -> dict[str, dict]:
+    """Key -> the row's columns that are not null."""
+    rows = lake.polars(table, at=at).to_dicts()
+    keyed = {row[TABLES[table].key]: {name: value for name, value in row.items() if value is not None} for row in rows}
+    assert len(keyed) == len(rows), "a key is in the table twice"
+    return keyed
+
+
+def expected(*frames: pl.DataFrame, key: str = "clip_id") -> dict[str, dict]:
+    return {row[key]: row for frame in frames for row in frame.to_dicts()}
+
+
+# --- creating ---------------------------------------------------------------------------------------------------
+
+
+def _indexes(lake: Lake, table: str) -> list[tuple[str, str]]:
+    kinds = lake.dataset(table).describe_indices()
+    return sorted((name, index.type_url.split(".")[-1]) for index in kinds for name in index.field_names)
+
+
+def test_four_processes_create_the_same_tables_at_once(bare_lake, writers):
+    at_once(writers, Lake.create_tables, [(bare_lake,)] * WRITERS)
+    of_kind = {"BTREE": "BTreeIndexDetails", "BITMAP": "BitmapIndexDetails", "INVERTED": "InvertedIndexDetails"}
+    for name, table in TABLES.items():
+        assert bare_lake.dataset(name).schema.equals(table.arrow, check_metadata=True)
+        assert bare_lake.dataset(name).count_rows() == 0
+        assert _indexes(bare_lake, name) == sorted((c, of_kind[kind]) for c, kind in index_kinds(table).items())
+
+
+def test_creating_again_leaves_a_filled_table_as_it_is(lake):
+    lake.upsert("clips", clips(["a"]))
+    before = lake.version("clips")
+    lake.create_tables()
+    assert lake.version("clips") == before
+    assert contents(lake, "clips") == expected(clips(["a"]))
+
+
+def _create_and_fill(lake: Lake, key: str) -> None:
+    lake.create_tables()
+    lake.upsert("clips", clips([key]))
+
+
+def test_a_process_that_creates_late_does_not_wipe_out_what_others_wrote(bare_lake, writers):
+    keys = ["a", "b", "c", "d"]
+    at_once(writers, _create_and_fill, [(bare_lake, key) for key in keys])
+    assert contents(bare_lake, "clips") == expected(clips(keys))
+
+
+def test_a_lake_goes_to_another_process_by_pickle(lake, writers):
+    copy = pickle.loads(pickle.dumps(lake))
+    assert copy.uri("clips") == lake.uri("clips")
+    assert writers.submit(Lake.upsert, copy, "clips", clips(["a"])).result().added == 1
+    assert contents(lake, "clips") == expected(clips(["a"]))
+
+
+# --- writing ----------------------------------------------------------------------------------------------------
+
+
+def test_an_upsert_replaces_rows_of_other_provenance_and_leaves_equal_ones_alone(lake):
+    first = lake.upsert("clips", clips(["a", "b", "c"], boundary="cut"))
+    assert first == Change(added=3, changed=0, version=lake.version("clips"))
+    rows = pl.concat([clips(["a"], boundary="fade"), clips(["b", "d"], provenance="p2", boundary="fade")])
+    second = lake.upsert("clips", rows)
+    assert second == Change(added=1, changed=1, version=lake.version("clips"))
+    assert contents(lake, "clips") == expected(
+        clips(["a", "c"], boundary="cut"), clips(["b", "d"], provenance="p2", boundary="fade")
+    )
+
+
+def test_a_row_without_provenance_is_replaced_by_one_that_has_it(lake):
+    lake.upsert("clips", clips(["a"]).drop("provenance"))
+    assert lake.upsert("clips", clips(["a"])).changed == 1
+    assert contents(lake, "clips") == expected(clips(["a"]))
+
+
+def test_a_table_without_provenance_takes_every_row_given(lake):
+    row = {"snapshot_table": "v1/clips", "snapshot": "v1", "row_count": 1}
+    lake.upsert("corpus_snapshot", pl.DataFrame([row]))
+    lake.upsert("corpus_snapshot", pl.DataFrame([row | {"row_count": 2}]))
+    assert contents(lake, "corpus_snapshot") == {"v1/clips": row | {"row_count": 2}}
+
+
+@pytest.mark.parametrize("form", ["frame", "table", "reader"])
+def test_rows_are_cast_to_the_table_whatever_their_form(lake, form):
+    frame = pl.DataFrame({"flags": [["still"], []], "clip_index": [0, 1], "clip_id": ["a", "b"]})
+    rows = {"frame": frame, "table": frame.to_arrow(), "reader": frame.to_arrow().to_reader(max_chunksize=1)}[form]
+    assert lake.upsert("clips", rows).added == 2
+    assert contents(lake, "clips") == expected(frame)
+    assert lake.dataset("clips").schema.equals(TABLES["clips"].arrow)
+
+
+def test_no_rows_commit_nothing(lake):
+    before = lake.version("clips")
+    empty = clips([])
+    for rows in (empty, empty.to_arrow(), empty.to_arrow().to_reader()):
+        assert lake.upsert("clips", rows) == Change(0, 0, None)
+    assert lake.delete("clips", []) == 0
+    assert lake.delete("clips", ["not there"]) == 0
+    assert lake.version("clips") == before
+
+
+@pytest.mark.parametrize("write", [Lake.upsert, Lake.insert_new])
+@pytest.mark.parametrize("as_reader", [False, True])
+def test_a_key_given_twice_is_refused_and_nothing_is_written(lake, write, as_reader):
+    rows = clips(["a", "b", "c", "b"]).to_arrow()
+    with pytest.raises(ValueError, match="clips: clip_id given twice: 'b'"):
+        write(lake, "clips", rows.to_reader(max_chunksize=1) if as_reader else rows)
+    assert contents(lake, "clips") == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (pl.DataFrame({"clip_id": ["a"], "colour": ["red"], "size": [1]}), "clips has no column 'colour', 'size'"),
+        (pl.DataFrame({"clip_id": ["a", None]}), "clips: 1 rows have no clip_id"),
+        (pl.DataFrame({"video_id": ["v"]}), "clips: column clip_id is missing"),
+        (pl.DataFrame({"clip_id": ["a"], "clip_index": ["first"]}), "clips: column clip_index"),
+        (pl.DataFrame({"clip_id": ["a"], "clip_index": [2**40]}), "clips: column clip_index"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_in_words(lake, rows, message):
+    with pytest.raises(ValueError, match=message):
+        lake.upsert("clips", rows)
+    assert contents(lake, "clips") == {}
+
+
+def test_a_table_that_is_not_declared_is_named_in_the_error(lake):
+    with pytest.raises(KeyError, match="no table 'films'; there are sources, raw_videos"):
+        lake.upsert("films", clips(["a"]))
+
+
+def test_insert_new_leaves_rows_that_are_there(lake):
+    lake.insert_new("clips", clips(["a"]))
+    change = lake.insert_new("clips", clips(["a", "b"], provenance="p2"))
+    assert change == Change(added=1, changed=0, version=lake.version("clips"))
+    assert contents(lake, "clips") == expected(clips(["a"]), clips(["b"], provenance="p2"))
+
+
+ODD_KEYS = ["it's", "''", '"', "a\\", "a\nb", "%_", "", "猫/é", "x' OR 'a' = 'a", "--", "\0"]
+
+
+def test_keys_may_hold_any_character(lake):
+    lake.upsert("clips", clips([*ODD_KEYS, "plain", "other"], batch="it's"))
+    assert lake.fetch("clips", ODD_KEYS, ["clip_id"])["clip_id"].to_pylist() == ODD_KEYS
+    assert lake.delete("clips", [*ODD_KEYS, "absent", "other", "other"]) == len(ODD_KEYS) + 1
+    assert contents(lake, "clips") == expected(clips(["plain"], batch="it's"))
+    lake.replace_batch("clips", "it's", clips(["new"], batch="it's"))
+    assert contents(lake, "clips") == expected(clips(["new"], batch="it's"))
+
+
+def test_a_batch_is_replaced_by_fewer_rows_and_by_none(lake):
+    lake.upsert("clips", pl.concat([clips(["a", "b", "c"]), clips(["z"], batch="b2")]))
+    change = lake.replace_batch("clips", "b1", clips(["b", "d"], provenance="p2"))
+    assert change == Change(added=1, changed=1, removed=2, version=lake.version("clips"))
+    assert contents(lake, "clips") == expected(clips(["b", "d"], provenance="p2"), clips(["z"], batch="b2"))
+    assert lake.replace_batch("clips", "b1", clips([])).removed == 2
+    assert contents(lake, "clips") == expected(clips(["z"], batch="b2"))
+
+
+def test_a_batch_is_not_replaced_by_rows_of_another(lake):
+    lake.upsert("clips", clips(["a"]))
+    with pytest.raises(ValueError, match="clips: rows of batch 'b2' given for b1"):
+        lake.replace_batch("clips", "b1", clips(["b"], batch="b2"))
+    assert contents(lake, "clips") == expected(clips(["a"]))
+
+
+# --- writing at once --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("write", [Lake.upsert, Lake.insert_new])
+def test_processes_that_insert_the_same_keys_at_once_leave_one_row_of_each(lake, writers, write):
+    for attempt in range(3):
+        keys = [f"{attempt}-{number}" for number in range(20)]
+        changes = at_once(writers, write, [(lake, "clips", clips(keys))] * WRITERS)
+        assert sum(change.added for change in changes) == len(keys)
+    assert len(contents(lake, "clips")) == 60
+
+
+def _upsert_batches(lake: Lake, batch: str, commits: int) -> None:
+    for commit in range(commits):
+        lake.upsert("clips", clips([f"{batch}-{commit}-{number}" for number in range(20)], batch=batch))
+
+
+def _batches(names: list[str], commits: int) -> dict[str, dict]:
+    return expected(
+        *(
+            clips([f"{name}-{commit}-{number}" for number in range(20)], batch=name)
+            for name in names
+            for commit in range(commits)
+        )
+    )
+
+
+def test_processes_that_write_different_batches_lose_nothing(lake, writers):
+    names = ["w0", "w1", "w2", "w3"]
+    at_once(writers, _upsert_batches, [(lake, name, 5) for name in names])
+    assert contents(lake, "clips") == _batches(names, 5)
+
+
+def test_maintenance_goes_on_beside_a_writer_and_neither_fails(lake, writers):
+    writing = writers.submit(_upsert_batches, lake, "w0", 15)
+    while not writing.done():
+        lake.optimize()
+    writing.result()
+    done = lake.optimize(keep_versions_for=AT_ONCE)
+    assert contents(lake, "clips") == _batches(["w0"], 15)
+    assert done["clips"].fragments_after == 1
+
+
+# --- maintenance ------------------------------------------------------------------------------------------------
+
+
+def test_maintenance_makes_one_fragment_of_many_and_folds_them_into_every_index(lake):
+    for number in range(4):
+        lake.upsert("clips", clips([f"c{number}"]))
+    done = lake.optimize(keep_versions_for=AT_ONCE)["clips"]
+    assert (done.fragments_before, done.fragments_after) == (4, 1)
+    assert done.versions_removed > 0
+    assert done.bytes_removed > 0
+    assert {index.num_rows_indexed for index in lake.dataset("clips").describe_indices()} == {4}
+    assert contents(lake, "clips") == expected(clips(["c0", "c1", "c2", "c3"]))
+
+
+def test_tagged_versions_outlive_maintenance_and_others_do_not(lake):
+    lake.upsert("clips", clips(["a", "b"]))
+    pinned = lake.tag("corpus-v1")
+    later = lake.upsert("clips", clips(["a", "b"], provenance="p2"))
+    lake.delete("clips", ["a", "b"])
+    lake.optimize(keep_versions_for=AT_ONCE)
+    assert contents(lake, "clips", at="corpus-v1") == expected(clips(["a", "b"]))
+    assert contents(lake, "clips", at=pinned["clips"]) == expected(clips(["a", "b"]))
+    with pytest.raises(ValueError, match="was not found"):
+        lake.dataset("clips", at=later.version)
+
+
+def test_maintenance_keeps_recent_versions(lake):
+    before = lake.upsert("clips", clips(["a"])).version
+    lake.delete("clips", ["a"])
+    lake.optimize()
+    assert contents(lake, "clips", at=before) == expected(clips(["a"]))
+
+
+def test_maintenance_brings_back_an_index_that_is_missing(lake):
+    lake.dataset("clips").drop_index("clip_id_idx")
+    lake.optimize()
+    assert ("clip_id", "BTreeIndexDetails") in _indexes(lake, "clips")
+
+
+# --- versions and tags ------------------------------------------------------------------------------------------
+
+
+def test_a_tag_pins_every_table_as_it_was(lake):
+    lake.upsert("clips", clips(["a"]))
+    versions = lake.tag("corpus-v1")
+    assert versions == {table: lake.version(table) for table in TABLES}
+    lake.upsert("clips", clips(["a", "b"], provenance="p2"))
+    assert contents(lake, "clips", at="corpus-v1") == expected(clips(["a"]))
+    count = "select count(*) as n from clips"
+    assert lake.query(count, at="corpus-v1").to_pylist() == [{"n": 1}]
+    assert lake.query(count, at=versions).to_pylist() == [{"n": 1}]
+    assert lake.query(count).to_pylist() == [{"n": 2}]
+
+
+def test_a_tag_never_moves(lake):
+    versions = lake.tag("corpus-v1")
+    assert lake.tag("corpus-v1", versions) == versions
+    lake.upsert("clips", clips(["a"]))
+    with pytest.raises(ValueError, match="tag corpus-v1 pins clips at version"):
+        lake.tag("corpus-v1")
+    assert lake.tag("corpus-v0", versions) == versions
+    assert lake.tags() == ["corpus-v0", "corpus-v1"]
+    assert contents(lake, "clips", at="corpus-v0") == {}
+
+
+def test_a_tag_that_was_interrupted_is_completed_and_until_then_not_listed(lake):
+    versions = {table: lake.version(table) for table in TABLES}
+    lake.dataset("clips").tags.create("corpus-v1", versions["clips"])
+    assert lake.tags() == []
+    assert lake.tag("corpus-v1", versions) == versions
+    assert lake.tags() == ["corpus-v1"]
+
+
+def test_a_version_that_is_not_there_is_not_tagged_in_any_table(lake):
+    with pytest.raises(ValueError, match="was not found"):
+        lake.tag("corpus-v1", {"attempts": 999})
+    assert all(lake.dataset(table).tags.list() == {} for table in TABLES)
+
+
+def test_a_tag_that_is_not_there_is_an_error(lake):
+    with pytest.raises(ValueError, match="tag nope does not exist"):
+        lake.query("select 1 from clips", at="nope")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------
+
+
+def test_fetch_returns_rows_in_the_order_of_the_keys(lake):
+    lake.upsert("clips", clips(["a", "b", "c"]).with_columns(clip_index=pl.Series([0, 1, 2])))
+    found = lake.fetch("clips", ["c", "a", "c"], ["clip_index"])
+    assert found.to_pylist() == [{"clip_index": 2}, {"clip_index": 0}, {"clip_index": 2}]
+    assert lake.fetch("clips", ["b"]).equals(lake.dataset("clips").to_table(filter="clip_id = 'b'"))
+    assert lake.fetch("clips", []).num_rows == 0
+
+
+def test_fetch_names_the_keys_that_are_missing(lake):
+    lake.upsert("clips", clips(["a"]))
+    with pytest.raises(KeyError, match="clips has no row with clip_id 'x', 'y'"):
+        lake.fetch("clips", ["x", "a", "y"])
+
+
+def test_a_connection_at_a_batch_sees_that_batch_alone(lake):
+    lake.upsert("clips", pl.concat([clips(["a", "b"]), clips(["c"], batch="it's")]))
+    lake.upsert("clip_captions", captions({"c": "a cat"}).with_columns(ingest_batch=pl.lit("it's")))
+    lake.upsert("corpus_snapshot", pl.DataFrame({"snapshot_table": ["v1/clips"]}))
+    everything = "select (from clips select list(clip_id order by clip_id)) as clips, (from clip_captions select count(*)) as captions, (from corpus_snapshot select count(*)) as snapshots"
+    at = {batch: lake.query(everything, ingest_batch=batch).to_pylist() for batch in (None, "b1", "it's", "none")}
+    assert at == {
+        None: [{"clips": ["a", "b", "c"], "captions": 1, "snapshots": 1}],
+        "b1": [{"clips": ["a", "b"], "captions": 0, "snapshots": 1}],
+        "it's": [{"clips": ["c"], "captions": 1, "snapshots": 1}],
+        "none": [{"clips": None, "captions": 0, "snapshots": 1}],
+    }
+    assert lake.polars("clips", columns=["clip_id"], ingest_batch="it's").to_dicts() == [{"clip_id": "c"}]
+
+
+def test_the_batch_and_the_choice_of_columns_reach_the_scan_of_lance(lake):
+    lake.upsert("frames", pl.DataFrame({"frame_id": ["f"], "jpeg": [b"x"], "ingest_batch": ["b1"]}))
+    with lake.connect(["frames"], ingest_batch="b1") as connection:
+        plan = connection.sql("explain analyze select frame_id from frames").fetchall()[0][1]
+    scan = plan[plan.index("Table Scan") :]
+    assert "\"ingest_batch\" = 'b1'" in scan
+    assert "frame_id" in scan
+    assert "jpeg" not in scan
+
+
+def test_a_connection_stays_at_the_versions_it_was_opened_at(lake):
+    lake.upsert("clips", clips(["a"]))
+    with lake.connect(["clips"]) as connection:
+        lake.upsert("clips", clips(["b"]))
+        assert connection.sql("select clip_id from clips").fetchall() == [("a",)]
+
+
+def test_a_query_takes_parameters_by_name_and_by_position(lake):
+    lake.upsert("clips", clips(["a", "b'"]))
+    assert lake.query("select clip_id from clips where clip_id = $key", {"key": "b'"}).to_pylist() == [{"clip_id": "b'"}]
+    assert lake.query("select clip_id from clips where clip_id = ?", ["a"]).to_pylist() == [{"clip_id": "a"}]
+
+
+def test_times_come_back_in_utc(lake):
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    lake.upsert("clips", pl.DataFrame({"clip_id": ["a"], "written_at": [moment]}))
+    assert lake.query("select written_at from clips").to_pylist() == [{"written_at": moment}]
+    assert lake.query("select written_at::varchar as t from clips").to_pylist() == [{"t": "2026-03-01 12:00:00+00"}]
+
+
+def test_sql_sees_no_python_variable(lake):
+    passwords = pl.DataFrame({"password": ["secret"]})
+    with lake.connect(["clips"]) as connection, pytest.raises(duckdb.CatalogException, match="passwords"):
+        connection.sql("select * from passwords")
+    assert len(passwords) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "copy clips to '{path}'",
+        "copy (select 1) to '{path}' (format parquet)",
+        "export database '{path}'",
+        "attach '{path}'",
+        "from '/etc/hostname'",
+        "from read_csv('/etc/hostname')",
+        "from read_text('/etc/hostname')",
+        "from glob('/etc/*')",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "insert into clips (clip_id) values ('z')",
+        "update clips set clip_id = 'z'",
+        "delete from clips",
+    ],
+)
+def test_sql_of_users_reads_tables_and_nothing_else(tmp_path, sql):
+    lake = Lake(root=str(tmp_path / "lake"))
+    lake.create_tables()
+    lake.upsert("clips", clips(["a"]))
+    with lake.connect(["clips"], untrusted=True) as connection:
+        with pytest.raises(duckdb.Error):
+            connection.execute(sql.format(path=tmp_path / "stolen"))
+        assert connection.execute("select clip_id from clips").fetchall() == [("a",)]
+    assert not (tmp_path / "stolen").exists()
+
+
+# --- the schema -------------------------------------------------------------------------------------------------
+
+VALUES = {
+    pa.string(): "it's",
+    pa.int32(): -7,
+    pa.int64(): 2**40,
+    pa.float32(): 0.5,
+    pa.float64(): 0.1,
+    pa.bool_(): True,
+    pa.binary(): b"\x00\xff",
+    pa.timestamp("us", tz="UTC"): datetime(2026, 3, 1, 12, tzinfo=UTC),
+    pa.list_(pa.string()): ["it's", "b"],
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_column_has_a_type_that_duckdb_filters_through_lance(lake: Lake, table: Table):
+    row = {column.name: VALUES[column.type] for column in table.columns}
+    lake.upsert(table.name, pa.Table.from_pylist([row], schema=table.arrow))
+    assert contents(lake, table.name) == {"it's": row}
+    with lake.connect([table.name]) as connection:
+        rows = connection.table(table.name)
+        for column in table.columns:
+            name = duckdb.ColumnExpression(column.name)
+            assert rows.filter(name == duckdb.ConstantExpression(row[column.name])).count("*").fetchall() == [(1,)]
+            assert rows.filter(name.isnull()).count("*").fetchall() == [(0,)]
+
+
+# --- search -----------------------------------------------------------------------------------------------------
+
+
+def _found(lake: Lake, text: str) -> list[str]:
+    return lake.search(text)["clip_id"].to_pylist()
+
+
+def test_search_finds_captions_by_their_words_best_first(lake):
+    lake.upsert(
+        "clip_captions", captions({"a": "A dog runs over a meadow", "b": "A dog and another dog", "c": "A cat sleeps"})
+    )
+    found = lake.search("dogs", limit=2)
+    assert found.drop_columns("score").to_pylist() == [
+        {"clip_id": "b", "video_id": "v", "caption": "A dog and another dog", "model": "m"},
+        {"clip_id": "a", "video_id": "v", "caption": "A dog runs over a meadow", "model": "m"},
+    ]
+    scores = found["score"].to_pylist()
+    assert scores[0] > scores[1] > 0
+    assert len(lake.search("dogs", limit=1)) == 1
+
+
+def test_search_sees_new_changed_and_deleted_rows_before_any_maintenance(lake):
+    lake.upsert("clip_captions", captions({"a": "a dog", "b": "a cat", "c": "a cat"}))
+    lake.optimize()
+    lake.upsert("clip_captions", captions({"a": "a horse", "d": "a cat"}, provenance="p2"))
+    lake.delete("clip_captions", ["b"])
+    before = {text: sorted(_found(lake, text)) for text in ("dog", "horse", "cat")}
+    lake.optimize()
+    after = {text: sorted(_found(lake, text)) for text in ("dog", "horse", "cat")}
+    assert before == after == {"dog": [], "horse": ["a"], "cat": ["c", "d"]}
+
+
+@pytest.mark.parametrize("text", ["", " ", "'", '"', '"dog', "dog AND", "(dog", "dog)", "dog:", "+dog -cat", "*", "\0", "猫", "the", "dog\\"])
+def test_search_takes_any_text(lake, text):
+    lake.upsert("clip_captions", captions({"a": "a dog", "b": ""}))
+    assert _found(lake, text) == (["a"] if "dog" in text else [])
+
+
+def test_search_makes_its_index_where_there_is_none(lake):
+    lake.dataset("clip_captions").drop_index("caption_idx")
+    lake.upsert("clip_captions", captions({"a": "a dog"}))
+    assert _found(lake, "dog") == ["a"]
