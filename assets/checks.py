@@ -26,7 +26,7 @@ LARGEST_SHARE_OF_FAILURES = 0.2  # of a stage's inputs; a broken codec or model 
         )
     ]
 )
-def stage_counts(lake: Lake, media: Media, cutter: Cutter, captioner: Captioner, summariser: Summariser):  # noqa: ANN201
+def stage_counts(lake: Lake, media: Media, cutter: Cutter, captioner: Captioner, summariser: Summariser):
     """Input = done + failed + skipped, at every stage; and not too many failed."""
     for step in steps(media=media, cutter=cutter, captioner=captioner, summariser=summariser):
         number: dict[str, Any] = counts(lake, step)

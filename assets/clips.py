@@ -114,5 +114,3 @@ def _frames(video_id: str, clip_ids: list[str], scanned: Scanned) -> Iterator[pa
             ),
         }
         yield pa.RecordBatch.from_pydict({name: columns[name] for name in FRAMES.content.names})
-
-

@@ -3,7 +3,7 @@
 Statistics, subsets and checkpoints are made from a snapshot, so they can say exactly what from, and can be made again.
 """
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -41,18 +41,31 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
 
     Returns the snapshot's name, its rows, and whether it is new.
     """
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     rows = [_table_now(lake, table.name, table.key) for table in PINNED]
-    digests = {row["table_name"]: row["digest"] for row in rows}
-    newest = lake.query(statement("operations/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
-    if newest and {row["table_name"]: row["digest"] for row in newest} == digests:
+    newest = _newest(lake)
+    if newest and _digests(newest) == _digests(rows):
         return newest[0]["snapshot"], rows, False
-    name = f"corpus-{now:%Y%m%dT%H%M%S}-{digest(digests)[:8]}"
+    name = f"corpus-{now:%Y%m%dT%H%M%S}-{digest(_digests(rows))[:8]}"
     lake.tag(name, {row["table_name"]: row["table_version"] for row in rows})
     made = {"snapshot": name, "run_id": run_id, "written_at": now}
     rows = [row | made | {"snapshot_table": f"{name}/{row['table_name']}"} for row in rows]
     lake.upsert(CORPUS_SNAPSHOT.name, pa.Table.from_pylist(rows, schema=CORPUS_SNAPSHOT.arrow))
     return name, rows, True
+
+
+def is_current(lake: Lake) -> bool:
+    """Whether the newest snapshot shows all that the tables hold."""
+    newest = _newest(lake)
+    return bool(newest) and _digests(newest) == _digests([_table_now(lake, table.name, table.key) for table in PINNED])
+
+
+def _newest(lake: Lake) -> list[dict[str, Any]]:
+    return lake.query(statement("operations/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
+
+
+def _digests(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {row["table_name"]: row["digest"] for row in rows}
 
 
 def _table_now(lake: Lake, table: str, key: str) -> dict[str, Any]:

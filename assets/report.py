@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -61,7 +61,7 @@ def write(lake: Lake, in_order: Sequence[Step], path: Path) -> None:
             clips_to_show(lake, newest_snapshot(lake)),
             title="InternVid lakehouse",
             lake=lake.root,
-            made_at=datetime.now(timezone.utc),
+            made_at=datetime.now(UTC),
             stages=[StageRow(step.name, seconds=None, **_ended(lake, step)) for step in in_order],
         )
 
@@ -91,7 +91,7 @@ def clips_to_show(lake: Lake, snapshot: str) -> "list[ContactClip]":
             caption=clip["caption"] or "",
             model=clip["model"] or "",
             jpegs=[jpegs[frame_id] for frame_id in frame_ids[clip["clip_id"]]],
-            flags=clip["flags"],
+            flags=clip["flags"] or [],
         )
         for clip in clips
     ]

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from resources.schema import SOURCES
 FILES_PER_COMMIT = 1_000
 
 VIDEO_SUFFIXES = frozenset(
-    ".3g2 .3gp .asf .avi .f4v .flv .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm "
-    ".wmv".split()
+    (".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg")
+    + (".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv")
 )
 
 
@@ -98,7 +98,7 @@ def register(
     lake.create_tables()
     registered = Registered()
     taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
-    cutter = BatchCutter(taken, datetime.now(timezone.utc).date(), hours_per_batch)
+    cutter = BatchCutter(taken, datetime.now(UTC).date(), hours_per_batch)
     files = _settled(video_files(locations, registered), settled_seconds)
     while chunk := [_seen(path) for path in islice(files, FILES_PER_COMMIT)]:
         known = _known(lake, [row["source_id"] for row in chunk])
@@ -111,7 +111,7 @@ def register(
                 "estimated_seconds": seconds,
                 "ingest_batch": batch,
                 "run_id": run_id,
-                "written_at": datetime.now(timezone.utc),
+                "written_at": datetime.now(UTC),
             }
             registered.new += is_new
             registered.changed += not is_new

@@ -26,7 +26,11 @@ def statistics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
     records = [dg.TableRecord({"measure": name, "value": str(value)}) for name, value in table_1.items()]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(snapshot),
-        metadata={"path": dg.MetadataValue.path(path), "snapshot": snapshot, "table_1": dg.MetadataValue.table(records)},
+        metadata={
+            "path": dg.MetadataValue.path(path),
+            "snapshot": snapshot,
+            "table_1": dg.MetadataValue.table(records),
+        },
     )
 
 
@@ -46,5 +50,7 @@ def build(lake: Lake, snapshot: str, path: Path) -> None:
         for file in statements_in("statistics"):
             answer = connection.sql(statement(f"statistics/{file.stem}")).to_arrow_table()
             mart.register("answer", answer)
+            title = statement(f"statistics/{file.stem}").splitlines()[0].removeprefix("--").strip()
             mart.execute(f'create table "{file.stem}" as select * from answer')  # the name of our own file
+            mart.execute(f"comment on table \"{file.stem}\" is '{title.replace("'", "''")}'")
             mart.unregister("answer")

@@ -18,7 +18,9 @@ SECONDS_BETWEEN_LOOKS = 30
 @dg.sensor(
     job=ingest,
     minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-    default_status=dg.DefaultSensorStatus.RUNNING if os.environ.get("INTERNVID_INBOX") else dg.DefaultSensorStatus.STOPPED,
+    default_status=dg.DefaultSensorStatus.RUNNING
+    if os.environ.get("INTERNVID_INBOX")
+    else dg.DefaultSensorStatus.STOPPED,
     description="Registers what lands in INTERNVID_INBOX, cuts it into batches by hours of video and runs them.",
 )
 def inbox_sensor(context: dg.SensorEvaluationContext, lake: Lake, media: Media) -> dg.SensorResult | dg.SkipReason:

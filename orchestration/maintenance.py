@@ -20,7 +20,10 @@ def maintenance() -> None:
 
 
 maintenance_schedule = dg.ScheduleDefinition(
-    name="nightly_maintenance", job=maintenance, cron_schedule="30 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+    name="nightly_maintenance",
+    job=maintenance,
+    cron_schedule="30 3 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 publish_schedule = dg.ScheduleDefinition(
     name="hourly_publish", job=publish, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING

@@ -46,7 +46,7 @@ def local_copy(lake: Lake, name: str, folder: Path) -> Path:
     return path
 
 
-def _filesystem(lake: Lake):  # noqa: ANN202 - an fsspec filesystem, whose class depends on the scheme
+def _filesystem(lake: Lake):
     import fsspec
 
     options = lake.storage_options

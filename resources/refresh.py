@@ -257,9 +257,7 @@ def batch_counts_spec(table: str) -> dg.AssetCheckSpec:
 def column_schema(table: Table) -> dg.TableSchema:
     """For the UI: each column with its meaning."""
     return dg.TableSchema(
-        columns=[
-            dg.TableColumn(column.name, str(column.type), description=column.meaning) for column in table.columns
-        ]
+        columns=[dg.TableColumn(column.name, str(column.type), description=column.meaning) for column in table.columns]
     )
 
 
@@ -276,9 +274,7 @@ def work_off(
     started = time.monotonic()
     report = Report()
     for _ in range(PASSES):
-        pending = [
-            row for row in state(lake, step, ingest_batch=ingest_batch).to_pylist() if row["state"] == "pending"
-        ]
+        pending = [row for row in state(lake, step, ingest_batch=ingest_batch).to_pylist() if row["state"] == "pending"]
         if not pending:
             break
         report.worked_on += len(pending)

@@ -181,8 +181,10 @@ def _merge_phrases(phrased: list[tuple[float, list[dict[str, Any]]]], room: int)
     for index, (seconds, phrases) in enumerate(phrased):
         for phrase in phrases:
             about = phrase["about"]
-            # Of the look of the picture another value is a change, so each value is followed by itself.
-            key = about if phrase["kind"] == "region" else f"{about}: {phrase['thing']}"
+            # Regions come in wavering numbers and palettes in wavering colours: one thing each. Of anything else
+            # another value is a change, so each value is followed by itself.
+            is_wavering = phrase["kind"] in ("region", "palette")
+            key = f"{about}: {phrase['kind'] if is_wavering else phrase['thing']}"
             one = told.setdefault(key, _Told(about))
             one.frames.append(index)
             one.seconds.append(seconds)
@@ -270,6 +272,10 @@ def _merge_free_text(captions: list[TimedCaption], room: int) -> list[_Sentence]
     left_out = 0
     while len(groups) > 1 and _count_words(" ".join(s.text for s in _free_sentences(groups))) > room:
         groups.pop()
+        left_out += 1
+    is_coarse, text, sources = groups[0]
+    if len(groups) == 1 and _count_words(text) > room:
+        groups = [(is_coarse, " ".join(text.split()[:room]) + " …", sources)]
         left_out += 1
     sentences = _free_sentences(groups)
     sentences[-1].left_out = left_out

@@ -62,7 +62,7 @@ def fractal_noise(
         rows, columns = max(2, round(height / size) + 1), max(2, round(width / (size * stretch)) + 1)
         grid = rng.random((rows, columns), dtype=np.float32)
         total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) * 0.55**octave
-    low, high = np.percentile(total, (1, 99))
+    low, high = np.percentile(total[::3, ::3], (1, 99)) if height > 2 else (total.min(), total.max())
     return np.clip((total - low) / (high - low + 1e-6), 0, 1).astype(np.float32)
 
 
@@ -155,14 +155,14 @@ def _forest(rng: np.random.Generator, height: int, width: int, colour: str) -> n
     bark = fractal_noise(rng, height, width, cell=height * 0.2, octaves=5, stretch=0.12)
     columns = np.arange(width, dtype=np.float32)[None, :]
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    for near in np.sort(rng.random(int(9 * width / height))):
-        half = height * (0.012 + 0.05 * near**2)
-        centre = rng.random() * width + (rows - 0.5) * rng.normal(0, 0.06) * height
-        across = (columns - centre) / half
-        trunk = tint(np.clip(0.1 + 0.4 * bark + 0.28 * (across + 1) / 2, 0, 1), TONES["brown"])
-        trunk = trunk * (0.35 + 0.65 * near) + np.asarray(tones[2], np.float32) * (0.65 * (1 - near)) * 0.8
+    for near in sorted(rng.random(int(9 * width / height)).tolist()):  # the far ones first
+        half, foot, lean = height * (0.012 + 0.05 * near**2), rng.random() * width, rng.normal(0, 0.06) * height
+        strip = np.s_[:, max(0, int(foot - half - abs(lean))) : int(foot + half + abs(lean)) + 1]
+        across = (columns[strip] - foot - (rows - 0.5) * lean) / half
+        trunk = tint(0.1 + 0.4 * bark[strip] + 0.14 * (across + 1), TONES["brown"])
+        trunk = trunk * (0.35 + 0.65 * near) + np.asarray(tones[2], np.float32) * 0.52 * (1 - near)
         stands = np.clip((1 - np.abs(across)) * half, 0, 1) * (rows < 0.62 + 0.33 * near)
-        canvas = _blend(canvas, trunk, stands.astype(np.float32))
+        canvas[strip] = _blend(canvas[strip], trunk, stands)
     floor = tint(fractal_noise(rng, height, width, cell=10, octaves=3, stretch=2), tones[:3])
     return _blend(canvas, floor, np.clip((rows - 0.8) * 5, 0, 0.8) * np.ones_like(columns))
 
@@ -245,7 +245,7 @@ def _room(rng: np.random.Generator, height: int, width: int, colour: str) -> np.
     floor = int(height * 0.8)
     canvas[floor:] = _wood(rng, height - floor, width, "brown").clip(0, 255).astype(np.uint8)
     cv2.rectangle(canvas, (0, floor - 5), (width, floor), (226, 222, 214), -1)
-    # A window with the day outside, a picture, a shelf of books: each where the scene puts it.
+    # A window with the day outside, a shelf of books: each where the scene puts it.
     side = rng.random() < 0.5
     left, top = int(width * (0.08 if side else 0.68)), int(height * 0.14)
     wide, tall = int(height * 0.42), int(height * 0.44)
@@ -255,6 +255,8 @@ def _room(rng: np.random.Generator, height: int, width: int, colour: str) -> np.
         cv2.line(canvas, (x, top), (x, top + tall), (238, 236, 230), 5, cv2.LINE_AA)
     for y in (top, top + tall // 2, top + tall):
         cv2.line(canvas, (left, y), (left + wide, y), (238, 236, 230), 5, cv2.LINE_AA)
+    if width <= height:
+        return canvas.astype(np.float32)  # no room for a shelf beside the window
     shelf = int(width * (0.66 if side else 0.06))
     for level in (0.34, 0.54):
         base, x = int(height * level), shelf

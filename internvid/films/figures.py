@@ -162,7 +162,7 @@ def _bus(canvas: np.ndarray, pose: Pose, paint: tuple[int, int, int]) -> None:
 
 def _person(canvas: np.ndarray, pose: Pose, paint: tuple[int, int, int]) -> None:
     """Head and shoulders in a shirt of the colour, facing the viewer."""
-    shoulders = np.array([[-0.52, 0.5], [-0.46, 0.24], [-0.3, 0.16], [0.3, 0.16], [0.46, 0.24], [0.52, 0.5]])
+    shoulders = np.array([[-0.54, 0.62], [-0.46, 0.24], [-0.3, 0.16], [0.3, 0.16], [0.46, 0.24], [0.54, 0.62]])
     _fill(canvas, pose, shoulders, paint)
     _fill(canvas, pose, np.array([[-0.1, 0.16], [0.1, 0.16], [0, 0.27]]), _shade(SKIN, 0.86))
     _fill(canvas, pose, _box(-0.085, 0.02, 0.085, 0.18), _shade(SKIN, 0.8))

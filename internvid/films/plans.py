@@ -31,7 +31,7 @@ Action = Literal[
 ]
 
 # Raise it when the drawing changes: films rendered before are then rendered again.
-LOOK = 2
+LOOK = 4
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class Shot:
 
     @property
     def is_still(self) -> bool:
-        """Nothing in it changes but what the codec adds."""
+        """Nothing moves in it and the light is steady; grain alone does not make it move."""
         acts = any(figure.action != "still" for figure in self.figures)
         lit_evenly = not self.flashes and not self.strobe
-        return self.camera == "static" and not acts and lit_evenly and self.shake == 0 and self.grain == 0
+        return self.camera == "static" and not acts and lit_evenly and self.shake == 0
 
 
 @dataclass(frozen=True)

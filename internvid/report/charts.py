@@ -61,7 +61,6 @@ def bar_chart(bars: Sequence[Bar], *, description: str) -> Markup:
         matplotlib.rc_context(
             {
                 "svg.fonttype": "none",  # text stays text: the page's font, selectable, and small
-                "svg.hashsalt": "internvid",  # same bars, same bytes
                 "font.size": _FONT_POINTS,
                 "text.parse_math": False,  # a $ in a noun is a dollar
             }

@@ -108,6 +108,7 @@ def write_report(
         file_charts=_file_charts(used),
         largest_videos=used["videos_by_clips"][:_VIDEOS_SHOWN],
         stages=stages,
+        stages_have_times=any(stage.seconds is not None for stage in stages),
         attempts=used["attempts_by_stage"],
         knows_failures="failures" in tables,
         failures=used["failures"][:_FAILURES_SHOWN],

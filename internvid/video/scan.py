@@ -6,8 +6,9 @@ and a few numbers until its cut is decided, of each clip one row, and decoded fr
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 
@@ -21,9 +22,9 @@ from internvid.video.cuts import DEFAULT_DETECTOR, Boundary, CutDetector, defaul
 from internvid.video.pictures import colour_picture, orientation, small_picture, upright_jpeg, wide_luma
 from internvid.video.probe import UnreadableVideo, no_frame, open_video, video_stream
 
-# Decoded frames waiting to become a clip's middle frame: 96 MiB is 30 frames of 1080p, 8 of 4K.
+# Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
 _HELD_BYTES = 96 << 20
-_HELD_FEWEST, _HELD_MOST = 4, 24
+_HELD_FEWEST, _HELD_MOST = 4, 32
 # A stream that gives nothing but errors for so long is at its end.
 _ERRORS_IN_A_ROW = 1000
 
@@ -285,33 +286,40 @@ class _Scan:
         self._luma: np.ndarray | None = None
         self._camera = measures.CameraMeter()
         self._wide: tuple[int, float, np.ndarray] | None = None
-        # Fine frames fall on ticks n * self._fine_ticks after the first frame, compared in whole numbers.
-        self._fine_ticks = 1 / (Fraction(settings.fine_frames_per_second).limit_denominator(1000) * self._time_base)
+        self._next_wide = 0.0
+        # Frame n of the fine grid falls n * self._fine[0] / self._fine[1] ticks after the first frame.
+        per_frame = 1 / (Fraction(settings.fine_frames_per_second).limit_denominator(1000) * self._time_base)
+        self._fine = per_frame.numerator, per_frame.denominator
         self._next_fine = 0
 
     def add(self, frame: av.VideoFrame, pts: int) -> None:
         ticks = pts - self._first_pts
-        step = _Step(self._index, pts, float(ticks * self._time_base))
+        step = _Step(self._index, pts, self._seconds(pts))
         picture = small_picture(frame)
         colour = colour_picture(frame) if self._detector.wants_colour else None
-        step.black = measures.is_black(picture.luma)
+        step.black = measures.is_black(picture)
         if self._luma is not None:
             step.change, step.visible = measures.luma_change(self._luma, picture.luma)
         self._luma = picture.luma
         self._measure_camera(frame, step)
 
-        is_fine = ticks >= self._next_fine * self._fine_ticks
+        is_fine = ticks * self._fine[1] >= self._next_fine * self._fine[0]
         held = _Held(self._index, pts, step.seconds, frame, is_kept=is_fine)
         if is_fine:
-            self._next_fine = int(ticks / self._fine_ticks) + 1
+            self._next_fine = ticks * self._fine[1] // self._fine[0] + 1
             self._keep(held, is_fine=True)
         self._steps.append(step)
         for boundary in self._detector.push(self._index, step.seconds, picture, colour):
             self._boundaries[boundary.frame_index] = boundary
         while self._steps[0].frame_index <= self._index - self._detector.look_ahead:
             self._decide(self._steps.popleft())
-        start = self._shot.first.seconds if self._shot else 0.0
-        self._reservoir.add(held, (start + self._steps[0].seconds) / 2, self._boundaries)
+        start = self._shot.first if self._shot else self._steps[0]
+        self._reservoir.add(
+            held,
+            start_frame=start.frame_index,
+            earliest_middle=(start.seconds + self._steps[0].seconds) / 2,
+            boundaries=self._boundaries,
+        )
         self._index += 1
 
     def finish(self, end_pts: int) -> list[ClipSpan]:
@@ -322,17 +330,25 @@ class _Scan:
         self._close(end_pts, self._index)
         return self._clips
 
+    def _seconds(self, pts: int) -> float:
+        return (pts - self._first_pts) * self._time_base.numerator / self._time_base.denominator
+
     def _measure_camera(self, frame: av.VideoFrame, step: _Step) -> None:
-        if self._wide is not None and step.seconds - self._wide[1] < measures.CAMERA_INTERVAL_SECONDS:
+        """Takes one picture of a pair, then the other a fifth of a second later, twice a second."""
+        if step.seconds < self._next_wide:
             return
-        wide = wide_luma(frame)
-        if self._wide is not None:
-            since = step.seconds - self._wide[1]
-            if since <= measures.CAMERA_LONGEST_SECONDS and wide.shape == self._wide[2].shape:
-                step.camera = self._camera.measure(self._wide[2], wide, since)
-                step.camera_from = self._wide[0]
-                step.shown = orientation(frame)
-        self._wide = (step.frame_index, step.seconds, wide)
+        if self._wide is None:
+            self._wide = (step.frame_index, step.seconds, wide_luma(frame))
+            self._next_wide = step.seconds + measures.CAMERA_SECONDS - 0.01
+            return
+        first_frame, first_seconds, before = self._wide
+        since = step.seconds - first_seconds
+        if since <= measures.CAMERA_LONGEST_SECONDS:
+            step.camera = self._camera.measure(before, wide_luma(frame), since)
+            step.camera_from = first_frame
+            step.shown = orientation(frame)
+        self._wide = None
+        self._next_wide = first_seconds + measures.CAMERA_EVERY_SECONDS
 
     def _decide(self, step: _Step) -> None:
         """Puts a frame into the shot it belongs to: its boundary, if it has one, is known by now."""
@@ -359,7 +375,7 @@ class _Scan:
         shot = self._shot
         assert shot is not None
         start = shot.first
-        end_seconds = float((end_pts - self._first_pts) * self._time_base)
+        end_seconds = self._seconds(end_pts)
         middle = self._reservoir.take_middle(start.frame_index, end_frame, (start.seconds + end_seconds) / 2)
         if not middle.is_kept:
             self._keep(middle, is_fine=False)
@@ -416,9 +432,9 @@ class _Scan:
 class _Reservoir:
     """A bounded number of decoded frames from which every shot's middle frame can be taken.
 
-    It holds every frame whose cut is not decided yet, and older ones of the open shot at a stride that doubles as it
-    fills. A shot's middle moves at half the speed of its end, so frames before the earliest possible middle are let
-    go: with 24 held the chosen frame is within 2 % of the shot's length of the true middle.
+    It holds the newest frames, among which a hard cut may still be found, and older ones at a stride that doubles as
+    it fills. A shot's middle moves at half the speed of its end, so frames before the earliest possible middle are
+    let go: with 32 held the chosen frame is within 2 % of the shot's length of the true middle.
     """
 
     def __init__(self, newest: int) -> None:
@@ -426,8 +442,9 @@ class _Reservoir:
         self._held: list[_Held] = []
         self._stride = 1
 
-    def add(self, held: _Held, earliest_middle: float, boundaries: dict[int, Boundary]) -> None:
-        """boundaries: those found but not decided yet; of each shot between them at least one frame stays."""
+    def add(self, held: _Held, *, start_frame: int, earliest_middle: float, boundaries: Iterable[int]) -> None:
+        """start_frame: of the open shot. boundaries: first frames of shots found but not closed yet; of each shot
+        between them at least one frame stays."""
         self._held.append(held)
         size = sum(plane.buffer_size for plane in held.frame.planes) or 1
         most = min(_HELD_MOST, max(_HELD_FEWEST, _HELD_BYTES // size)) + self._newest
@@ -437,21 +454,29 @@ class _Reservoir:
         while passed + 1 < len(self._held) and self._held[passed + 1].seconds <= earliest_middle:
             passed += 1
         del self._held[:passed]
-        starts = sorted(boundaries)
-        while len(self._held) > most and self._stride < held.frame_index + 2:
+        starts = [start_frame, *sorted(boundaries)]
+        while len(self._held) > most and self._stride <= held.frame_index:
             self._stride *= 2
-            self._held = [h for h in self._held if self._stays(h, held.frame_index, starts)]
+            self._thin(held.frame_index, starts)
 
     def take_middle(self, start_frame: int, end_frame: int, seconds: float) -> _Held:
-        """The held frame nearest to `seconds` of the shot that ends before end_frame; that shot's frames are let go."""
-        of_shot = [h for h in self._held if start_frame <= h.frame_index < end_frame]
-        self._held = [h for h in self._held if h.frame_index >= end_frame]
+        """The held frame of the shot [start_frame, end_frame) nearest to `seconds`. Its frames are let go."""
+        of_shot = [held for held in self._held if start_frame <= held.frame_index < end_frame]
+        self._held = [held for held in self._held if held.frame_index >= end_frame]
         self._stride = 1
-        return min(of_shot, key=lambda h: abs(h.seconds - seconds))
+        return min(of_shot, key=lambda held: abs(held.seconds - seconds))
 
-    def _stays(self, held: _Held, now: int, starts: list[int]) -> bool:
-        start = max((s for s in starts if s <= held.frame_index), default=0)
-        return held.frame_index > now - self._newest or (held.frame_index - start) % self._stride == 0
+    def _thin(self, now: int, starts: list[int]) -> None:
+        """Keeps the newest, those at the stride within their shot, and of each shot at least the first held."""
+        kept: list[_Held] = []
+        of_last = -1
+        for held in self._held:
+            start = starts[bisect_right(starts, held.frame_index) - 1]
+            is_due = held.frame_index > now - self._newest or (held.frame_index - start) % self._stride == 0
+            if is_due or start != of_last:
+                kept.append(held)
+                of_last = start
+        self._held = kept
 
 
 __all__ = ["ClipSpan", "SampledFrame", "ScanSettings", "UnreadableVideo", "scan"]

@@ -1,5 +1,6 @@
 -- How much clips move: mean change of luma per second
 -- 1 would be black to white everywhere within a second. A bucket holds its lower bound and not its upper one.
+-- A clip without the measurement, null or NaN, is in no bucket.
 with bucket (position, bucket, from_motion, to_motion) as (
     values
         (1, '<0.01', 0, 0.01),
@@ -8,10 +9,6 @@ with bucket (position, bucket, from_motion, to_motion) as (
         (4, '0.1–0.3', 0.1, 0.3),
         (5, '0.3–1', 0.3, 1),
         (6, '>1', 1, 'infinity'::double)
-),
-clip as (
-    select clip_id, motion::double as motion, stillness::double as stillness from clips
-    where motion is not null and not isnan(motion)
 )
 select
     position,
@@ -19,6 +16,6 @@ select
     count(clip_id) as clips,
     count(clip_id) / nullif(sum(count(clip_id)) over (), 0) as share,
     avg(stillness) as mean_stillness
-from bucket left join clip on motion >= from_motion and motion < to_motion
+from bucket left join clips on motion >= from_motion and motion < to_motion
 group by position, bucket
 order by position

@@ -168,6 +168,14 @@ def test_stages_and_failures_are_told_with_the_original_text(html: str):
     assert ["clips", NASTY, f"DecodeErrorline one\n  {NASTY}", "2"] in rows
 
 
+def test_a_column_of_times_stands_only_where_some_are_known(mart: Path, tmp_path: Path):
+    stages = [StageRow("clips", done=1, failed=0, skipped=0, pending=2, seconds=None)]
+    page = write_report(tmp_path / "r.html", mart, [], title="t", lake="l", made_at=NOON, stages=stages).read_text()
+    rows = Page(page).rows
+    start = rows.index(["stage", "inputs", "done", "failed", "skipped", "waiting"])
+    assert rows[start + 1] == ["clips", "3", "1", "0", "0", "2"]
+
+
 def test_the_models_that_wrote_the_captions_are_named_first(html: str):
     text = Page(html).text
     sentence = f"Clip captions were written by {NASTY} (1), speaker-1 (1)."

@@ -1,0 +1,49 @@
+# Two commands for a fresh machine with Python 3.11 or newer: `make demo` and `make test`. Each sets up what it needs.
+
+PYTHON ?= python3
+LAKE ?= lake
+VIDEOS ?=
+PORT ?= 3000
+
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --constraint constraints.txt --editable
+
+.PHONY: demo test check ui setup bench clean
+
+demo: .venv/ready ## the main job: on rendered sample films, or on VIDEOS=folder
+	@$(if $(VIDEOS),,$(BIN)/internvid films films)
+	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",films) --lake "$(LAKE)"
+
+test: .venv/ready-dev check ## static checks, then the tests
+	$(BIN)/pytest
+
+check: .venv/ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+ui: .venv/ready ## the Dagster UI on LAKE=, at http://127.0.0.1:$(PORT)
+	$(BIN)/internvid ui --lake "$(LAKE)" --port $(PORT)
+
+bench: .venv/ready-dev ## every benchmark, some minutes each
+	for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+setup: .venv/ready ## only set up
+
+.venv/bin/uv: constraints.txt
+	@echo "Setting up .venv, once (a minute or two)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	@touch $@
+
+.venv/ready: .venv/bin/uv pyproject.toml constraints.txt
+	@$(INSTALL) .
+	@touch $@
+
+.venv/ready-dev: .venv/bin/uv pyproject.toml constraints.txt
+	@$(INSTALL) '.[dev]'
+	@touch $@ .venv/ready
+
+clean: ## remove what was set up and made here
+	rm -rf .venv films lake

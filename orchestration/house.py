@@ -1,0 +1,132 @@
+"""Running the graph from a terminal: the lake with its resources and Dagster instance, and what a run of it did."""
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pyarrow as pa
+
+    from resources.lake import Lake
+    from resources.refresh import Step
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Work:
+    """What was run: rows and seconds by stage, as the assets reported them, and batches that could not be finished."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.rows: dict[str, dict[str, int]] = {}
+        self.failed_batches: dict[str, str] = {}
+
+    def take(self, result: "dg.ExecuteInProcessResult") -> None:
+        for event in result.get_asset_materialization_events():
+            materialization = event.materialization
+            metadata: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
+            if "seconds" not in metadata:
+                continue
+            name = materialization.asset_key.to_user_string()
+            rows = self.rows.setdefault(name, {"added": 0, "changed": 0, "removed": 0})
+            for change in rows:
+                rows[change] += metadata[f"rows_{change}"]
+            self.seconds[name] = self.seconds.get(name, 0.0) + metadata["seconds"]
+
+
+class House:
+    """The lake with its resources, and the Dagster instance that keeps its runs."""
+
+    def __init__(self, root: str | None) -> None:
+        if root is not None:
+            os.environ["INTERNVID_LAKE"] = root
+        from resources.configured import configured
+
+        self.resources = configured()
+        self.lake: Lake = self.resources["lake"]
+        self.media = self.resources["media"]
+        os.environ["INTERNVID_LAKE"] = self.lake.root  # absolute, for the processes that this one starts
+        _set_dagster_home(self.lake.root)
+        self.lake.create_tables()
+
+    @property
+    def instance(self) -> "dg.DagsterInstance":
+        import dagster as dg
+
+        return dg.DagsterInstance.get()
+
+    @property
+    def steps(self) -> "list[Step]":
+        from assets.steps import steps
+
+        return steps(**{name: self.resources[name] for name in ("media", "cutter", "captioner", "summariser")})
+
+    def counts(self) -> "list[tuple[Step, dict[str, int]]]":
+        from resources.refresh import counts
+
+        return [(step, counts(self.lake, step)) for step in self.steps]
+
+    def bring_up_to_date(self) -> Work:
+        """Runs every batch in which something is pending, then publishes what changed."""
+        from assets.corpus_snapshot import is_current
+        from assets.report import FILE as REPORT
+        from orchestration.definitions import definitions
+        from orchestration.printing import notes
+        from resources.refresh import pending_batches
+
+        work = Work()
+        definitions_ = definitions(self.resources)
+        instance = self.instance
+        done: set[str] = set()
+        for step in self.steps:
+            # A batch that is run for one step is brought up to date in all, so each is run once.
+            for batch in pending_batches(self.lake, step):
+                if batch not in done:
+                    done.add(batch)
+                    notes.print(f"[bold]{batch}[/bold]")
+                    self._run(definitions_, "ingest", instance, work, batch)
+        if not self.is_published(REPORT) or not is_current(self.lake):
+            self._run(definitions_, "publish", instance, work, None)
+        return work
+
+    def _run(
+        self, definitions_: "dg.Definitions", job: str, instance: "dg.DagsterInstance", work: Work, batch: str | None
+    ) -> None:
+        result = definitions_.resolve_job_def(job).execute_in_process(
+            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+            partition_key=batch,
+            instance=instance,
+            raise_on_error=False,
+        )
+        work.take(result)
+        if not result.success:
+            error = next(
+                (str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure), ""
+            )
+            work.failed_batches[batch or job] = error
+
+    def is_published(self, file: str) -> bool:
+        from resources.published_files import exists
+
+        return exists(self.lake, file)
+
+    def try_again(self, failures: "pa.Table") -> None:
+        """Lets go of rows of `attempts`: their inputs are pending again."""
+        import pyarrow as pa
+
+        position = failures.schema.get_field_index("next_try_at")
+        now = pa.array([datetime.now(UTC)] * failures.num_rows, failures.schema.field(position).type)
+        self.lake.upsert("attempts", failures.set_column(position, "next_try_at", now))
+
+
+def _set_dagster_home(root: str) -> None:
+    if "DAGSTER_HOME" not in os.environ:
+        home = Path.home() / ".internvid" / "dagster" if "://" in root else Path(root) / ".dagster"
+        os.environ["DAGSTER_HOME"] = str(home)
+    home = Path(os.environ["DAGSTER_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copy(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
