@@ -52,5 +52,6 @@ def build(lake: Lake, snapshot: str, path: Path) -> None:
             mart.register("answer", answer)
             title = statement(f"statistics/{file.stem}").splitlines()[0].removeprefix("--").strip()
             mart.execute(f'create table "{file.stem}" as select * from answer')  # the name of our own file
-            mart.execute(f"comment on table \"{file.stem}\" is '{title.replace("'", "''")}'")
+            quoted = title.replace("'", "''")  # a comment cannot be bound either
+            mart.execute(f"comment on table \"{file.stem}\" is '{quoted}'")
             mart.unregister("answer")

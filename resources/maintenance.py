@@ -76,8 +76,10 @@ def maintain(open_newest: Callable[[], lance.LanceDataset], table: Table, *, kee
 
 
 def _compact(dataset: lance.LanceDataset) -> None:
-    totals = dataset.versions()[-1]["metadata"]
-    row_bytes = max(1, int(totals["total_files_size"]) // max(1, int(totals["total_data_file_rows"])))
+    fragments = [fragment.metadata for fragment in dataset.get_fragments()]
+    rows = sum(fragment.physical_rows for fragment in fragments)
+    size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
+    row_bytes = max(1, size // max(1, rows))
     dataset.optimize.compact_files(
         target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, FRAGMENT_ROWS_AT_LEAST, FRAGMENT_ROWS_AT_MOST),
         batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),

@@ -115,7 +115,7 @@ class MeasuringCaptioner:
         luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)  # [height, width]
         small = _shrink(frame, _COLOUR_LONG_SIDE)
         names = _name_colours(small)
-        blank = _blank(luma, small, names)
+        blank = _blank(frame, luma, names)
         if blank is not None:
             return _compose([blank])
         faces = self._faces(luma)
@@ -232,14 +232,14 @@ def _rounded(**numbers: float) -> dict[str, float]:
 # ---------------------------------------------------------------------------------------------- light and texture
 
 
-def _blank(luma: np.ndarray, small: np.ndarray, names: np.ndarray) -> _Phrase | None:
+def _blank(frame: np.ndarray, luma: np.ndarray, names: np.ndarray) -> _Phrase | None:
     """"black frame" or "blank <colour> frame" where there is nothing to see."""
     import cv2
 
     brightest = _percentile(luma, 99.5)
     if brightest < 40:  # video black is 16 before range expansion and at most ~30 with compression noise
         return _Phrase("blank", "black frame", _rounded(luma_995th_percentile=brightest))
-    spread = float(cv2.meanStdDev(small)[1].max())
+    spread = float(cv2.meanStdDev(frame)[1].max())
     if spread < 4:
         colour = _COLOURS[np.bincount(names.ravel(), minlength=len(_COLOURS)).argmax()]
         return _Phrase("blank", f"blank {colour} frame", _rounded(largest_channel_deviation=spread))
@@ -481,28 +481,35 @@ def _text(luma: np.ndarray) -> list[_Phrase]:
 
 
 def _rows_of_marks(boxes: np.ndarray, marks: np.ndarray) -> list[np.ndarray]:
-    """Chains of six or more neighbours of like height on one base line. boxes: [marks, 5] as OpenCV's stats."""
-    left, top, across, down, _ = boxes.T.astype(np.float64)
-    bottom, right = top + down, left + across
-    is_used = np.zeros(len(marks), bool)
+    """Chains of six or more neighbours of like height on one base line.
+
+    boxes: [marks, 5] as OpenCV's stats, from left to right. Plain loops: most chains end at once.
+    """
+    left, top, across, down, _ = boxes.T.tolist()
+    is_used = [False] * len(marks)
+
+    def following(row: list[int]) -> int | None:
+        tall = sum(down[mark] for mark in row) / len(row)
+        right, bottom = left[row[-1]] + across[row[-1]], top[row[-1]] + down[row[-1]]
+        for mark in range(row[-1] + 1, len(marks)):
+            gap = left[mark] - right
+            if gap >= 1.2 * tall:
+                return None
+            is_level = abs(top[mark] + down[mark] - bottom) < 0.25 * tall and 0.6 * tall < down[mark] < 1.6 * tall
+            if is_level and gap > -0.2 * tall and not is_used[mark]:
+                return mark
+        return None
+
     rows = []
     for start in range(len(marks)):
         if is_used[start]:
             continue
         row = [start]
-        while True:
-            last, tall = row[-1], np.median(down[row])
-            gap = left - right[last]
-            is_next = (
-                ~is_used & (left > left[last]) & (gap > -0.2 * tall) & (gap < 1.2 * tall)
-                & (np.abs(bottom - bottom[last]) < 0.25 * tall) & (down > 0.6 * tall) & (down < 1.6 * tall)
-            )  # fmt: skip
-            following = np.flatnonzero(is_next)
-            if not len(following):
-                break
-            row.append(int(following[0]))
+        while (mark := following(row)) is not None:
+            row.append(mark)
         if len(row) >= 6:
-            is_used[row] = True
+            for mark in row:
+                is_used[mark] = True
             rows.append(marks[row])
     return rows
 

@@ -327,15 +327,18 @@ def _merged(said: str, also: str) -> str | None:
 
 def _telling_words(statement: str) -> set[str]:
     words = re.findall(r"\w+(?:['’]\w+)?", statement.lower())
-    return {_stem(word) for word in words if word not in _SMALL_WORDS}
+    return {word if word in _TELLING else _stem(word) for word in words if word not in _SMALL_WORDS}
 
 
 def _stem(word: str) -> str:
-    """Enough to see that "cooks", "cooked" and "cooking" are one word; never shown."""
+    """Enough to see that "run", "runs" and "running" are one word, and "make" and "making"; never shown."""
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
+            word = word[: -len(ending)]
+            if len(word) > 3 and word[-1] == word[-2]:
+                word = word[:-1]
+            break
+    return word.removesuffix("e")
 
 
 # ---------------------------------------------------------------------------------------------- the clip's measures

@@ -40,9 +40,10 @@ class SmallPicture:
 def small_picture(frame: av.VideoFrame) -> SmallPicture:
     """The frame at 64x36, each pixel the mean of four points. No format is refused: others go through swscale."""
     planes = _planes(frame)
-    luma = _shrunk(planes[0], LUMA_WIDTH, LUMA_HEIGHT)
+    luma: np.ndarray = _shrunk(planes[0], LUMA_WIDTH, LUMA_HEIGHT)
     if not is_full_range(frame):
         luma = cv2.LUT(luma, _LIMITED_TO_FULL)
+    chroma: np.ndarray
     if len(planes) < 3:
         chroma = np.full((CHROMA_HEIGHT, CHROMA_WIDTH, 2), 128, np.uint8)
     else:
@@ -58,7 +59,7 @@ def wide_luma(frame: av.VideoFrame) -> np.ndarray:
 def colour_picture(frame: av.VideoFrame) -> np.ndarray:
     """[144, 256, 3] uint8 BGR in coded orientation: what PySceneDetect's detectors are fed."""
     planes = _planes(frame)
-    luma = _points(planes[0], 256, 144)
+    luma: np.ndarray = _points(planes[0], 256, 144)
     if not is_full_range(frame):
         luma = cv2.LUT(luma, _LIMITED_TO_FULL)
     if len(planes) < 3:
@@ -97,7 +98,7 @@ def _planes(frame: av.VideoFrame) -> list[tuple[np.ndarray, int]]:
 def _points(plane: tuple[np.ndarray, int], width: int, height: int) -> np.ndarray:
     """A plane at [height, width] uint8, one sample for each pixel: only those samples are read."""
     samples, bits = plane
-    taken = cv2.resize(samples, (width, height), interpolation=cv2.INTER_NEAREST)
+    taken: np.ndarray = cv2.resize(samples, (width, height), interpolation=cv2.INTER_NEAREST)
     return taken if bits == 8 else (taken >> (bits - 8)).astype(np.uint8)
 
 

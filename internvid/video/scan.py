@@ -432,51 +432,58 @@ class _Scan:
 class _Reservoir:
     """A bounded number of decoded frames from which every shot's middle frame can be taken.
 
-    It holds the newest frames, among which a hard cut may still be found, and older ones at a stride that doubles as
-    it fills. A shot's middle moves at half the speed of its end, so frames before the earliest possible middle are
-    let go: with 32 held the chosen frame is within 2 % of the shot's length of the true middle.
+    The newest, among which a hard cut may still be found, are all there; of older ones those at a stride that doubles
+    as they fill up. A shot's middle moves at half the speed of its end, so frames before the earliest possible middle
+    are let go: with 32 held the chosen frame is within 2 % of the shot's length of the true middle. Frames that will
+    not be needed go at once, so that the decoder writes into the same few buffers again, which are in the cache.
     """
 
     def __init__(self, newest: int) -> None:
-        self._newest = newest
-        self._held: list[_Held] = []
+        self._newest: deque[_Held] = deque()
+        self._newest_most = newest
+        self._older: list[_Held] = []
         self._stride = 1
 
     def add(self, held: _Held, *, start_frame: int, earliest_middle: float, boundaries: Iterable[int]) -> None:
         """start_frame: of the open shot. boundaries: first frames of shots found but not closed yet; of each shot
         between them at least one frame stays."""
-        self._held.append(held)
-        size = sum(plane.buffer_size for plane in held.frame.planes) or 1
-        most = min(_HELD_MOST, max(_HELD_FEWEST, _HELD_BYTES // size)) + self._newest
-        if len(self._held) <= most:
+        self._newest.append(held)
+        if len(self._newest) <= self._newest_most:
+            return
+        leaving = self._newest.popleft()
+        starts = [start_frame, *sorted(boundaries)]
+        if not self._stays(leaving, starts, self._older[-1].frame_index if self._older else -1):
+            return
+        self._older.append(leaving)
+        size = sum(plane.buffer_size for plane in leaving.frame.planes) or 1
+        most = min(_HELD_MOST, max(_HELD_FEWEST, _HELD_BYTES // size))
+        if len(self._older) <= most:
             return
         passed = 0
-        while passed + 1 < len(self._held) and self._held[passed + 1].seconds <= earliest_middle:
+        while passed + 1 < len(self._older) and self._older[passed + 1].seconds <= earliest_middle:
             passed += 1
-        del self._held[:passed]
-        starts = [start_frame, *sorted(boundaries)]
-        while len(self._held) > most and self._stride <= held.frame_index:
+        del self._older[:passed]
+        while len(self._older) > most and self._stride <= leaving.frame_index:
             self._stride *= 2
-            self._thin(held.frame_index, starts)
+            kept: list[_Held] = []
+            for older in self._older:
+                if self._stays(older, starts, kept[-1].frame_index if kept else -1):
+                    kept.append(older)
+            self._older = kept
 
     def take_middle(self, start_frame: int, end_frame: int, seconds: float) -> _Held:
         """The held frame of the shot [start_frame, end_frame) nearest to `seconds`. Its frames are let go."""
-        of_shot = [held for held in self._held if start_frame <= held.frame_index < end_frame]
-        self._held = [held for held in self._held if held.frame_index >= end_frame]
+        held = [*self._older, *self._newest]
+        self._older = [older for older in self._older if older.frame_index >= end_frame]
+        self._newest = deque(newest for newest in self._newest if newest.frame_index >= end_frame)
         self._stride = 1
-        return min(of_shot, key=lambda held: abs(held.seconds - seconds))
+        of_shot = (frame for frame in held if start_frame <= frame.frame_index < end_frame)
+        return min(of_shot, key=lambda frame: abs(frame.seconds - seconds))
 
-    def _thin(self, now: int, starts: list[int]) -> None:
-        """Keeps the newest, those at the stride within their shot, and of each shot at least the first held."""
-        kept: list[_Held] = []
-        of_last = -1
-        for held in self._held:
-            start = starts[bisect_right(starts, held.frame_index) - 1]
-            is_due = held.frame_index > now - self._newest or (held.frame_index - start) % self._stride == 0
-            if is_due or start != of_last:
-                kept.append(held)
-                of_last = start
-        self._held = kept
+    def _stays(self, held: _Held, starts: list[int], held_before: int) -> bool:
+        """Whether it is at the stride within its shot, or the first held of it."""
+        start = starts[bisect_right(starts, held.frame_index) - 1]
+        return held_before < start or (held.frame_index - start) % self._stride == 0
 
 
 __all__ = ["ClipSpan", "SampledFrame", "ScanSettings", "UnreadableVideo", "scan"]

@@ -19,7 +19,7 @@ from internvid.captions.words import Words, nouns_and_verbs
             Words(16, ["picture", "face", "centre", "text", "bottom"], []),
         ),
         ("Nothing moves.", Words(2, [], ["move"])),
-        ("A dog. A dog runs; the dogs ran!", Words(7, ["dog"], ["run"])),
+        ("A dog. A dog runs; the dogs ran!", Words(8, ["dog"], ["run"])),
         ("It is dark and they have been there.", Words(8, [], [])),
         ("", Words(0, [], [])),
         (" — … ", Words(0, [], [])),

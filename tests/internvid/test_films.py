@@ -187,6 +187,7 @@ def test_the_file_has_the_form_that_the_truth_states(film, name):
     if sounds:
         with av.open(str(film(name))) as container:
             heard = np.concatenate([part.to_ndarray().ravel() for part in container.decode(audio=0)])
+        assert len(heard) / 48_000 == pytest.approx(truth.shots[-1].end_seconds - truth.start_seconds, abs=0.1)
         assert np.abs(heard).max() > 0.05
 
     shown = np.array([float(frame.pts * time_base) for frame in frames])
@@ -260,8 +261,9 @@ def test_a_plan_that_cannot_be_drawn_leaves_the_film_before_it_alone(tmp_path):
     render(tiny(), tmp_path)
     before = identities(tmp_path)
 
+    half_good = replace(tiny(), shots=(*tiny().shots * 6, *tiny(colour="mauve").shots))  # fails well after it began
     with pytest.raises(ValueError, match="no colour 'mauve'"):
-        render(tiny(colour="mauve"), tmp_path)
+        render(half_good, tmp_path)
     with pytest.raises(ValueError, match="even whole numbers"):
         render(replace(tiny(), width=161), tmp_path)
     assert identities(tmp_path) == before

@@ -60,6 +60,7 @@ def clips(keys: list[str], *, provenance: str = "p1", batch: str = "b1", boundar
     return pl.DataFrame(
         {
             "clip_id": keys,
+            "video_id": ["v"] * len(keys),
             "boundary": [boundary] * len(keys),
             "ingest_batch": [batch] * len(keys),
             "provenance": [provenance] * len(keys),
@@ -155,7 +156,19 @@ def test_a_row_without_provenance_is_replaced_by_one_that_has_it(lake):
     assert contents(lake, "clips") == expected(clips(["a"]))
 
 
-def test_a_table_without_provenance_takes_every_row_given(lake):
+def test_of_two_units_that_make_the_same_row_the_first_keeps_it(lake):
+    for table, key, unit in (("clips", "clip_id", "video_id"), ("raw_videos", "video_id", "source_id")):
+        first = pl.DataFrame({key: ["a"], unit: ["first"], "provenance": ["p1"]})
+        second = pl.DataFrame({key: ["a", "b"], unit: ["second", "second"], "provenance": ["p2", "p2"]})
+        lake.upsert(table, first)
+        assert lake.upsert(table, second) == Change(added=1, changed=0, version=lake.version(table))
+        assert contents(lake, table) == expected(first, second[1:], key=key)
+        replaced = first.with_columns(provenance=pl.lit("p3"))
+        assert lake.upsert(table, replaced).changed == 1
+        assert contents(lake, table) == expected(replaced, second[1:], key=key)
+
+
+def test_a_table_that_no_step_fills_takes_every_row_given(lake):
     row = {"snapshot_table": "v1/clips", "snapshot": "v1", "row_count": 1}
     lake.upsert("corpus_snapshot", pl.DataFrame([row]))
     lake.upsert("corpus_snapshot", pl.DataFrame([row | {"row_count": 2}]))
@@ -255,7 +268,22 @@ def test_processes_that_insert_the_same_keys_at_once_leave_one_row_of_each(lake,
         keys = [f"{attempt}-{number}" for number in range(20)]
         changes = at_once(writers, write, [(lake, "clips", clips(keys))] * WRITERS)
         assert sum(change.added for change in changes) == len(keys)
+        lake.optimize()  # the next attempt meets an index that covers rows
     assert len(contents(lake, "clips")) == 60
+
+
+def test_a_video_that_sources_bring_at_once_stays_with_one_of_them_row_and_all(lake, writers):
+    for attempt in range(3):
+        sources = [f"s{number}" for number in range(WRITERS)]
+        rows = [
+            pl.DataFrame({"video_id": [f"v{attempt}"], "source_id": [source], "source": [source], "provenance": [source]})
+            for source in sources
+        ]
+        changes = at_once(writers, Lake.upsert, [(lake, "raw_videos", row) for row in rows])
+        assert sorted((change.added, change.changed) for change in changes) == [(0, 0), (0, 0), (0, 0), (1, 0)]
+        winner = next(row for row, change in zip(rows, changes, strict=True) if change.added)
+        assert contents(lake, "raw_videos")[f"v{attempt}"] == winner.to_dicts()[0]
+        lake.optimize()  # the next attempt meets an index that covers rows
 
 
 def _upsert_batches(lake: Lake, batch: str, commits: int) -> None:
