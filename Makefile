@@ -6,7 +6,7 @@ VIDEOS ?=
 PORT ?= 3000
 
 BIN := .venv/bin
-INSTALL := $(BIN)/uv pip install --quiet --constraint constraints.txt --editable
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable
 
 .PHONY: demo test check ui setup bench clean
 

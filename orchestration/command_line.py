@@ -37,7 +37,7 @@ def ingest(
     hours_per_batch: Annotated[float | None, typer.Option(help="Hours of video in one ingest batch.")] = None,
 ) -> None:
     """Add videos and bring the lake up to date. Later runs do only what is new or changed."""
-    from assets.ingest_batches import HOURS_PER_BATCH, ingest_batches
+    from assets.ingest_batches import HOURS_PER_BATCH
     from assets.sources import register
     from resources.progress import progress
 
@@ -61,7 +61,6 @@ def ingest(
     )
     if not registered.found:
         raise typer.BadParameter("no video file found there: folders are searched for names that end as videos do")
-    house.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(registered.batches))
     work = house.bring_up_to_date()
     print_summary(house, work, time.monotonic() - started)
     raise typer.Exit(1 if work.failed_batches else 0)

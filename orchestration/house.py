@@ -3,6 +3,7 @@
 import os
 import shutil
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +54,6 @@ class House:
         self.lake.create_tables()
 
     @property
-    def instance(self) -> "dg.DagsterInstance":
-        import dagster as dg
-
-        return dg.DagsterInstance.get()
-
-    @property
     def steps(self) -> "list[Step]":
         from assets.steps import steps
 
@@ -73,13 +68,10 @@ class House:
         """Runs every batch in which something is pending, then publishes what changed."""
         from assets.corpus_snapshot import is_current
         from assets.report import FILE as REPORT
-        from orchestration.definitions import definitions
         from orchestration.printing import notes
         from resources.refresh import pending_batches
 
         work = Work()
-        definitions_ = definitions(self.resources)
-        instance = self.instance
         done: set[str] = set()
         for step in self.steps:
             # A batch that is run for one step is brought up to date in all, so each is run once.
@@ -87,26 +79,38 @@ class House:
                 if batch not in done:
                     done.add(batch)
                     notes.print(f"[bold]{batch}[/bold]")
-                    self._run(definitions_, "ingest", instance, work, batch)
+                    self._run("ingest", work, batch)
         if not self.is_published(REPORT) or not is_current(self.lake):
-            self._run(definitions_, "publish", instance, work, None)
+            notes.print("[bold]publishing[/bold]")
+            self._run("publish", work)
         return work
 
-    def _run(
-        self, definitions_: "dg.Definitions", job: str, instance: "dg.DagsterInstance", work: Work, batch: str | None
-    ) -> None:
-        result = definitions_.resolve_job_def(job).execute_in_process(
+    def _run(self, job: str, work: Work, batch: str | None = None) -> None:
+        if batch is not None:
+            self.instance.add_dynamic_partitions("ingest_batch", [batch])
+        result = self._definitions.resolve_job_def(job).execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
             partition_key=batch,
-            instance=instance,
+            instance=self.instance,
             raise_on_error=False,
         )
         work.take(result)
         if not result.success:
-            error = next(
-                (str(event.step_failure_data.error) for event in result.all_events if event.is_step_failure), ""
-            )
-            work.failed_batches[batch or job] = error
+            errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
+            work.failed_batches[batch or job] = str(errors[0]) if errors else "a check failed"
+
+    @cached_property
+    def instance(self) -> "dg.DagsterInstance":
+        """Opened late: a run that finds nothing to do needs none."""
+        import dagster as dg
+
+        return dg.DagsterInstance.get()
+
+    @cached_property
+    def _definitions(self) -> "dg.Definitions":
+        from orchestration.definitions import definitions
+
+        return definitions(self.resources)
 
     def is_published(self, file: str) -> bool:
         from resources.published_files import exists

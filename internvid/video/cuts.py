@@ -73,7 +73,7 @@ _FLASH_LUMA = 15.0
 _STRUCTURE_FLOOR = 1.25 * LUMA_WIDTH * LUMA_HEIGHT  # energy of codec noise: about one level of deviation per pixel
 _SEARCH, _BLOCK_HEIGHT, _BLOCK_WIDTH = 8, 9, 8  # of 64x36: an eighth of the width each way
 _BLOCK_VARIANCE = 9.0  # flatter blocks match anywhere
-_LEAST_STRUCTURE = 24.0  # a quarter of the blocks at that variance: in an empty sky, noise must not pass for structure
+_LEAST_STRUCTURE = 16.0  # a quarter of the blocks at that variance: in an empty sky, noise must not pass for structure
 
 
 class _Seen(NamedTuple):

@@ -201,7 +201,7 @@ def test_a_real_face_is_one_face(captioner, name):
      "tractor_vp9.webm", "shuttle_vp8.webm", "apollo15_hammer_feather.webm", "pexels_skateboard.mp4"],
 )  # fmt: skip
 def test_where_no_face_and_no_writing_is_none_is_said(captioner, name):
-    assert not kinds(captioner, *frames_of(name, at_most=8)) & {"face", "text"}
+    assert not kinds(captioner, *frames_of(name, at_most=10, a_second=2)) & {"face", "text"}
 
 
 def test_a_poster_and_a_roof_that_one_cascade_takes_for_faces_are_none(captioner):
