@@ -1,9 +1,11 @@
 """`raw_videos`: the stored video files, known by their content. Importing, hashing and probing happens here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from assets.ingest_batches import ingest_batches
 from assets.sources import sources
@@ -12,7 +14,6 @@ from resources.media import Inspected, Media
 from resources.refresh import Done, Failed, Outcome, Output, Rows, Skipped, Step, Unit, batch_counts_spec, refresh
 from resources.samples import rows_sample
 from resources.schema import RAW_VIDEOS
-from resources.statements import statement
 
 
 def step(media: Media) -> Step:
@@ -32,8 +33,6 @@ def step(media: Media) -> Step:
 )
 def raw_videos(context: dg.AssetExecutionContext, lake: Lake, media: Media) -> Iterator[dg.MaterializeResult]:
     """One row is a stored video file. Changes when the file at its source does."""
-    voided = lake.query(statement("operations/void_duplicates"), tables=["attempts", "raw_videos"])
-    lake.delete("attempts", voided["attempt_id"].to_pylist())
     yield from refresh(
         context,
         lake,
@@ -58,14 +57,24 @@ def store_and_probe(lake: Lake, media: Media, units: list[Unit]) -> Iterator[Out
         elif media.exists(original["path"]):
             reason = f"exact duplicate of {original['source']}"
             yield Skipped(unit, "ExactDuplicate", reason, related_key=video_id)
-        else:  # the same bytes were here under a name that is gone: the file was moved
-            lake.delete("raw_videos", [video_id])
-            yield _done(media, unit, video_id, found)
+        else:
+            yield _done(media, _moved(lake, unit, video_id, original), video_id, found)
+
+
+def _moved(lake: Lake, unit: Unit, video_id: str, original: dict[str, Any]) -> Unit:
+    """The same bytes were here under a name that is gone: the file was moved. Its source takes the old one's place, in
+    the old one's batch, for that is where the video's clips, frames and captions are."""
+    batch = original["ingest_batch"]
+    source = lake.fetch("sources", [unit.key]).drop_columns(["ingest_batch"])
+    lake.upsert("sources", source.append_column("ingest_batch", pa.array([batch])))
+    lake.delete("sources", [original["source_id"]])
+    lake.delete("raw_videos", [video_id])
+    return replace(unit, ingest_batch=batch)
 
 
 def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:
     rows = lake.query(
-        "select source_id, source, path from raw_videos where video_id = $video_id",
+        "select source_id, source, path, ingest_batch from raw_videos where video_id = $video_id",
         {"video_id": video_id},
         tables=["raw_videos"],
     ).to_pylist()

@@ -100,7 +100,8 @@ def register(
     taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
     cutter = BatchCutter(taken, datetime.now(UTC).date(), hours_per_batch)
     files = _settled(video_files(locations, registered), settled_seconds)
-    while chunk := [_seen(path) for path in islice(files, FILES_PER_COMMIT)]:
+    while seen := [_seen(path) for path in islice(files, FILES_PER_COMMIT)]:
+        chunk = list({row["source_id"]: row for row in seen}.values())  # locations may overlap
         known = _known(lake, [row["source_id"] for row in chunk])
         fresh = [row for row in chunk if known.get(row["source_id"], ("", ""))[0] != row["provenance"]]
         paths = [str(local_path(row["uri"])) for row in fresh]
@@ -131,9 +132,10 @@ def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Pa
             for folder, subfolders, names in os.walk(path):
                 subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
                 for name in sorted(names):
-                    if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                        yield Path(folder, name).resolve()
-                    else:
+                    is_named_so = Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+                    if is_named_so and (file := Path(folder, name).resolve()).is_file():
+                        yield file
+                    else:  # also a link that leads nowhere
                         registered.ignored += 1
         elif path.exists():
             yield path.resolve()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from resources.refresh import Step
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
 
 
 class Work:
@@ -66,21 +67,19 @@ class House:
 
     def bring_up_to_date(self) -> Work:
         """Runs every batch in which something is pending, then publishes what changed."""
-        from assets.corpus_snapshot import is_current
-        from assets.report import FILE as REPORT
         from orchestration.printing import notes
         from resources.refresh import pending_batches
 
         work = Work()
-        done: set[str] = set()
-        for step in self.steps:
-            # A batch that is run for one step is brought up to date in all, so each is run once.
-            for batch in pending_batches(self.lake, step):
-                if batch not in done:
-                    done.add(batch)
-                    notes.print(f"[bold]{batch}[/bold]")
-                    self._run("ingest", work, batch)
-        if not self.is_published(REPORT) or not is_current(self.lake):
+        for _ in range(ROUNDS):
+            # A batch that is pending in one step is brought up to date in all.
+            pending = {batch for step in self.steps for batch in pending_batches(self.lake, step)}
+            for batch in sorted(pending - set(work.failed_batches)):
+                notes.print(f"[bold]{batch}[/bold]")
+                self._run("ingest", work, batch)
+            if not pending:
+                break
+        if not self._is_all_published():
             notes.print("[bold]publishing[/bold]")
             self._run("publish", work)
         return work
@@ -111,6 +110,22 @@ class House:
         from orchestration.definitions import definitions
 
         return definitions(self.resources)
+
+    def _is_all_published(self) -> bool:
+        """Whether the newest snapshot shows all that the tables hold, and every file was made from that snapshot."""
+        import dagster as dg
+
+        from assets import internvid_jsonl, report, statistics
+        from assets.corpus_snapshot import is_current
+
+        if not is_current(self.lake):
+            return False
+        files = {"statistics": statistics.MART, "internvid_jsonl": internvid_jsonl.FILE, "report": report.FILE}
+        if not all(self.is_published(file) for file in files.values()):
+            return False
+        made = [self.instance.get_latest_materialization_event(dg.AssetKey(name)) for name in files]
+        versions = {event.asset_materialization.tags.get("dagster/data_version") for event in made if event}
+        return versions == {statistics.newest_snapshot(self.lake)} and all(made)
 
     def is_published(self, file: str) -> bool:
         from resources.published_files import exists

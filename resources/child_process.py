@@ -10,19 +10,23 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 Input = TypeVar("Input")
 
 PR_SET_PDEATHSIG = 1
+TIMES_GIVEN = 3  # to children that die without having begun it
 
 
 class DecoderCrashed(RuntimeError):
@@ -31,6 +35,10 @@ class DecoderCrashed(RuntimeError):
 
 class DecoderTimedOut(RuntimeError):
     """The child process did not finish the file in the time that its length allows."""
+
+
+class RaisedInChild(RuntimeError):
+    """Stands for an error that cannot travel between processes; says its class and text."""
 
 
 def ordered(
@@ -47,37 +55,90 @@ def ordered(
     work: a function at the top of a module. seconds: the limit for one input. At most twice `workers` inputs are
     under way or waiting to be taken, so memory does not grow with their number.
     """
-    pool = ProcessPool(
-        max_workers=workers,
-        max_tasks=50,  # a fresh child now and then: decoders leak on some files
-        initializer=_limit_this_process,
-        initargs=[memory_bytes, os.getpid()],
-        context=multiprocessing.get_context("spawn"),
-    )
-    with pool:
-        under_way: deque[tuple[Input, Any, float]] = deque()
-        try:
-            for item in inputs:
-                limit = seconds(item)
-                under_way.append((item, pool.schedule(work, args=arguments(item), timeout=limit), limit))
-                if len(under_way) >= 2 * workers:
-                    yield _result(*under_way.popleft())
-            while under_way:
-                yield _result(*under_way.popleft())
-        finally:
-            pool.stop()
-            pool.join()
-
-
-def _result(item: Input, future: Any, limit: float) -> tuple[Input, Any]:
+    children = _Children(workers, memory_bytes)
+    under_way: deque[tuple[Input, _Call]] = deque()
     try:
-        return item, future.result()
-    except FutureTimeout:
-        return item, DecoderTimedOut(f"not finished after {limit:.0f} s, its limit by length; the child was killed")
-    except ProcessExpired as died:
-        return item, DecoderCrashed(f"the decoder crashed on this file ({died}, exit code {died.exitcode})")
-    except Exception as error:  # noqa: BLE001 - the boundary: an error in the child is the outcome of its input
-        return item, error
+        for item in inputs:
+            under_way.append((item, children.call(work, arguments(item), seconds(item))))
+            if len(under_way) >= 2 * workers:
+                item, call = under_way.popleft()
+                yield item, children.outcome(call)
+        while under_way:
+            item, call = under_way.popleft()
+            yield item, children.outcome(call)
+    finally:
+        children.end()
+
+
+@dataclass
+class _Call:
+    """Work for a child; the pool that it was given to, and the future that is to hold its outcome."""
+
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    seconds: float
+    pool: ProcessPool
+    future: ProcessFuture
+
+
+class _Children:
+    """A pool of child processes, and another one where that gives up: Pebble's does when a child dies between files."""
+
+    def __init__(self, workers: int, memory_bytes: int) -> None:
+        self._workers, self._memory_bytes = workers, memory_bytes
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._workers,
+            max_tasks=50,  # a fresh child now and then: decoders leak on some files
+            initializer=_limit_this_process,
+            initargs=[self._memory_bytes, os.getpid()],
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def call(self, work: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> _Call:
+        try:
+            future = self._pool.schedule(_outcome, args=(work, arguments), timeout=seconds)
+        except RuntimeError:  # it has given up
+            self.end()
+            self._pool = self._new_pool()
+            future = self._pool.schedule(_outcome, args=(work, arguments), timeout=seconds)
+        return _Call(work, arguments, seconds, self._pool, future)
+
+    def outcome(self, call: _Call) -> Any:
+        """What the work returned, or the error that it ended with."""
+        for _ in range(TIMES_GIVEN):
+            while not call.future.done() and call.pool.active:
+                wait([call.future], timeout=1.0)  # a pool that gives up may forget a call
+            try:
+                return call.future.result(timeout=0)
+            except TimeoutError:
+                if call.future.done():
+                    text = f"not finished after {call.seconds:.0f} s, its limit by length; the child was killed"
+                    return DecoderTimedOut(text)
+            except ProcessExpired as died:
+                return DecoderCrashed(f"the decoder crashed on this file ({died}, exit code {died.exitcode})")
+            except BrokenProcessPool:
+                pass
+            call = self.call(call.work, call.arguments, call.seconds)  # the file is not at fault: it was not begun
+        return DecoderCrashed(f"{TIMES_GIVEN} times the children died before one began this file")
+
+    def end(self) -> None:
+        self._pool.stop()
+        self._pool.join()
+
+
+def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """In the child: an error is an outcome like another, and one that the parent cannot read would end its pool."""
+    try:
+        return work(*arguments)
+    except BaseException as error:  # noqa: BLE001 - the boundary: whatever a file brings about is its outcome
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001 - whatever goes wrong there, it cannot travel
+            return RaisedInChild(f"{type(error).__name__}: {error}")
+        return error
 
 
 def _limit_this_process(memory_bytes: int, parent: int) -> None:

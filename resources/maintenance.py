@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from resources.schema import CLIP_CAPTIONS, Table
 
@@ -38,9 +38,12 @@ class Maintenance:
     bytes_removed: int
 
 
-def index_kinds(table: Table) -> dict[str, str]:
+IndexKind = Literal["BTREE", "BITMAP", "INVERTED"]
+
+
+def index_kinds(table: Table) -> dict[str, IndexKind]:
     """Column -> kind of Lance index: upserts find rows by key, reads find a batch, search finds words."""
-    kinds = {table.key: "BTREE"}
+    kinds: dict[str, IndexKind] = {table.key: "BTREE"}
     if table.is_partitioned:
         kinds["ingest_batch"] = "BITMAP"
     if table.name == CLIP_CAPTIONS.name:
@@ -60,15 +63,18 @@ def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table:
     retried(open_newest, create)
 
 
-def maintain(open_newest: Callable[[], lance.LanceDataset], table: Table, *, keep_versions_for: timedelta) -> Maintenance:
+def maintain(
+    open_newest: Callable[[], lance.LanceDataset], table: Table, *, keep_versions_for: timedelta
+) -> Maintenance:
     """Compacts, indexes what is new, and removes versions that are old and carry no tag.
 
     open_newest: opens the table at its newest version; called again after a lost race.
     """
     before = len(open_newest().get_fragments())
-    retried(open_newest, _compact)
     create_missing_indexes(open_newest, table)
+    # Indexes first: Lance does not compact a fragment that an index covers together with one that it does not.
     retried(open_newest, lambda dataset: dataset.optimize.optimize_indices())
+    retried(open_newest, _compact)
     newest = open_newest()
     # Never delete_unverified: it removes files that a running writer has written and not yet committed.
     removed = newest.cleanup_old_versions(keep_versions_for, error_if_tagged_old_versions=False)

@@ -7,6 +7,7 @@ stays where it is. Every look into a file happens in a child process (`resources
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
+from uuid import uuid4
 
 import dagster as dg
 import pyarrow as pa
@@ -79,7 +81,8 @@ class Media(dg.ConfigurableResource):
     def store(self, uri: str, sha256: str) -> str:
         """Puts the bytes where they are to stay and returns that path: the file's own, or one in the store."""
         if self.keep == "reference":
-            return local_path(uri) or uri
+            path = local_path(uri)
+            return uri if path is None or not _is_unicode(path) else path
         import fsspec
 
         name = f"{sha256[:2]}/{sha256}{PurePosixPath(urlsplit(uri).path).suffix.lower()}"
@@ -87,12 +90,15 @@ class Media(dg.ConfigurableResource):
         filesystem, path = fsspec.core.url_to_fs(target, **self._options(target))
         if not filesystem.exists(path):
             filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            part = f"{path}.{uuid4().hex}.part"  # of two that import the same bytes at once, neither sees half a file
             with self.local(uri) as source:
-                filesystem.put_file(source, path + ".part")
-            filesystem.mv(path + ".part", path)
+                filesystem.put_file(source, part)
+            filesystem.mv(part, path)
         return target
 
     def exists(self, path: str) -> bool:
+        if (on_disk := local_path(path)) is not None:
+            return os.path.exists(on_disk)
         import fsspec
 
         filesystem, inside = fsspec.core.url_to_fs(path, **self._options(path))
@@ -165,8 +171,13 @@ def local_path(uri: str) -> str | None:
     """The path of a local file, given as such or as file:// URI; None for anything remote."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
-        return unquote(parts.path)
+        return os.fsdecode(unquote_to_bytes(parts.path))
     return uri if "://" not in uri else None
+
+
+def _is_unicode(path: str) -> bool:
+    """Whether a column can hold it: a name need not be text, and what is not stands in a path as lone surrogates."""
+    return not any("\udc80" <= character <= "\udcff" for character in path)
 
 
 def _duration(path: str) -> float:

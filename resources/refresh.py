@@ -206,11 +206,10 @@ def refresh(
     report = work_off(lake, step, compute, ingest_batch=batch, run_id=context.run_id, log=context.log.info)
     for output in step.outputs:
         name = output.table.name
-        rows_in_batch, data_version = _content(lake, output.table, batch)
-        fresh = report.added.get(name, 0) + report.changed.get(name, 0)
+        rows_in_batch, unchanged, data_version = _content(lake, output.table, batch, context.run_id)
         context.log.info(
             f"{name}: {report.added.get(name, 0):,} rows added, {report.changed.get(name, 0):,} changed, "
-            f"{report.removed.get(name, 0):,} removed, {rows_in_batch - fresh:,} unchanged"
+            f"{report.removed.get(name, 0):,} removed, {unchanged:,} unchanged"
         )
         yield dg.MaterializeResult(
             asset_key=name,
@@ -225,7 +224,7 @@ def refresh(
                 "rows_added": report.added.get(name, 0),
                 "rows_changed": report.changed.get(name, 0),
                 "rows_removed": report.removed.get(name, 0),
-                "rows_unchanged": rows_in_batch - fresh,
+                "rows_unchanged": unchanged,
                 "units_worked_on": report.worked_on,
                 **{f"units_{state_}": number for state_, number in report.units.items()},
                 "seconds": round(report.seconds, 3),
@@ -275,16 +274,18 @@ def work_off(
     report = Report()
     for _ in range(PASSES):
         pending = [row for row in state(lake, step, ingest_batch=ingest_batch).to_pylist() if row["state"] == "pending"]
+        if pending:
+            report.worked_on += len(pending)
+            with progress(step.name, len(pending), log) as advance:
+                commits = _Commits(lake, step, run_id, report)
+                for outcome in _outcomes(step, compute, pending):
+                    commits.take(outcome)
+                    advance(1)
+                commits.flush()
+        # Within the pass: a duplicate whose original goes is pending in the next.
+        _remove_stale(lake, step, ingest_batch, report)
         if not pending:
             break
-        report.worked_on += len(pending)
-        with progress(step.name, len(pending), log) as advance:
-            commits = _Commits(lake, step, ingest_batch, run_id, report)
-            for outcome in _outcomes(step, compute, pending):
-                commits.take(outcome)
-                advance(1)
-            commits.flush()
-    _remove_stale(lake, step, ingest_batch, report)
     report.units = counts(lake, step, ingest_batch=ingest_batch)
     report.seconds = time.monotonic() - started
     return report
@@ -311,8 +312,8 @@ def _outcomes(step: Step, compute: Compute, pending: list[dict[str, Any]]) -> It
 class _Commits:
     """Gathers outcomes and commits them when there is enough to commit."""
 
-    def __init__(self, lake: Lake, step: Step, ingest_batch: str, run_id: str, report: Report) -> None:
-        self.lake, self.step, self.ingest_batch, self.run_id, self.report = lake, step, ingest_batch, run_id, report
+    def __init__(self, lake: Lake, step: Step, run_id: str, report: Report) -> None:
+        self.lake, self.step, self.run_id, self.report = lake, step, run_id, report
         self._start()
 
     def _start(self) -> None:
@@ -402,7 +403,8 @@ def _failed(step: Step, failed: Failed, run_id: str) -> dict[str, Any]:
     return _attempt(step, failed.unit, run_id, now) | {
         "outcome": "failed",
         "error_class": type(failed.error).__name__,
-        "message": str(failed.error) or repr(failed.error),
+        # An error may quote a file name that is not text.
+        "message": (str(failed.error) or repr(failed.error)).encode(errors="backslashreplace").decode(),
         "tries": tries,
         "next_try_at": now + FIRST_RETRY * 4 ** (tries - 1) if again else None,
     }
@@ -443,7 +445,7 @@ def _remove_stale(lake: Lake, step: Step, ingest_batch: str, report: Report) -> 
     for index, output in enumerate(step.outputs):
         keys = [key for output_index, key, _ in stale if output_index == index]
         if keys:
-            report.removed[output.table.name] = lake.delete(output.table.name, keys)
+            _add(report.removed, output.table.name, lake.delete(output.table.name, keys))
     if settled:
         lake.delete("attempts", [attempt_id for (attempt_id,) in settled])
 
@@ -463,6 +465,7 @@ def _state_connection(
             for index, output in enumerate(step.outputs)
         )
         connection.execute(f"create temp view children as {children}")
+        connection.register("originals", _originals(lake, step, connection, at))
         connection.execute(
             f"create temp table state as {statement('operations/state')}",
             {"stage": step.name, "now": datetime.now(UTC)},
@@ -470,15 +473,36 @@ def _state_connection(
         yield connection
 
 
-def _content(lake: Lake, table: Table, ingest_batch: str) -> tuple[int, str]:
-    """Number of the batch's rows, and a hash of what they say: equal rows leave everything downstream fresh."""
+def _originals(
+    lake: Lake, step: Step, connection: duckdb.DuckDBPyConnection, at: str | Mapping[str, int] | None
+) -> pa.Table:
+    """Those rows of the step's first table that skipped units are duplicates of: they may lie in any batch."""
+    table = step.outputs[0].table
+    named = connection.execute(
+        "select distinct related_key from attempts where stage = $stage and related_key is not null",
+        {"stage": step.name},
+    ).fetchall()
+    if not named:
+        return pa.table({"key": pa.array([], pa.string())})
+    return lake.query(
+        f"select {table.key} as key from {table.name} where {table.key} in (select unnest($keys))",
+        {"keys": [key for (key,) in named]},
+        tables=[table.name],
+        at=at,
+    )
+
+
+def _content(lake: Lake, table: Table, ingest_batch: str, run_id: str) -> tuple[int, int, str]:
+    """Number of the batch's rows, of those that other runs wrote, and a hash of what they say: equal rows leave
+    everything downstream fresh."""
     found = lake.query(
-        f"select count(*) as n, md5(string_agg({table.key} || '=' || digest, ',' order by {table.key})) as version "
-        f"from {table.name}",
+        "select count(*) as n, count(*) filter (run_id is distinct from $run_id) as unchanged, "
+        f"md5(string_agg({table.key} || '=' || digest, ',' order by {table.key})) as version from {table.name}",
+        {"run_id": run_id},
         tables=[table.name],
         ingest_batch=ingest_batch,
     ).to_pylist()[0]
-    return found["n"], found["version"] or "empty"
+    return found["n"], found["unchanged"], found["version"] or "empty"
 
 
 def _add(totals: dict[str, int], name: str, number: int) -> None:

@@ -73,7 +73,7 @@ _FLASH_LUMA = 15.0
 _STRUCTURE_FLOOR = 1.25 * LUMA_WIDTH * LUMA_HEIGHT  # energy of codec noise: about one level of deviation per pixel
 _SEARCH, _BLOCK_HEIGHT, _BLOCK_WIDTH = 8, 9, 8  # of 64x36: an eighth of the width each way
 _BLOCK_VARIANCE = 9.0  # flatter blocks match anywhere
-_LEAST_STRUCTURE = 16.0  # a quarter of the blocks at that variance: in an empty sky, noise must not pass for structure
+_LEAST_STRUCTURE = 12.0  # an eighth of the blocks at that variance: in an empty sky, noise must not pass for structure
 
 
 class _Seen(NamedTuple):
@@ -309,8 +309,8 @@ def _mixture(
 
 # --- PySceneDetect's ---------------------------------------------------------------------------------------------
 
-# Frames by which a shot must exceed PySceneDetect's filter of short scenes; its own default.
-_SHORTEST_SCENE = 15
+# The shortest scene that its command line lets stand; in the library the default is fifteen frames at any rate.
+_SHORTEST_SCENE_SECONDS = 0.6
 
 
 class PySceneDetectCuts:
@@ -327,7 +327,7 @@ class PySceneDetectCuts:
         self._fps = fps
         self._last = 0
         # The filter of short scenes reports a cut up to twice its length late.
-        self.look_ahead = max(detector.event_buffer_length, 2 * _SHORTEST_SCENE) + 2
+        self.look_ahead = math.ceil(2 * _SHORTEST_SCENE_SECONDS * fps) + 4
         self.cut_look_ahead = self.look_ahead
 
     def push(
@@ -348,15 +348,20 @@ class PySceneDetectCuts:
 
 # --- by name -----------------------------------------------------------------------------------------------------
 
+
+def _pyscenedetect(make: Callable[[float, float], SceneDetector]) -> Callable[[float, float], CutDetector]:
+    return lambda level, fps: PySceneDetectCuts(make(level, _SHORTEST_SCENE_SECONDS), fps)
+
+
 DEFAULT_DETECTOR = "structure+colour"
 # name: (its own default threshold, how it is made from a threshold and the video's average frames per second)
 _DETECTORS: dict[str, tuple[float, Callable[[float, float], CutDetector]]] = {
     "structure+colour": (STRUCTURE_COLOUR_DOUBLINGS, StructureColourCuts),
-    "content": (27.0, lambda level, fps: PySceneDetectCuts(ContentDetector(threshold=level), fps)),
-    "adaptive": (3.0, lambda level, fps: PySceneDetectCuts(AdaptiveDetector(adaptive_threshold=level), fps)),
-    "hist": (0.05, lambda level, fps: PySceneDetectCuts(HistogramDetector(threshold=level), fps)),
-    "hash": (0.395, lambda level, fps: PySceneDetectCuts(HashDetector(threshold=level), fps)),
-    "threshold": (12.0, lambda level, fps: PySceneDetectCuts(FadeDetector(threshold=level), fps)),
+    "content": (27.0, _pyscenedetect(lambda level, length: ContentDetector(level, length))),
+    "adaptive": (3.0, _pyscenedetect(lambda level, length: AdaptiveDetector(level, length))),
+    "hist": (0.05, _pyscenedetect(lambda level, length: HistogramDetector(level, min_scene_len=length))),
+    "hash": (0.395, _pyscenedetect(lambda level, length: HashDetector(level, min_scene_len=length))),
+    "threshold": (12.0, _pyscenedetect(lambda level, length: FadeDetector(level, length))),
 }
 DETECTORS = tuple(_DETECTORS)
 

@@ -135,6 +135,8 @@ def video_stream(container: av.container.InputContainer, path: str) -> av.VideoS
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     found = ", ".join(f"{s.type} {s.codec_context.name if s.codec_context else 'unknown'}" for s in container.streams)
     quote = f"FFmpeg: format {container.format.name}, streams: {found or 'none'}"
+    if not container.streams:
+        raise UnreadableVideo(f"there is nothing to play in it. Probably {_reason(path)} {quote}")
     if not streams:
         raise UnreadableVideo(f"there is no video stream in it, only {_others(container)}: leave it out. {quote}")
     best = container.streams.best("video")

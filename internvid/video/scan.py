@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
@@ -19,7 +19,7 @@ import numpy as np
 
 from internvid.video import measures
 from internvid.video.cuts import DEFAULT_DETECTOR, Boundary, CutDetector, default_threshold, make_detector
-from internvid.video.pictures import colour_picture, orientation, small_picture, upright_jpeg, wide_luma
+from internvid.video.pictures import JpegWriter, Orientations, colour_picture, small_picture, wide_luma
 from internvid.video.probe import UnreadableVideo, no_frame, open_video, video_stream
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
@@ -31,10 +31,12 @@ _ERRORS_IN_A_ROW = 1000
 
 @dataclass(frozen=True)
 class ScanSettings:
-    """Everything that decides clips and frames. Only what differs from another value changes a version.
+    """Everything that decides clips and frames.
 
-    threshold None: the detector's own default. shortest_shot_seconds: a shorter clip is flagged too_short.
-    longest_shot_seconds: a longer shot is split, None never. frame_short_side: pixels, pictures are never enlarged.
+    threshold None: the detector's own default. longest_shot_seconds: a longer shot is split, None never.
+    frame_short_side: pixels, pictures are never enlarged. Flags: too_short below shortest_shot_seconds, too_long above
+    too_long_seconds, still from still_share of the time on, wild from wild_motion (change of luma a second) on, black
+    from black_share of the frames on. Nothing is left out for its flags.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -51,33 +53,19 @@ class ScanSettings:
 
     @property
     def cut_version(self) -> str:
-        """What decides the clips and their flags, readable: cut/content-27."""
+        """What decides the clips and their flags: cut/content-27+split120s+short1s+long60s+still0.95+wild2+black0.9."""
         level = default_threshold(self.detector) if self.threshold is None else self.threshold
-        return f"cut/{self.detector}-{level:g}" + self._others(
-            {"longest_shot_seconds": "max{:g}s"}, always=("longest_shot_seconds",)
-        ) + self._others(
-            {
-                "shortest_shot_seconds": "short{:g}s",
-                "too_long_seconds": "long{:g}s",
-                "still_share": "still{:g}",
-                "wild_motion": "wild{:g}",
-                "black_share": "black{:g}",
-            }
+        split = "whole" if self.longest_shot_seconds is None else f"split{self.longest_shot_seconds:g}s"
+        return (
+            f"cut/{self.detector}-{level:g}+{split}"
+            f"+short{self.shortest_shot_seconds:g}s+long{self.too_long_seconds:g}s"
+            f"+still{self.still_share:g}+wild{self.wild_motion:g}+black{self.black_share:g}"
         )
 
     @property
     def frame_version(self) -> str:
         """What decides the frames beyond the clips, readable: frames/1fps+384px+q90."""
         return f"frames/{self.fine_frames_per_second:g}fps+{self.frame_short_side}px+q{self.jpeg_quality}"
-
-    def _others(self, names: dict[str, str], always: tuple[str, ...] = ()) -> str:
-        usual = {f.name: f.default for f in fields(self)}
-        text = ""
-        for name, form in names.items():
-            value = getattr(self, name)
-            if value != usual[name] or (name in always and value is not None):
-                text += "+" + (form.format(value) if value is not None else f"no-{name.replace('_', '-')}")
-        return text
 
 
 @dataclass
@@ -273,7 +261,12 @@ class _Scan:
         self._settings = settings
         self._keep_frame = keep_frame
         self._time_base: Fraction = stream.time_base
-        self._aspect = float(stream.sample_aspect_ratio or 1) or 1.0
+        self._jpegs = JpegWriter(
+            short_side=settings.frame_short_side,
+            quality=settings.jpeg_quality,
+            pixel_aspect=float(stream.sample_aspect_ratio or 1) or 1.0,
+        )
+        self._orientations = Orientations()
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._detector: CutDetector = make_detector(settings.detector, settings.threshold, float(rate))
         self._first_pts = first_pts
@@ -346,7 +339,7 @@ class _Scan:
         if since <= measures.CAMERA_LONGEST_SECONDS:
             step.camera = self._camera.measure(before, wide_luma(frame), since)
             step.camera_from = first_frame
-            step.shown = orientation(frame)
+            step.shown = self._orientations.of(frame)
         self._wide = None
         self._next_wide = first_seconds + measures.CAMERA_EVERY_SECONDS
 
@@ -419,12 +412,7 @@ class _Scan:
         return [name for name, is_so in found.items() if is_so]
 
     def _keep(self, held: _Held, *, is_fine: bool) -> None:
-        jpeg, width, height = upright_jpeg(
-            held.frame,
-            short_side=self._settings.frame_short_side,
-            quality=self._settings.jpeg_quality,
-            pixel_aspect=self._aspect,
-        )
+        jpeg, width, height = self._jpegs.write(held.frame, self._orientations.of(held.frame))
         held.is_kept = True
         self._keep_frame(SampledFrame(held.pts, held.seconds, is_fine, width, height, jpeg))
 

@@ -1,7 +1,6 @@
--- Of some batches those that hold files of the inbox, each with a hash of its files as last seen.
+-- Batches in which the registrar $run_id found something since $since, each with a hash of its files as last seen.
 select ingest_batch, md5(string_agg(provenance, ',' order by source_id)) as content
 from sources
-where ingest_batch in (select unnest($batches))
+where ingest_batch in (select ingest_batch from sources where run_id = $run_id and written_at >= $since)
 group by ingest_batch
-having bool_or(run_id = $run_id)
 order by ingest_batch

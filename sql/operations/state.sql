@@ -1,6 +1,7 @@
 -- Where every unit of a step stands: done, failed, skipped or pending. Exactly one of them, so counts always add up.
 -- Reads: units (the step's own statement), recipes (output, variant, recipe: what the step does to a unit),
--- children (output, unit, provenance, unit_rows: what its tables hold), attempts; and $stage, $now.
+-- children (output, unit, provenance, unit_rows: what its tables hold), attempts, originals (key: rows, of any batch,
+-- that a skipped unit is a duplicate of); and $stage, $now.
 with expected as (
     select
         units.unit,
@@ -48,7 +49,7 @@ select
     progress.provenances,
     case
         when progress.is_done then 'done'
-        when attempts.outcome = 'skipped' then 'skipped'
+        when attempts.outcome = 'skipped' and (attempts.related_key is null or originals.key is not null) then 'skipped'
         when attempts.next_try_at is null and attempts.outcome = 'failed' then 'failed'
         when attempts.next_try_at > $now then 'failed'
         else 'pending'
@@ -59,4 +60,5 @@ left join attempts
     on attempts.stage = $stage
     and attempts.key = progress.unit
     and attempts.provenance = progress.provenances[-1]
+left join originals on attempts.related_key = originals.key
 order by progress.label, progress.unit

@@ -198,7 +198,8 @@ def test_a_real_face_is_one_face(captioner, name):
 @pytest.mark.parametrize(
     "name",
     ["intel_bottles.mp4", "intel_cars_overhead.mp4", "sam2_cups_shuffle.mp4", "sam2_coffee_pour.mp4",
-     "tractor_vp9.webm", "shuttle_vp8.webm", "apollo15_hammer_feather.webm", "pexels_skateboard.mp4"],
+     "tractor_vp9.webm", "shuttle_vp8.webm", "apollo15_hammer_feather.webm", "pexels_skateboard.mp4",
+     "sam2_football_juggle.mp4"],
 )  # fmt: skip
 def test_where_no_face_and_no_writing_is_none_is_said(captioner, name):
     assert not kinds(captioner, *frames_of(name, at_most=10, a_second=2)) & {"face", "text"}

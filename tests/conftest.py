@@ -1,0 +1,119 @@
+"""What tests of several folders share: tiny films, an S3 server, and looks at processes and at whole tables."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.films.render import render
+from resources.lake import Lake
+from resources.schema import TABLES
+
+BUCKET = "lakes"
+COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")
+
+# What differs between two runs that make the same rows.
+OF_THE_RUN = ("run_id", "written_at")
+
+
+@pytest.fixture(scope="session")
+def film() -> Callable[..., Path]:
+    """film(folder, "name.mp4", 3): renders the third of many films, 3 s in two shots, under that name."""
+
+    def rendered(folder: Path, name: str, number: int = 0) -> Path:
+        shots = (
+            Shot(15, Backdrop("flat", COLOURS[number % len(COLOURS)]), (Figure("circle", "pink", "moving right"),)),
+            Shot(15, Backdrop("noise", "grey", number)),
+        )
+        plan = FilmPlan("film", shots, width=160, height=120, fps=10, sound=False)
+        path = render(plan, folder / f".{name}.rendering", seed=number)
+        return path.rename(folder / name)
+
+    return rendered
+
+
+@pytest.fixture(scope="session")
+def whole_tables() -> Callable[..., dict[str, dict[str, dict[str, Any]]]]:
+    """whole_tables(lake, "clips", …): table -> key -> row, without what differs between two runs and `without`."""
+
+    def read(lake: Lake, *tables: str, without: tuple[str, ...] = ()) -> dict[str, dict[str, dict[str, Any]]]:
+        contents = {}
+        for table in tables:
+            rows = lake.polars(table).drop(OF_THE_RUN + without, strict=False).to_dicts()
+            contents[table] = {row[TABLES[table].key]: row for row in rows}
+            assert len(contents[table]) == len(rows), f"a row of {table} is there twice"
+        return contents
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def processes_in_session() -> Callable[[int], list[str]]:
+    """processes_in_session(pid): command lines of those alive in the session that the process led."""
+
+    def alive(session: int) -> list[str]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                state, _, _, its_session = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:4]
+                command = (folder / "cmdline").read_text().replace("\0", " ")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended while we looked
+            if int(its_session) == session and state not in "ZX":
+                found.append(command)
+        return found
+
+    return alive
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """until(condition): waits for it to become true; a minute without that fails the test."""
+
+    def wait(condition: Callable[[], Any], what: str = "condition") -> None:
+        for _ in range(1200):
+            if condition():
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"waited a minute for {what}")
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """Lance's storage options for a bucket named BUCKET on a moto server, in a process of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(port, server)
+        endpoint = f"http://127.0.0.1:{port}"
+        access = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **access).create_bucket(Bucket=BUCKET)
+        yield {"aws_endpoint": endpoint, "allow_http": "true", "aws_region": "us-east-1", **access}
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(port: int, server: subprocess.Popen) -> None:
+    for _ in range(600):
+        assert server.poll() is None, "the S3 server ended by itself"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"no S3 server on port {port}")

@@ -1,0 +1,133 @@
+"""The lakehouse as it is deployed: the webserver and the daemon of `workspace.yaml`, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from resources.lake import Lake
+from resources.media import Media
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY_SELECTOR = {"repositoryLocationName": "internvid", "repositoryName": "__repository__"}
+SECONDS_TO_START = 120
+SECONDS_TO_STOP = 30
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running webserver and daemon: where they listen, their lake, and the folder that they watch."""
+
+    url: str
+    lake: Lake
+    media: Media
+    inbox: Path
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        """The one field that the query asks for. Raises AssertionError for a query that GraphQL refuses."""
+        request = urllib.request.Request(
+            f"{self.url}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+        assert "errors" not in answer, answer["errors"]
+        (field,) = answer["data"].values()
+        return field
+
+    def wait(self, until: Callable[[], Found | None], *, seconds: float) -> Found:
+        """What `until` returns once it is something. Raises TimeoutError."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := until():
+                return found
+            time.sleep(1)
+        raise TimeoutError(f"not within {seconds} s")
+
+
+@contextmanager
+def running_service(folder: Path) -> Iterator[Service]:
+    """`dagster-webserver` and `dagster-daemon` on a new lake and an empty inbox, all in the folder."""
+    home, inbox = folder / "dagster_home", folder / "inbox"
+    home.mkdir()
+    inbox.mkdir()
+    shutil.copy(REPOSITORY / "dagster.yaml", home)
+    lake = Lake(root=str(folder / "lake"))
+    lake.create_tables()
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "INTERNVID_LAKE": lake.root,
+        "INTERNVID_INBOX": str(inbox),
+        "INTERNVID_INBOX_SETTLED_SECONDS": "2",
+        "INTERNVID_WORKERS": "1",
+    }
+    port = _free_port()
+    webserver = ["dagster-webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    daemon = ["dagster-daemon", "run", "-w", "workspace.yaml"]
+    with _running(webserver, environment, folder) as server:
+        service = Service(f"http://127.0.0.1:{port}", lake, Media(root=str(folder / "media"), workers=1), inbox)
+
+        def answers() -> bool:
+            assert server.poll() is None, f"it ended by itself: {(folder / 'dagster-webserver.log').read_text()}"
+            try:
+                return service.graphql("{ version }") != ""
+            except (urllib.error.URLError, ConnectionError):
+                return False
+
+        service.wait(answers, seconds=SECONDS_TO_START)
+        # The daemon only now: two processes that make the same new SQLite files at once stumble over each other.
+        with _running(daemon, environment, folder):
+            yield service
+
+
+@contextmanager
+def _running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen]:
+    """The process, until it is ended with all that it started."""
+    program = Path(sys.executable).parent / command[0]
+    with open(folder / f"{command[0]}.log", "wb") as log:
+        process = subprocess.Popen(
+            [str(program), *command[1:]],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            _signal_group(process.pid, signal.SIGTERM)
+            try:
+                process.wait(SECONDS_TO_STOP)
+            finally:
+                _signal_group(process.pid, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return  # all of it has ended
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
