@@ -11,7 +11,7 @@ from assets.ingest_batches import ingest_batches
 from assets.raw_videos import raw_videos
 from resources.cutter import Cutter
 from resources.lake import Lake
-from resources.media import Media, Scanned
+from resources.media import Media
 from resources.refresh import (
     Done,
     Failed,
@@ -25,6 +25,7 @@ from resources.refresh import (
 )
 from resources.samples import contact_sheet, rows_sample
 from resources.schema import CLIPS, FRAMES
+from resources.video_file import Scanned
 
 if TYPE_CHECKING:
     from internvid.video.scan import ClipSpan, ScanSettings

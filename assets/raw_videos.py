@@ -10,10 +10,11 @@ import pyarrow as pa
 from assets.ingest_batches import ingest_batches
 from assets.sources import sources
 from resources.lake import Lake
-from resources.media import Inspected, Media
+from resources.media import Media
 from resources.refresh import Done, Failed, Outcome, Output, Rows, Skipped, Step, Unit, batch_counts_spec, refresh
 from resources.samples import rows_sample
 from resources.schema import RAW_VIDEOS
+from resources.video_file import Inspected
 
 
 def step(media: Media) -> Step:

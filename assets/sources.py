@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from assets.ingest_batches import HOURS_PER_BATCH, BatchCutter, ingest_batches
 from resources.lake import Lake
-from resources.media import Media, local_path
+from resources.media import Media
 from resources.refresh import column_schema, digest
 from resources.schema import SOURCES
+from resources.video_file import local_path
 
 FILES_PER_COMMIT = 1_000
 

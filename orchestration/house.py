@@ -67,10 +67,15 @@ class House:
 
     def bring_up_to_date(self) -> Work:
         """Runs every batch in which something is pending, then publishes what changed."""
+        work = Work()
+        self.run_pending_batches(work)
+        self.publish_what_changed(work)
+        return work
+
+    def run_pending_batches(self, work: Work) -> None:
         from orchestration.printing import notes
         from resources.refresh import pending_batches
 
-        work = Work()
         for _ in range(ROUNDS):
             # A batch that is pending in one step is brought up to date in all.
             pending = {batch for step in self.steps for batch in pending_batches(self.lake, step)}
@@ -79,10 +84,13 @@ class House:
                 self._run("ingest", work, batch)
             if not pending:
                 break
+
+    def publish_what_changed(self, work: Work) -> None:
+        from orchestration.printing import notes
+
         if not self._is_all_published():
             notes.print("[bold]publishing[/bold]")
             self._run("publish", work)
-        return work
 
     def _run(self, job: str, work: Work, batch: str | None = None) -> None:
         if batch is not None:
@@ -113,19 +121,21 @@ class House:
 
     def _is_all_published(self) -> bool:
         """Whether the newest snapshot shows all that the tables hold, and every file was made from that snapshot."""
-        import dagster as dg
-
         from assets import internvid_jsonl, report, statistics
         from assets.corpus_snapshot import is_current
 
         if not is_current(self.lake):
             return False
+        snapshot = statistics.newest_snapshot(self.lake)
         files = {"statistics": statistics.MART, "internvid_jsonl": internvid_jsonl.FILE, "report": report.FILE}
-        if not all(self.is_published(file) for file in files.values()):
-            return False
-        made = [self.instance.get_latest_materialization_event(dg.AssetKey(name)) for name in files]
-        versions = {event.asset_materialization.tags.get("dagster/data_version") for event in made if event}
-        return versions == {statistics.newest_snapshot(self.lake)} and all(made)
+        return all(self.is_published(file) and self._data_version(asset) == snapshot for asset, file in files.items())
+
+    def _data_version(self, asset: str) -> str | None:
+        import dagster as dg
+
+        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        made = event.asset_materialization if event else None
+        return (made.tags or {}).get("dagster/data_version") if made else None
 
     def is_published(self, file: str) -> bool:
         from resources.published_files import exists

@@ -18,7 +18,7 @@ from resources.statements import statement
 
 SETTLED_SECONDS = 10.0  # a copy in progress was modified more recently; INTERNVID_INBOX_SETTLED_SECONDS overrides it
 SECONDS_BETWEEN_LOOKS = 30
-FILES_PER_LOOK = 1_000  # new ones: their headers are read, which takes some 10 s, and Dagster ends a look after 60 s
+FILES_PER_LOOK = 500  # new ones: their headers are read, which takes some seconds, and Dagster ends a look after 60 s
 REGISTRAR = "inbox_sensor"  # stands in sources.run_id; what others register is theirs to run
 
 SEEN = pa.schema([("uri", pa.string()), ("size_bytes", pa.int64()), ("modified_ns", pa.int64())])
@@ -45,8 +45,11 @@ def inbox_sensor(context: dg.SensorEvaluationContext, lake: Lake, media: Media) 
     began = datetime.now(UTC)
     look = Look()
     lake.create_tables()
+    events = []
     if files := _unregistered(lake, inbox, look):
-        register(lake, media, files, run_id=REGISTRAR)
+        registered = register(lake, media, files, run_id=REGISTRAR)
+        found = {"files_new": registered.new, "files_changed": registered.changed}
+        events = [dg.AssetMaterialization("sources", metadata=found)]
     since = datetime.fromisoformat(context.cursor) if context.cursor else datetime.fromtimestamp(0, UTC)
     batches = lake.query(
         statement("operations/inbox_batches"), {"run_id": REGISTRAR, "since": since}, tables=["sources"]
@@ -59,6 +62,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, lake: Lake, media: Media) 
             dg.RunRequest(partition_key=batch["ingest_batch"], run_key=f"{batch['ingest_batch']}/{batch['content']}")
             for batch in batches
         ],
+        asset_events=events,
         cursor=began.isoformat(),
     )
 

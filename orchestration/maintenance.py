@@ -23,8 +23,13 @@ maintenance_schedule = dg.ScheduleDefinition(
     name="nightly_maintenance",
     job=maintenance,
     cron_schedule="30 3 * * *",
+    description="Keeps the tables fast and small.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 publish_schedule = dg.ScheduleDefinition(
-    name="hourly_publish", job=publish, cron_schedule="0 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
+    name="hourly_publish",
+    job=publish,
+    cron_schedule="0 * * * *",
+    description="Pins what has come in and publishes it.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
 )

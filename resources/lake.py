@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 # loads the code location would wait for them.
 
 KEYS_PER_READ = 10_000  # one IN list; bounds the memory of planning it
+
 # What pylance 14.0.2 does with a merge whose key is marked as primary key and has an index that covers rows:
-# * it is flat in the size of the table, where one without the index scans every key, 50 ms per million rows;
+# * it is flat in the size of the table, where one without the index scans every key, some 60 ms per million rows;
 # * a condition on the update makes it fail. So rows that need no update are left out before, by a look-up;
 # * two merges that insert the same new key at once both insert it; without the index, one of them is done again. So
 #   `upsert` looks for such doubles when somebody committed since it began, and leaves one row.
@@ -45,14 +46,17 @@ COMMIT_RETRIES = 30
 COMMIT_TIMEOUT = timedelta(minutes=10)  # Lance gives up after 30 s, which thirty writers on one table can exceed
 
 # Two sources may hold the same video, and of two that are taken in at the same moment the first must keep the row.
-# Only a condition within the commit can see to that, so here it is, without the index: 50 ms per million videos.
+# Only a condition within the commit can see to that, so here it is, without the index: 60 ms per million videos.
 # In every other table the key begins with the unit, so that no two units make the same row.
 MADE_BY_SEVERAL_UNITS = {RAW_VIDEOS.name}
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a write did, in rows. version: the table's version that holds it; None if there was nothing to write."""
+    """What a write did, in rows. version: the table's version that holds it; None if there was nothing to write.
+
+    Where two processes write the same keys at the same moment, a row may be counted by both or by neither.
+    """
 
     added: int
     changed: int
@@ -97,7 +101,8 @@ class Lake(dg.ConfigurableResource):
         in provenance or batch. A stored video is replaced only by the source that brought it: the first keeps it.
 
         Columns are cast to the table's types, and missing ones are null. A RecordBatchReader is passed on batch by
-        batch. If no row is left to write, nothing is committed.
+        batch. If no row is left to write, nothing is committed. Where two processes add the same row at the same
+        moment, readers may see it twice until the later of them is done.
         Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
         """
         declared = _declared(table)
@@ -111,12 +116,15 @@ class Lake(dg.ConfigurableResource):
         change = _merged(dataset, merge, source)
         if change.version is not None and change.version > read_version + 1:
             stored.note_doubles(_present(dataset, declared, pa.array(source.seen, pa.string())))
-        return self._settled(declared, stored.doubles, change) if stored.doubles else change
+        if stored.doubles:
+            version = self._leave_one_of_each(declared, stored.doubles)
+            return Change(max(0, change.added - len(stored.doubles)), change.changed, version)
+        return change
 
     def insert_new(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
         """Adds the rows whose keys the table lacks: of two that insert the same key at once, the first wins.
 
-        The cost grows with the table: some 50 ms per million rows. Raises as `upsert` does.
+        The cost grows with the table: some 60 ms per million rows. Raises as `upsert` does.
         """
         declared = _declared(table)
         dataset = self.dataset(table)
@@ -128,7 +136,7 @@ class Lake(dg.ConfigurableResource):
         declared = _declared(table)
         dataset = self.dataset(table)
         source = pa.table({declared.key: pa.array(sorted(set(keys)), pa.string())})
-        if not _present(dataset, declared, source[declared.key]):
+        if _present(dataset, declared, source[declared.key]).num_rows == 0:
             return 0
         # A merge rather than DELETE … WHERE key IN (…): one commit however many keys, and no key is ever quoted.
         return _merge(dataset, declared).when_matched_delete().execute(source)["num_deleted_rows"]
@@ -164,7 +172,7 @@ class Lake(dg.ConfigurableResource):
             found = _present(dataset, declared, asked, wanted)
             positions = pc.index_in(asked, found[declared.key].combine_chunks())
             missing = asked.filter(positions.is_null())
-            if missing:
+            if len(missing):
                 raise KeyError(f"{table} has no row with {declared.key} {_named(missing.to_pylist())}")
             parts.append(found.take(positions).select(wanted))
         return pa.concat_tables(parts) if parts else dataset.schema.empty_table().select(wanted)
@@ -287,15 +295,15 @@ class Lake(dg.ConfigurableResource):
         source = Conformed(rows, table, keep=_Stored(dataset, table).worth_writing)
         return _merged(dataset, merge.when_not_matched_insert_all(), source)
 
-    def _settled(self, table: Table, doubles: set[str], change: Change) -> Change:
-        """Leaves one row of each of these keys, which another process inserted at the same moment."""
+    def _leave_one_of_each(self, table: Table, doubles: set[str]) -> int:
+        """Deletes all but one row of each of these keys, which two processes inserted at once. Returns the version."""
         for _ in range(COMMIT_RETRIES):
             dataset = self.dataset(table.name)
             copies = _present(dataset, table, pa.array(doubles, pa.string()), with_row_address=True)
             first = copies.group_by(table.key).aggregate([("_rowaddr", "min")])["_rowaddr_min"]
             extra = set(copies["_rowaddr"].to_pylist()) - set(first.to_pylist())
             if not extra:
-                return Change(max(0, change.added - len(doubles)), change.changed, dataset.version)
+                return dataset.version
             try:
                 # No retry by Lance: it would delete what has these addresses after a compaction has moved the rows.
                 dataset.delete(f"_rowaddr IN ({', '.join(map(str, extra))})", conflict_retries=0)

@@ -158,8 +158,8 @@ class StructureColourCuts:
     def _is_flash(self, at: int) -> bool:
         """Whether a picture from before returns within _FLASH_FRAMES, once something brighter has passed."""
         seen = self._seen
-        for before in range(max(0, at - _FLASH_FRAMES), at):
-            for after in range(max(at, before + 2), min(len(seen), at + _FLASH_FRAMES, before + _FLASH_FRAMES + 2)):
+        for before in range(max(0, at - _FLASH_FRAMES - 1), at):
+            for after in range(max(at, before + 2), min(len(seen), at + _FLASH_FRAMES + 1, before + _FLASH_FRAMES + 2)):
                 brightest = max(seen[i].mean_luma for i in range(before + 1, after))
                 if brightest <= max(seen[before].mean_luma, seen[after].mean_luma) + _FLASH_LUMA:
                     continue

@@ -38,7 +38,7 @@ class SmallPicture:
 
 
 def small_picture(frame: av.VideoFrame) -> SmallPicture:
-    """The frame at 64x36, each pixel the mean of four points. No format is refused: others go through swscale."""
+    """The frame at 64x36, each pixel of luma the mean of four points. No format is refused: others go by swscale."""
     planes = _planes(frame)
     luma: np.ndarray = _shrunk(planes[0], LUMA_WIDTH, LUMA_HEIGHT)
     if not is_full_range(frame):
@@ -47,7 +47,7 @@ def small_picture(frame: av.VideoFrame) -> SmallPicture:
     if len(planes) < 3:
         chroma = np.full((CHROMA_HEIGHT, CHROMA_WIDTH, 2), 128, np.uint8)
     else:
-        chroma = cv2.merge([_shrunk(plane, CHROMA_WIDTH, CHROMA_HEIGHT) for plane in planes[1:3]])
+        chroma = cv2.merge([_points(plane, CHROMA_WIDTH, CHROMA_HEIGHT) for plane in planes[1:3]])
     return SmallPicture(luma, chroma, cv2.mean(luma)[0])
 
 

@@ -103,8 +103,9 @@ def test_shots_of_two_frames_are_found():
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])
-def test_a_flash_is_no_cut(frames):
-    bright = [(place(1) * 1.5 + 110 - 15 * i).clip(0, 255) for i in range(frames)]
+@pytest.mark.parametrize(("gain", "lift"), [(1.5, 100), (3.0, 90), (4.0, 20)], ids=["mild", "strong", "burnt out"])
+def test_a_flash_is_no_cut(frames, gain, lift):
+    bright = [(place(1) * gain + lift - 15 * i).clip(0, 255) for i in range(frames)]
     assert boundaries([place(1)] * 30 + bright + [place(1)] * 30) == []
 
 

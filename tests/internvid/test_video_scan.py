@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from internvid.films.render import SAMPLE_FILMS, read_truth, render
-from internvid.video.scan import ClipSpan, SampledFrame, ScanSettings, UnreadableVideo, scan
+from internvid.video.scan import ClipSpan, SampledFrame, ScanSettings, UnreadableVideo, _Held, _Reservoir, scan
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "videos"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
@@ -121,6 +121,42 @@ def test_a_long_shot_keeps_a_frame_near_its_middle_from_few_held(tmp_path):
     (clip,), frames = scanned(path)
     check_whole([clip], frames, decoded_pts(path))
     assert (clip.middle_pts - clip.start_pts) / (clip.end_pts - clip.start_pts) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(("width", "height", "most"), [(320, 180, 32), (3840, 2160, 8)])
+def test_few_decoded_frames_are_held_and_every_shot_finds_its_middle_among_them(width, height, most):
+    """Shots of any length, each boundary found some time after it and its shot closed fifty frames after it."""
+    random = np.random.default_rng(0)
+    frame = av.VideoFrame(width, height, "yuv420p")
+    newest, late = 7, 50
+    starts = [0, *np.cumsum(random.choice([2, 3, 5, 20, 45, 200, 900], 60)).tolist()]
+    reservoir = _Reservoir(newest)
+    found: dict[int, int] = {}  # boundaries found, not closed: frame to the frame at which it was found
+    open_start = 0
+    for now in range(starts[-1] + late + 1):
+        for start in starts[1:]:
+            is_gradual = all(abs(start - other) > 15 for other in starts if other != start)
+            if now == start + (40 if is_gradual else newest - 1):
+                found[start] = now
+        while found and min(found) <= now - late:
+            end = min(found)
+            if width > 320 and not reservoir.holds(open_start, end):  # its own beginning was found too late
+                del found[end]
+                continue
+            middle = reservoir.take_middle(open_start, end, (open_start + end) / 2)
+            assert open_start <= middle.frame_index < end
+            if width == 320:  # a short shot whose beginning was found late shares the spacing of the long one before
+                assert abs(middle.frame_index - (open_start + end) / 2) <= 10 + 0.02 * (end - open_start)
+            del found[end]
+            open_start = end
+        reservoir.add(
+            _Held(now, now, float(now), frame, is_kept=False),
+            start_frame=open_start,
+            earliest_middle=(open_start + max(open_start, now - late)) / 2,
+            boundaries=found,
+        )
+        shots = sum(1 for start in starts if open_start <= start <= now)
+        assert len(reservoir._older) + len(reservoir._newest) <= most + newest + shots
 
 
 def test_fine_frames_are_the_first_at_or_after_each_second(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,31 +62,43 @@ mutation ($run: ExecutionParams!) {
 """
 RUN = """
 query ($id: ID!) {
-  runOrError(runId: $id) {
-    ... on Run { status stepStats { stepKey status } tags { key value } }
+  runOrError(runId: $id) { ... on Run { status stepStats { stepKey status } } }
+}
+"""
+METADATA = """
+query ($asset: AssetKeyInput!, $partitions: [String!]) {
+  assetNodeOrError(assetKey: $asset) {
+    ... on AssetNode {
+      latestMaterializationByPartition(partitions: $partitions) {
+        metadataEntries {
+          label
+          ... on MarkdownMetadataEntry { mdStr }
+          ... on TableMetadataEntry { table { schema { columns { name } } records } }
+        }
+      }
+    }
   }
 }
 """
 
 
 @pytest.fixture(scope="module")
-def batches(service: Service, films: list[Path]) -> list[str]:
-    """Three films registered as three batches, each known to Dagster as a partition."""
-    registered = register(
-        service.lake, service.media, [str(film) for film in films[:3]], run_id="test", hours_per_batch=5 / 3600
-    )
-    batches = sorted(registered.batches)
-    for batch in batches:
+def batches(service: Service, film: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Four films registered as four batches, each known to Dagster as a partition."""
+    folder = tmp_path_factory.mktemp("films")
+    films = [str(film(folder, f"film_{number}.mp4", number)) for number in range(4)]
+    registered = register(service.lake, service.media, films, run_id="test", hours_per_batch=4 / 3600)
+    for batch in sorted(registered.batches):
         added = service.graphql(ADD_PARTITION, repository=REPOSITORY_SELECTOR, key=batch)
         assert added["__typename"] == "AddDynamicPartitionSuccess", added
-    return batches
+    return sorted(registered.batches)
 
 
 @pytest.mark.timeout(400)
 def test_a_backfill_of_three_batches_from_the_ui_ends_with_captions_of_every_clip(
     service: Service, batches: list[str]
 ) -> None:
-    assert len(batches) == 3
+    batches = batches[:3]
     launched = service.graphql(
         LAUNCH_BACKFILL,
         backfill={
@@ -116,3 +129,46 @@ def test_a_backfill_of_three_batches_from_the_ui_ends_with_captions_of_every_cli
         tables=["clips", "clip_captions"],
     ).to_pylist()
     assert clips == [{"ingest_batch": batch, "clips": 2, "captions": 2} for batch in batches]
+
+    sheet = shown(service, "frames", batches[0])["contact_sheet"]["mdStr"]
+    assert "data:image/jpeg;base64," in sheet
+    assert r"1. film\_0\.mp4, 0\.0 to 1\.5 s" in sheet  # there were no captions yet
+    sample = shown(service, "clip_captions", batches[0])["sample"]["table"]
+    assert [column["name"] for column in sample["schema"]["columns"]] == ["caption", "nouns", "verbs", "clip_id"]
+    assert len(sample["records"]) == 2
+
+
+@pytest.mark.timeout(400)
+def test_one_batch_of_one_asset_can_be_materialised_from_the_ui(service: Service, batches: list[str]) -> None:
+    launched = service.graphql(
+        LAUNCH_RUN,
+        run={
+            "selector": {
+                **REPOSITORY_SELECTOR,
+                "pipelineName": "__ASSET_JOB",
+                "assetSelection": [{"path": ["raw_videos"]}],
+            },
+            "runConfigData": "{}",
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": "dagster/partition", "value": batches[3]}]},
+        },
+    )
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+
+    def ended() -> dict[str, Any] | None:
+        run = service.graphql(RUN, id=launched["run"]["runId"])
+        return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+    run = service.wait(ended, seconds=SECONDS_TO_BACKFILL)
+    assert run["status"] == "SUCCESS"
+    assert {"stepKey": "raw_videos", "status": "SUCCESS"} in run["stepStats"]
+    assert [row["video_codec"] for row in service.lake.polars("raw_videos", ingest_batch=batches[3]).to_dicts()] == [
+        "h264"
+    ]
+
+
+def shown(service: Service, asset: str, batch: str) -> dict[str, dict[str, Any]]:
+    """The metadata that the UI shows of an asset's batch, by label."""
+    node = service.graphql(METADATA, asset={"path": [asset]}, partitions=[batch])
+    (materialization,) = node["latestMaterializationByPartition"]
+    return {entry["label"]: entry for entry in materialization["metadataEntries"]}

@@ -339,13 +339,20 @@ def test_processes_that_write_different_batches_lose_nothing(lake, writers):
     assert contents(lake, "clips") == _batches(names, 5)
 
 
+def _upsert_the_same_and_new_rows(lake: Lake, commits: int) -> None:
+    for commit in range(commits):
+        lake.upsert("clips", pl.concat([clips(["same"], provenance=str(commit)), clips([f"new{commit}"])]))
+
+
 def test_maintenance_goes_on_beside_a_writer_and_neither_fails(lake, writers):
-    writing = writers.submit(_upsert_batches, lake, "w0", 15)
+    writing = writers.submit(_upsert_the_same_and_new_rows, lake, 30)
     while not writing.done():
         tidy(lake, "clips")
     writing.result()
     done = tidy(lake, "clips", keep_versions_for=AT_ONCE)
-    assert contents(lake, "clips") == _batches(["w0"], 15)
+    assert contents(lake, "clips") == expected(
+        clips(["same"], provenance="29"), clips([f"new{commit}" for commit in range(30)])
+    )
     assert done.fragments_after == 1
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from internvid.video.probe import UnreadableVideo
 from internvid.video.scan import SampledFrame, ScanSettings, scan
-from resources.media import Inspected, Media, Scanned, local_path
+from resources.media import Media
+from resources.video_file import Inspected, Scanned, local_path
 
 ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
 

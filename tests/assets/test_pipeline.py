@@ -1,0 +1,511 @@
+"""Films in, a captioned corpus out: what a change costs, and that every table agrees with the others."""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+from assets.corpus_snapshot import is_current, take_snapshot
+from assets.sources import register
+from assets.statistics import statistics
+from internvid.captions.measured import FrameCaption
+from orchestration.house import House, Work
+from resources.captioner import EmbeddedCaptioner
+from resources.lake import Lake
+
+ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
+DERIVED = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")
+
+
+def written_by(lake: Lake, *tables: str) -> dict[str, dict[str, str]]:
+    """Table -> key -> the run that wrote the row. What was not written again was not computed for it."""
+    return {table: dict(lake.polars(table).select(pl.first(), "run_id").rows()) for table in tables}
+
+
+def versions(lake: Lake, *tables: str) -> dict[str, int]:
+    return {table: lake.version(table) for table in tables}
+
+
+def stages(house: House) -> dict[str, dict[str, int]]:
+    """Stage -> units by state, where there are any."""
+    return {step.name: {state: number for state, number in found.items() if number} for step, found in house.counts()}
+
+
+def changes(work: Work) -> dict[str, dict[str, int]]:
+    """Table -> rows added, changed, removed, where there are any."""
+    found = {table: {kind: number for kind, number in rows.items() if number} for table, rows in work.rows.items()}
+    return {table: rows for table, rows in found.items() if rows}
+
+
+def attempts(lake: Lake) -> list[tuple[Any, ...]]:
+    return (
+        lake.polars("attempts").sort("key").select("stage", "outcome", "error_class", "message", "related_key").rows()
+    )
+
+
+def sources(lake: Lake) -> dict[str, str]:
+    """File name -> the video whose source it is."""
+    rows = lake.polars("raw_videos").select("source", "video_id").rows()
+    return {Path(source).name: video_id for source, video_id in rows}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    return folder
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------
+
+
+def test_films_become_rows_of_every_table_and_the_tables_agree(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    film(folder, "two.mp4", 2)
+    ingest(house, folder)
+    lake = house.lake
+    videos, clips, frames, frame_captions, clip_captions = (lake.polars(table) for table in DERIVED)
+
+    assert sorted(videos["source"]) == [(folder / name).as_uri() for name in ("one.mp4", "two.mp4")]
+    assert sorted(videos["path"]) == [str(folder / name) for name in ("one.mp4", "two.mp4")]
+    assert videos.select("duration_seconds", "frame_count", "display_width").unique().rows() == [(3.0, 30, 160)]
+
+    in_order = clips.sort("video_id", "clip_index")
+    spans = in_order.select("clip_index", "start_seconds", "end_seconds", "start_frame", "end_frame", "boundary").rows()
+    assert spans == 2 * [(0, 0.0, 1.5, 0, 15, "start"), (1, 1.5, 3.0, 15, 30, "cut")]
+    assert set(clips["video_id"]) == set(videos["video_id"])
+
+    # 0, 1 and 2 s, and the middle of each clip.
+    seconds = frames.sort("video_id", "seconds").select("seconds", "is_fine", "is_middle").rows()
+    of_a_video = [(0.0, True, False), (0.7, False, True), (1.0, True, False), (2.0, True, False), (2.2, False, True)]
+    assert seconds == 2 * of_a_video
+    assert Counter(frames.filter("is_middle")["clip_id"]) == Counter(clips["clip_id"])
+    assert all(jpeg[:2] == b"\xff\xd8" for jpeg in frames["jpeg"])
+
+    coarse = [f"{frame}/coarse" for frame in frames.filter("is_middle")["frame_id"]]
+    fine = [f"{frame}/fine" for frame in frames.filter("is_fine")["frame_id"]]
+    assert sorted(frame_captions["frame_caption_id"]) == sorted(coarse + fine)
+    assert sorted(clip_captions["clip_id"]) == sorted(clips["clip_id"])
+    assert all(caption for caption in clip_captions["caption"])
+
+    assert set(lake.polars("sources")["ingest_batch"]) == {
+        batch for table in DERIVED for batch in lake.polars(table)["ingest_batch"]
+    }
+    assert stages(house) == {
+        "raw_videos": {"total": 2, "done": 2},
+        "clips": {"total": 2, "done": 2},
+        "frame_captions": {"total": 10, "done": 10},
+        "clip_captions": {"total": 4, "done": 4},
+    }
+    assert attempts(lake) == []
+
+
+def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    ingest(house, folder)
+
+    def failing() -> set[str]:
+        job = house._definitions.resolve_job_def("check_lake")
+        result = job.execute_in_process(instance=house.instance)
+        found = result.get_asset_check_evaluations()
+        assert len(found) == 10
+        return {f"{check.asset_key.to_user_string()}/{check.check_name}" for check in found if not check.passed}
+
+    assert failing() == set()
+    lake = house.lake
+    lake.delete("clips", lake.polars("clips")["clip_id"].to_list()[:1])
+    assert failing() == {"clips/counts_add_up", "clips/no_orphan_rows", "clip_captions/keys_equal_clip_keys"}
+
+
+def test_a_second_run_writes_nothing(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    tables = (*DERIVED, "sources", "attempts", "corpus_snapshot")
+    before = versions(house.lake, *tables)
+    work = ingest(house, folder)
+    assert (work.rows, versions(house.lake, *tables)) == ({}, before)
+
+
+# --- what a change costs ----------------------------------------------------------------------------------------
+
+
+def test_one_new_video_costs_one_video(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    before = written_by(house.lake, *DERIVED)
+    film(folder, "two.mp4", 2)
+    work = ingest(house, folder)
+    assert changes(work) == {
+        "raw_videos": {"added": 1},
+        "clips": {"added": 2},
+        "frames": {"added": 5},
+        "frame_captions": {"added": 5},
+        "clip_captions": {"added": 2},
+    }
+    after = written_by(house.lake, *DERIVED)
+    assert {table: {key: after[table][key] for key in rows} for table, rows in before.items()} == before
+
+
+def test_a_touched_file_is_looked_at_and_not_decoded(house, ingest, film, folder):
+    path = film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    before = versions(house.lake, "clips", "frames", "frame_captions", "clip_captions")
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    work = ingest(house, folder)
+    assert changes(work) == {"raw_videos": {"changed": 1}}
+    assert versions(house.lake, *before) == before
+
+
+@pytest.mark.parametrize("move", ["renamed", "into another folder"])
+def test_a_moved_file_is_looked_at_and_not_decoded(house, ingest, film, folder, move):
+    path = film(folder, "one.mp4", 1)
+    film(folder, "two.mp4", 2)
+    ingest(house, folder)
+    tables = ("clips", "frames", "frame_captions", "clip_captions")
+    before = versions(house.lake, *tables)
+    videos = sources(house.lake)
+    target = folder / "renamed.mp4" if move == "renamed" else folder / "deeper" / "one.mp4"
+    target.parent.mkdir(exist_ok=True)
+    path.rename(target)
+    ingest(house, folder)
+    assert versions(house.lake, *tables) == before
+    assert sources(house.lake) == {"two.mp4": videos["two.mp4"], target.name: videos["one.mp4"]}
+    assert house.lake.polars("raw_videos").filter(source=target.as_uri())["path"].to_list() == [str(target)]
+    assert set(house.lake.polars("sources")["uri"]) == {(folder / "two.mp4").as_uri(), target.as_uri()}
+    # Whole in its batch: nothing pending, and nothing for the next run of any batch to remove.
+    batch = house.lake.polars("clips")["ingest_batch"][0]
+    assert {house.lake.polars(table)["ingest_batch"].unique().item() for table in (*tables, "sources")} == {batch}
+    assert stages(house)["raw_videos"] == {"total": 2, "done": 2}
+    assert attempts(house.lake) == []
+    work = ingest(house, folder)
+    assert (work.rows, versions(house.lake, *tables)) == ({}, before)
+
+
+def test_other_bytes_under_a_known_name_are_another_video(house, ingest, film, folder):
+    path = film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    first = sources(house.lake)["one.mp4"]
+    path.unlink()
+    film(folder, "one.mp4", 2)
+    work = ingest(house, folder)
+    second = sources(house.lake)["one.mp4"]
+    assert second != first
+    assert changes(work)["raw_videos"] == {"added": 1, "removed": 1}
+    assert changes(work)["clip_captions"] == {"added": 2, "removed": 2}
+    for table in DERIVED:
+        assert set(house.lake.polars(table)["video_id"]) == {second}
+
+
+class Renamed(EmbeddedCaptioner):
+    """Says the same, under another version."""
+
+    @property
+    def version(self) -> str:
+        return super().version + "+next"
+
+
+class Loud(Renamed):
+    """Says it otherwise."""
+
+    def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
+        return [FrameCaption(said.caption.upper(), said.evidence) for said in super().caption(frames)]
+
+
+def test_another_captioner_recomputes_captions_and_what_rests_on_them_only(house, ingest, film, folder, open_house):
+    film(folder, "one.mp4", 1)
+    film(folder, "two.mp4", 2)
+    ingest(house, folder)
+    before = versions(house.lake, "raw_videos", "clips", "frames")
+    said = set(house.lake.polars("frame_captions")["caption"])
+    again = open_house(house.lake.root)
+    again.resources["captioner"] = Loud()
+    work = again.bring_up_to_date()
+    assert changes(work) == {"frame_captions": {"changed": 10}, "clip_captions": {"changed": 4}}
+    assert versions(house.lake, *before) == before
+    assert set(house.lake.polars("frame_captions")["caption"]) == {caption.upper() for caption in said}
+    assert set(house.lake.polars("frame_captions")["version"]) == {Loud().version}
+
+
+def test_another_captioner_that_says_the_same_costs_nothing_beyond_its_own_rows(
+    house, ingest, film, folder, open_house
+):
+    film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    before = versions(house.lake, "clip_captions")
+    again = open_house(house.lake.root)
+    again.resources["captioner"] = Renamed()
+    work = again.bring_up_to_date()
+    assert changes(work) == {"frame_captions": {"changed": 5}}
+    assert versions(house.lake, *before) == before
+
+
+class Choosy(EmbeddedCaptioner):
+    """Fails on bright pictures, whoever they come with."""
+
+    def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
+        if any(frame.mean() > 200 for frame in frames):
+            raise ValueError("too bright for me")
+        return super().caption(frames)
+
+
+def test_frames_that_cannot_be_captioned_fail_alone_and_are_told(house, ingest, film, folder):
+    film(folder, "white.mp4", 0)
+    film(folder, "blue.mp4", 1)
+    house.resources["captioner"] = Choosy()
+    ingest(house, folder)
+    bright = [
+        jpeg_id
+        for jpeg_id in house.lake.polars("attempts").filter(stage="frame_captions")["key"]
+        if jpeg_id.startswith(sources(house.lake)["white.mp4"])
+    ]
+    assert stages(house)["frame_captions"] == {"total": 10, "done": 7, "failed": 3}
+    assert len(bright) == 3  # those of its first shot: at 0 s, 1 s and the middle
+    skipped = [row for row in attempts(house.lake) if row[0] == "clip_captions"]
+    assert skipped == [("clip_captions", "skipped", "NothingToDo", "none of its frames has a caption", None)]
+    assert stages(house)["clip_captions"] == {"total": 4, "done": 3, "skipped": 1}
+
+
+# --- duplicates -------------------------------------------------------------------------------------------------
+
+
+def test_an_exact_duplicate_is_skipped_with_its_reason_and_takes_over_when_the_original_changes(
+    house, ingest, film, folder
+):
+    original = film(folder, "a.mp4", 1)
+    shutil.copy(original, folder / "b.mp4")
+    ingest(house, folder)
+    video_id = sources(house.lake)["a.mp4"]
+    reason = f"exact duplicate of {original.as_uri()}"
+    assert attempts(house.lake) == [("raw_videos", "skipped", "ExactDuplicate", reason, video_id)]
+    assert stages(house)["raw_videos"] == {"total": 2, "done": 1, "skipped": 1}
+    before = versions(house.lake, "clips")
+
+    original.unlink()
+    film(folder, "a.mp4", 2)
+    ingest(house, folder)
+    assert sources(house.lake)["b.mp4"] == video_id
+    assert attempts(house.lake) == []
+    assert stages(house)["raw_videos"] == {"total": 2, "done": 2}
+    of_first = written_by(house.lake, "clips")["clips"]
+    assert len({run for clip, run in of_first.items() if clip.startswith(video_id)}) == 1
+    assert versions(house.lake, "clips")["clips"] == before["clips"] + 1, "only the new film was cut"
+
+
+def test_a_duplicate_in_a_later_batch_takes_over_in_the_same_run_in_which_the_original_changes(
+    house, ingest, film, folder
+):
+    original = film(folder, "a.mp4", 1)
+    ingest(house, folder)
+    shutil.copy(original, folder / "b.mp4")
+    ingest(house, folder)
+    assert house.lake.polars("sources")["ingest_batch"].n_unique() == 2
+    video_id = sources(house.lake)["a.mp4"]
+    original.unlink()
+    film(folder, "a.mp4", 2)
+    ingest(house, folder)
+    assert sources(house.lake)["b.mp4"] == video_id
+    assert attempts(house.lake) == []
+    assert all(set(found) == {"total", "done"} for found in stages(house).values())
+
+
+def test_a_duplicate_that_is_looked_at_again_takes_over_from_an_original_that_was_deleted(house, ingest, film, folder):
+    original = film(folder, "a.mp4", 1)
+    copy = Path(shutil.copy(original, folder / "b.mp4"))
+    ingest(house, folder)
+    before = versions(house.lake, "clips", "frames", "frame_captions", "clip_captions")
+    video_id = sources(house.lake)["a.mp4"]
+    original.unlink()
+    os.utime(copy, (1_000_000_000, 1_000_000_000))
+    ingest(house, folder)
+    assert sources(house.lake) == {"b.mp4": video_id}
+    assert attempts(house.lake) == []
+    assert stages(house)["raw_videos"] == {"total": 1, "done": 1}
+    assert versions(house.lake, *before) == before
+
+
+def test_two_files_that_swap_names_are_not_decoded_again(house, ingest, film, folder):
+    first, second = film(folder, "a.mp4", 1), film(folder, "b.mp4", 2)
+    ingest(house, folder)
+    videos = sources(house.lake)
+    before = versions(house.lake, "clips", "frames")
+    first.rename(folder / "aside.mp4")
+    second.rename(first)
+    (folder / "aside.mp4").rename(second)
+    os.utime(first, (1_000_000_000, 1_000_000_000))
+    os.utime(second, (1_000_000_000, 1_000_000_000))
+    ingest(house, folder)
+    assert sources(house.lake) == {"a.mp4": videos["b.mp4"], "b.mp4": videos["a.mp4"]}
+    assert attempts(house.lake) == []
+    assert versions(house.lake, *before) == before
+
+
+# --- what is registered -----------------------------------------------------------------------------------------
+
+
+def test_overlapping_locations_links_and_odd_entries_register_each_file_once(house, film, folder):
+    film(folder, "a.mp4", 1)
+    (folder / "link.mp4").symlink_to(folder / "a.mp4")
+    (folder / "nowhere.mp4").symlink_to(folder / "gone.mp4")
+    (folder / "folder.mp4").mkdir()
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "notes.txt").touch()
+    (folder / ".hidden.mp4").touch()
+    locations = [str(folder), str(folder / "a.mp4"), (folder / "a.mp4").as_uri()]
+    found = register(house.lake, house.media, locations, run_id="test")
+    assert (found.new, found.changed, found.unchanged, found.ignored) == (1, 0, 0, 4)
+    assert house.lake.polars("sources")["uri"].to_list() == [(folder / "a.mp4").as_uri()]
+
+
+def test_batches_are_cut_by_hours_and_a_changed_file_keeps_its_batch(house, film, folder):
+    for number in range(4):
+        film(folder, f"{number}.mp4", number)
+    of_two = 7 / 3600  # seconds in hours: two films of 3 s, not three
+    register(house.lake, house.media, [str(folder)], run_id="test", hours_per_batch=of_two)
+
+    def batches() -> dict[str, str]:
+        rows = house.lake.polars("sources").select("uri", "ingest_batch").rows()
+        return {Path(uri).name: batch[-4:] for uri, batch in rows}
+
+    assert batches() == {"0.mp4": "0001", "1.mp4": "0001", "2.mp4": "0002", "3.mp4": "0002"}
+    (folder / "0.mp4").unlink()
+    film(folder, "0.mp4", 7)
+    film(folder, "4.mp4", 4)
+    found = register(house.lake, house.media, [str(folder)], run_id="test", hours_per_batch=of_two)
+    assert (found.new, found.changed, found.unchanged) == (1, 1, 3)
+    assert batches() == {"0.mp4": "0001", "1.mp4": "0001", "2.mp4": "0002", "3.mp4": "0002", "4.mp4": "0003"}
+
+
+# --- odd files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not ODD.is_dir(), reason="the odd videos are not here")
+def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(house, ingest, film, folder):
+    good = film(folder, "good.mp4", 1)
+    name_that_is_not_text = os.fsdecode(b"caf\xe9.mp4")
+    shutil.copy(ODD / "truncated_no_moov.mp4", folder / name_that_is_not_text)
+    shutil.copy(film(folder, "also_good.mp4", 2), folder / os.fsdecode(b"good caf\xe9.mp4"))
+    (folder / "also_good.mp4").unlink()
+    ingest(house, folder, ODD)
+    names = dict(house.lake.polars("sources").select("source_id", "uri").rows())
+    tried = {
+        Path(names[row["key"]]).name: row["error_class"]
+        for row in house.lake.polars("attempts").filter(stage="raw_videos").to_dicts()
+    }
+    assert tried == {
+        name: "UnreadableVideo"
+        for name in (
+            "audio_only_speech.mp4",
+            "caf%E9.mp4",
+            "jpeg_named_as.mp4",
+            "text_file.mp4",
+            "truncated_no_moov.mp4",
+            "zero_bytes.mp4",
+        )
+    }
+    assert stages(house)["raw_videos"] == {"total": 18, "done": 12, "failed": 6}
+    assert {name: set(found) for name, found in stages(house).items() if name != "raw_videos"} == {
+        name: {"total", "done"} for name in ("clips", "frame_captions", "clip_captions")
+    }
+    assert set(sources(house.lake)) == {Path(uri).name for uri in names.values()} - set(tried)
+    assert good.name in sources(house.lake)
+
+
+# --- what is published ------------------------------------------------------------------------------------------
+
+
+def snapshots(lake: Lake) -> list[str]:
+    return lake.polars("corpus_snapshot")["snapshot"].unique().sort().to_list()
+
+
+def mart(lake: Lake, sql: str) -> list[tuple]:
+    with duckdb.connect(f"{lake.root}/statistics.duckdb", read_only=True) as connection:
+        return connection.sql(sql).fetchall()
+
+
+def test_a_snapshot_is_taken_when_something_changed_and_only_then(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    first = snapshots(house.lake)
+    assert first == house.lake.tags()
+    assert len(first) == 1
+    name, rows, is_new = take_snapshot(house.lake, run_id="again")
+    assert (name, is_new) == (first[0], False)
+    assert {row["table_name"]: row["row_count"] for row in rows} == {
+        table: house.lake.dataset(table).count_rows() for table in ("sources", *DERIVED, "attempts")
+    }
+    house.lake.optimize()
+    assert take_snapshot(house.lake, run_id="compacted")[2] is False, "the same rows in other files"
+    film(folder, "two.mp4", 2)
+    ingest(house, folder)
+    assert len(snapshots(house.lake)) == 2
+    assert house.lake.tags() == snapshots(house.lake)
+
+
+def test_statistics_are_those_of_the_snapshot_whatever_the_tables_hold_meanwhile(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    asked = "select videos, clips, captions from table_1"
+    assert mart(house.lake, asked) == [(1, 2, 2)]
+    house.lake.delete("clips", house.lake.polars("clips")["clip_id"].to_list())
+    assert not is_current(house.lake)
+    assert dg.materialize([statistics], resources=house.resources, instance=house.instance).success
+    assert mart(house.lake, asked) == [(1, 2, 2)]
+    assert snapshots(house.lake) == house.lake.tags()
+
+
+def test_a_run_that_died_while_publishing_is_made_good_by_the_next(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    house.lake.delete("clip_captions", house.lake.polars("clip_captions")["clip_id"].to_list()[:1])
+    take_snapshot(house.lake, run_id="died after this")
+    assert is_current(house.lake)
+    house.bring_up_to_date()
+    house.lake.delete("attempts", [])
+    film(folder, "two.mp4", 2)
+    register(house.lake, house.media, [str(folder)], run_id="test")
+    for batch in house.lake.polars("sources")["ingest_batch"].unique():
+        house._run("ingest", Work(), batch)
+    take_snapshot(house.lake, run_id="died after this")
+    assert mart(house.lake, "select videos, captions from table_1") == [(1, 2)]
+    house.bring_up_to_date()
+    assert mart(house.lake, "select videos, captions from table_1") == [(2, 4)]
+    assert len(Path(house.lake.root, "internvid.jsonl").read_text().splitlines()) == 4
+
+
+def test_the_export_has_one_line_for_each_captioned_clip_in_order(house, ingest, film, folder):
+    film(folder, "one.mp4", 1)
+    film(folder, "two.mp4", 2)
+    ingest(house, folder)
+    captions = dict(house.lake.polars("clip_captions").select("clip_id", "caption").rows())
+    in_order = house.lake.polars("clips").sort("video_id", "start_seconds").select("clip_id", "video_id").rows()
+    times = [("00:00:00.000", "00:00:01.500"), ("00:00:01.500", "00:00:03.000")]
+    text = Path(house.lake.root, "internvid.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line) for line in text.splitlines()] == [
+        {"YoutubeID": video_id, "Start_timestamp": start, "End_timestamp": end, "Caption": captions[clip_id]}
+        for (clip_id, video_id), (start, end) in zip(in_order, times * 2, strict=True)
+    ]
+    assert text.endswith("\n")
+
+
+def test_an_imported_film_lives_on_in_the_store(clean_environment, open_house, ingest, film, folder, tmp_path):
+    clean_environment.setenv("INTERNVID_KEEP", "import")
+    house: House = open_house(str(tmp_path / "lake"))
+    path = film(folder, "one.mp4", 1)
+    ingest(house, folder)
+    (video,) = house.lake.polars("raw_videos").to_dicts()
+    assert video["path"] == f"{tmp_path}/lake/media/{video['sha256'][:2]}/{video['sha256']}.mp4"
+    path.unlink()
+    again: House = open_house(house.lake.root)
+    again.resources["cutter"] = again.resources["cutter"].model_copy(update={"frame_short_side": 60})
+    work = again.bring_up_to_date()
+    assert changes(work)["frames"] == {"changed": 5}
+    assert house.lake.polars("frames").select("width", "height").unique().rows() == [(80, 60)]
