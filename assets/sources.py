@@ -22,8 +22,11 @@ from resources.video_file import local_path
 FILES_PER_COMMIT = 1_000
 
 VIDEO_SUFFIXES = frozenset(
-    (".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg")
-    + (".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv")
+    f".{suffix}"
+    for suffix in (
+        *("3g2", "3gp", "asf", "avi", "f4v", "flv", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
+        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
+    )
 )
 
 

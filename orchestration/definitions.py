@@ -1,6 +1,7 @@
 """The code location: every asset, check, job, sensor and schedule, with the resources that they run on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -16,6 +17,7 @@ from assets import (
     sources,
     statistics,
 )
+from assets.steps import steps
 from orchestration.inbox import inbox_sensor
 from orchestration.jobs import check_lake, ingest, publish
 from orchestration.maintenance import maintenance, maintenance_schedule, publish_schedule
@@ -34,16 +36,28 @@ ASSET_MODULES = [
 ]
 
 
-def definitions(resources: Mapping[str, object] | None = None) -> dg.Definitions:
+def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The definitions with the resources of the environment; `resources` replaces some of them."""
+    doors = {**configured(), **(resources or {})}
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES), doors),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[ingest, publish, check_lake, maintenance],
         sensors=[inbox_sensor],
         schedules=[publish_schedule, maintenance_schedule],
-        resources={**configured(), **(resources or {})},
+        resources=doors,
     )
+
+
+def _with_code_versions(assets: Sequence[dg.AssetsDefinition], doors: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+    """Each partitioned asset with its step's version as code version: Dagster then shows what a change makes stale."""
+    of_steps = steps(**{name: doors[name] for name in ("media", "cutter", "captioner", "summariser")})
+    versions = {output.table.name: output.readable_version for step in of_steps for output in step.outputs}
+
+    def with_version(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(code_version=versions.get(spec.key.to_user_string()))
+
+    return list(dg.map_asset_specs(with_version, assets))
 
 
 @dg.definitions

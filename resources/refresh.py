@@ -49,6 +49,11 @@ class Output:
     table: Table
     version: Mapping[str, str]
 
+    @property
+    def readable_version(self) -> str:
+        """Of all variants, for people and as the asset's code version."""
+        return "; ".join(sorted(set(self.version.values())))
+
 
 @dataclass(frozen=True)
 class Step:
@@ -228,7 +233,7 @@ def refresh(
                 "units_worked_on": report.worked_on,
                 **{f"units_{state_}": number for state_, number in report.units.items()},
                 "seconds": round(report.seconds, 3),
-                "step_version": "; ".join(sorted(set(output.version.values()))),
+                "step_version": output.readable_version,
                 **sample(name),
             },
             check_results=[batch_counts(name, report.units)],

@@ -5,9 +5,10 @@ decided, of each clip one row, and decoded frames are held in a bounded reservoi
 alike.
 
 The decoder is PyAV with all threads, and not decord: decord reads no AV1, hands out whole frames as RGB and nothing
-less, and gives no timestamp ticks. On two busy cores it gave whole frames at 0.40 to 0.60 and frames of 256x144 at 0.55
-to 0.79 of PyAV's rate of decoding (H.264 and VP8, 360p to 720p); this whole pass, cuts, measures and JPEGs, ran at 0.58
-to 0.82 of it. benchmarks/cut_and_sample.py measures this anew.
+less, and gives no timestamp ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to
+0.7 and frames of 256x144 at 0.4 to 1.1 of PyAV's rate of decoding; this whole pass, with cuts, measures and JPEGs, ran
+at 0.3 to 0.8 of it: near 0.7 where a frame is dear to decode, least for small and easy pictures.
+benchmarks/cut_and_sample.py measures this anew.
 """
 
 from __future__ import annotations

@@ -15,12 +15,14 @@ import polars as pl
 import pytest
 
 from assets.corpus_snapshot import is_current, take_snapshot
+from assets.internvid_jsonl import export
 from assets.sources import register
 from assets.statistics import statistics
 from internvid.captions.measured import FrameCaption
 from orchestration.house import House, Work
 from resources.captioner import EmbeddedCaptioner
 from resources.lake import Lake
+from resources.media import Media
 
 ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
 DERIVED = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")
@@ -58,20 +60,10 @@ def sources(lake: Lake) -> dict[str, str]:
     return {Path(source).name: video_id for source, video_id in rows}
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    return folder
-
-
 # --- the whole way ----------------------------------------------------------------------------------------------
 
 
-def test_films_become_rows_of_every_table_and_the_tables_agree(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    film(folder, "two.mp4", 2)
-    ingest(house, folder)
+def test_films_become_rows_of_every_table_and_the_tables_agree(house, folder):
     lake = house.lake
     videos, clips, frames, frame_captions, clip_captions = (lake.polars(table) for table in DERIVED)
 
@@ -109,10 +101,7 @@ def test_films_become_rows_of_every_table_and_the_tables_agree(house, ingest, fi
     assert attempts(lake) == []
 
 
-def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    ingest(house, folder)
-
+def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(house):
     def failing() -> set[str]:
         job = house._definitions.resolve_job_def("check_lake")
         result = job.execute_in_process(instance=house.instance)
@@ -126,10 +115,8 @@ def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(house, i
     assert failing() == {"clips/counts_add_up", "clips/no_orphan_rows", "clip_captions/keys_equal_clip_keys"}
 
 
-def test_a_second_run_writes_nothing(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    ingest(house, folder)
-    tables = (*DERIVED, "sources", "attempts", "corpus_snapshot")
+def test_a_second_run_writes_nothing(house, ingest, folder):
+    tables = (*DERIVED, "sources", "attempts")
     before = versions(house.lake, *tables)
     work = ingest(house, folder)
     assert (work.rows, versions(house.lake, *tables)) == ({}, before)
@@ -139,10 +126,8 @@ def test_a_second_run_writes_nothing(house, ingest, film, folder):
 
 
 def test_one_new_video_costs_one_video(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    ingest(house, folder)
     before = written_by(house.lake, *DERIVED)
-    film(folder, "two.mp4", 2)
+    film(folder, "three.mp4", 3)
     work = ingest(house, folder)
     assert changes(work) == {
         "raw_videos": {"added": 1},
@@ -155,27 +140,22 @@ def test_one_new_video_costs_one_video(house, ingest, film, folder):
     assert {table: {key: after[table][key] for key in rows} for table, rows in before.items()} == before
 
 
-def test_a_touched_file_is_looked_at_and_not_decoded(house, ingest, film, folder):
-    path = film(folder, "one.mp4", 1)
-    ingest(house, folder)
+def test_a_touched_file_is_looked_at_and_not_decoded(house, ingest, folder):
     before = versions(house.lake, "clips", "frames", "frame_captions", "clip_captions")
-    os.utime(path, (1_000_000_000, 1_000_000_000))
+    os.utime(folder / "one.mp4", (1_000_000_000, 1_000_000_000))
     work = ingest(house, folder)
     assert changes(work) == {"raw_videos": {"changed": 1}}
     assert versions(house.lake, *before) == before
 
 
 @pytest.mark.parametrize("move", ["renamed", "into another folder"])
-def test_a_moved_file_is_looked_at_and_not_decoded(house, ingest, film, folder, move):
-    path = film(folder, "one.mp4", 1)
-    film(folder, "two.mp4", 2)
-    ingest(house, folder)
+def test_a_moved_file_is_looked_at_and_not_decoded(house, ingest, folder, move):
     tables = ("clips", "frames", "frame_captions", "clip_captions")
     before = versions(house.lake, *tables)
     videos = sources(house.lake)
     target = folder / "renamed.mp4" if move == "renamed" else folder / "deeper" / "one.mp4"
     target.parent.mkdir(exist_ok=True)
-    path.rename(target)
+    (folder / "one.mp4").rename(target)
     ingest(house, folder)
     assert versions(house.lake, *tables) == before
     assert sources(house.lake) == {"two.mp4": videos["two.mp4"], target.name: videos["one.mp4"]}
@@ -191,18 +171,17 @@ def test_a_moved_file_is_looked_at_and_not_decoded(house, ingest, film, folder, 
 
 
 def test_other_bytes_under_a_known_name_are_another_video(house, ingest, film, folder):
-    path = film(folder, "one.mp4", 1)
-    ingest(house, folder)
-    first = sources(house.lake)["one.mp4"]
-    path.unlink()
-    film(folder, "one.mp4", 2)
+    first = sources(house.lake)
+    (folder / "one.mp4").unlink()
+    film(folder, "one.mp4", 3)
     work = ingest(house, folder)
-    second = sources(house.lake)["one.mp4"]
-    assert second != first
+    second = sources(house.lake)
+    assert second["two.mp4"] == first["two.mp4"]
+    assert second["one.mp4"] != first["one.mp4"]
     assert changes(work)["raw_videos"] == {"added": 1, "removed": 1}
     assert changes(work)["clip_captions"] == {"added": 2, "removed": 2}
     for table in DERIVED:
-        assert set(house.lake.polars(table)["video_id"]) == {second}
+        assert set(house.lake.polars(table)["video_id"]) == set(second.values())
 
 
 class Renamed(EmbeddedCaptioner):
@@ -220,31 +199,22 @@ class Loud(Renamed):
         return [FrameCaption(said.caption.upper(), said.evidence) for said in super().caption(frames)]
 
 
-def test_another_captioner_recomputes_captions_and_what_rests_on_them_only(house, ingest, film, folder, open_house):
-    film(folder, "one.mp4", 1)
-    film(folder, "two.mp4", 2)
-    ingest(house, folder)
+def test_another_captioner_recomputes_captions_and_what_rests_on_them_only(house, ingest, folder):
     before = versions(house.lake, "raw_videos", "clips", "frames")
     said = set(house.lake.polars("frame_captions")["caption"])
-    again = open_house(house.lake.root)
-    again.resources["captioner"] = Loud()
-    work = again.bring_up_to_date()
+    house.resources["captioner"] = Loud()
+    work = ingest(house, folder)
     assert changes(work) == {"frame_captions": {"changed": 10}, "clip_captions": {"changed": 4}}
     assert versions(house.lake, *before) == before
     assert set(house.lake.polars("frame_captions")["caption"]) == {caption.upper() for caption in said}
     assert set(house.lake.polars("frame_captions")["version"]) == {Loud().version}
 
 
-def test_another_captioner_that_says_the_same_costs_nothing_beyond_its_own_rows(
-    house, ingest, film, folder, open_house
-):
-    film(folder, "one.mp4", 1)
-    ingest(house, folder)
+def test_another_captioner_that_says_the_same_costs_nothing_beyond_its_own_rows(house, ingest, folder):
     before = versions(house.lake, "clip_captions")
-    again = open_house(house.lake.root)
-    again.resources["captioner"] = Renamed()
-    work = again.bring_up_to_date()
-    assert changes(work) == {"frame_captions": {"changed": 5}}
+    house.resources["captioner"] = Renamed()
+    work = ingest(house, folder)
+    assert changes(work) == {"frame_captions": {"changed": 10}}
     assert versions(house.lake, *before) == before
 
 
@@ -257,7 +227,8 @@ class Choosy(EmbeddedCaptioner):
         return super().caption(frames)
 
 
-def test_frames_that_cannot_be_captioned_fail_alone_and_are_told(house, ingest, film, folder):
+def test_frames_that_cannot_be_captioned_fail_alone_and_are_told(empty_house, ingest, film, folder):
+    house = empty_house
     film(folder, "white.mp4", 0)
     film(folder, "blue.mp4", 1)
     house.resources["captioner"] = Choosy()
@@ -278,8 +249,9 @@ def test_frames_that_cannot_be_captioned_fail_alone_and_are_told(house, ingest, 
 
 
 def test_an_exact_duplicate_is_skipped_with_its_reason_and_takes_over_when_the_original_changes(
-    house, ingest, film, folder
+    empty_house, ingest, film, folder
 ):
+    house = empty_house
     original = film(folder, "a.mp4", 1)
     shutil.copy(original, folder / "b.mp4")
     ingest(house, folder)
@@ -303,38 +275,37 @@ def test_an_exact_duplicate_is_skipped_with_its_reason_and_takes_over_when_the_o
 def test_a_duplicate_in_a_later_batch_takes_over_in_the_same_run_in_which_the_original_changes(
     house, ingest, film, folder
 ):
-    original = film(folder, "a.mp4", 1)
-    ingest(house, folder)
-    shutil.copy(original, folder / "b.mp4")
+    original = folder / "one.mp4"
+    shutil.copy(original, folder / "copy.mp4")
     ingest(house, folder)
     assert house.lake.polars("sources")["ingest_batch"].n_unique() == 2
-    video_id = sources(house.lake)["a.mp4"]
+    video_id = sources(house.lake)["one.mp4"]
+    assert [row[1:3] for row in attempts(house.lake)] == [("skipped", "ExactDuplicate")]
     original.unlink()
-    film(folder, "a.mp4", 2)
+    film(folder, "one.mp4", 3)
     ingest(house, folder)
-    assert sources(house.lake)["b.mp4"] == video_id
+    assert sources(house.lake)["copy.mp4"] == video_id
     assert attempts(house.lake) == []
     assert all(set(found) == {"total", "done"} for found in stages(house).values())
 
 
-def test_a_duplicate_that_is_looked_at_again_takes_over_from_an_original_that_was_deleted(house, ingest, film, folder):
-    original = film(folder, "a.mp4", 1)
-    copy = Path(shutil.copy(original, folder / "b.mp4"))
+def test_a_duplicate_that_is_looked_at_again_takes_over_from_an_original_that_was_deleted(house, ingest, folder):
+    original = folder / "one.mp4"
+    copy = Path(shutil.copy(original, folder / "copy.mp4"))
     ingest(house, folder)
     before = versions(house.lake, "clips", "frames", "frame_captions", "clip_captions")
-    video_id = sources(house.lake)["a.mp4"]
+    videos = sources(house.lake)
     original.unlink()
     os.utime(copy, (1_000_000_000, 1_000_000_000))
     ingest(house, folder)
-    assert sources(house.lake) == {"b.mp4": video_id}
+    assert sources(house.lake) == {"two.mp4": videos["two.mp4"], "copy.mp4": videos["one.mp4"]}
     assert attempts(house.lake) == []
-    assert stages(house)["raw_videos"] == {"total": 1, "done": 1}
+    assert stages(house)["raw_videos"] == {"total": 2, "done": 2}
     assert versions(house.lake, *before) == before
 
 
-def test_two_files_that_swap_names_are_not_decoded_again(house, ingest, film, folder):
-    first, second = film(folder, "a.mp4", 1), film(folder, "b.mp4", 2)
-    ingest(house, folder)
+def test_two_files_that_swap_names_are_not_decoded_again(house, ingest, folder):
+    first, second = folder / "one.mp4", folder / "two.mp4"
     videos = sources(house.lake)
     before = versions(house.lake, "clips", "frames")
     first.rename(folder / "aside.mp4")
@@ -343,7 +314,7 @@ def test_two_files_that_swap_names_are_not_decoded_again(house, ingest, film, fo
     os.utime(first, (1_000_000_000, 1_000_000_000))
     os.utime(second, (1_000_000_000, 1_000_000_000))
     ingest(house, folder)
-    assert sources(house.lake) == {"a.mp4": videos["b.mp4"], "b.mp4": videos["a.mp4"]}
+    assert sources(house.lake) == {"one.mp4": videos["two.mp4"], "two.mp4": videos["one.mp4"]}
     assert attempts(house.lake) == []
     assert versions(house.lake, *before) == before
 
@@ -351,7 +322,8 @@ def test_two_files_that_swap_names_are_not_decoded_again(house, ingest, film, fo
 # --- what is registered -----------------------------------------------------------------------------------------
 
 
-def test_overlapping_locations_links_and_odd_entries_register_each_file_once(house, film, folder):
+def test_overlapping_locations_links_and_odd_entries_register_each_file_once(empty_house, film, folder):
+    house = empty_house
     film(folder, "a.mp4", 1)
     (folder / "link.mp4").symlink_to(folder / "a.mp4")
     (folder / "nowhere.mp4").symlink_to(folder / "gone.mp4")
@@ -365,7 +337,8 @@ def test_overlapping_locations_links_and_odd_entries_register_each_file_once(hou
     assert house.lake.polars("sources")["uri"].to_list() == [(folder / "a.mp4").as_uri()]
 
 
-def test_batches_are_cut_by_hours_and_a_changed_file_keeps_its_batch(house, film, folder):
+def test_batches_are_cut_by_hours_and_a_changed_file_keeps_its_batch(empty_house, film, folder):
+    house = empty_house
     for number in range(4):
         film(folder, f"{number}.mp4", number)
     of_two = 7 / 3600  # seconds in hours: two films of 3 s, not three
@@ -388,7 +361,8 @@ def test_batches_are_cut_by_hours_and_a_changed_file_keeps_its_batch(house, film
 
 
 @pytest.mark.skipif(not ODD.is_dir(), reason="the odd videos are not here")
-def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(house, ingest, film, folder):
+def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(empty_house, ingest, film, folder):
+    house = empty_house
     good = film(folder, "good.mp4", 1)
     name_that_is_not_text = os.fsdecode(b"caf\xe9.mp4")
     shutil.copy(ODD / "truncated_no_moov.mp4", folder / name_that_is_not_text)
@@ -431,9 +405,8 @@ def mart(lake: Lake, sql: str) -> list[tuple]:
         return connection.sql(sql).fetchall()
 
 
-def test_a_snapshot_is_taken_when_something_changed_and_only_then(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    ingest(house, folder)
+def test_a_snapshot_is_taken_when_something_changed_and_only_then(house):
+    house.publish_what_changed(Work())
     first = snapshots(house.lake)
     assert first == house.lake.tags()
     assert len(first) == 1
@@ -444,51 +417,42 @@ def test_a_snapshot_is_taken_when_something_changed_and_only_then(house, ingest,
     }
     house.lake.optimize()
     assert take_snapshot(house.lake, run_id="compacted")[2] is False, "the same rows in other files"
-    film(folder, "two.mp4", 2)
-    ingest(house, folder)
+    house.lake.delete("clip_captions", house.lake.polars("clip_captions")["clip_id"].to_list()[:1])
+    assert take_snapshot(house.lake, run_id="changed")[2] is True
     assert len(snapshots(house.lake)) == 2
     assert house.lake.tags() == snapshots(house.lake)
 
 
-def test_statistics_are_those_of_the_snapshot_whatever_the_tables_hold_meanwhile(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    ingest(house, folder)
+def test_publishing_that_died_half_way_is_made_good_and_what_is_whole_is_left_alone(house):
     asked = "select videos, clips, captions from table_1"
-    assert mart(house.lake, asked) == [(1, 2, 2)]
-    house.lake.delete("clips", house.lake.polars("clips")["clip_id"].to_list())
+    house.publish_what_changed(Work())
+    assert mart(house.lake, asked) == [(2, 4, 4)]
+
+    house.lake.delete("clip_captions", house.lake.polars("clip_captions")["clip_id"].to_list()[:1])
     assert not is_current(house.lake)
     assert dg.materialize([statistics], resources=house.resources, instance=house.instance).success
-    assert mart(house.lake, asked) == [(1, 2, 2)]
-    assert snapshots(house.lake) == house.lake.tags()
+    assert mart(house.lake, asked) == [(2, 4, 4)], "statistics are those of the snapshot"
 
-
-def test_a_run_that_died_while_publishing_is_made_good_by_the_next(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    ingest(house, folder)
-    house.lake.delete("clip_captions", house.lake.polars("clip_captions")["clip_id"].to_list()[:1])
     take_snapshot(house.lake, run_id="died after this")
     assert is_current(house.lake)
-    house.bring_up_to_date()
-    house.lake.delete("attempts", [])
-    film(folder, "two.mp4", 2)
-    register(house.lake, house.media, [str(folder)], run_id="test")
-    for batch in house.lake.polars("sources")["ingest_batch"].unique():
-        house._run("ingest", Work(), batch)
-    take_snapshot(house.lake, run_id="died after this")
-    assert mart(house.lake, "select videos, captions from table_1") == [(1, 2)]
-    house.bring_up_to_date()
-    assert mart(house.lake, "select videos, captions from table_1") == [(2, 4)]
-    assert len(Path(house.lake.root, "internvid.jsonl").read_text().splitlines()) == 4
+    house.publish_what_changed(Work())
+    assert mart(house.lake, asked) == [(2, 4, 3)]
+    files = [Path(house.lake.root, name) for name in ("statistics.duckdb", "internvid.jsonl", "report.html")]
+    assert len(files[1].read_text().splitlines()) == 3
+    made = [file.stat().st_ino for file in files]
+    house.publish_what_changed(Work())
+    assert [file.stat().st_ino for file in files] == made
+    files[2].unlink()
+    house.publish_what_changed(Work())
+    assert files[2].exists()
 
 
-def test_the_export_has_one_line_for_each_captioned_clip_in_order(house, ingest, film, folder):
-    film(folder, "one.mp4", 1)
-    film(folder, "two.mp4", 2)
-    ingest(house, folder)
+def test_the_export_has_one_line_for_each_captioned_clip_in_order(house, tmp_path):
     captions = dict(house.lake.polars("clip_captions").select("clip_id", "caption").rows())
     in_order = house.lake.polars("clips").sort("video_id", "start_seconds").select("clip_id", "video_id").rows()
     times = [("00:00:00.000", "00:00:01.500"), ("00:00:01.500", "00:00:03.000")]
-    text = Path(house.lake.root, "internvid.jsonl").read_text(encoding="utf-8")
+    assert export(house.lake, tmp_path / "corpus.jsonl") == 4
+    text = (tmp_path / "corpus.jsonl").read_text(encoding="utf-8")
     assert [json.loads(line) for line in text.splitlines()] == [
         {"YoutubeID": video_id, "Start_timestamp": start, "End_timestamp": end, "Caption": captions[clip_id]}
         for (clip_id, video_id), (start, end) in zip(in_order, times * 2, strict=True)
@@ -496,16 +460,16 @@ def test_the_export_has_one_line_for_each_captioned_clip_in_order(house, ingest,
     assert text.endswith("\n")
 
 
-def test_an_imported_film_lives_on_in_the_store(clean_environment, open_house, ingest, film, folder, tmp_path):
-    clean_environment.setenv("INTERNVID_KEEP", "import")
-    house: House = open_house(str(tmp_path / "lake"))
+def test_an_imported_film_lives_on_in_the_store(empty_house, ingest, film, folder):
+    house = empty_house
+    house.resources["media"] = house.media = Media(root=f"{house.lake.root}/media", keep="import", workers=1)
     path = film(folder, "one.mp4", 1)
     ingest(house, folder)
     (video,) = house.lake.polars("raw_videos").to_dicts()
-    assert video["path"] == f"{tmp_path}/lake/media/{video['sha256'][:2]}/{video['sha256']}.mp4"
+    assert video["path"] == f"{house.lake.root}/media/{video['sha256'][:2]}/{video['sha256']}.mp4"
     path.unlink()
-    again: House = open_house(house.lake.root)
-    again.resources["cutter"] = again.resources["cutter"].model_copy(update={"frame_short_side": 60})
-    work = again.bring_up_to_date()
-    assert changes(work)["frames"] == {"changed": 5}
-    assert house.lake.polars("frames").select("width", "height").unique().rows() == [(80, 60)]
+    house.lake.delete("clips", house.lake.polars("clips")["clip_id"].to_list()[:1])
+    work = Work()
+    house.run_pending_batches(work)
+    assert changes(work) == {"clips": {"added": 1}}
+    assert stages(house)["clip_captions"] == {"total": 2, "done": 2}

@@ -132,8 +132,10 @@ def _create_and_fill(lake: Lake, key: str) -> None:
 
 def test_a_process_that_creates_late_does_not_wipe_out_what_others_wrote(bare_lake, writers):
     keys = ["a", "b", "c", "d"]
-    at_once(writers, _create_and_fill, [(bare_lake, key) for key in keys])
-    assert contents(bare_lake, "clips") == expected(clips(keys))
+    for attempt in range(4):
+        lake = Lake(root=f"{bare_lake.root}/{attempt}", storage_options=bare_lake.storage_options)
+        at_once(writers, _create_and_fill, [(lake, key) for key in keys])
+        assert contents(lake, "clips") == expected(clips(keys))
 
 
 def test_a_lake_goes_to_another_process_by_pickle(lake, writers):
@@ -335,8 +337,8 @@ def _batches(names: list[str], commits: int) -> dict[str, dict]:
 
 def test_processes_that_write_different_batches_lose_nothing(lake, writers):
     names = ["w0", "w1", "w2", "w3"]
-    at_once(writers, _upsert_batches, [(lake, name, 5) for name in names])
-    assert contents(lake, "clips") == _batches(names, 5)
+    at_once(writers, _upsert_batches, [(lake, name, 3) for name in names])
+    assert contents(lake, "clips") == _batches(names, 3)
 
 
 def _upsert_the_same_and_new_rows(lake: Lake, commits: int) -> None:
@@ -345,13 +347,13 @@ def _upsert_the_same_and_new_rows(lake: Lake, commits: int) -> None:
 
 
 def test_maintenance_goes_on_beside_a_writer_and_neither_fails(lake, writers):
-    writing = writers.submit(_upsert_the_same_and_new_rows, lake, 30)
+    writing = writers.submit(_upsert_the_same_and_new_rows, lake, 15)
     while not writing.done():
         tidy(lake, "clips")
     writing.result()
     done = tidy(lake, "clips", keep_versions_for=AT_ONCE)
     assert contents(lake, "clips") == expected(
-        clips(["same"], provenance="29"), clips([f"new{commit}" for commit in range(30)])
+        clips(["same"], provenance="14"), clips([f"new{commit}" for commit in range(15)])
     )
     assert done.fragments_after == 1
 
