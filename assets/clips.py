@@ -28,7 +28,8 @@ from resources.schema import CLIPS, FRAMES
 from resources.video_file import Scanned
 
 if TYPE_CHECKING:
-    from internvid.video.scan import ClipSpan, ScanSettings
+    from internvid.video.scan import ClipSpan
+    from internvid.video.settings import ScanSettings
 
 
 def step(cutter: Cutter) -> Step:

@@ -29,7 +29,8 @@ WAYS = ("scan", "scenedetect", "pyav", "decord", "decord_small")
 
 
 def by_scan(path: str) -> int:
-    from internvid.video.scan import ScanSettings, scan
+    from internvid.video.scan import scan
+    from internvid.video.settings import ScanSettings
 
     return scan(path, ScanSettings(), lambda frame: None)[-1].end_frame
 

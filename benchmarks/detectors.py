@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from internvid.films.render import HARD_FILMS, SAMPLE_FILMS, read_truth, render_all
-from internvid.video.cuts import DETECTORS
-from internvid.video.scan import ScanSettings, scan
+from internvid.video.scan import scan
+from internvid.video.settings import DETECTORS, ScanSettings
 
 TOLERANCE_FRAMES = 1
 COMMAND_LINE = "scenedetect CLI, content 27"

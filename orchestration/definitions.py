@@ -49,7 +49,7 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     )
 
 
-def _with_code_versions(assets: Sequence[dg.AssetsDefinition], doors: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+def _with_code_versions(assets: Sequence[Any], doors: Mapping[str, Any]) -> list[Any]:
     """Each partitioned asset with its step's version as code version: Dagster then shows what a change makes stale."""
     of_steps = steps(**{name: doors[name] for name in ("media", "cutter", "captioner", "summariser")})
     versions = {output.table.name: output.readable_version for step in of_steps for output in step.outputs}

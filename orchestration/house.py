@@ -108,7 +108,7 @@ class House:
 
     @cached_property
     def instance(self) -> "dg.DagsterInstance":
-        """Opened late: a run that finds nothing to do needs none."""
+        """Opened late: it takes half a second, and `status` or `sql` need none."""
         import dagster as dg
 
         return dg.DagsterInstance.get()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 if TYPE_CHECKING:
-    from internvid.video.scan import ScanSettings
+    from internvid.video.settings import ScanSettings
 
 
 class Cutter(dg.ConfigurableResource):
-    """The choices that people change; None leaves the default of `internvid.video.scan.ScanSettings`."""
+    """The choices that people change; None leaves the default of `internvid.video.settings.ScanSettings`."""
 
     detector: str | None = None
     threshold: float | None = None
@@ -20,6 +20,6 @@ class Cutter(dg.ConfigurableResource):
     frame_short_side: int | None = None
 
     def settings(self) -> ScanSettings:
-        from internvid.video.scan import ScanSettings
+        from internvid.video.settings import ScanSettings
 
         return ScanSettings(**{name: value for name, value in self.model_dump().items() if value is not None})

@@ -22,7 +22,7 @@ from resources.child_process import ordered
 from resources.video_file import Inspected, Scanned, duration, inspect, local_path, opened, scan_into
 
 if TYPE_CHECKING:
-    from internvid.video.scan import ScanSettings
+    from internvid.video.settings import ScanSettings
 
 SECONDS_TO_START = 60.0  # a child's imports and opening a file, on a busy machine
 

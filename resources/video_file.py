@@ -20,7 +20,8 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from internvid.video.probe import Probe
-    from internvid.video.scan import ClipSpan, SampledFrame, ScanSettings
+    from internvid.video.scan import ClipSpan, SampledFrame
+    from internvid.video.settings import ScanSettings
 
 FRAMES_PER_BATCH = 32
 

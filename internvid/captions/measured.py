@@ -234,7 +234,7 @@ def _rounded(**numbers: float) -> dict[str, float]:
 
 
 def _blank(frame: np.ndarray, luma: np.ndarray, names: np.ndarray) -> _Phrase | None:
-    """"black frame" or "blank <colour> frame" where there is nothing to see."""
+    """ "black frame" or "blank <colour> frame" where there is nothing to see."""
     import cv2
 
     brightest = _percentile(luma, 99.5)
@@ -254,7 +254,7 @@ def _light(luma: np.ndarray) -> list[_Phrase]:
 
 
 def _surface(luma: np.ndarray) -> list[_Phrase]:
-    """"flat" or "textured", by the share of small blocks in which brightness varies."""
+    """ "flat" or "textured", by the share of small blocks in which brightness varies."""
     import cv2
 
     picture = _shrink(luma, 320).astype(np.float32)
@@ -432,7 +432,7 @@ def _compact_regions(
 
 
 def _shape(contour: np.ndarray, area: float) -> tuple[str, float]:
-    """"round", "square" or neither, and how much of the smallest enclosing figure the outline fills."""
+    """ "round", "square" or neither, and how much of the smallest enclosing figure the outline fills."""
     import cv2
 
     _, radius = cv2.minEnclosingCircle(contour)

@@ -36,6 +36,7 @@ _SHORTEST_FOR_MOTION = 0.1  # seconds: of a frame or two, motion per second says
 _LEAST_SUPPORT = 0.2
 _LASTING_SUPPORT = 0.5
 
+
 @dataclass(frozen=True)
 class ClipMeasures:
     """What the table `clips` holds of one clip, in its units. A value that is not a number is not spoken of."""

@@ -20,6 +20,7 @@ from scenedetect.detector import SceneDetector
 
 from internvid.video.measures import is_black
 from internvid.video.pictures import LUMA_HEIGHT, LUMA_WIDTH, SmallPicture
+from internvid.video.settings import default_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,6 @@ class CutDetector(Protocol):
 # Every constant below sits on a plateau: F1 on four thousand frames of rendered hard cuts, and on splices, flashes,
 # repeated frames and low rates made from twenty-four real videos, stays within 0.01 when it moves by a fifth.
 
-# How many doublings above its surroundings a change must be: real cuts begin at 3.3, motion ends at 2.9.
-STRUCTURE_COLOUR_DOUBLINGS = 3.25
 # What counts as no change, so that a ratio to it means something: luma and chroma levels of 255, share of structure.
 _QUIET = (1.0, 1.0, 0.05)
 # Frames on either side among which a weak change must stand alone. Six outlasts a gesture in a 30 fps copy of a
@@ -353,24 +352,15 @@ def _pyscenedetect(make: Callable[[float, float], SceneDetector]) -> Callable[[f
     return lambda level, fps: PySceneDetectCuts(make(level, _SHORTEST_SCENE_SECONDS), fps)
 
 
-DEFAULT_DETECTOR = "structure+colour"
-# name: (its own default threshold, how it is made from a threshold and the video's average frames per second)
-_DETECTORS: dict[str, tuple[float, Callable[[float, float], CutDetector]]] = {
-    "structure+colour": (STRUCTURE_COLOUR_DOUBLINGS, StructureColourCuts),
-    "content": (27.0, _pyscenedetect(lambda level, length: ContentDetector(level, length))),
-    "adaptive": (3.0, _pyscenedetect(lambda level, length: AdaptiveDetector(level, length))),
-    "hist": (0.05, _pyscenedetect(lambda level, length: HistogramDetector(level, min_scene_len=length))),
-    "hash": (0.395, _pyscenedetect(lambda level, length: HashDetector(level, min_scene_len=length))),
-    "threshold": (12.0, _pyscenedetect(lambda level, length: FadeDetector(level, length))),
+# How each is made from a threshold and the video's average frames per second.
+_DETECTORS: dict[str, Callable[[float, float], CutDetector]] = {
+    "structure+colour": StructureColourCuts,
+    "content": _pyscenedetect(lambda level, length: ContentDetector(level, length)),
+    "adaptive": _pyscenedetect(lambda level, length: AdaptiveDetector(level, length)),
+    "hist": _pyscenedetect(lambda level, length: HistogramDetector(level, min_scene_len=length)),
+    "hash": _pyscenedetect(lambda level, length: HashDetector(level, min_scene_len=length)),
+    "threshold": _pyscenedetect(lambda level, length: FadeDetector(level, length)),
 }
-DETECTORS = tuple(_DETECTORS)
-
-
-def default_threshold(detector: str) -> float:
-    """The threshold that a detector has unless told otherwise. Raises ValueError for an unknown name."""
-    if detector not in _DETECTORS:
-        raise ValueError(f"no cut detector is named {detector!r}; there are {', '.join(DETECTORS)}")
-    return _DETECTORS[detector][0]
 
 
 def make_detector(name: str, threshold: float | None, fps: float) -> CutDetector:
@@ -379,4 +369,4 @@ def make_detector(name: str, threshold: float | None, fps: float) -> CutDetector
     Raises ValueError for an unknown name.
     """
     level = default_threshold(name) if threshold is None else threshold
-    return _DETECTORS[name][1](level, fps)
+    return _DETECTORS[name](level, fps)

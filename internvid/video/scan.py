@@ -25,54 +25,16 @@ import av.error
 import numpy as np
 
 from internvid.video import measures
-from internvid.video.cuts import DEFAULT_DETECTOR, Boundary, CutDetector, default_threshold, make_detector
+from internvid.video.cuts import Boundary, CutDetector, make_detector
 from internvid.video.pictures import JpegWriter, Orientations, colour_picture, small_picture, wide_luma
 from internvid.video.probe import UnreadableVideo, no_frame, open_video, video_stream
+from internvid.video.settings import ScanSettings
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
 _HELD_BYTES = 96 << 20
 _HELD_FEWEST, _HELD_MOST = 4, 32
 # A stream that gives nothing but errors for so long is at its end.
 _ERRORS_IN_A_ROW = 1000
-
-
-@dataclass(frozen=True)
-class ScanSettings:
-    """Everything that decides clips and frames.
-
-    threshold None: the detector's own default. longest_shot_seconds: a longer shot is split, None never.
-    frame_short_side: pixels, pictures are never enlarged. Flags: too_short below shortest_shot_seconds, too_long above
-    too_long_seconds, still from still_share of the time on, wild from wild_motion (change of luma a second) on, black
-    from black_share of the frames on. Nothing is left out for its flags.
-    """
-
-    detector: str = DEFAULT_DETECTOR
-    threshold: float | None = None
-    shortest_shot_seconds: float = 1.0  # below: 23 % of the paper's pool, left out of its training subsets
-    longest_shot_seconds: float | None = 120.0  # above: 0.84 % of the paper's pool, left out likewise
-    fine_frames_per_second: float = 1.0
-    frame_short_side: int = 384
-    jpeg_quality: int = 90
-    too_long_seconds: float = 60.0
-    still_share: float = 0.95
-    wild_motion: float = 2.0
-    black_share: float = 0.9
-
-    @property
-    def cut_version(self) -> str:
-        """What decides the clips and their flags: cut/content-27+split120s+short1s+long60s+still0.95+wild2+black0.9."""
-        level = default_threshold(self.detector) if self.threshold is None else self.threshold
-        split = "whole" if self.longest_shot_seconds is None else f"split{self.longest_shot_seconds:g}s"
-        return (
-            f"cut/{self.detector}-{level:g}+{split}"
-            f"+short{self.shortest_shot_seconds:g}s+long{self.too_long_seconds:g}s"
-            f"+still{self.still_share:g}+wild{self.wild_motion:g}+black{self.black_share:g}"
-        )
-
-    @property
-    def frame_version(self) -> str:
-        """What decides the frames beyond the clips, readable: frames/1fps+384px+q90."""
-        return f"frames/{self.fine_frames_per_second:g}fps+{self.frame_short_side}px+q{self.jpeg_quality}"
 
 
 @dataclass

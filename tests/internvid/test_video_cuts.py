@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from internvid.films.render import HARD_FILMS, read_truth, render
-from internvid.video.cuts import DEFAULT_DETECTOR, DETECTORS, Boundary, default_threshold, make_detector
+from internvid.video.cuts import Boundary, make_detector
 from internvid.video.pictures import SmallPicture
 from internvid.video.scan import ScanSettings, scan
+from internvid.video.settings import DEFAULT_DETECTOR, DETECTORS, default_threshold
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "videos"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")

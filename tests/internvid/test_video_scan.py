@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from internvid.films.render import SAMPLE_FILMS, read_truth, render
-from internvid.video.scan import ClipSpan, SampledFrame, ScanSettings, UnreadableVideo, _Held, _Reservoir, scan
+from internvid.video.scan import ClipSpan, SampledFrame, UnreadableVideo, _Held, _Reservoir, scan
+from internvid.video.settings import ScanSettings
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "videos"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
@@ -364,7 +365,7 @@ def test_versions_hold_what_decides_the_rows():
     usual = ScanSettings()
     assert usual.cut_version.startswith("cut/structure+colour-3.25")
     assert usual.frame_version == "frames/1fps+384px+q90"
-    assert ScanSettings(detector="content").cut_version.startswith("cut/content-27")
+    assert ScanSettings(detector="content").cut_version.startswith("cut1/content-27")
     for change in (
         {"detector": "adaptive"},
         {"threshold": 5.0},

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from internvid.video.probe import UnreadableVideo
-from internvid.video.scan import SampledFrame, ScanSettings, scan
+from internvid.video.scan import SampledFrame, scan
+from internvid.video.settings import ScanSettings
 from resources.media import Media
 from resources.video_file import Inspected, Scanned, local_path
 

@@ -1,0 +1,63 @@
+"""The same way in a bucket: lake, statistics, report and export on an S3 server."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import pytest
+
+from assets.sources import register
+from orchestration.house import House, Work
+
+BUCKET = "lakes"
+
+
+@pytest.fixture
+def house(place: Path, s3: dict[str, str], open_house: Callable[[], House], monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setenv("INTERNVID_LAKE", f"s3://{BUCKET}/pipeline")
+    monkeypatch.setenv("INTERNVID_STORAGE_OPTIONS", json.dumps(s3))
+    return open_house()
+
+
+def _bucket(s3: dict[str, str]) -> dict[str, bytes]:
+    """What lies in the bucket beside the tables."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3["aws_endpoint"],
+        region_name=s3["aws_region"],
+        aws_access_key_id=s3["aws_access_key_id"],
+        aws_secret_access_key=s3["aws_secret_access_key"],
+    )
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="pipeline/")
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    beside = [key for key in keys if ".lance/" not in key]
+    return {key.split("/", 1)[1]: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in beside}
+
+
+def test_a_film_goes_the_whole_way_in_a_bucket(house, s3, folder, film):
+    film(folder, "one.mp4", 1)
+    register(house.lake, house.media, [str(folder)], run_id="test")
+    work = house.bring_up_to_date()
+    assert work.failed_batches == {}
+    assert {step.name: {name: n for name, n in found.items() if n} for step, found in house.counts()} == {
+        "raw_videos": {"total": 1, "done": 1},
+        "clips": {"total": 1, "done": 1},
+        "frame_captions": {"total": 5, "done": 5},
+        "clip_captions": {"total": 2, "done": 2},
+    }
+    published = _bucket(s3)
+    assert set(published) == {"statistics.duckdb", "report.html", "internvid.jsonl"}
+    captions = dict(house.lake.polars("clip_captions").select("clip_id", "caption").rows())
+    lines = [json.loads(line) for line in published["internvid.jsonl"].decode().splitlines()]
+    assert [line["Caption"] for line in lines] == [
+        captions[clip_id] for clip_id in house.lake.polars("clips").sort("start_seconds")["clip_id"]
+    ]
+    assert b"one.mp4" in published["report.html"]
+
+    again = Work()
+    house.run_pending_batches(again)
+    house.publish_what_changed(again)
+    assert again.rows == {}
+    assert _bucket(s3) == published
+    assert house.lake.search("picture")["clip_id"].to_pylist()
