@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from assets.sources import register
 from orchestration.house import House, Work
@@ -84,8 +83,3 @@ def test_processes_on_different_batches_and_on_the_same_one_make_what_one_proces
         for attempt in tables["attempts"].values():
             assert attempt.pop("tries") in (1, 2)
     assert found == expected
-
-
-@pytest.fixture(autouse=True)
-def _empty(place: Path) -> None:
-    assert not place.exists()

@@ -110,8 +110,7 @@ def test_a_phrase_that_lasts_is_said_once():
 def test_a_change_is_said_with_then():
     there, later = [(LEFT, RED)], [(LEFT, RED), (TOP, BLUE)]
     assert summarise(drawn(there, there, there, later, later)).caption == (
-        "A bright, flat, mostly white picture with a round red region at the left; "
-        "then a round blue region at the top."
+        "A bright, flat, mostly white picture with a round red region at the left; then a round blue region at the top."
     )
     assert summarise(drawn(*[[(LEFT, RED)]] * 3, *[[(RIGHT, RED)]] * 3)).caption == (
         "A bright, flat, mostly white picture with a round red region at the left, then at the right."
@@ -199,9 +198,9 @@ def test_sentences_make_up_the_caption_and_phrases_stand_in_their_frames():
     assert " ".join(entry["sentence"] for entry in entries) == summary.caption
     spoken = {(one.seconds, one.caption) for one in captions}
     for source in [source for entry in entries if isinstance(entry["from"], list) for source in entry["from"]]:
-        assert any(
-            seconds == source["frame_seconds"] and source["phrase"] in caption for seconds, caption in spoken
-        ), source
+        assert any(seconds == source["frame_seconds"] and source["phrase"] in caption for seconds, caption in spoken), (
+            source
+        )
 
 
 @pytest.mark.parametrize("captions", [[], [TimedCaption(0.0, "fine", "  ", "", "blip2")]], ids=["none", "empty"])
