@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,7 @@ def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an
     assert _start(folder, unbroken, environment, log).wait() == 0, log.read_text()
     lake.create_tables()
 
+    T = time.monotonic()
     half_finished = {}
     for number, (moment, has_come) in enumerate(MOMENTS.items()):
         before = {table: _commits(lake, table) for table in TABLES}
@@ -111,12 +113,14 @@ def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an
         run = Run(process, lake, before, processes_in_session)
         while not has_come(run):
             assert process.poll() is None, f"the run ended before {moment}: {log.read_text()}"
+            time.sleep(0.005)
         if number % 2:
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
         assert process.wait() == -signal.SIGKILL, moment
         until(lambda: processes_in_session(process.pid) == [], f"the end of every process, killed when {moment}")  # noqa: B023
+        print(moment, round(time.monotonic() - T, 1), flush=True)
         half_finished[moment] = _is_half_finished(lake.root)
 
     assert sum(half_finished.values()) == 9, half_finished
