@@ -1,9 +1,14 @@
-"""Checks over the whole lake, to be run at any time: they write nothing and so heal nothing they find."""
+"""Checks over the whole lake, to be run at any time: they write nothing and so heal nothing they find.
+
+They stand at the fan-in, `corpus_snapshot`: on a partitioned asset they would run again with each batch of a backfill,
+and fail while its other batches are pending.
+"""
 
 from typing import Any
 
 import dagster as dg
 
+from assets.corpus_snapshot import corpus_snapshot
 from assets.steps import steps
 from resources.captioner import Captioner
 from resources.cutter import Cutter
@@ -18,11 +23,11 @@ LARGEST_SHARE_OF_FAILURES = 0.2  # of a stage's inputs; a broken codec or model 
 
 @dg.multi_asset_check(
     specs=[
-        dg.AssetCheckSpec(name, asset=asset, description=description)
-        for asset in ("raw_videos", "clips", "frame_captions", "clip_captions")
+        dg.AssetCheckSpec(f"{stage}_{name}", asset=corpus_snapshot, description=f"{stage}: {description}")
+        for stage in ("raw_videos", "clips", "frame_captions", "clip_captions")
         for name, description in (
-            ("counts_add_up", "Every input of the whole lake is done, failed or skipped."),
-            ("share_of_failures", f"At most {LARGEST_SHARE_OF_FAILURES:.0%} of the inputs failed."),
+            ("counts_add_up", "every input of the whole lake is done, failed or skipped."),
+            ("share_of_failures", f"at most {LARGEST_SHARE_OF_FAILURES:.0%} of the inputs failed."),
         )
     ]
 )
@@ -32,27 +37,27 @@ def stage_counts(lake: Lake, media: Media, cutter: Cutter, captioner: Captioner,
         number: dict[str, Any] = counts(lake, step)
         share = number["failed"] / max(1, number["total"])
         yield dg.AssetCheckResult(
-            asset_key=step.name,
-            check_name="counts_add_up",
+            check_name=f"{step.name}_counts_add_up",
             passed=number["pending"] == 0,
             metadata=number,
         )
         yield dg.AssetCheckResult(
-            asset_key=step.name,
-            check_name="share_of_failures",
+            check_name=f"{step.name}_share_of_failures",
             passed=share <= LARGEST_SHARE_OF_FAILURES,
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"share": share, **number},
         )
 
 
-@dg.asset_check(asset="clip_captions", description="Each clip has one caption or a row in attempts that says why not.")
+@dg.asset_check(asset=corpus_snapshot, description="Each clip has one caption or a row in attempts that says why not.")
 def keys_equal_clip_keys(lake: Lake) -> dg.AssetCheckResult:
     found = lake.query(statement("operations/caption_keys")).to_pylist()[0]
     return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
 
 
-@dg.asset_check(asset="clips", description="No clip, frame or caption without the video, clip or frame it is of.")
+@dg.asset_check(
+    asset=corpus_snapshot, description="No clip, frame or caption without the video, clip or frame it is of."
+)
 def no_orphan_rows(lake: Lake) -> dg.AssetCheckResult:
     found = lake.query(statement("operations/orphans")).to_pylist()[0]
     return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)

@@ -1,7 +1,6 @@
 """`sources`: where videos can be had. For now local files and folders."""
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -90,20 +89,18 @@ def register(
     locations: Sequence[str],
     *,
     run_id: str,
-    settled_seconds: float = 0.0,
     hours_per_batch: float = HOURS_PER_BATCH,
     on_files: Callable[[int], object] = lambda number: None,
 ) -> Registered:
     """Adds the video files under the locations to `sources` and cuts new ones into batches; a changed one keeps its.
 
-    settled_seconds: files modified more recently are left for the next time, for they may still be being written.
     Raises FileNotFoundError for a location that does not exist.
     """
     lake.create_tables()
     registered = Registered()
     taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
     cutter = BatchCutter(taken, datetime.now(UTC).date(), hours_per_batch)
-    files = _settled(video_files(locations, registered), settled_seconds)
+    files = video_files(locations, registered)
     while seen := [_seen(path) for path in islice(files, FILES_PER_COMMIT)]:
         chunk = list({row["source_id"]: row for row in seen}.values())  # locations may overlap
         known = _known(lake, [row["source_id"] for row in chunk])
@@ -145,10 +142,6 @@ def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Pa
             yield path.resolve()
         else:
             raise FileNotFoundError(f"no such file or folder: {location}")
-
-
-def _settled(files: Iterator[Path], seconds: float) -> Iterator[Path]:
-    return (path for path in files if not seconds or time.time() - path.stat().st_mtime >= seconds)
 
 
 def _seen(path: Path) -> dict[str, Any]:

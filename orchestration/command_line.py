@@ -61,6 +61,8 @@ def ingest(
     )
     if not registered.found:
         raise typer.BadParameter("no video file found there: folders are searched for names that end as videos do")
+    if registered.batches:
+        house.tell_dagster_of_sources({"files_new": registered.new, "files_changed": registered.changed})
     work = house.bring_up_to_date()
     print_summary(house, work, time.monotonic() - started)
     raise typer.Exit(1 if work.failed_batches else 0)

@@ -20,7 +20,7 @@ from assets import (
 from assets.steps import steps
 from orchestration.inbox import inbox_sensor
 from orchestration.jobs import check_lake, ingest, publish
-from orchestration.maintenance import maintenance, maintenance_schedule, publish_schedule
+from orchestration.maintenance import check_schedule, maintenance, maintenance_schedule, publish_schedule
 from resources.configured import configured
 
 ASSET_MODULES = [
@@ -44,7 +44,7 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[ingest, publish, check_lake, maintenance],
         sensors=[inbox_sensor],
-        schedules=[publish_schedule, maintenance_schedule],
+        schedules=[publish_schedule, maintenance_schedule, check_schedule],
         resources=doors,
     )
 

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from resources.refresh import Step
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SIGN_OF_LIFE_TAG = "internvid/sign_of_life"  # of a run: the file that its process holds locked
 ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
 
 
@@ -72,6 +76,12 @@ class House:
         self.publish_what_changed(work)
         return work
 
+    def tell_dagster_of_sources(self, found: dict[str, int]) -> None:
+        """What was registered, as a materialization of `sources`: the UI then shows it as it shows the rest."""
+        import dagster as dg
+
+        self.instance.report_runless_asset_event(dg.AssetMaterialization("sources", metadata=found))
+
     def run_pending_batches(self, work: Work) -> None:
         from orchestration.printing import notes
         from resources.refresh import pending_batches
@@ -93,11 +103,13 @@ class House:
             self._run("publish", work)
 
     def _run(self, job: str, work: Work, batch: str | None = None) -> None:
+        end_runs_of_killed_processes(self.instance)
         if batch is not None:
             self.instance.add_dynamic_partitions("ingest_batch", [batch])
         result = self._definitions.resolve_job_def(job).execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
             partition_key=batch,
+            tags={SIGN_OF_LIFE_TAG: self._sign_of_life.lock_file},
             instance=self.instance,
             raise_on_error=False,
         )
@@ -112,6 +124,14 @@ class House:
         import dagster as dg
 
         return dg.DagsterInstance.get()
+
+    @cached_property
+    def _sign_of_life(self) -> FileLock:
+        """Held while this process lives: the system lets go of it however the process ends."""
+        lock = FileLock(Path(self.instance.root_directory, "running", f"{uuid4()}.lock"))
+        Path(lock.lock_file).parent.mkdir(exist_ok=True)
+        lock.acquire()
+        return lock
 
     @cached_property
     def _definitions(self) -> "dg.Definitions":
@@ -149,6 +169,30 @@ class House:
         position = failures.schema.get_field_index("next_try_at")
         now = pa.array([datetime.now(UTC)] * failures.num_rows, failures.schema.field(position).type)
         self.lake.upsert("attempts", failures.set_column(position, "next_try_at", now))
+
+
+def end_runs_of_killed_processes(instance: "dg.DagsterInstance") -> None:
+    """Ends the runs whose process was killed: they would seem to go on for ever, and hold their places in the pools."""
+    import dagster as dg
+
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+        sign_of_life = run.tags.get(SIGN_OF_LIFE_TAG)
+        if sign_of_life is None or not _can_be_locked(Path(sign_of_life)):
+            continue
+        instance.report_run_failed(run, "the process that ran it was killed; what it had committed stays")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        Path(sign_of_life).unlink(missing_ok=True)
+
+
+def _can_be_locked(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True
 
 
 def _set_dagster_home(root: str) -> None:

@@ -11,14 +11,14 @@ CORPUS = dg.AssetSelection.assets("corpus_snapshot", "statistics", "internvid_js
 
 ingest = dg.define_asset_job(
     "ingest",
-    selection=PARTITIONED - WHOLE_LAKE_CHECKS,
+    selection=PARTITIONED,
     partitions_def=ingest_batches,
     description="Brings one ingest batch up to date, from its files to captioned clips.",
 )
 
 publish = dg.define_asset_job(
     "publish",
-    selection=CORPUS,
+    selection=CORPUS - WHOLE_LAKE_CHECKS,
     description="Pins the lake as it is and makes what people read from it: statistics, report, export.",
 )
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.jobs import publish
+from orchestration.jobs import check_lake, publish
 from resources.lake import Lake
 
 
@@ -24,6 +24,13 @@ maintenance_schedule = dg.ScheduleDefinition(
     job=maintenance,
     cron_schedule="30 3 * * *",
     description="Keeps the tables fast and small.",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+check_schedule = dg.ScheduleDefinition(
+    name="nightly_check",
+    job=check_lake,
+    cron_schedule="0 4 * * *",
+    description="Counts and keys over the whole lake.",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
 publish_schedule = dg.ScheduleDefinition(

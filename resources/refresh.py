@@ -220,6 +220,7 @@ def refresh(
             asset_key=name,
             data_version=dg.DataVersion(data_version),
             metadata={
+                **sample(name),  # first, for the UI lists metadata in this order and people look at the pictures
                 "dagster/table_name": name,
                 "dagster/uri": lake.uri(name),
                 "dagster/storage_kind": "lance",
@@ -234,7 +235,6 @@ def refresh(
                 **{f"units_{state_}": number for state_, number in report.units.items()},
                 "seconds": round(report.seconds, 3),
                 "step_version": output.readable_version,
-                **sample(name),
             },
             check_results=[batch_counts(name, report.units)],
         )

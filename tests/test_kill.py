@@ -37,9 +37,6 @@ class Run:
     def has_children(self) -> bool:
         return any(CHILD in command for command in self.in_session(self.process.pid))
 
-    def has_published(self, file: str) -> bool:
-        return Path(self.lake.root, file).exists()
-
 
 def _commits(lake: Lake, table: str) -> int:
     return len(os.listdir(f"{lake.uri(table)}/_versions"))
@@ -56,7 +53,7 @@ MOMENTS: dict[str, Callable[[Run], bool]] = {
     "frame captions are committed": lambda run: run.has_committed("frame_captions"),
     "clip captions are committed": lambda run: run.has_committed("clip_captions"),
     "the second batch's frames are committed": lambda run: run.has_committed("frames"),
-    "statistics are published, the report is not": lambda run: run.has_published("statistics.duckdb"),
+    "a snapshot is taken, nothing is made from it": lambda run: run.has_committed("corpus_snapshot"),
 }
 assert len(MOMENTS) == 10
 
@@ -105,7 +102,6 @@ def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an
     assert _start(folder, unbroken, environment, log).wait() == 0, log.read_text()
     lake.create_tables()
 
-    T = time.monotonic()
     half_finished = {}
     for number, (moment, has_come) in enumerate(MOMENTS.items()):
         before = {table: _commits(lake, table) for table in TABLES}
@@ -120,12 +116,9 @@ def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an
             process.kill()
         assert process.wait() == -signal.SIGKILL, moment
         until(lambda: processes_in_session(process.pid) == [], f"the end of every process, killed when {moment}")  # noqa: B023
-        print(moment, round(time.monotonic() - T, 1), flush=True)
         half_finished[moment] = _is_half_finished(lake.root)
 
-    assert sum(half_finished.values()) == 9, half_finished
-    assert not half_finished["statistics are published, the report is not"]
-    assert not Path(lake.root, "report.html").exists()
+    assert sum(half_finished.values()) == 9, half_finished  # the last was killed with all rows made
 
     assert _start(folder, lake, environment, log).wait() == 0, log.read_text()
     expected, found = (whole_tables(it, *COMPARED, without=("ingest_batch",)) for it in (unbroken, lake))
@@ -142,7 +135,7 @@ def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an
         assert found[table] == expected[table]
     exports = [Path(it.root, "internvid.jsonl").read_bytes() for it in (unbroken, lake)]
     assert exports[0] == exports[1]
-    assert Path(lake.root, "report.html").exists()
+    assert {path.name for path in Path(lake.root).iterdir()} >= {"statistics.duckdb", "report.html"}
 
     commits = {table: _commits(lake, table) for table in TABLES}
     assert _start(folder, lake, environment, log).wait() == 0, log.read_text()

@@ -1,0 +1,289 @@
+"""`internvid` as people and scripts call it: real processes on a small lake."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from resources.lake import Lake
+
+INTERNVID = Path(sys.executable).with_name("internvid")
+
+# Names that a terminal's markup or a shell would spoil.
+BRACKETS = "[red]one [1].mp4"
+QUOTES = """it's "two" 100%.mp4"""
+BROKEN = "[bold]broken.mp4"
+
+
+def internvid(*arguments: str | Path, lake: Path | str | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the command without the caller's settings; its text as a log would get it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
+    environment |= {"INTERNVID_WORKERS": "1", "COLUMNS": "200"}
+    command = [INTERNVID, *arguments] + (["--lake", lake] if lake else [])
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command that ends in an error says, without the frame around it."""
+    assert done.returncode not in (0, None)
+    assert "Traceback" not in done.stderr
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of printed tables."""
+    rows = [re.split(r"[│┃]", line)[1:-1] for line in text.splitlines() if line[:1] in ("│", "┃")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    film(folder, BRACKETS, 1)
+    film(folder, QUOTES, 2)
+    (folder / BROKEN).write_text("no film")
+    (folder / "notes.txt").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_run(folder: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A lake that has taken in the folder, and what the command said."""
+    lake = folder.with_name("lake")
+    return lake, internvid("ingest", folder, lake=lake)
+
+
+@pytest.fixture(scope="module")
+def root(first_run: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
+    return first_run[0]
+
+
+@pytest.fixture(scope="module")
+def lake(root: Path) -> Lake:
+    return Lake(root=str(root))
+
+
+def query(root: Path, sql: str) -> list[dict[str, Any]]:
+    return json.loads(succeeded(internvid("sql", sql, "--format", "json", lake=root)))
+
+
+# --- ingest and status ------------------------------------------------------------------------------------------
+
+
+def test_ingest_says_what_it_found_what_it_made_and_what_failed(first_run):
+    root, done = first_run
+    text = succeeded(done)
+    assert "3 video files: 3 new, 0 changed, 0 known (1 other files passed over)" in text
+    rows = cells(text)
+    assert ["2", "4", "10", "4", "0.002", "1"] in rows  # videos, clips, frames, captions, hours, failures
+    made = {row[0]: row[2:] for row in rows if len(row) == 5}
+    assert made == {
+        "stage": ["rows added", "changed", "removed"],
+        "raw_videos": ["2", "0", "0"],
+        "clips": ["4", "0", "0"],
+        "frames": ["10", "0", "0"],
+        "frame_captions": ["10", "0", "0"],
+        "clip_captions": ["4", "0", "0"],
+        "all, with start-up": ["", "", ""],
+    }
+    assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file, not a video" in text
+    assert f"{BRACKETS} 0.0-1.5 s: " in text
+    assert f"{QUOTES} 0.0-1.5 s: " in text
+    assert f"Report: {root}/report.html" in text
+    assert (root / "report.html").exists()
+
+
+def test_a_second_ingest_does_nothing(root, lake, folder):
+    tables = (
+        "sources",
+        "raw_videos",
+        "clips",
+        "frames",
+        "frame_captions",
+        "clip_captions",
+        "attempts",
+        "corpus_snapshot",
+    )
+    before = {table: lake.version(table) for table in tables}
+    text = succeeded(internvid("ingest", folder, lake=root))
+    assert "3 video files: 0 new, 0 changed, 3 known" in text
+    assert [row[0] for row in cells(text) if len(row) == 5] == ["stage", "all, with start-up"]
+    assert {table: lake.version(table) for table in tables} == before
+
+
+def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
+    text = succeeded(internvid("status", lake=root))
+    assert cells(text) == [
+        ["stage", "in", "done", "failed", "skipped", "pending"],
+        ["raw_videos", "3", "2", "1", "0", "0"],
+        ["clips", "2", "2", "0", "0", "0"],
+        ["frame_captions", "10", "10", "0", "0", "0"],
+        ["clip_captions", "4", "4", "0", "0", "0"],
+    ]
+    assert "1 failed:" in text
+    assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file" in text
+
+
+# --- sql --------------------------------------------------------------------------------------------------------
+
+ASKED = """
+select clip_index, [source, 'b', null] as texts, jpeg[1:2] as start, null as nothing, true as yes, 0.5 as half
+from clips join raw_videos using (video_id) join frames using (clip_id)
+where is_middle and source like '%one%' order by clip_index
+"""
+
+
+def test_sql_prints_json_with_lists_and_binary_values(root, folder):
+    uri = (folder / BRACKETS).as_uri()
+    rows = query(root, ASKED.replace("jpeg[1:2]", "from_hex('FFD8')"))
+    assert rows == [
+        {"clip_index": index, "texts": [uri, "b", None], "start": "/9g=", "nothing": None, "yes": True, "half": 0.5}
+        for index in (0, 1)
+    ]
+
+
+def test_sql_prints_csv_that_reads_back(root, folder):
+    text = succeeded(internvid("sql", ASKED.replace("jpeg[1:2]", "jpeg"), "--format", "csv", lake=root))
+    rows = list(csv.reader(io.StringIO(text)))
+    assert rows[0] == ["clip_index", "texts", "start", "nothing", "yes", "half"]
+    assert [row[:2] for row in rows[1:]] == [
+        [str(n), json.dumps([(folder / BRACKETS).as_uri(), "b", None])] for n in (0, 1)
+    ]
+    assert all(re.fullmatch(r"<[\d,]+ bytes>", row[2]) for row in rows[1:])
+    assert [row[3:] for row in rows[1:]] == [["", "True", "0.5"]] * 2
+
+
+def test_sql_prints_a_table_and_takes_no_text_for_markup(root):
+    asked = "select '[red]x[/red]' as \"[a]\", ['[b]', 'c''d'] as list, from_hex('00FF') as bytes, 'it''s \"q\"' as q"
+    assert cells(succeeded(internvid("sql", asked, lake=root))) == [
+        ["[a]", "list", "bytes", "q"],
+        ["[red]x[/red]", """["[b]", "c'd"]""", "<2 bytes>", """it's "q\""""],
+    ]
+
+
+def test_sql_without_rows_prints_none(root):
+    assert query(root, "select * from clips where false") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("select nothing_such from clips", "nothing_such"),
+        ("selct 1", "syntax error"),
+        ("select * from no_table", "no_table"),
+        ("select cast(caption as integer) from clip_captions", "Could not convert string"),
+        ("copy clips to '/tmp/stolen.parquet'", "disabled"),
+        ("select * from read_csv('/etc/passwd')", "disabled"),
+        ("select * from '/etc/passwd'", "disabled"),
+        ("delete from clips", "clips"),
+        ("drop view clips; attach '/tmp/x.duckdb'", "disabled"),
+        ("set enable_external_access = true", "configuration has been locked"),
+        ("install httpfs", "disabled"),
+    ],
+)
+def test_sql_that_cannot_be_answered_or_may_not_is_refused_in_words(root, lake, asked, said):
+    before = lake.version("clips")
+    assert said in refused(internvid("sql", asked, lake=root))
+    assert lake.version("clips") == before
+    assert lake.dataset("clips").count_rows() == 4
+    assert not Path("/tmp/stolen.parquet").exists()
+
+
+# --- search and export ------------------------------------------------------------------------------------------
+
+
+def test_search_finds_a_caption_by_its_words(root, lake, folder):
+    (one,) = lake.polars("raw_videos").filter(source=(folder / BRACKETS).as_uri())["video_id"]
+    captions = lake.polars("clip_captions").filter(pl.col("clip_id").str.starts_with(one)).sort("clip_id")
+    flat = next(row for row in captions.to_dicts() if "blue" in row["caption"])
+    found = json.loads(succeeded(internvid("search", "blue", "--format", "json", lake=root)))
+    assert [
+        {name: hit[name] for name in ("video", "start_seconds", "end_seconds", "caption", "clip_id")} for hit in found
+    ] == [
+        {
+            "video": BRACKETS,
+            "start_seconds": 0.0,
+            "end_seconds": 1.5,
+            "caption": flat["caption"],
+            "clip_id": flat["clip_id"],
+        }
+    ]
+    assert json.loads(succeeded(internvid("search", "zebra", "--format", "json", lake=root))) == []
+
+
+def test_search_prints_file_names_as_they_are(root):
+    text = succeeded(internvid("search", "picture", lake=root))
+    videos = {row[1] for row in cells(text)[1:] if row[0]}
+    assert videos == {BRACKETS, QUOTES}
+
+
+def test_export_writes_a_line_for_each_clip(root, tmp_path):
+    path = tmp_path / "[x] corpus.jsonl"
+    text = succeeded(internvid("export", path, lake=root))
+    assert text.startswith("4 clips in ")
+    assert len(path.read_text().splitlines()) == 4
+    assert path.read_bytes() == (root / "internvid.jsonl").read_bytes()
+
+
+# --- retry ------------------------------------------------------------------------------------------------------
+
+
+def test_retry_tries_what_was_chosen_again(root, lake, folder):
+    def tries() -> list[int]:
+        return lake.polars("attempts")["tries"].to_list()
+
+    assert tries() == [1]
+    for options in (["--stage", "clips"], ["--error", "ConnectionError"], ["--stage", "raw_videos", "--error", "X"]):
+        assert "0 failures to try again" in succeeded(internvid("retry", *options, lake=root))
+    assert tries() == [1]
+    text = succeeded(internvid("retry", "--stage", "raw_videos", "--error", "UnreadableVideo", lake=root))
+    assert "1 failures to try again" in text
+    assert f"{BROKEN}, raw_videos (2 tries): UnreadableVideo" in text
+    assert tries() == [2]
+    # The file is put right without a trace: same size, same time. Only a retry can notice.
+    good, broken = folder / BRACKETS, folder / BROKEN
+    with broken.open("r+b") as file:
+        file.truncate(0)
+    shutil.copyfile(good, broken)
+    with broken.open("ab") as file:
+        file.write(b"\0")
+    text = succeeded(internvid("ingest", folder, lake=root))
+    assert "0 new, 1 changed, 2 known" in text
+    assert lake.polars("attempts").is_empty()
+    assert lake.dataset("raw_videos").count_rows() == 3
+
+
+# --- what is not there ------------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_missing_is_an_error_that_names_it(tmp_path):
+    missing = tmp_path / "no [such] folder"
+    assert f"no such file or folder: {missing}" in refused(internvid("ingest", missing, lake=tmp_path / "lake"))
+
+
+def test_a_folder_without_videos_is_an_error_that_says_so(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").touch()
+    done = internvid("ingest", tmp_path / "folder", lake=tmp_path / "lake")
+    assert "0 video files: 0 new, 0 changed, 0 known (1 other files passed over)" in done.stdout
+    assert "no video file found there" in refused(done)
+
+
+def test_an_unknown_snapshot_is_an_error_in_words(root):
+    assert "no-such" in refused(internvid("sql", "select 1", "--at", "no-such", lake=root))
