@@ -82,7 +82,7 @@ class CameraMeter:
         flow = self._flow.calc(before, after, None)  # type: ignore[call-overload]
         if not _explains(before, after, flow):
             return None
-        # Right is real and down imaginary, so that a shift and a factor are all of a similarity: half of the array calls.
+        # Right is real and down imaginary: a shift and a factor are all of a similarity, in half of the array calls.
         moved = flow.view(np.complex64)[2::5, 2::5, 0].ravel().astype(np.complex128)
         shift, factor = complex(np.median(moved.real), np.median(moved.imag)), 0j
         rest = moved - shift
@@ -124,8 +124,8 @@ def _similarity(place: np.ndarray, moved: np.ndarray) -> tuple[complex, complex]
     mean_place, mean_moved = complex(place.mean()), complex(moved.mean())
     centred = place - mean_place
     size = np.vdot(centred, centred).real or 1.0
-    factor = complex(np.vdot(centred, moved - mean_moved)) / size
-    return mean_moved - factor * mean_place, factor
+    factor = complex(np.vdot(centred, moved - mean_moved) / size)
+    return complex(mean_moved - factor * mean_place), factor
 
 
 class ShotMeasures:

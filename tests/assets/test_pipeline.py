@@ -163,7 +163,9 @@ def test_a_moved_file_is_looked_at_and_not_decoded(house, ingest, folder, move):
     assert set(house.lake.polars("sources")["uri"]) == {(folder / "two.mp4").as_uri(), target.as_uri()}
     # Whole in its batch: nothing pending, and nothing for the next run of any batch to remove.
     batch = house.lake.polars("clips")["ingest_batch"][0]
-    assert {house.lake.polars(table)["ingest_batch"].unique().item() for table in (*tables, "sources")} == {batch}
+    assert {
+        house.lake.polars(table)["ingest_batch"].unique().item() for table in (*tables, "raw_videos", "sources")
+    } == {batch}
     assert stages(house)["raw_videos"] == {"total": 2, "done": 2}
     assert attempts(house.lake) == []
     work = ingest(house, folder)
