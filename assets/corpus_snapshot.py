@@ -43,7 +43,7 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
     """
     now = datetime.now(UTC)
     rows = [_table_now(lake, table.name, table.key) for table in PINNED]
-    newest = _newest(lake)
+    newest = newest_snapshot(lake)
     if newest and _digests(newest) == _digests(rows):
         return newest[0]["snapshot"], rows, False
     name = f"corpus-{now:%Y%m%dT%H%M%S}-{digest(_digests(rows))[:8]}"
@@ -56,12 +56,21 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
 
 def is_current(lake: Lake) -> bool:
     """Whether the newest snapshot shows all that the tables hold."""
-    newest = _newest(lake)
+    newest = newest_snapshot(lake)
     return bool(newest) and _digests(newest) == _digests([_table_now(lake, table.name, table.key) for table in PINNED])
 
 
-def _newest(lake: Lake) -> list[dict[str, Any]]:
+def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:
+    """The newest snapshot's name, time and digest of each table: a row each; none where there is no snapshot yet."""
     return lake.query(statement("operations/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
+
+
+def newest_snapshot_name(lake: Lake) -> str:
+    """Name of the newest snapshot. Raises dg.Failure where none was made yet."""
+    rows = newest_snapshot(lake)
+    if not rows:
+        raise dg.Failure("there is no snapshot yet: materialise corpus_snapshot first")
+    return rows[0]["snapshot"]
 
 
 def _digests(rows: list[dict[str, Any]]) -> dict[str, str]:

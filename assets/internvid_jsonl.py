@@ -5,8 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.corpus_snapshot import corpus_snapshot
-from assets.statistics import newest_snapshot
+from assets.corpus_snapshot import corpus_snapshot, newest_snapshot_name
 from internvid.report.internvid_jsonl import write_internvid_jsonl
 from resources.lake import Lake
 from resources.published_files import publish
@@ -24,7 +23,7 @@ ROWS_PER_READ = 10_000
 )
 def internvid_jsonl(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
     """One line is a captioned clip of the newest snapshot. Changes with the snapshot."""
-    snapshot = newest_snapshot(lake)
+    snapshot = newest_snapshot_name(lake)
     lines = 0
 
     def write(path: Path) -> None:

@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 
-from assets.statistics import MART, newest_snapshot, statistics
+from assets.corpus_snapshot import newest_snapshot_name
+from assets.statistics import MART, statistics
 from assets.steps import steps
 from resources.captioner import Captioner
 from resources.cutter import Cutter
@@ -46,7 +47,7 @@ def report(
     in_order = steps(media=media, cutter=cutter, captioner=captioner, summariser=summariser)
     path = publish(lake, FILE, lambda path: write(lake, in_order, path))
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(newest_snapshot(lake)), metadata={"path": dg.MetadataValue.path(path)}
+        data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}
     )
 
 
@@ -58,7 +59,7 @@ def write(lake: Lake, in_order: Sequence[Step], path: Path) -> None:
         write_report(
             path,
             local_copy(lake, MART, Path(folder)),
-            clips_to_show(lake, newest_snapshot(lake)),
+            clips_to_show(lake, newest_snapshot_name(lake)),
             title="InternVid lakehouse",
             lake=lake.root,
             made_at=datetime.now(UTC),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.corpus_snapshot import corpus_snapshot
+from assets.corpus_snapshot import corpus_snapshot, newest_snapshot_name
 from resources.lake import Lake
 from resources.published_files import publish
 from resources.statements import statement, statements_in
@@ -20,7 +20,7 @@ MART = "statistics.duckdb"
 )
 def statistics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
     """One table for each question in sql/statistics/, answered from the newest snapshot. Changes with the snapshot."""
-    snapshot = newest_snapshot(lake)
+    snapshot = newest_snapshot_name(lake)
     path = publish(lake, MART, lambda path: build(lake, snapshot, path))
     table_1 = lake.query(statement("statistics/table_1"), at=snapshot).to_pylist()[0]
     records = [dg.TableRecord({"measure": name, "value": str(value)}) for name, value in table_1.items()]
@@ -32,14 +32,6 @@ def statistics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
             "table_1": dg.MetadataValue.table(records),
         },
     )
-
-
-def newest_snapshot(lake: Lake) -> str:
-    """Name of the newest snapshot. Raises dg.Failure where none was made yet."""
-    rows = lake.query(statement("operations/newest_snapshot"), tables=["corpus_snapshot"]).to_pylist()
-    if not rows:
-        raise dg.Failure("there is no snapshot yet: materialise corpus_snapshot first")
-    return rows[0]["snapshot"]
 
 
 def build(lake: Lake, snapshot: str, path: Path) -> None:

@@ -140,27 +140,21 @@ class House:
         return definitions(self.resources)
 
     def _is_all_published(self) -> bool:
-        """Whether the newest snapshot shows all that the tables hold, and every file was made from that snapshot."""
+        """Whether the newest snapshot shows all that the tables hold, and every file was made after that snapshot."""
         from assets import internvid_jsonl, report, statistics
-        from assets.corpus_snapshot import is_current
+        from assets.corpus_snapshot import is_current, newest_snapshot
+        from resources.published_files import modified
 
         if not is_current(self.lake):
             return False
-        snapshot = statistics.newest_snapshot(self.lake)
-        files = {"statistics": statistics.MART, "internvid_jsonl": internvid_jsonl.FILE, "report": report.FILE}
-        return all(self.is_published(file) and self._data_version(asset) == snapshot for asset, file in files.items())
-
-    def _data_version(self, asset: str) -> str | None:
-        import dagster as dg
-
-        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
-        made = event.asset_materialization if event else None
-        return (made.tags or {}).get("dagster/data_version") if made else None
+        taken = newest_snapshot(self.lake)[0]["written_at"]
+        times = [modified(self.lake, file) for file in (statistics.MART, internvid_jsonl.FILE, report.FILE)]
+        return all(time is not None and time >= taken for time in times)
 
     def is_published(self, file: str) -> bool:
-        from resources.published_files import exists
+        from resources.published_files import modified
 
-        return exists(self.lake, file)
+        return modified(self.lake, file) is not None
 
     def try_again(self, failures: "pa.Table") -> None:
         """Lets go of rows of `attempts`: their inputs are pending again."""

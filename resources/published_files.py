@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from resources.lake import Lake
@@ -27,11 +28,13 @@ def publish(lake: Lake, name: str, write: Callable[[Path], object]) -> str:
     return target
 
 
-def exists(lake: Lake, name: str) -> bool:
-    """Whether a file of that name has been published."""
+def modified(lake: Lake, name: str) -> datetime | None:
+    """When the file was last published; None if it never was."""
     if "://" not in lake.root:
-        return Path(lake.root, name).exists()
-    return bool(_filesystem(lake).exists(f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1]))
+        path = Path(lake.root, name)
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+    filesystem, path_there = _filesystem(lake), f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1]
+    return filesystem.modified(path_there) if filesystem.exists(path_there) else None
 
 
 def local_copy(lake: Lake, name: str, folder: Path) -> Path:
