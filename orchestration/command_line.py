@@ -107,15 +107,17 @@ def sql(
 ) -> None:
     """Ask the tables anything, in DuckDB's SQL. Read-only; no file and no network can be reached from it."""
     import duckdb
+    import pyarrow as pa
 
-    with House(lake).lake.connect(at=at, untrusted=True) as connection:
-        try:
+    house = House(lake)
+    _require_snapshot(house, at)
+    try:
+        with house.lake.connect(at=at, untrusted=True) as connection:
             relation = connection.sql(query)
-        except duckdb.Error as error:
-            raise typer.BadParameter(str(error)) from error
-        if relation is None:
-            return
-        print_rows(relation.columns, rows_of(relation.to_arrow_reader(1_000)), format)
+            if relation is not None:
+                print_rows(relation.columns, rows_of(relation.to_arrow_reader(1_000)), format)
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 @app.command()
@@ -158,6 +160,7 @@ def export(
     from resources.progress import progress
 
     house = House(lake)
+    _require_snapshot(house, at)
     total = house.lake.dataset("clip_captions", at).count_rows()
     written = 0
     with progress("exporting", total, notes.print) as advance:
@@ -168,7 +171,7 @@ def export(
             written = lines
 
         lines = export_clips(house.lake, path, at=at, on_rows=on_rows)
-    console.print(f"{lines:,} clips in {path}")
+    console.print(f"{lines:,} clips in {path}", markup=False)
 
 
 @app.command()
@@ -179,7 +182,7 @@ def films(folder: Annotated[Path, typer.Argument(help="Where to put them.")]) ->
 
     with progress("rendering films", len(SAMPLE_FILMS), notes.print) as advance:
         rendered = render_all(folder, SAMPLE_FILMS, on_film=lambda path: advance(1))
-    console.print(f"{len(rendered)} films in {folder}")
+    console.print(f"{len(rendered)} films in {folder}", markup=False)
 
 
 @app.command()
@@ -207,3 +210,8 @@ def docs() -> None:
     from resources.schema import render_markdown
 
     (REPOSITORY / "docs" / "tables.md").write_text(render_markdown(), encoding="utf-8")
+
+
+def _require_snapshot(house: House, name: str | None) -> None:
+    if name is not None and name not in house.lake.tags():
+        raise typer.BadParameter(f"there is no snapshot {name!r}; the table corpus_snapshot lists them")

@@ -5,6 +5,7 @@ import json
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ def print_failures(lake: "Lake") -> None:
 
 
 def _table(*columns: str, title: str | None = None) -> TextTable:
-    return TextTable(*columns, title=title, title_justify="left")
+    return TextTable(*map(escape, columns), title=title and escape(title), title_justify="left")
 
 
 def _name(uri: str) -> str:
@@ -134,5 +135,7 @@ def _cell(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no form for."""
+    """What JSON has no form for. A sum of integers comes from DuckDB as a decimal."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
     return b64encode(value).decode() if isinstance(value, bytes) else str(value)
