@@ -71,7 +71,7 @@ def ingest(
 @app.command()
 def status(lake: LakeOption = None) -> None:
     """Per stage: done, failed, skipped, pending; and the newest failures."""
-    print_status(House(lake))
+    print_status(_existing(lake))
 
 
 @app.command()
@@ -82,7 +82,7 @@ def retry(
 ) -> None:
     """Try again what failed: all of it, or one stage's, or one class of error."""
     started = time.monotonic()
-    house = House(lake)
+    house = _existing(lake)
     failures = house.lake.query(
         "select * from attempts where outcome = 'failed' "
         "and ($stage is null or stage = $stage) and ($error is null or error_class = $error)",
@@ -109,7 +109,7 @@ def sql(
     import duckdb
     import pyarrow as pa
 
-    house = House(lake)
+    house = _existing(lake)
     _require_snapshot(house, at)
     try:
         with house.lake.connect(at=at, untrusted=True) as connection:
@@ -128,7 +128,7 @@ def search(
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
 ) -> None:
     """Clips whose captions fit the words best (BM25)."""
-    house = House(lake)
+    house = _existing(lake)
     found = house.lake.search(text, limit=limit)
     columns = ["video_id", "start_seconds", "end_seconds"]
     clips = house.lake.fetch("clips", found["clip_id"].to_pylist(), columns).to_pylist()
@@ -159,7 +159,7 @@ def export(
     from assets.internvid_jsonl import export as export_clips
     from resources.progress import progress
 
-    house = House(lake)
+    house = _existing(lake)
     _require_snapshot(house, at)
     total = house.lake.dataset("clip_captions", at).count_rows()
     written = 0
@@ -199,7 +199,7 @@ def ui(lake: LakeOption = None, port: int = 3000, host: str = "127.0.0.1") -> No
 @app.command()
 def maintain(lake: LakeOption = None) -> None:
     """Compact and index the tables, and remove old versions that no snapshot pins. Writers may go on meanwhile."""
-    house = House(lake)
+    house = _existing(lake)
     for table, done in house.lake.optimize().items():
         console.print(f"{table}: {done}")
 
@@ -210,6 +210,14 @@ def docs() -> None:
     from resources.schema import render_markdown
 
     (REPOSITORY / "docs" / "tables.md").write_text(render_markdown(), encoding="utf-8")
+
+
+def _existing(root: str | None) -> House:
+    """The lake to look at: a mistyped name makes no new one."""
+    try:
+        return House(root, must_exist=True)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _require_snapshot(house: House, name: str | None) -> None:

@@ -46,7 +46,8 @@ class Work:
 class House:
     """The lake with its resources, and the Dagster instance that keeps its runs."""
 
-    def __init__(self, root: str | None) -> None:
+    def __init__(self, root: str | None, *, must_exist: bool = False) -> None:
+        """root: the lake's, None for the environment's. Raises FileNotFoundError where it must exist and does not."""
         if root is not None:
             os.environ["INTERNVID_LAKE"] = root
         from resources.configured import configured
@@ -54,6 +55,8 @@ class House:
         self.resources = configured()
         self.lake: Lake = self.resources["lake"]
         self.media = self.resources["media"]
+        if must_exist and not self.lake.exists():
+            raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` makes one")
         os.environ["INTERNVID_LAKE"] = self.lake.root  # absolute, for the processes that this one starts
         _set_dagster_home(self.lake.root)
         self.lake.create_tables()

@@ -15,6 +15,7 @@ from resources.captioner import EmbeddedCaptioner
 from resources.cutter import Cutter
 from resources.lake import Lake
 from resources.media import Media
+from resources.published_files import fsspec_options
 from resources.summariser import EmbeddedSummariser
 
 
@@ -28,6 +29,7 @@ def configured() -> dict[str, Any]:
         "lake": Lake(root=root, storage_options=options),
         "media": Media(
             root=os.environ.get("INTERNVID_MEDIA", f"{root}/media"),
+            storage_options=fsspec_options(options),
             keep=os.environ.get("INTERNVID_KEEP", "reference"),  # type: ignore[arg-type]  # checked by the resource
             workers=int(os.environ.get("INTERNVID_WORKERS", os.cpu_count() or 1)),
         ),

@@ -82,6 +82,10 @@ class Lake(dg.ConfigurableResource):
     def uri(self, table: str) -> str:
         return f"{self.root.rstrip('/')}/{_declared(table).name}.lance"
 
+    def exists(self) -> bool:
+        """Whether tables have ever been created here."""
+        return self._exists(TABLES["sources"])
+
     def create_tables(self) -> None:
         """Creates the tables and indexes that are missing. Any number of processes may do so at once."""
         for table in TABLES.values():

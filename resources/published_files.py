@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from resources.lake import Lake
 
@@ -49,13 +50,13 @@ def local_copy(lake: Lake, name: str, folder: Path) -> Path:
     return path
 
 
-def _filesystem(lake: Lake):
+def fsspec_options(storage_options: Mapping[str, str]) -> dict[str, str]:
+    """Lance's options for a bucket, as fsspec's filesystem for S3 takes them."""
+    names = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "aws_endpoint": "endpoint_url"}
+    return {names[name]: value for name, value in storage_options.items() if name in names}
+
+
+def _filesystem(lake: Lake) -> Any:
     import fsspec
 
-    options = lake.storage_options
-    return fsspec.filesystem(
-        lake.root.split("://", 1)[0],
-        key=options.get("aws_access_key_id"),
-        secret=options.get("aws_secret_access_key"),
-        endpoint_url=options.get("aws_endpoint"),
-    )
+    return fsspec.filesystem(lake.root.split("://", 1)[0], **fsspec_options(lake.storage_options))

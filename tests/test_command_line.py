@@ -250,6 +250,13 @@ def test_a_folder_that_is_missing_is_an_error_that_names_it(tmp_path):
     assert f"no such file or folder: {missing}" in refused(internvid("ingest", missing, lake=tmp_path / "lake"))
 
 
+def test_a_mistyped_lake_is_an_error_and_makes_no_new_one(tmp_path):
+    missing = tmp_path / "lke"
+    for command in (["status"], ["sql", "select 1"], ["search", "x"], ["retry"], ["maintain"]):
+        assert "there is no lake at" in refused(internvid(*command, lake=missing))
+    assert not missing.exists()
+
+
 def test_a_folder_without_videos_is_an_error_that_says_so(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").touch()
