@@ -154,7 +154,7 @@ CLIPS = Table(
         Column("boundary", TEXT, "why it begins: start, cut, fade, dissolve, split"),
         Column("cut_score", pa.float32(), "the detector's score at its beginning; 0 for start and split"),
         Column("motion", pa.float32(), "mean change of luma per second, 1 = black to white everywhere"),
-        Column("stillness", pa.float32(), "share of its time in which nothing visibly changes"),
+        Column("stillness", pa.float32(), "share of its time in which hardly anything changes from frame to frame"),
         Column("blackness", pa.float32(), "share of its frames that are black"),
         Column("pan_x", pa.float32(), "camera turn, frame widths per second; positive turns right"),
         Column("pan_y", pa.float32(), "camera tilt, frame heights per second; positive turns down"),

@@ -21,7 +21,7 @@ from typing import Any
 from internvid.captions import measured
 
 MODEL = "embedded-merger"
-VERSION = "embedded-merger 1 (phrases once, changes with then, camera and motion from 2 % a second, 60 words)"
+VERSION = "embedded-merger 2 (phrases once, changes with then, camera and motion from 2 % a second, 60 words)"
 
 _MOST_WORDS = 60  # the text towers of video-text models read 77 tokens at most, about 60 words
 
@@ -355,8 +355,11 @@ def _motion_sentences(measures: ClipMeasures) -> list[_Sentence]:
         sentences.append(_measured(text, blackness=measures.blackness))
     if not measures.seconds >= _SHORTEST_FOR_MOTION:
         return sentences
+    # Stillness compares each frame with the one before: a slow or small mover stays under it, so "nothing moves" would
+    # say more than was measured.
     if measures.stillness >= 0.98:
-        return [*sentences, _measured("Nothing moves.", stillness=measures.stillness)]
+        text = "Hardly anything changes from frame to frame."
+        return [*sentences, _measured(text, stillness=measures.stillness)]
 
     camera, camera_numbers = _camera(measures)
     mover, mover_numbers = _mover(measures)
@@ -373,7 +376,7 @@ def _motion_sentences(measures: ClipMeasures) -> list[_Sentence]:
     elif camera_numbers:
         sentences.append(_measured("The camera stays still.", **camera_numbers))
     if 0.5 <= measures.stillness < 0.98:
-        text = f"Nothing moves for {_part_of_time(measures.stillness)} of the clip."
+        text = f"Hardly anything changes from frame to frame for {_part_of_time(measures.stillness)} of the clip."
         sentences.append(_measured(text, stillness=measures.stillness))
     return sentences
 

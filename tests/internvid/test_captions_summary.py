@@ -155,8 +155,11 @@ def test_evidence_that_is_not_the_embedded_captioners_is_text():
          "The camera stays still while something moves down and to the right."),
         ({"moving_share": 0.6}, "The camera stays still while much of the picture moves."),
         ({"motion": 0.3}, "The camera stays still while the picture changes."),
-        ({"stillness": 1.0}, "Nothing moves."),
-        ({"stillness": 0.7, "pan_x": 0.1}, "The camera turns right. Nothing moves for most of the clip."),
+        ({"stillness": 1.0}, "Hardly anything changes from frame to frame."),
+        (
+            {"stillness": 0.7, "pan_x": 0.1},
+            "The camera turns right. Hardly anything changes from frame to frame for most of the clip.",
+        ),
         ({"blackness": 1.0}, "The clip is black."),
         ({"blackness": 0.3}, "The picture is black for part of the clip. The camera stays still."),
         ({"seconds": 0.03, "pan_x": 0.1}, ""),
