@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import av
+from cut_and_sample import repeated
 
 
 def main() -> None:
@@ -83,33 +84,11 @@ def memory(folder: Path, work: Path, times: int) -> None:
     short = max((path for path in folder.iterdir() if path.suffix == ".mp4"), key=lambda path: path.stat().st_size)
     long = work / "long" / short.name
     long.parent.mkdir()
-    repeat(short, long, times)
+    repeated(short, times, long)
     _, of_short = internvid("ingest", str(short), "--lake", str(work / "lake-short"))
     _, of_long = internvid("ingest", str(long), "--lake", str(work / "lake-long"))
     print(f"peak memory: {of_short:,.0f} MiB for {short.name}, {of_long:,.0f} MiB for it {times} times as long")
     print(f"ratio {of_long / of_short:.2f}")
-
-
-def repeat(video: Path, target: Path, times: int) -> None:
-    """The video's stream, packets as they are, end to end."""
-    with av.open(str(target), "w") as output:
-        copy = None
-        offset = 0
-        for _ in range(times):
-            with av.open(str(video)) as source:
-                stream = source.streams.video[0]
-                if copy is None:
-                    copy = output.add_stream_from_template(stream)
-                end = offset
-                for packet in source.demux(stream):
-                    if packet.dts is None:
-                        continue
-                    packet.pts += offset
-                    packet.dts += offset
-                    end = max(end, packet.pts + (packet.duration or 1))
-                    packet.stream = copy
-                    output.mux(packet)
-                offset = end
 
 
 def internvid(*arguments: str) -> tuple[float, float]:
