@@ -8,9 +8,9 @@ is
 * failed or skipped: an `attempts` row says so, at that provenance,
 * pending: anything else, and that is the work list.
 
-`state` reads this from the tables alone, never from a marker, so a run killed anywhere goes on where it was, and a
-row removed by hand makes its unit pending again. `refresh` works the list off: compute in chunks, commit each chunk,
-write down what failed, remove what nothing stands behind any more, and report.
+sql/operations/state.sql reads this from the tables alone, never from a marker, so a run killed anywhere goes on where
+it was, and a row removed by hand makes its unit pending again. `refresh` works the list off: compute in chunks, commit
+each chunk, write down what failed, remove what nothing stands behind any more, and report.
 """
 
 from __future__ import annotations
@@ -153,14 +153,6 @@ def together_or_one_by_one(units: list[Unit], compute: Callable[[list[Unit]], li
         yield from outcomes
 
 
-def state(
-    lake: Lake, step: Step, *, ingest_batch: str | None = None, at: str | Mapping[str, int] | None = None
-) -> pa.Table:
-    """Where every unit stands, of one batch or of the whole lake: the columns of sql/operations/state.sql."""
-    with _state_connection(lake, step, ingest_batch=ingest_batch, at=at) as connection:
-        return connection.sql("select * from state").to_arrow_table()
-
-
 def counts(lake: Lake, step: Step, *, ingest_batch: str | None = None) -> dict[str, int]:
     """Units of the step: total, done, failed, skipped, pending."""
     with _state_connection(lake, step, ingest_batch=ingest_batch) as connection:
@@ -278,7 +270,7 @@ def work_off(
     started = time.monotonic()
     report = Report()
     for _ in range(PASSES):
-        pending = [row for row in state(lake, step, ingest_batch=ingest_batch).to_pylist() if row["state"] == "pending"]
+        pending = _pending(lake, step, ingest_batch)
         if pending:
             report.worked_on += len(pending)
             with progress(step.name, len(pending), log) as advance:
@@ -294,6 +286,12 @@ def work_off(
     report.units = counts(lake, step, ingest_batch=ingest_batch)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _pending(lake: Lake, step: Step, ingest_batch: str) -> list[dict[str, Any]]:
+    """The work list: rows of sql/operations/state.sql, in its order."""
+    with _state_connection(lake, step, ingest_batch=ingest_batch) as connection:
+        return connection.sql("select * from state where state = 'pending'").to_arrow_table().to_pylist()
 
 
 def _outcomes(step: Step, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
@@ -457,10 +455,10 @@ def _remove_stale(lake: Lake, step: Step, ingest_batch: str, report: Report) -> 
 
 @contextmanager
 def _state_connection(
-    lake: Lake, step: Step, *, ingest_batch: str | None = None, at: str | Mapping[str, int] | None = None
+    lake: Lake, step: Step, *, ingest_batch: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the views and the table `state` that the statements of sql/operations/ read."""
-    with lake.connect(ingest_batch=ingest_batch, at=at) as connection:
+    with lake.connect(ingest_batch=ingest_batch) as connection:
         connection.register("recipes", pa.Table.from_pylist(step.recipes()))
         connection.execute(f"create temp view units as {statement('operations/' + step.units)}")
         # Names of tables and columns cannot be bound; these come from resources.schema, never from data.
@@ -470,7 +468,7 @@ def _state_connection(
             for index, output in enumerate(step.outputs)
         )
         connection.execute(f"create temp view children as {children}")
-        connection.register("originals", _originals(lake, step, connection, at))
+        connection.register("originals", _originals(lake, step, connection))
         connection.execute(
             f"create temp table state as {statement('operations/state')}",
             {"stage": step.name, "now": datetime.now(UTC)},
@@ -478,9 +476,7 @@ def _state_connection(
         yield connection
 
 
-def _originals(
-    lake: Lake, step: Step, connection: duckdb.DuckDBPyConnection, at: str | Mapping[str, int] | None
-) -> pa.Table:
+def _originals(lake: Lake, step: Step, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     """Those rows of the step's first table that skipped units are duplicates of: they may lie in any batch."""
     table = step.outputs[0].table
     named = connection.execute(
@@ -493,7 +489,6 @@ def _originals(
         f"select {table.key} as key from {table.name} where {table.key} in (select unnest($keys))",
         {"keys": [key for (key,) in named]},
         tables=[table.name],
-        at=at,
     )
 
 
