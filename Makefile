@@ -31,10 +31,11 @@ bench: .venv/ready-dev ## every benchmark, some minutes each
 
 setup: .venv/ready ## only set up
 
+# torch by pip, which also takes a build for CPUs from an index or folder that pip.conf names; uv looks at neither.
 .venv/bin/uv: constraints.txt
 	@echo "Setting up .venv, once (a minute or two)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv torch
 	@touch $@
 
 .venv/ready: .venv/bin/uv pyproject.toml constraints.txt
