@@ -8,7 +8,7 @@ PORT ?= 3000
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable
 
-.PHONY: demo test check ui setup bench clean
+.PHONY: demo test check ui setup bench learn clean
 
 demo: .venv/ready ## the main job: on rendered sample films, or on VIDEOS=folder
 	@$(if $(VIDEOS),,$(BIN)/internvid films films)
@@ -28,6 +28,9 @@ ui: .venv/ready ## the Dagster UI on LAKE=, at http://127.0.0.1:$(PORT)
 
 bench: .venv/ready-dev ## every benchmark, some minutes each
 	for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+learn: .venv/ready-dev ## the proof that training learns, on two cores within ten minutes
+	$(BIN)/python benchmarks/learning.py
 
 setup: .venv/ready ## only set up
 

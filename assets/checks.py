@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets.corpus_snapshot import corpus_snapshot
 from assets.steps import steps
+from resources.aligner import Aligner
 from resources.captioner import Captioner
 from resources.cutter import Cutter
 from resources.lake import Lake
@@ -24,16 +25,26 @@ LARGEST_SHARE_OF_FAILURES = 0.2  # of a stage's inputs; a broken codec or model 
 @dg.multi_asset_check(
     specs=[
         dg.AssetCheckSpec(f"{stage}_{name}", asset=corpus_snapshot, description=f"{stage}: {description}")
-        for stage in ("raw_videos", "clips", "frame_captions", "clip_captions")
+        for stage in ("raw_videos", "clips", "frame_captions", "clip_captions", "clip_embeddings", "clip_scores")
         for name, description in (
             ("counts_add_up", "every input of the whole lake is done, failed or skipped."),
             ("share_of_failures", f"at most {LARGEST_SHARE_OF_FAILURES:.0%} of the inputs failed."),
         )
     ]
 )
-def stage_counts(lake: Lake, media: Media, cutter: Cutter, captioner: Captioner, summariser: Summariser):
+def stage_counts(
+    lake: Lake, media: Media, cutter: Cutter, captioner: Captioner, summariser: Summariser, aligner: Aligner
+):
     """Input = done + failed + skipped, at every stage; and not too many failed."""
-    for step in steps(media=media, cutter=cutter, captioner=captioner, summariser=summariser):
+    of_lake = steps(
+        media=media,
+        cutter=cutter,
+        captioner=captioner,
+        summariser=summariser,
+        aligner=aligner,
+        active=aligner.active(lake),
+    )
+    for step in of_lake:
         number: dict[str, Any] = counts(lake, step)
         share = number["failed"] / max(1, number["total"])
         yield dg.AssetCheckResult(

@@ -72,7 +72,7 @@ def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batc
         statement("operations/frame_captions_of_clips"),
         {"clip_ids": clip_ids},
         tables=["frame_captions"],
-        ingest_batch=ingest_batch,
+        only={"ingest_batch": ingest_batch},
     ).to_pylist()
     captions = {clip_id: list(of_clip) for clip_id, of_clip in groupby(rows, key=lambda row: row["clip_id"])}
     outcomes: list[Outcome] = []

@@ -11,17 +11,17 @@ import pyarrow as pa
 
 from resources.lake import Lake
 from resources.refresh import digest
-from resources.schema import CORPUS_SNAPSHOT, TABLES
+from resources.schema import CORPUS_SNAPSHOT, PINNED
 from resources.statements import statement
 
-PINNED = [table for table in TABLES.values() if table.name != CORPUS_SNAPSHOT.name]
+IN_SNAPSHOT = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions", "clip_embeddings", "clip_scores")
 
 
 @dg.asset(
-    deps=[dg.AssetKey(name) for name in ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")],
+    deps=[dg.AssetKey(name) for name in IN_SNAPSHOT],
     group_name="corpus",
     kinds={"lance"},
-    description="The pinned version of every table, tagged: what statistics, subsets and checkpoints are made from.",
+    description="The pinned version of every table of data: what statistics, subsets and checkpoints are made from.",
 )
 def corpus_snapshot(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
     """One row is the version of one table in a snapshot. Changes when any table's rows do."""
@@ -37,7 +37,7 @@ def corpus_snapshot(context: dg.AssetExecutionContext, lake: Lake) -> dg.Materia
 
 
 def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]], bool]:
-    """Pins every table as it is now; a lake that holds what the newest snapshot holds gets no new one.
+    """Pins every table of data as it is now; a lake that holds what the newest snapshot holds gets no new one.
 
     Returns the snapshot's name, its rows, and whether it is new.
     """

@@ -37,8 +37,19 @@ def internvid_jsonl(context: dg.AssetExecutionContext, lake: Lake) -> dg.Materia
     )
 
 
-def export(lake: Lake, path: Path, *, at: str | None = None, on_rows: Callable[[int], None] | None = None) -> int:
-    """Writes the captioned clips, now or as of a snapshot, in the order of video and time; returns how many."""
-    with lake.connect(["clip_captions", "clips", "raw_videos"], at=at) as connection:
-        reader = connection.sql(statement("operations/captioned_clips")).to_arrow_reader(ROWS_PER_READ)
+def export(
+    lake: Lake,
+    path: Path,
+    *,
+    at: str | None = None,
+    subset: str | None = None,
+    on_rows: Callable[[int], None] | None = None,
+) -> int:
+    """Writes the captioned clips, now or as of a snapshot, all or a subset's, in the order of video and time.
+
+    Returns how many.
+    """
+    with lake.connect(["clip_captions", "clips", "raw_videos", "subsets"], at=at) as connection:
+        clips = connection.sql(statement("operations/captioned_clips"), params={"subset": subset})
+        reader = clips.to_arrow_reader(ROWS_PER_READ)
         return write_internvid_jsonl(reader, path, on_rows)

@@ -70,7 +70,7 @@ def _moved(lake: Lake, unit: Unit, video_id: str, original: dict[str, Any]) -> U
     lake.upsert("sources", source.append_column("ingest_batch", pa.array([batch])))
     lake.delete("sources", [original["source_id"]])
     lake.delete("raw_videos", [video_id])
-    return replace(unit, ingest_batch=batch)
+    return replace(unit, partition=batch)
 
 
 def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import dagster as dg
 from assets.corpus_snapshot import newest_snapshot_name
 from assets.statistics import MART, statistics
 from assets.steps import steps
+from resources.aligner import Aligner
 from resources.captioner import Captioner
 from resources.cutter import Cutter
 from resources.lake import Lake
@@ -42,9 +43,17 @@ def report(
     cutter: Cutter,
     captioner: Captioner,
     summariser: Summariser,
+    aligner: Aligner,
 ) -> dg.MaterializeResult:
     """A page about the newest snapshot. Changes with the statistics."""
-    in_order = steps(media=media, cutter=cutter, captioner=captioner, summariser=summariser)
+    in_order = steps(
+        media=media,
+        cutter=cutter,
+        captioner=captioner,
+        summariser=summariser,
+        aligner=aligner,
+        active=aligner.active(lake),
+    )
     path = publish(lake, FILE, lambda path: write(lake, in_order, path))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}

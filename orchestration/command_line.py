@@ -5,12 +5,14 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote
 
 import typer
 
+from orchestration import subset_command
 from orchestration.house import REPOSITORY, House
+from orchestration.options import LakeOption, existing, require_snapshot
 from orchestration.printing import (
     Format,
     console,
@@ -21,13 +23,11 @@ from orchestration.printing import (
     rows_of,
 )
 
+if TYPE_CHECKING:
+    import numpy as np
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-LakeOption = Annotated[
-    str | None,
-    typer.Option("--lake", help="The lake's root: a folder or s3://bucket/prefix. Else INTERNVID_LAKE, else ./lake."),
-]
+app.add_typer(subset_command.app, name="subset")
 
 
 @app.command()
@@ -71,7 +71,7 @@ def ingest(
 @app.command()
 def status(lake: LakeOption = None) -> None:
     """Per stage: done, failed, skipped, pending; and the newest failures."""
-    print_status(_existing(lake))
+    print_status(existing(lake))
 
 
 @app.command()
@@ -82,7 +82,7 @@ def retry(
 ) -> None:
     """Try again what failed: all of it, or one stage's, or one class of error."""
     started = time.monotonic()
-    house = _existing(lake)
+    house = existing(lake)
     failures = house.lake.query(
         "select * from attempts where outcome = 'failed' "
         "and ($stage is null or stage = $stage) and ($error is null or error_class = $error)",
@@ -109,8 +109,8 @@ def sql(
     import duckdb
     import pyarrow as pa
 
-    house = _existing(lake)
-    _require_snapshot(house, at)
+    house = existing(lake)
+    require_snapshot(house, at)
     try:
         with house.lake.connect(at=at, untrusted=True) as connection:
             relation = connection.sql(query)
@@ -127,9 +127,9 @@ def search(
     limit: Annotated[int, typer.Option(help="How many clips.")] = 10,
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
 ) -> None:
-    """Clips whose captions fit the words best (BM25)."""
-    house = _existing(lake)
-    found = house.lake.search(text, limit=limit)
+    """Clips that fit the words best: by their captions (BM25), and by their pictures once a model is active."""
+    house = existing(lake)
+    found = house.lake.search(text, limit=limit, vector=_vector_of(house, text))
     columns = ["video_id", "start_seconds", "end_seconds"]
     clips = house.lake.fetch("clips", found["clip_id"].to_pylist(), columns).to_pylist()
     video_ids = sorted({clip["video_id"] for clip in clips})
@@ -137,7 +137,7 @@ def search(
     videos = dict(zip(video_ids, sources, strict=True))
     rows = [
         (
-            round(hit["score"], 3),
+            round(hit["score"], 4),
             Path(unquote(videos[clip["video_id"]])).name,
             round(clip["start_seconds"], 3),
             round(clip["end_seconds"], 3),
@@ -150,18 +150,91 @@ def search(
 
 
 @app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A file of internvid/viclip/recipes/: viclip-tiny, viclip-b16, …")],
+    subset: Annotated[str, typer.Option(help="What to train on: see `internvid subset list`.")] = "all",
+    keep_seen: Annotated[bool, typer.Option(help="Write down every clip that the model saw.")] = False,
+    lake: LakeOption = None,
+) -> None:
+    """Train a ViCLIP on a subset of the lake as it is now, and evaluate it. One that was killed goes on."""
+    from orchestration.model_commands import train_model
+
+    train_model(existing(lake), recipe, subset, keep_seen=keep_seen)
+
+
+@app.command()
+def ablate(
+    subsets: Annotated[str, typer.Option(help="Subsets to compare, joined by commas.")],
+    recipe: Annotated[str, typer.Option(help="The recipe that each is trained by.")] = "viclip-tiny",
+    lake: LakeOption = None,
+) -> None:
+    """Train one model for each subset, by the same recipe, and compare them on the same held-out videos."""
+    from orchestration.model_commands import ablate as compare
+
+    compare(existing(lake), recipe, [name.strip() for name in subsets.split(",") if name.strip()])
+
+
+@app.command()
+def activate(
+    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    lake: LakeOption = None,
+) -> None:
+    """Choose the model whose vectors the lake holds. The next `ingest` makes all vectors anew with it."""
+    from orchestration.model_commands import activate as make_active
+
+    make_active(existing(lake), checkpoint)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    benchmark: Annotated[str, typer.Option(help="msrvtt, didemo, kinetics400, ucf101, …")],
+    data: Annotated[Path, typer.Option(help="The folder with the benchmark's annotation file and videos.")],
+    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 8,
+    choice: Annotated[str, typer.Option(help="Which frames: middle (of equal parts) or uniform.")] = "middle",
+    split: Annotated[str | None, typer.Option(help="Another split than the paper's.")] = None,
+    linear_probe: Annotated[bool, typer.Option(help="Also a linear classifier, trained on the train split.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A JSON file for all figures.")] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Evaluate a checkpoint on a benchmark by the paper's protocol, beside the paper's numbers."""
+    from orchestration.evaluate_command import evaluate_command
+
+    folder = Path(checkpoint)
+    if not folder.is_dir():
+        from assets.active_checkpoint import checkpoint_folder
+
+        try:
+            folder = checkpoint_folder(existing(lake).lake, checkpoint)
+        except (ValueError, OSError) as error:
+            raise typer.BadParameter(str(error)) from error
+    evaluate_command(
+        folder,
+        benchmark=benchmark,
+        data=data,
+        frames=frames,
+        choice=choice,
+        split=split,
+        linear_probe=linear_probe,
+        out=out,
+        name=checkpoint,
+    )
+
+
+@app.command()
 def export(
     path: Annotated[Path, typer.Argument(help="The file to write.")],
     lake: LakeOption = None,
     at: Annotated[str | None, typer.Option(help="A snapshot: the clips as they were then.")] = None,
+    subset: Annotated[str | None, typer.Option(help="Only the clips of this subset, as it was made.")] = None,
 ) -> None:
     """Write every captioned clip as a line of JSON, in the shape in which InternVid was released."""
     from assets.internvid_jsonl import export as export_clips
     from resources.progress import progress
 
-    house = _existing(lake)
-    _require_snapshot(house, at)
-    total = house.lake.dataset("clip_captions", at).count_rows()
+    house = existing(lake)
+    require_snapshot(house, at)
+    at, total = _clips_to_export(house, at, subset)
     written = 0
     with progress("exporting", total, notes.print) as advance:
 
@@ -170,7 +243,7 @@ def export(
             advance(lines - written)
             written = lines
 
-        lines = export_clips(house.lake, path, at=at, on_rows=on_rows)
+        lines = export_clips(house.lake, path, at=at, subset=subset, on_rows=on_rows)
     console.print(f"{lines:,} clips in {path}", markup=False)
 
 
@@ -199,7 +272,7 @@ def ui(lake: LakeOption = None, port: int = 3000, host: str = "127.0.0.1") -> No
 @app.command()
 def maintain(lake: LakeOption = None) -> None:
     """Compact and index the tables, and remove old versions that no snapshot pins. Writers may go on meanwhile."""
-    house = _existing(lake)
+    house = existing(lake)
     for table, done in house.lake.optimize().items():
         console.print(f"{table}: {done}")
 
@@ -212,14 +285,24 @@ def docs() -> None:
     (REPOSITORY / "docs" / "tables.md").write_text(render_markdown(), encoding="utf-8")
 
 
-def _existing(root: str | None) -> House:
-    """The lake to look at: a mistyped name makes no new one."""
-    try:
-        return House(root, must_exist=True)
-    except FileNotFoundError as error:
-        raise typer.BadParameter(str(error)) from error
+def _clips_to_export(house: House, at: str | None, subset: str | None) -> tuple[str | None, int]:
+    """The snapshot to read, for a subset the one it was made from, and how many clips there are."""
+    if subset is None:
+        return at, house.lake.dataset("clip_captions", at).count_rows()
+    made = house.lake.query(
+        "select snapshot, clips from subset_snapshots where subset = $subset",
+        {"subset": subset},
+        tables=["subset_snapshots"],
+    ).to_pylist()
+    if not made:
+        raise typer.BadParameter(f"the subset {subset!r} has not been made yet: `internvid subset make {subset}`")
+    return at or made[0]["snapshot"], made[0]["clips"]
 
 
-def _require_snapshot(house: House, name: str | None) -> None:
-    if name is not None and name not in house.lake.tags():
-        raise typer.BadParameter(f"there is no snapshot {name!r}; the table corpus_snapshot lists them")
+def _vector_of(house: House, text: str) -> "np.ndarray | None":
+    """The text's vector by the active checkpoint; None where no model is active."""
+    from assets.clip_embeddings import padded
+
+    aligner = house.resources["aligner"]
+    active = aligner.active(house.lake)
+    return None if active is None else padded(aligner.encoder(house.lake, active).encode_texts([text])[0])

@@ -6,20 +6,27 @@ from typing import Any
 import dagster as dg
 
 from assets import (
+    active_checkpoint,
+    checkpoints,
     checks,
     clip_captions,
+    clip_embeddings,
+    clip_scores,
     clips,
     corpus_snapshot,
+    evaluations,
     frame_captions,
     internvid_jsonl,
     raw_videos,
     report,
     sources,
     statistics,
+    subsets,
 )
-from assets.steps import steps
+from assets.steps import DOORS, steps
+from orchestration.activation import activate_checkpoint
 from orchestration.inbox import inbox_sensor
-from orchestration.jobs import check_lake, ingest, publish
+from orchestration.jobs import check_lake, ingest, pin, publish, select, train
 from orchestration.maintenance import check_schedule, maintenance, maintenance_schedule, publish_schedule
 from resources.configured import configured
 
@@ -29,7 +36,13 @@ ASSET_MODULES = [
     clips,
     frame_captions,
     clip_captions,
+    active_checkpoint,
+    clip_embeddings,
+    clip_scores,
     corpus_snapshot,
+    subsets,
+    checkpoints,
+    evaluations,
     statistics,
     internvid_jsonl,
     report,
@@ -42,7 +55,7 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES), doors),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[ingest, publish, check_lake, maintenance],
+        jobs=[ingest, pin, select, train, activate_checkpoint, publish, check_lake, maintenance],
         sensors=[inbox_sensor],
         schedules=[publish_schedule, maintenance_schedule, check_schedule],
         resources=doors,
@@ -51,8 +64,14 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
 
 def _with_code_versions(assets: Sequence[Any], doors: Mapping[str, Any]) -> list[Any]:
     """Each partitioned asset with its step's version as code version: Dagster then shows what a change makes stale."""
-    of_steps = steps(**{name: doors[name] for name in ("media", "cutter", "captioner", "summariser")})
-    versions = {output.table.name: output.readable_version for step in of_steps for output in step.outputs}
+    of_steps = steps(**{name: doors[name] for name in DOORS}, active=None)
+    # What rests on the active checkpoint has no version of its own: that asset's data version tells it.
+    versions = {
+        output.table.name: output.readable_version
+        for step in of_steps
+        for output in step.outputs
+        if step.declared is None
+    }
 
     def with_version(spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec.replace_attributes(code_version=versions.get(spec.key.to_user_string()))

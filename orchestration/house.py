@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIGN_OF_LIFE_TAG = "internvid/sign_of_life"  # of a run: the file that its process holds locked
+FIRST_MODEL = "viclip-tiny|all"  # recipe and subset of the model that a new lake trains for itself
 ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
 
 
@@ -63,9 +65,10 @@ class House:
 
     @property
     def steps(self) -> "list[Step]":
-        from assets.steps import steps
+        from assets.steps import DOORS, steps
 
-        return steps(**{name: self.resources[name] for name in ("media", "cutter", "captioner", "summariser")})
+        doors = {name: self.resources[name] for name in DOORS}
+        return steps(**doors, active=doors["aligner"].active(self.lake))
 
     def counts(self) -> "list[tuple[Step, dict[str, int]]]":
         from resources.refresh import counts
@@ -73,11 +76,44 @@ class House:
         return [(step, counts(self.lake, step)) for step in self.steps]
 
     def bring_up_to_date(self) -> Work:
-        """Runs every batch in which something is pending, then publishes what changed."""
+        """Runs every batch in which something is pending, then publishes what changed. A lake without a model trains
+        one as soon as it has captions, and embeds its clips with it.
+        """
         work = Work()
         self.run_pending_batches(work)
+        if self.train_first_model(work):
+            self.run_pending_batches(work)
         self.publish_what_changed(work)
         return work
+
+    def train_first_model(self, work: Work) -> bool:
+        """Trains the first model of a lake that has none, on all of it. Returns whether one is active since."""
+        model = os.environ.get("INTERNVID_FIRST_MODEL", FIRST_MODEL)
+        aligner = self.resources["aligner"]
+        if not model or aligner.active(self.lake) or not self.lake.dataset("clip_captions").count_rows():
+            return False
+        recipe, _, subset = model.partition("|")
+        self.train(recipe, subset, work)
+        return aligner.active(self.lake) is not None
+
+    def train(self, recipe: str, subset: str, work: Work, **training: Any) -> None:
+        """Pins the lake, selects the subset, trains the recipe on it, and evaluates: what of that is not done yet."""
+        from assets.model_partitions import model_key
+        from orchestration.printing import notes
+
+        self.select(subset, work)
+        notes.print(f"[bold]training {recipe} on {subset}[/bold]")
+        self._run("train", work, model_key(recipe, subset), {"checkpoints": {"config": training}})
+
+    def select(self, subset: str, work: Work, **values: str) -> None:
+        """Pins the lake as it is, and makes the subset of it. values: of its parameters."""
+        from assets.corpus_snapshot import is_current
+        from orchestration.printing import notes
+
+        if not is_current(self.lake):
+            self._run("pin", work)
+        notes.print(f"[bold]selecting {subset}[/bold]")
+        self._run("select", work, subset, {"subsets_and_snapshots": {"config": {"values": values}}})
 
     def tell_dagster_of_sources(self, found: dict[str, int]) -> None:
         """What was registered, as a materialization of `sources`: the UI then shows it as it shows the rest."""
@@ -94,6 +130,7 @@ class House:
             pending = {batch for step in self.steps for batch in pending_batches(self.lake, step)}
             for batch in sorted(pending - set(work.failed_batches)):
                 notes.print(f"[bold]{batch}[/bold]")
+                self.instance.add_dynamic_partitions("ingest_batch", [batch])
                 self._run("ingest", work, batch)
             if not pending:
                 break
@@ -105,13 +142,11 @@ class House:
             notes.print("[bold]publishing[/bold]")
             self._run("publish", work)
 
-    def _run(self, job: str, work: Work, batch: str | None = None) -> None:
+    def _run(self, job: str, work: Work, partition: str | None = None, ops: Mapping[str, Any] | None = None) -> None:
         end_runs_of_killed_processes(self.instance)
-        if batch is not None:
-            self.instance.add_dynamic_partitions("ingest_batch", [batch])
         result = self._definitions.resolve_job_def(job).execute_in_process(
-            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
-            partition_key=batch,
+            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}, "ops": ops or {}},
+            partition_key=partition,
             tags={SIGN_OF_LIFE_TAG: self._sign_of_life.lock_file},
             instance=self.instance,
             raise_on_error=False,
@@ -119,7 +154,7 @@ class House:
         work.take(result)
         if not result.success:
             errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-            work.failed_batches[batch or job] = str(errors[0]) if errors else "a check failed"
+            work.failed_batches[partition or job] = str(errors[0]) if errors else "a check failed"
 
     @cached_property
     def instance(self) -> "dg.DagsterInstance":

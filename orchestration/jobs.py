@@ -3,9 +3,11 @@
 import dagster as dg
 
 from assets.checks import keys_equal_clip_keys, no_orphan_rows, stage_counts
+from assets.corpus_snapshot import IN_SNAPSHOT
 from assets.ingest_batches import ingest_batches
+from assets.model_partitions import model_partitions, subset_partitions
 
-PARTITIONED = dg.AssetSelection.assets("raw_videos", "clips", "frames", "frame_captions", "clip_captions")
+PARTITIONED = dg.AssetSelection.assets(*IN_SNAPSHOT)
 WHOLE_LAKE_CHECKS = dg.AssetSelection.checks(stage_counts, keys_equal_clip_keys, no_orphan_rows)
 CORPUS = dg.AssetSelection.assets("corpus_snapshot", "statistics", "internvid_jsonl", "report")
 
@@ -13,7 +15,27 @@ ingest = dg.define_asset_job(
     "ingest",
     selection=PARTITIONED,
     partitions_def=ingest_batches,
-    description="Brings one ingest batch up to date, from its files to captioned clips.",
+    description="Brings one ingest batch up to date, from its files to captioned, embedded and scored clips.",
+)
+
+pin = dg.define_asset_job(
+    "pin",
+    selection=dg.AssetSelection.assets("corpus_snapshot") - WHOLE_LAKE_CHECKS,
+    description="Pins the lake as it is, as a snapshot.",
+)
+
+select = dg.define_asset_job(
+    "select",
+    selection=dg.AssetSelection.assets("subsets", "subset_snapshots"),
+    partitions_def=subset_partitions,
+    description="Selects a subset from the newest snapshot.",
+)
+
+train = dg.define_asset_job(
+    "train",
+    selection=dg.AssetSelection.assets("checkpoints", "evaluations"),
+    partitions_def=model_partitions,
+    description="Trains a recipe on a subset, and evaluates what came of it.",
 )
 
 publish = dg.define_asset_job(

@@ -87,10 +87,15 @@ def print_summary(house: "House", work: "Work", seconds: float) -> None:
     for clip in examples:
         where = f"{_name(clip['source'])} {clip['start_seconds']:.1f}-{clip['end_seconds']:.1f} s"
         console.print(f"[bold]{escape(where)}[/bold]: {escape(clip['caption'])}", highlight=False)
-    for batch, error in work.failed_batches.items():
-        notes.print(f"[red]{batch} could not be finished:[/red] {escape(error)}")
+    print_failed_runs(work)
     if house.is_published(FILE):
         console.print(f"Report: {escape(house.lake.root)}/{FILE}", soft_wrap=True, highlight=False)
+
+
+def print_failed_runs(work: "Work") -> None:
+    """Partitions that could not be finished, each with the error that ended its run."""
+    for partition, error in work.failed_batches.items():
+        notes.print(f"[red]{escape(partition)} could not be finished:[/red] {escape(error)}")
 
 
 def print_failures(lake: "Lake") -> None:

@@ -2,7 +2,9 @@
 
 INTERNVID_LAKE: the lake's root, a folder or s3://bucket/prefix. INTERNVID_STORAGE_OPTIONS: JSON, for a bucket.
 INTERNVID_MEDIA: the media store, `<lake>/media` unless set. INTERNVID_KEEP: `reference` or `import`.
-INTERNVID_WORKERS: decoding processes, one per core unless set.
+INTERNVID_WORKERS: decoding processes, one per core unless set. INTERNVID_DEVICE: where models run, as torch names it;
+a GPU if there is one unless set. INTERNVID_PROCESSES: that a training is divided among, 1 unless set. INTERNVID_CLIP:
+folder of the CLIP checkpoint that training starts from.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ import json
 import os
 from typing import Any
 
+from resources.aligner import Aligner
 from resources.captioner import EmbeddedCaptioner
 from resources.cutter import Cutter
 from resources.lake import Lake
 from resources.media import Media
 from resources.published_files import fsspec_options
 from resources.summariser import EmbeddedSummariser
+from resources.trainer import Trainer
 
 
 def configured() -> dict[str, Any]:
@@ -36,4 +40,10 @@ def configured() -> dict[str, Any]:
         "cutter": Cutter(),
         "captioner": EmbeddedCaptioner(),
         "summariser": EmbeddedSummariser(),
+        "aligner": Aligner(device=os.environ.get("INTERNVID_DEVICE", "auto")),
+        "trainer": Trainer(
+            device=os.environ.get("INTERNVID_DEVICE", "auto"),
+            processes=int(os.environ.get("INTERNVID_PROCESSES", "1")),
+            initialise_from=os.environ.get("INTERNVID_CLIP"),
+        ),
     }

@@ -16,19 +16,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import partial, reduce
 from itertools import chain
+from operator import and_
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
 
 from resources.maintenance import Maintenance, create_missing_indexes, maintain
-from resources.schema import CLIP_CAPTIONS, RAW_VIDEOS, TABLES, Table
+from resources.schema import CLIP_CAPTIONS, PINNED, RAW_VIDEOS, TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb
     import lance
+    import numpy as np
     import polars as pl
     from lance.dataset import MergeInsertBuilder
 
@@ -44,6 +46,12 @@ KEYS_PER_READ = 10_000  # one IN list; bounds the memory of planning it
 #   `upsert` looks for such doubles when somebody committed since it began, and leaves one row.
 COMMIT_RETRIES = 30
 COMMIT_TIMEOUT = timedelta(minutes=10)  # Lance gives up after 30 s, which thirty writers on one table can exceed
+
+FOUND = pa.schema(
+    [(name, pa.string()) for name in ("clip_id", "video_id", "caption", "model")] + [("score", pa.float64())]
+)
+CANDIDATES = 100  # of each ranking, before the two are joined
+RANK_OFFSET = 60  # of reciprocal rank fusion, as published
 
 # Two sources may hold the same video, and of two that are taken in at the same moment the first must keep the row.
 # Only a condition within the commit can see to that, so here it is, without the index: 60 ms per million videos.
@@ -186,13 +194,13 @@ class Lake(dg.ConfigurableResource):
         tables: Iterable[str] | None = None,
         *,
         at: str | Mapping[str, int] | None = None,
-        ingest_batch: str | None = None,
+        only: Mapping[str, str] | None = None,
         untrusted: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """DuckDB in memory with each table under its bare name, read-only.
 
-        at: a tag, or a version per table (tables not named are at their newest).
-        ingest_batch: only that batch's rows are visible; tables without batches are visible whole.
+        at: a tag, or a version per table (tables not named are at their newest; those that no tag pins, too).
+        only: column -> value, for instance an ingest batch: of tables with such a column only those rows are visible.
         untrusted: for SQL of users: no file, network or extension, and no way to allow them again.
         The tables are as they were when connected. Filters and the choice of columns reach Lance.
         """
@@ -202,11 +210,12 @@ class Lake(dg.ConfigurableResource):
         connection = duckdb.connect(config={"python_enable_replacements": False, "autoload_known_extensions": False})
         connection.execute("SET TimeZone = 'UTC'")
         for table in TABLES if tables is None else tables:
-            version = at if at is None or isinstance(at, str) else at.get(table)
+            version = self._version_at(table, at)
             relation = connection.from_arrow(self.dataset(table, version))
-            if ingest_batch is not None and _declared(table).is_partitioned:
-                batch = duckdb.ConstantExpression(ingest_batch)
-                relation = relation.filter(duckdb.ColumnExpression("ingest_batch") == batch)
+            for column, value in (only or {}).items():
+                if column in _declared(table).column_names:
+                    wanted = duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value)
+                    relation = relation.filter(wanted)
             relation.create_view(table)
         if untrusted:
             connection.execute("SET enable_external_access = false")
@@ -220,10 +229,10 @@ class Lake(dg.ConfigurableResource):
         *,
         tables: Iterable[str] | None = None,
         at: str | Mapping[str, int] | None = None,
-        ingest_batch: str | None = None,
+        only: Mapping[str, str] | None = None,
     ) -> pa.Table:
         """The result of one statement over the tables, seen as by `connect`. parameters: for $name or $1."""
-        with self.connect(tables, at=at, ingest_batch=ingest_batch) as connection:
+        with self.connect(tables, at=at, only=only) as connection:
             return connection.sql(sql, params=parameters).to_arrow_table()
 
     def polars(
@@ -232,26 +241,28 @@ class Lake(dg.ConfigurableResource):
         *,
         at: str | int | None = None,
         columns: Sequence[str] | None = None,
-        ingest_batch: str | None = None,
+        only: Mapping[str, str] | None = None,
     ) -> pl.DataFrame:
-        """The table, or some columns, or one batch of it, as a data frame."""
+        """The table, or some of its columns or rows (`only`: column -> value), as a data frame."""
         import polars as pl
         import pyarrow.compute as pc
 
-        only = None if ingest_batch is None else pc.field("ingest_batch") == ingest_batch
-        scanner = self.dataset(table, at).scanner(columns=None if columns is None else list(columns), filter=only)
+        conditions = [pc.field(column) == value for column, value in (only or {}).items()]
+        chosen = reduce(and_, conditions) if conditions else None
+        scanner = self.dataset(table, at).scanner(columns=None if columns is None else list(columns), filter=chosen)
         frame = pl.from_arrow(scanner.to_table())
         assert isinstance(frame, pl.DataFrame)
         return frame
 
     def tag(self, name: str, versions: Mapping[str, int] | None = None) -> dict[str, int]:
-        """Pins every table under one name, at the given version or its newest; such versions are never removed.
+        """Pins every table of data under one name, at the given version or its newest; such versions are never removed.
+        Tables that are made from snapshots are not pinned, they name the one that they were made from.
 
         Tagging again at the same versions completes what an interrupted call left.
         Returns the version of each table. Raises ValueError where the name already pins another version.
         """
-        wanted = {table: self.dataset(table, (versions or {}).get(table)).version for table in TABLES}
-        pinned = {table: self._tagged(table, name) for table in TABLES}
+        wanted = {table.name: self.dataset(table.name, (versions or {}).get(table.name)).version for table in PINNED}
+        pinned = {table: self._tagged(table, name) for table in wanted}
         for table, version in wanted.items():
             if pinned[table] not in (None, version):
                 raise ValueError(f"tag {name} pins {table} at version {pinned[table]}, not {version}")
@@ -261,8 +272,8 @@ class Lake(dg.ConfigurableResource):
         return wanted
 
     def tags(self) -> list[str]:
-        """The names that pin every table, sorted."""
-        carried = [set(self.dataset(table).tags.list()) for table in TABLES]
+        """The names that pin every table of data, sorted."""
+        carried = [set(self.dataset(table.name).tags.list()) for table in PINNED]
         return sorted(set.intersection(*carried))
 
     def optimize(self, *, keep_versions_for: timedelta = timedelta(days=7)) -> dict[str, Maintenance]:
@@ -272,11 +283,41 @@ class Lake(dg.ConfigurableResource):
             for table in TABLES.values()
         }
 
-    def search(self, text: str, *, limit: int = 10) -> pa.Table:
-        """The clip captions that fit `text` best, by BM25: clip_id, video_id, caption, model, score, best first.
+    def search(self, text: str, *, limit: int = 10, vector: np.ndarray | None = None) -> pa.Table:
+        """The clips that fit `text` best: clip_id, video_id, caption, model, score, best first.
 
-        Rows written since the last maintenance are found too. Text without a word finds nothing.
+        vector: the text's, [VECTOR_SIZE] float32 by the model that made clip_embeddings. Without it the captions are
+        ranked by BM25, and score is that. With it the clips' own vectors are ranked too, and the two rankings are
+        joined: score is the sum of 1 / (60 + rank) over both (reciprocal rank fusion, Cormack et al. 2009).
+        Rows written since the last maintenance are found too. Text without a word finds nothing by BM25.
         """
+        if vector is None:
+            return self._search_captions(text, limit)
+        candidates = max(CANDIDATES, limit)
+        rankings = (self._search_captions(text, candidates), self._search_vectors(vector, candidates))
+        scores: Counter[str] = Counter()
+        for ranking in rankings:
+            for rank, clip_id in enumerate(ranking["clip_id"].to_pylist(), start=1):
+                scores[clip_id] += 1 / (RANK_OFFSET + rank)  # type: ignore[assignment]  # a Counter of floats
+        best = [clip_id for clip_id, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]]
+        found = _present(
+            self.dataset(CLIP_CAPTIONS.name),
+            CLIP_CAPTIONS,
+            pa.array(best, pa.string()),
+            ["video_id", "caption", "model"],
+        ).to_pylist()
+        by_id = {row["clip_id"]: row for row in found}
+        rows = [by_id[clip_id] | {"score": scores[clip_id]} for clip_id in best if clip_id in by_id]
+        return pa.Table.from_pylist(rows, schema=FOUND)
+
+    def _search_vectors(self, vector: np.ndarray, limit: int) -> pa.Table:
+        """The clips whose frames' vector is nearest, best first."""
+        nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "refine_factor": 4}
+        return self.dataset("clip_embeddings").to_table(
+            columns=["clip_id", "_distance"], filter="kind = 'video'", nearest=nearest, prefilter=True
+        )
+
+    def _search_captions(self, text: str, limit: int) -> pa.Table:
         import lancedb
         from lancedb.query import MatchQuery
 
@@ -291,7 +332,12 @@ class Lake(dg.ConfigurableResource):
             .limit(limit)
             .to_arrow()
         )
-        return found.rename_columns(["clip_id", "video_id", "caption", "model", "score"])
+        return found.rename_columns(FOUND.names)
+
+    def _version_at(self, table: str, at: str | Mapping[str, int] | None) -> str | int | None:
+        if at is None or isinstance(at, str):
+            return at if _declared(table) in PINNED else None
+        return at.get(table)
 
     def _upsert_on_condition(self, table: Table, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
         dataset = self.dataset(table.name)
@@ -428,7 +474,7 @@ class Conformed:
 
 def _may_be_replaced(table: Table) -> str:
     """The condition on a row of the source and the one it matches, in Lance's SQL."""
-    differs = " OR ".join(f"(source.{name} IS DISTINCT FROM target.{name})" for name in ("provenance", "ingest_batch"))
+    differs = " OR ".join(f"(source.{name} IS DISTINCT FROM target.{name})" for name in ("provenance", table.partition))
     return f"(source.{table.unit} = target.{table.unit}) AND ({differs})"
 
 
@@ -441,17 +487,18 @@ class _Stored:
         self.doubles: set[str] = set()
 
     def worth_writing(self, rows: pa.Table) -> pa.Table:
-        """Of a table that a step fills: the rows that are not in it, in their batch and at their provenance."""
+        """Of a table that a step fills: the rows that are not in it, in their partition and at their provenance."""
         import pyarrow.compute as pc
 
         if self.table.unit is None:
             return rows
         key = self.table.key
-        # By batch, not by key: 5 ms against 100 ms for 5,000 clips among 10 million. The rows of a batch lie together,
+        # By partition, not by key: 5 ms against 100 ms for 5,000 clips among 10 million. Rows of a batch lie together,
         # while keys, being hashes, are spread over all pages of their index.
-        batches = rows["ingest_batch"].unique().drop_null()
+        assert self.table.partition is not None, f"{self.table.name} is filled by a step, so it has partitions"
+        partitions = rows[self.table.partition].unique().drop_null()
         found = self.dataset.scanner(
-            columns=[key, "provenance"], filter=pc.field("ingest_batch").isin(batches)
+            columns=[key, "provenance"], filter=pc.field(self.table.partition).isin(partitions)
         ).to_table()
         found = found.filter(pc.is_in(found[key], rows[key].combine_chunks()))
         self.note_doubles(found)

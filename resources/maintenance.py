@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from resources.schema import CLIP_CAPTIONS, Table
+from resources.schema import CLIP_CAPTIONS, VECTOR, VECTOR_SIZE, Table
 
 if TYPE_CHECKING:
     import lance
@@ -29,6 +29,9 @@ COMPACTION_BATCH_BYTES = 16 * 2**20
 # hash, lie apart: 5,000 new clips among 10 million take 100 ms at 4096, Lance's default, 60 at 1024 and 40 at 512. But
 # building the index holds some 0.5, 1.4 and 3.6 GB per 10 million keys.
 KEYS_PER_PAGE = 1024
+
+# Without an index a search reads every vector: 50,000 are 150 MB, some 50 ms.
+ROWS_WITHOUT_VECTOR_INDEX = 50_000
 
 TRIES = 30
 
@@ -49,8 +52,8 @@ IndexKind = Literal["BTREE", "BITMAP", "INVERTED"]
 def index_kinds(table: Table) -> dict[str, IndexKind]:
     """Column -> kind of Lance index: upserts find rows by key, reads find a batch, search finds words."""
     kinds: dict[str, IndexKind] = {table.key: "BTREE"}
-    if table.is_partitioned:
-        kinds["ingest_batch"] = "BITMAP"
+    if table.partition is not None:
+        kinds[table.partition] = "BITMAP"
     if table.name == CLIP_CAPTIONS.name:
         kinds["caption"] = "INVERTED"
     return kinds
@@ -71,6 +74,31 @@ def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table:
     retried(open_newest, create)
 
 
+def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int = ROWS_WITHOUT_VECTOR_INDEX) -> None:
+    """Indexes the table's vectors for approximate search, from so many rows on.
+
+    Vectors of another model lie otherwise, so an index is trained anew once most rows are none of those it was
+    trained on.
+    """
+    for column in (column for column in table.columns if column.type == VECTOR):
+        rows = dataset.count_rows()
+        if rows < from_rows:
+            continue
+        name = f"{column.name}_idx"
+        indexed = name in {index.name for index in dataset.describe_indices()}
+        if indexed and dataset.stats.index_stats(name)["num_indexed_rows"] > rows / 2:
+            continue
+        dataset.create_index(
+            column.name,
+            "IVF_PQ",
+            name=name,
+            metric="cosine",
+            num_partitions=max(1, round(rows**0.5)),
+            num_sub_vectors=VECTOR_SIZE // 8,
+            replace=True,
+        )
+
+
 def maintain(
     open_newest: Callable[[], lance.LanceDataset], table: Table, *, keep_versions_for: timedelta
 ) -> Maintenance:
@@ -82,6 +110,7 @@ def maintain(
     create_missing_indexes(open_newest, table)
     # Indexes first: Lance does not compact a fragment that an index covers together with one that it does not.
     retried(open_newest, lambda dataset: dataset.optimize.optimize_indices())
+    retried(open_newest, lambda dataset: index_vectors(dataset, table))
     retried(open_newest, _compact)
     newest = open_newest()
     # Never delete_unverified: it removes files that a running writer has written and not yet committed.

@@ -23,7 +23,7 @@ def publish(lake: Lake, name: str, write: Callable[[Path], object]) -> str:
         made = Path(folder) / name
         write(made)
         if is_remote:
-            _filesystem(lake).put_file(str(made), target.split("://", 1)[1])
+            filesystem(lake).put_file(str(made), target.split("://", 1)[1])
         else:
             os.replace(made, target)
     return target
@@ -34,8 +34,8 @@ def modified(lake: Lake, name: str) -> datetime | None:
     if "://" not in lake.root:
         path = Path(lake.root, name)
         return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
-    filesystem, path_there = _filesystem(lake), f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1]
-    return filesystem.modified(path_there) if filesystem.exists(path_there) else None
+    remote, path_there = filesystem(lake), f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1]
+    return remote.modified(path_there) if remote.exists(path_there) else None
 
 
 def local_copy(lake: Lake, name: str, folder: Path) -> Path:
@@ -46,7 +46,7 @@ def local_copy(lake: Lake, name: str, folder: Path) -> Path:
             raise FileNotFoundError(f"{path} has not been made yet: materialise `{Path(name).stem}`")
         return path
     path = folder / name
-    _filesystem(lake).get_file(f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1], str(path))
+    filesystem(lake).get_file(f"{lake.root.rstrip('/')}/{name}".split("://", 1)[1], str(path))
     return path
 
 
@@ -56,7 +56,8 @@ def fsspec_options(storage_options: Mapping[str, str]) -> dict[str, str]:
     return {names[name]: value for name, value in storage_options.items() if name in names}
 
 
-def _filesystem(lake: Lake) -> Any:
+def filesystem(lake: Lake) -> Any:
+    """The fsspec filesystem of a lake in a bucket."""
     import fsspec
 
     return fsspec.filesystem(lake.root.split("://", 1)[0], **fsspec_options(lake.storage_options))

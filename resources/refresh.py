@@ -40,6 +40,7 @@ SECONDS_PER_COMMIT = 30.0  # what a killed run loses at most
 PASSES = 3  # a second pass meets what another writer, or an earlier row of the same chunk, made of a unit meanwhile
 FIRST_RETRY = timedelta(minutes=5)  # times four for each further try
 TRIES = 4
+RECIPES = pa.schema([("output", pa.int32()), ("variant", pa.string()), ("recipe", pa.string())])  # of `Step.recipes`
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,23 @@ class Output:
 
 @dataclass(frozen=True)
 class Step:
-    """name: the stage, as in attempts. units: name of the SQL file that lists its units. chunk: units per compute."""
+    """name: the stage, as in attempts. units: name of the SQL file that lists its units. chunk: units per compute.
+
+    declared: what that file cannot read from the lake, as its relation `declared`: rows of equal keys, texts.
+    """
 
     name: str
     units: str
     outputs: tuple[Output, ...]
     chunk: int
+    declared: pa.Table | None = None
+
+    @property
+    def partition_column(self) -> str:
+        """The column of the step's tables that holds the Dagster partition."""
+        (column,) = {output.table.partition for output in self.outputs}
+        assert column is not None, f"{self.name} fills a table without partitions"
+        return column
 
     def recipes(self) -> list[dict[str, Any]]:
         """What is done to a unit, per output and variant. A later output rests on the earlier ones of the same step."""
@@ -81,7 +93,7 @@ class Unit:
     """One input. `provenances`: what its rows will carry, per output of the step."""
 
     key: str
-    ingest_batch: str
+    partition: str
     label: str
     variant: str
     provenances: list[str]
@@ -153,9 +165,9 @@ def together_or_one_by_one(units: list[Unit], compute: Callable[[list[Unit]], li
         yield from outcomes
 
 
-def counts(lake: Lake, step: Step, *, ingest_batch: str | None = None) -> dict[str, int]:
+def counts(lake: Lake, step: Step, *, partition: str | None = None) -> dict[str, int]:
     """Units of the step: total, done, failed, skipped, pending."""
-    with _state_connection(lake, step, ingest_batch=ingest_batch) as connection:
+    with _state_connection(lake, step, partition=partition) as connection:
         found = dict(connection.sql("select state, count(*) from state group by state").fetchall())
     by_state = {name: found.get(name, 0) for name in ("done", "failed", "skipped", "pending")}
     return {"total": sum(by_state.values()), **by_state}
@@ -164,8 +176,8 @@ def counts(lake: Lake, step: Step, *, ingest_batch: str | None = None) -> dict[s
 def pending_batches(lake: Lake, step: Step) -> list[str]:
     """The batches in which the step has something to do, in order: pending units, or rows to remove."""
     with _state_connection(lake, step) as connection:
-        pending = connection.sql("select distinct ingest_batch from state where state = 'pending'").fetchall()
-        stale = connection.sql(f"select distinct ingest_batch from ({statement('operations/stale')})").fetchall()
+        pending = connection.sql("select distinct partition from state where state = 'pending'").fetchall()
+        stale = connection.sql(f"select distinct partition from ({statement('operations/stale')})").fetchall()
     return sorted({batch for (batch,) in (*pending, *stale)})
 
 
@@ -194,16 +206,16 @@ def refresh(
     *,
     sample: Callable[[str], Mapping[str, Any]] = lambda table: {},
 ) -> Iterator[dg.MaterializeResult]:
-    """Brings the step's tables up to date for the run's ingest batch; one result per output table.
+    """Brings the step's tables up to date for the run's partition; one result per output table.
 
     compute: gets at most `step.chunk` units and yields one outcome for each, in their order.
     sample: further metadata for a table's result, from the rows as committed (a few rows, a contact sheet).
     """
-    batch = context.partition_key
-    report = work_off(lake, step, compute, ingest_batch=batch, run_id=context.run_id, log=context.log.info)
+    partition = context.partition_key
+    report = work_off(lake, step, compute, partition=partition, run_id=context.run_id, log=context.log.info)
     for output in step.outputs:
         name = output.table.name
-        rows_in_batch, unchanged, data_version = _content(lake, output.table, batch, context.run_id)
+        rows_in_partition, unchanged, data_version = _content(lake, output.table, partition, context.run_id)
         context.log.info(
             f"{name}: {report.added.get(name, 0):,} rows added, {report.changed.get(name, 0):,} changed, "
             f"{report.removed.get(name, 0):,} removed, {unchanged:,} unchanged"
@@ -216,7 +228,7 @@ def refresh(
                 "dagster/table_name": name,
                 "dagster/uri": lake.uri(name),
                 "dagster/storage_kind": "lance",
-                "dagster/partition_row_count": rows_in_batch,
+                "dagster/partition_row_count": rows_in_partition,
                 "dagster/row_count": lake.dataset(name).count_rows(),
                 "dagster/column_schema": column_schema(output.table),
                 "rows_added": report.added.get(name, 0),
@@ -262,15 +274,15 @@ def work_off(
     step: Step,
     compute: Compute,
     *,
-    ingest_batch: str,
+    partition: str,
     run_id: str,
     log: Callable[[str], object] | None = None,
 ) -> Report:
-    """`refresh` without Dagster: works off what is pending in the batch and returns what was done."""
+    """`refresh` without Dagster: works off what is pending in the partition and returns what was done."""
     started = time.monotonic()
     report = Report()
     for _ in range(PASSES):
-        pending = _pending(lake, step, ingest_batch)
+        pending = _pending(lake, step, partition)
         if pending:
             report.worked_on += len(pending)
             with progress(step.name, len(pending), log) as advance:
@@ -280,24 +292,24 @@ def work_off(
                     advance(1)
                 commits.flush()
         # Within the pass: a duplicate whose original goes is pending in the next.
-        _remove_stale(lake, step, ingest_batch, report)
+        _remove_stale(lake, step, partition, report)
         if not pending:
             break
-    report.units = counts(lake, step, ingest_batch=ingest_batch)
+    report.units = counts(lake, step, partition=partition)
     report.seconds = time.monotonic() - started
     return report
 
 
-def _pending(lake: Lake, step: Step, ingest_batch: str) -> list[dict[str, Any]]:
+def _pending(lake: Lake, step: Step, partition: str) -> list[dict[str, Any]]:
     """The work list: rows of sql/operations/state.sql, in its order."""
-    with _state_connection(lake, step, ingest_batch=ingest_batch) as connection:
+    with _state_connection(lake, step, partition=partition) as connection:
         return connection.sql("select * from state where state = 'pending'").to_arrow_table().to_pylist()
 
 
 def _outcomes(step: Step, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
     work = []
     for row in pending:
-        unit = Unit(row["unit"], row["ingest_batch"], row["label"], row["variant"], row["provenances"], row["tries"])
+        unit = Unit(row["unit"], row["partition"], row["label"], row["variant"], row["provenances"], row["tries"])
         if row["skip"] is None:
             work.append(unit)
         else:
@@ -370,7 +382,7 @@ def _made_by(
 ) -> pa.RecordBatch:
     """The batch with the columns that say what made its rows, in the table's column order."""
     made_by = {
-        "ingest_batch": unit.ingest_batch,
+        output.table.partition: unit.partition,
         "provenance": provenance,
         "unit_rows": unit_rows,
         "version": output.version[unit.variant],
@@ -387,16 +399,24 @@ def _made_by(
 
 
 def _row_digests(batch: pa.RecordBatch) -> list[str]:
-    """A hash of each row's own content. Binary values are hashed as they are, the rest as JSON."""
+    """A hash of each row's own content. Binary values and vectors are hashed as their bytes, the rest as JSON."""
+    columns = {name: _hashable(batch.column(name)) for name in sorted(batch.schema.names)}
     digests = []
-    for row in batch.to_pylist():
+    for index in range(batch.num_rows):
         hashed = hashlib.md5(usedforsecurity=False)
-        for name in sorted(row):
-            value = row[name]
+        for name, values in columns.items():
+            value = values[index]
             hashed.update(name.encode())
             hashed.update(value if isinstance(value, bytes) else json.dumps(value).encode())
         digests.append(hashed.hexdigest())
     return digests
+
+
+def _hashable(column: pa.Array) -> list[Any]:
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_pylist()
+    vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+    return [vector.tobytes() for vector in vectors]
 
 
 def _failed(step: Step, failed: Failed, run_id: str) -> dict[str, Any]:
@@ -429,7 +449,7 @@ def _attempt(step: Step, unit: Unit, run_id: str, now: datetime) -> dict[str, An
         "stage": step.name,
         "key": unit.key,
         "label": unit.label,
-        "ingest_batch": unit.ingest_batch,
+        "partition": unit.partition,
         "provenance": unit.provenances[-1],
         "run_id": run_id,
         "written_at": now,
@@ -441,8 +461,8 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, (ConnectionError, TimeoutError, BlockingIOError, InterruptedError))
 
 
-def _remove_stale(lake: Lake, step: Step, ingest_batch: str, report: Report) -> None:
-    with _state_connection(lake, step, ingest_batch=ingest_batch) as connection:
+def _remove_stale(lake: Lake, step: Step, partition: str, report: Report) -> None:
+    with _state_connection(lake, step, partition=partition) as connection:
         stale = connection.sql(statement("operations/stale")).fetchall()
         settled = connection.execute(statement("operations/settled_attempts"), {"stage": step.name}).fetchall()
     for index, output in enumerate(step.outputs):
@@ -454,17 +474,18 @@ def _remove_stale(lake: Lake, step: Step, ingest_batch: str, report: Report) -> 
 
 
 @contextmanager
-def _state_connection(
-    lake: Lake, step: Step, *, ingest_batch: str | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _state_connection(lake: Lake, step: Step, *, partition: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the views and the table `state` that the statements of sql/operations/ read."""
-    with lake.connect(ingest_batch=ingest_batch) as connection:
-        connection.register("recipes", pa.Table.from_pylist(step.recipes()))
+    with lake.connect(only=_only(step, partition)) as connection:
+        connection.register("recipes", pa.Table.from_pylist(step.recipes(), schema=RECIPES))
+        if step.declared is not None:
+            connection.register("declared", step.declared)
         connection.execute(f"create temp view units as {statement('operations/' + step.units)}")
         # Names of tables and columns cannot be bound; these come from resources.schema, never from data.
         children = " union all ".join(
             f"select {index} as output, {output.table.key} as key, {output.table.unit} as unit, "
-            f"ingest_batch, provenance, unit_rows from {output.table.name}"
+            f"{output.table.partition} as partition, provenance, unit_rows, "
+            f"{output.table.keeps_history} as keeps_history from {output.table.name}"
             for index, output in enumerate(step.outputs)
         )
         connection.execute(f"create temp view children as {children}")
@@ -474,6 +495,11 @@ def _state_connection(
             {"stage": step.name, "now": datetime.now(UTC)},
         )
         yield connection
+
+
+def _only(step: Step, partition: str | None) -> dict[str, str]:
+    """What the statements see of a partition: its rows, and its attempts."""
+    return {} if partition is None else {step.partition_column: partition, "partition": partition}
 
 
 def _originals(lake: Lake, step: Step, connection: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -492,7 +518,7 @@ def _originals(lake: Lake, step: Step, connection: duckdb.DuckDBPyConnection) ->
     )
 
 
-def _content(lake: Lake, table: Table, ingest_batch: str, run_id: str) -> tuple[int, int, str]:
+def _content(lake: Lake, table: Table, partition: str, run_id: str) -> tuple[int, int, str]:
     """Number of the batch's rows, of those that other runs wrote, and a hash of what they say: equal rows leave
     everything downstream fresh."""
     found = lake.query(
@@ -500,7 +526,7 @@ def _content(lake: Lake, table: Table, ingest_batch: str, run_id: str) -> tuple[
         f"md5(string_agg({table.key} || '=' || digest, ',' order by {table.key})) as version from {table.name}",
         {"run_id": run_id},
         tables=[table.name],
-        ingest_batch=ingest_batch,
+        only={table.partition or "": partition},
     ).to_pylist()[0]
     return found["n"], found["unchanged"], found["version"] or "empty"
 

@@ -23,15 +23,21 @@ SHOWN = {
     "clips": ("start_seconds", "end_seconds", "boundary", "motion", "stillness", "flags", "clip_id"),
     "frame_captions": ("caption", "seconds", "scale", "clip_id"),
     "clip_captions": ("caption", "nouns", "verbs", "clip_id"),
+    "clip_embeddings": ("kind", "model", "dimensions", "clip_id"),
+    "clip_scores": ("score", "value", "model", "clip_id"),
+    "subset_snapshots": ("snapshot", "clips", "parameters"),
+    "evaluations": ("benchmark", "metric", "value", "chance", "items", "checkpoint_id"),
 }
 
 
-def rows_sample(lake: Lake, table: str, ingest_batch: str) -> dict[str, dg.MetadataValue]:
-    """The first rows of the batch as a table."""
+def rows_sample(lake: Lake, table: str, partition: str) -> dict[str, dg.MetadataValue]:
+    """The first rows of the partition as a table."""
     columns = SHOWN[table]
     # Names of tables and columns cannot be bound; these are written above, never data.
     sql = f"select {', '.join(columns)} from {table} order by {TABLES[table].key} limit {ROWS}"
-    rows = lake.query(sql, tables=[table], ingest_batch=ingest_batch).to_pylist()
+    column = TABLES[table].partition
+    assert column is not None, f"{table} has no partitions"
+    rows = lake.query(sql, tables=[table], only={column: partition}).to_pylist()
     records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
     if not records:
         return {}
@@ -47,7 +53,7 @@ def contact_sheet(lake: Lake, ingest_batch: str) -> dict[str, dg.MetadataValue]:
 
     tables = ["clips", "frames", "raw_videos", "clip_captions"]
     clips = lake.query(
-        statement("operations/contact_sheet"), {"clips": CLIPS}, tables=tables, ingest_batch=ingest_batch
+        statement("operations/contact_sheet"), {"clips": CLIPS}, tables=tables, only={"ingest_batch": ingest_batch}
     ).to_pylist()
     if not clips:
         return {}

@@ -4,7 +4,8 @@ Only declarations belong here. Reading and writing is `resources.lake`; what fil
 name in `assets/`. `docs/tables.md` is rendered from this module (`internvid docs`).
 
 Types are those that DuckDB filters through Lance: signed integers, float32/64, bool, string, timestamp, list<string>,
-binary. An unsigned integer, a large_string or a struct makes a WHERE clause fail; float16 makes the table unreadable.
+binary; and fixed-size float32 vectors, which can be read but not filtered. An unsigned integer, a large_string or a
+struct makes a WHERE clause fail; float16 makes the table unreadable.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ import pyarrow as pa
 TEXT = pa.string()
 TEXTS = pa.list_(pa.string())
 TIME = pa.timestamp("us", tz="UTC")
+
+# One size for the vectors of all models, so that another model does not need another table: smaller ones fill the rest
+# with zeros, which changes neither cosine nor distance. ViCLIP-L/14 has 768 dimensions, B/16 512.
+VECTOR_SIZE = 768
+VECTOR = pa.list_(pa.float32(), VECTOR_SIZE)
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A Lance table. `key` identifies a row; `unit` is the column that names the input a row was made from."""
+    """A Lance table. `key` identifies a row; `unit` is the column that names the input a row was made from;
+    `partition` is the one that holds the Dagster partition. `keeps_history`: rows that a newer row of the same unit
+    supersedes stay.
+    """
 
     name: str
     row_is: str
     key: str
     columns: tuple[Column, ...]
     unit: str | None = None
+    partition: str | None = None
+    keeps_history: bool = False
 
     @property
     def arrow(self) -> pa.Schema:
@@ -58,12 +69,8 @@ class Table:
     @property
     def content(self) -> pa.Schema:
         """What a step computes: all but the columns that say what made the row."""
-        added_later = {BATCH.name, *(column.name for column in MADE_BY)}
+        added_later = {self.partition, *(column.name for column in MADE_BY)} - {self.key}
         return pa.schema([field for field in self.arrow if field.name not in added_later])
-
-    @property
-    def is_partitioned(self) -> bool:
-        return "ingest_batch" in self.column_names
 
 
 def _key(name: str, meaning: str) -> Column:
@@ -86,6 +93,7 @@ SOURCES = Table(
     "sources",
     "a place where a video can be had",
     key="source_id",
+    partition="ingest_batch",
     columns=(
         _key("source_id", "hash of the canonical URI"),
         Column("uri", TEXT, "canonical URI, file:///… for local files"),
@@ -105,6 +113,7 @@ RAW_VIDEOS = Table(
     "a stored video file, known by its content",
     key="video_id",
     unit="source_id",
+    partition="ingest_batch",
     columns=(
         _key("video_id", "first 16 hex digits of sha256"),
         Column("source_id", TEXT, "the source it was taken from (sources)"),
@@ -139,6 +148,7 @@ CLIPS = Table(
     "a span of a video between two cuts",
     key="clip_id",
     unit="video_id",
+    partition="ingest_batch",
     columns=(
         _key("clip_id", "video_id, first and end timestamp tick, joined by _"),
         Column("video_id", TEXT, "raw_videos"),
@@ -174,6 +184,7 @@ FRAMES = Table(
     "one sampled frame of a clip",
     key="frame_id",
     unit="video_id",
+    partition="ingest_batch",
     columns=(
         _key("frame_id", "clip_id and timestamp tick, joined by _"),
         Column("clip_id", TEXT, "clips"),
@@ -195,6 +206,7 @@ FRAME_CAPTIONS = Table(
     "one caption of one frame by one model",
     key="frame_caption_id",
     unit="frame_caption_id",
+    partition="ingest_batch",
     columns=(
         _key("frame_caption_id", "frame_id and scale, joined by /"),
         Column("frame_id", TEXT, "frames"),
@@ -215,6 +227,7 @@ CLIP_CAPTIONS = Table(
     "a clip's caption, summarised from its frame captions",
     key="clip_id",
     unit="clip_id",
+    partition="ingest_batch",
     columns=(
         _key("clip_id", "clips"),
         Column("video_id", TEXT, "raw_videos"),
@@ -226,6 +239,57 @@ CLIP_CAPTIONS = Table(
         Column("verbs", TEXTS, "distinct verbs, as lemmas, in order of appearance"),
         BATCH,
         *MADE_BY,
+    ),
+)
+
+CLIP_EMBEDDINGS = Table(
+    "clip_embeddings",
+    "a vector of a clip's frames, or of its caption, by the active checkpoint",
+    key="embedding_id",
+    unit="embedding_id",
+    partition="ingest_batch",
+    columns=(
+        _key("embedding_id", "clip_id and kind, joined by /"),
+        Column("clip_id", TEXT, "clips"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("kind", TEXT, "video (from the clip's frames) or caption"),
+        Column("model", TEXT, "the checkpoint that made it"),
+        Column("dimensions", pa.int32(), "of the model's vectors; the rest of `vector` is zero"),
+        Column("vector", VECTOR, "of length 1, so that a dot product is the cosine"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+CLIP_SCORES = Table(
+    "clip_scores",
+    "a score of a clip by one model; what to leave out for it is the choice of a subset",
+    key="score_id",
+    unit="score_id",
+    partition="ingest_batch",
+    columns=(
+        _key("score_id", "clip_id and score, joined by /"),
+        Column("clip_id", TEXT, "clips"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("score", TEXT, "what is scored: video_text_similarity (cosine of the clip's and its caption's vector)"),
+        Column("value", pa.float64(), "the score; null where there is none"),
+        Column("reason", TEXT, "why there is none"),
+        Column("model", TEXT, "the model that scored"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+ACTIVE_CHECKPOINT = Table(
+    "active_checkpoint",
+    "the checkpoint whose vectors the lake holds: at most one row",
+    key="role",
+    columns=(
+        _key("role", "aligner"),
+        Column("checkpoint_id", TEXT, "its name, as in checkpoints, or of the folder that it was taken from"),
+        Column("path", TEXT, "folder of its files"),
+        Column("provenance", TEXT, "hash of its weights, configuration and vocabulary"),
+        Column("written_at", TIME, "when it was activated"),
     ),
 )
 
@@ -245,10 +309,99 @@ CORPUS_SNAPSHOT = Table(
     ),
 )
 
+SUBSETS = Table(
+    "subsets",
+    "a clip in a named subset, selected from a snapshot by sql/subsets/",
+    key="subset_clip_id",
+    unit="subset",
+    partition="subset",
+    columns=(
+        _key("subset_clip_id", "subset and clip_id, joined by /"),
+        Column("subset", TEXT, "name of the subset"),
+        Column("clip_id", TEXT, "clips"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("split", TEXT, "train, validation or test: all clips of a video are in the same"),
+        Column("weight", pa.float64(), "with which it was drawn"),
+        Column("reason", TEXT, "why it is in"),
+        Column("content", TEXT, "hash of the clip, its frames and its caption: what a model trained on it rests on"),
+        *MADE_BY,
+    ),
+)
+
+SUBSET_SNAPSHOTS = Table(
+    "subset_snapshots",
+    "a subset as it was last made: from what, with which parameters, how many clips",
+    key="subset",
+    unit="subset",
+    partition="subset",
+    columns=(
+        _key("subset", "name of the subset"),
+        Column("snapshot", TEXT, "the snapshot it was made from (corpus_snapshot)"),
+        Column("parameters", TEXT, "JSON: every parameter of its statement, with its value"),
+        Column("statement", TEXT, "the SQL that selected it"),
+        Column("waterfall", TEXT, "JSON: each condition with the clips that it removed and that it left"),
+        Column("clips", pa.int64(), "in the subset"),
+        Column("train_clips", pa.int64(), "of them in the train split"),
+        Column("validation_clips", pa.int64(), "in the validation split"),
+        Column("test_clips", pa.int64(), "in the test split"),
+        *MADE_BY,
+    ),
+)
+
+CHECKPOINTS = Table(
+    "checkpoints",
+    "a trained ViCLIP",
+    key="checkpoint_id",
+    unit="model",
+    partition="model",
+    keeps_history=True,
+    columns=(
+        _key("checkpoint_id", "recipe, subset and the beginning of its provenance"),
+        Column("model", TEXT, "the Dagster partition: recipe and subset, joined by |"),
+        Column("recipe", TEXT, "internvid/viclip/recipes/"),
+        Column("subset", TEXT, "what it was trained on (subsets)"),
+        Column("snapshot", TEXT, "the snapshot that the subset was made from"),
+        Column("path", TEXT, "folder of its files"),
+        Column("weights_digest", TEXT, "hash of its weights, configuration and vocabulary"),
+        Column("clips", pa.int64(), "it was trained on"),
+        Column("steps", pa.int64(), "of the optimiser"),
+        Column("samples", pa.int64(), "clips seen, each as often as it was"),
+        Column("seconds", pa.float64(), "spent on training, over all tries"),
+        Column("loss", pa.float64(), "mean over the last steps"),
+        Column(
+            "accuracy", pa.float64(), "share of the last batches' clips whose own caption came first, and inversely"
+        ),
+        *MADE_BY,
+    ),
+)
+
+EVALUATIONS = Table(
+    "evaluations",
+    "a metric of a checkpoint on a benchmark",
+    key="evaluation_id",
+    unit="benchmark_of_model",
+    partition="model",
+    keeps_history=True,
+    columns=(
+        _key("evaluation_id", "checkpoint_id, benchmark and metric, joined by /"),
+        Column("benchmark_of_model", TEXT, "model and benchmark, joined by /"),
+        Column("model", TEXT, "the Dagster partition: recipe and subset, joined by |"),
+        Column("checkpoint_id", TEXT, "checkpoints"),
+        Column("benchmark", TEXT, "held_out (the snapshot's test videos), or a benchmark's name"),
+        Column("metric", TEXT, "text_to_video_recall_at_1 and the like"),
+        Column("value", pa.float64(), "of the metric, in its unit"),
+        Column("unit", TEXT, "% or rank (from 1)"),
+        Column("chance", pa.float64(), "what a guess by lot gives"),
+        Column("items", pa.int64(), "clips or videos that it was measured over"),
+        *MADE_BY,
+    ),
+)
+
 ATTEMPTS = Table(
     "attempts",
     "an input that a stage did not turn into rows: it failed, or was skipped for a reason",
     key="attempt_id",
+    partition="partition",
     columns=(
         _key("attempt_id", "stage and key, joined by /"),
         Column("stage", TEXT, "which stage"),
@@ -260,7 +413,7 @@ ATTEMPTS = Table(
         Column("related_key", TEXT, "for a duplicate: the video it is the same as"),
         Column("tries", pa.int32(), "how often it was tried with the same input"),
         Column("next_try_at", TIME, "when it is tried again; null: when the input changes, or by `internvid retry`"),
-        BATCH,
+        Column("partition", TEXT, "the stage's Dagster partition: an ingest batch, a subset, a model"),
         Column("provenance", TEXT, "what the input's rows would carry; an attempt holds only while this is unchanged"),
         Column("run_id", TEXT, "Dagster run of the last try"),
         Column("written_at", TIME, "when the last try ended"),
@@ -269,8 +422,28 @@ ATTEMPTS = Table(
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (SOURCES, RAW_VIDEOS, CLIPS, FRAMES, FRAME_CAPTIONS, CLIP_CAPTIONS, CORPUS_SNAPSHOT, ATTEMPTS)
+    for table in (
+        SOURCES,
+        RAW_VIDEOS,
+        CLIPS,
+        FRAMES,
+        FRAME_CAPTIONS,
+        CLIP_CAPTIONS,
+        CLIP_EMBEDDINGS,
+        CLIP_SCORES,
+        ACTIVE_CHECKPOINT,
+        CORPUS_SNAPSHOT,
+        SUBSETS,
+        SUBSET_SNAPSHOTS,
+        CHECKPOINTS,
+        EVALUATIONS,
+        ATTEMPTS,
+    )
 }
+
+# What a snapshot pins. The rest is made from snapshots, so it names the one that it was made from.
+MADE_FROM_SNAPSHOTS = (CORPUS_SNAPSHOT, SUBSETS, SUBSET_SNAPSHOTS, CHECKPOINTS, EVALUATIONS)
+PINNED = tuple(table for table in TABLES.values() if table not in MADE_FROM_SNAPSHOTS)
 
 
 def render_markdown() -> str:

@@ -29,13 +29,17 @@ SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a figure is: centre x, y and height `size` in pixels, `turn` in degrees, `mouth` from 0 shut to 1 open."""
+    """Where a figure is: centre x, y and height `size` in pixels, `turn` in degrees, `mouth` from 0 shut to 1 open.
+
+    shown: whether it is to be seen at all.
+    """
 
     x: float
     y: float
     size: float
     turn: float = 0.0
     mouth: float = 0.0
+    shown: bool = True
 
 
 def pose_of(figure: Figure, *, progress: float, seconds: float, width: int, height: int) -> Pose:
@@ -64,17 +68,32 @@ def pose_of(figure: Figure, *, progress: float, seconds: float, width: int, heig
             sway = 0.012 * size * math.sin(2.1 * seconds)
             nod = 0.6 * sway * math.cos(1.3 * seconds)
             return Pose(x + sway, y + nod, size, turn=2 * math.sin(seconds), mouth=mouth)
+        case "swinging":  # as on a rope from above
+            angle, rope = math.radians(35) * math.sin(2 * math.pi * seconds / 1.2), 0.4 * height
+            aside, lifted = rope * math.sin(angle), rope * (1 - math.cos(angle))
+            return Pose(x + aside, y - lifted, size, turn=-math.degrees(angle))
+        case "circling":
+            angle, radius = 2 * math.pi * seconds / 1.6, 0.2 * height
+            return Pose(x + radius * math.cos(angle), y + radius * math.sin(angle), size)
+        case "blinking":
+            return Pose(x, y, size, shown=seconds % 0.8 < 0.4)
+        case "appearing":
+            return Pose(x, y, size, shown=progress >= 0.5)
         case _:
             return Pose(x, y, size)
 
 
 def draw(canvas: np.ndarray, figure: Figure, pose: Pose) -> None:
-    """Paints the figure into the canvas, [height, width, 3] uint8 RGB. Raises ValueError for an unknown name."""
+    """Paints the figure, where it shows, into the canvas, [height, width, 3] uint8 RGB.
+
+    Raises ValueError for an unknown name.
+    """
     if figure.shape not in SHAPES:
         raise ValueError(f"no shape {figure.shape!r}; there are {', '.join(SHAPES)}")
     if figure.colour not in PAINTS:
         raise ValueError(f"no colour {figure.colour!r}; there are {', '.join(PAINTS)}")
-    SHAPES[figure.shape](canvas, pose, PAINTS[figure.colour])
+    if pose.shown:
+        SHAPES[figure.shape](canvas, pose, PAINTS[figure.colour])
 
 
 def _fill(canvas: np.ndarray, pose: Pose, corners: np.ndarray, paint: tuple[float, ...]) -> None:

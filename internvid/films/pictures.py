@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -212,7 +212,7 @@ class _ShotPainter:
             shift_x = view.x  # it turns away from the figure
         x = (pose.x - self.width / 2 - shift_x * self.width) * view.zoom + self.width / 2
         y = (pose.y - self.height / 2 - shift_y * self.height) * view.zoom + self.height / 2
-        return Pose(x, y, pose.size * view.zoom, pose.turn, pose.mouth)
+        return replace(pose, x=x, y=y, size=pose.size * view.zoom)
 
     def _blurred(
         self, canvas: np.ndarray, figure: Figure, progress: float, seconds: float, view: View, *, exposures: int

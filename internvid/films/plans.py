@@ -28,6 +28,10 @@ Action = Literal[
     "growing",
     "shrinking",
     "talking",
+    "swinging",
+    "circling",
+    "blinking",
+    "appearing",
 ]
 
 # Raise it when the drawing changes: films rendered before are then rendered again.

@@ -6,7 +6,7 @@ with captions as (
 )
 select
     clips.clip_id as unit,
-    clips.ingest_batch,
+    clips.ingest_batch as partition,
     clips.clip_id as label,
     '' as variant,
     clips.digest || ',' || coalesce(captions.inputs, '') as inputs,

@@ -2,7 +2,7 @@
 -- renamed or touched is hashed again but not decoded again.
 select
     video_id as unit,
-    ingest_batch,
+    ingest_batch as partition,
     path as label,
     '' as variant,
     sha256 as inputs,

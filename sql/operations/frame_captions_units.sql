@@ -2,7 +2,7 @@
 -- A frame that serves as both is captioned at both scales, for the two may have different models.
 select
     frame_id || '/coarse' as unit,
-    ingest_batch,
+    ingest_batch as partition,
     frame_id as label,
     'coarse' as variant,
     digest as inputs,
@@ -12,7 +12,7 @@ where is_middle
 union all
 select
     frame_id || '/fine' as unit,
-    ingest_batch,
+    ingest_batch as partition,
     frame_id as label,
     'fine' as variant,
     digest as inputs,

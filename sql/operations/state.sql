@@ -5,7 +5,7 @@
 with expected as (
     select
         units.unit,
-        units.ingest_batch,
+        units.partition,
         units.label,
         units.variant,
         units.skip,
@@ -26,7 +26,7 @@ complete as (
 progress as (
     select
         expected.unit,
-        any_value(expected.ingest_batch) as ingest_batch,
+        any_value(expected.partition) as partition,
         any_value(expected.label) as label,
         any_value(expected.variant) as variant,
         any_value(expected.skip) as skip,
@@ -42,7 +42,7 @@ progress as (
 
 select
     progress.unit,
-    progress.ingest_batch,
+    progress.partition,
     progress.label,
     progress.variant,
     progress.skip,

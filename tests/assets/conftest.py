@@ -23,6 +23,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             environment.delenv(name)
         environment.setenv("INTERNVID_LAKE", str(place / "lake"))
         environment.setenv("INTERNVID_WORKERS", "1")
+        environment.setenv("INTERNVID_FIRST_MODEL", "")
         environment.setenv("DAGSTER_HOME", str(place / "dagster"))
         yield place
 

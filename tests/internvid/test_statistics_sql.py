@@ -55,6 +55,12 @@ LAKE: dict[str, list[dict[str, Any]]] = {
         {"frame_caption_id": "f3/coarse", "scale": "coarse", "model": "B", "version": "B", "video_id": "v2"},
         {"frame_caption_id": "f1/fine", "scale": "fine", "model": None, "version": None, "video_id": "v1"},
     ],
+    "clip_scores": [
+        {"score_id": "c1/s", "clip_id": "c1", "score": "similarity", "model": "A", "value": 0.35, "written_at": NOON},
+        {"score_id": "c2/s", "clip_id": "c2", "score": "similarity", "model": "A", "value": -0.05},
+        {"score_id": "c3/s", "clip_id": "c3", "score": "similarity", "model": "A", "reason": "no caption"},
+        {"score_id": "c1/a", "clip_id": "c1", "score": "aesthetic", "model": "B", "value": 4.59},
+    ],
     "clip_captions": [
         {"clip_id": "c1", "video_id": "v1", "word_count": 9, "verbs": ["walk", "hold"], "nouns": ["dog"], "model": "S"},
         {"clip_id": "c2", "video_id": "v1", "word_count": 10, "verbs": ["hold", "hold"], "nouns": [], "model": "S"},
@@ -96,6 +102,11 @@ EXPECTED: dict[str, list[tuple]] = {
         (2, "10–20", 1, 1 / 3, 2 / 3, 0.55, 0.89),
         (3, "20–30", 0, 0.0, 2 / 3, None, None),
         (4, ">30", 1, 1 / 3, 1.0, None, 1.0),
+    ],
+    "figure_4c_scores": [
+        ("aesthetic", "B", 4.5, 1, 1.0),
+        ("similarity", "A", -0.1, 1, 0.5),
+        ("similarity", "A", 0.3, 1, 0.5),
     ],
     "actionness": [(3, 2, 2, 4 / 3, 1.0, 212_155, 109_485)],
     "top_verbs": [("hold", 2, 2 / 3), ("walk", 1, 1 / 3)],
@@ -180,6 +191,8 @@ EXPECTED: dict[str, list[tuple]] = {
         ("frames", 1, NOON),
         ("frame_captions", 4, None),
         ("clip_captions", 3, None),
+        ("clip_embeddings", 0, None),
+        ("clip_scores", 4, NOON),
         ("attempts", 3, NOON + timedelta(hours=1)),
     ],
 }

@@ -162,9 +162,9 @@ def test_one_batch_of_one_asset_can_be_materialised_from_the_ui(service: Service
     run = service.wait(ended, seconds=SECONDS_TO_BACKFILL)
     assert run["status"] == "SUCCESS"
     assert {"stepKey": "raw_videos", "status": "SUCCESS"} in run["stepStats"]
-    assert [row["video_codec"] for row in service.lake.polars("raw_videos", ingest_batch=batches[3]).to_dicts()] == [
-        "h264"
-    ]
+    assert [
+        row["video_codec"] for row in service.lake.polars("raw_videos", only={"ingest_batch": batches[3]}).to_dicts()
+    ] == ["h264"]
 
 
 def shown(service: Service, asset: str, batch: str) -> dict[str, dict[str, Any]]:

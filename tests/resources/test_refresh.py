@@ -28,6 +28,7 @@ from resources.refresh import (
     Skipped,
     Step,
     Unit,
+    _row_digests,
     batch_counts_spec,
     counts,
     one_by_one,
@@ -36,7 +37,7 @@ from resources.refresh import (
     together_or_one_by_one,
     work_off,
 )
-from resources.schema import CLIP_CAPTIONS, CLIPS, FRAMES, RAW_VIDEOS
+from resources.schema import CHECKPOINTS, CLIP_CAPTIONS, CLIPS, FRAMES, RAW_VIDEOS, SUBSETS
 
 BATCH = "2026-01-01-0001"
 OTHER_BATCH = "2026-01-01-0002"
@@ -58,7 +59,7 @@ def clips_step(cut: str = "cut/1", frame: str = "frames/1") -> Step:
 
 def videos(lake: Lake, contents: Mapping[str, str], batch: str = BATCH) -> None:
     """Makes these the batch's videos: video_id -> content, which stands in sha256, as what clips rest on."""
-    there = lake.polars("raw_videos", ingest_batch=batch)["video_id"].to_list()
+    there = lake.polars("raw_videos", only={"ingest_batch": batch})["video_id"].to_list()
     lake.delete("raw_videos", [video_id for video_id in there if video_id not in contents])
     rows = [
         {
@@ -113,7 +114,7 @@ class Cutting:
         }
 
     def run(self, run_id: str = "r1", batch: str = BATCH) -> Report:
-        return work_off(self.lake, self.step, self, ingest_batch=batch, run_id=run_id)
+        return work_off(self.lake, self.step, self, partition=batch, run_id=run_id)
 
 
 def _clip(clip_id: str, video_id: str, boundary: str) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def failed(key: str, error: Exception, *, tries: int = 1, run_id: str = "r1", ag
         "related_key": None,
         "tries": tries,
         "next_try_at": again,
-        "ingest_batch": BATCH,
+        "partition": BATCH,
         "run_id": run_id,
     }
 
@@ -298,7 +299,7 @@ def test_a_row_removed_by_hand_makes_its_unit_pending_and_only_that_row_is_writt
     cutting.run("r1")
     cutting.given.clear()
     lake.delete("frames", ["a_1_f"])
-    assert counts(lake, cutting.step, ingest_batch=BATCH) == units(done=1, pending=1)
+    assert counts(lake, cutting.step, partition=BATCH) == units(done=1, pending=1)
     report = cutting.run("r2")
     assert cutting.given == ["a"]
     assert rows(report) == ({"frames": 1}, {}, {})
@@ -380,7 +381,7 @@ def test_a_released_unit_is_tried_again_and_its_tries_count_up(lake, cutting):
         cutting.run(run_id)
         assert attempts(lake) == [failed("a", cutting.faults["a"], tries=tries, run_id=run_id)]
         release(lake)
-        assert counts(lake, cutting.step, ingest_batch=BATCH) == units(pending=1)
+        assert counts(lake, cutting.step, partition=BATCH) == units(pending=1)
     assert cutting.given == ["a", "a", "a"]
 
 
@@ -459,7 +460,7 @@ def test_a_failing_unit_of_a_chunk_computed_together_fails_alone(lake, cutting):
         return [cutting.outcome(unit) for unit in some]
 
     report = work_off(
-        lake, cutting.step, lambda some: together_or_one_by_one(some, together), ingest_batch=BATCH, run_id="r1"
+        lake, cutting.step, lambda some: together_or_one_by_one(some, together), partition=BATCH, run_id="r1"
     )
     assert asked == [["a", "b"], ["a"], ["b"], ["c"]]
     assert set(clips(lake)) == {"a_0", "c_0"}
@@ -493,7 +494,7 @@ def test_a_unit_that_its_statement_skips_is_recorded_without_being_computed(lake
     rows = [made | {"clip_id": "c1", "provenance": "p1"}, made | {"clip_id": "c2", "provenance": "p2"}]
     lake.upsert("clips", pa.Table.from_pylist(rows, schema=CLIPS.arrow))
     step = Step("clip_captions", "clip_captions_units", (Output(CLIP_CAPTIONS, {"": "s/1"}),), chunk=2)
-    report = work_off(lake, step, lambda some: pytest.fail("computed"), ingest_batch=BATCH, run_id="r1")
+    report = work_off(lake, step, lambda some: pytest.fail("computed"), partition=BATCH, run_id="r1")
     assert report.units == units(skipped=2)
     said = lake.polars("attempts").sort("key").select("stage", "key", "outcome", "error_class", "message").rows()
     text = "none of its frames has a caption"
@@ -533,7 +534,7 @@ def test_of_two_units_that_make_the_same_row_the_first_keeps_it_and_the_second_i
     for batch, of_batch in contents.items():
         videos(lake, of_batch, batch)
     for batch in contents:
-        report = work_off(lake, step, compute, ingest_batch=batch, run_id="r1")
+        report = work_off(lake, step, compute, partition=batch, run_id="r1")
         assert report.units["pending"] == 0
     assert owners(lake) == {"red": "a"}
     assert duplicates(lake) == [("b", "red")]
@@ -546,9 +547,9 @@ def test_of_two_units_that_make_the_same_row_the_first_keeps_it_and_the_second_i
 def test_a_duplicate_takes_over_within_the_run_in_which_its_original_goes(lake):
     step, compute = clips_step(), shared_rows(lake)
     videos(lake, {"a": "red", "b": "red"})
-    work_off(lake, step, compute, ingest_batch=BATCH, run_id="r1")
+    work_off(lake, step, compute, partition=BATCH, run_id="r1")
     videos(lake, {"a": "blue", "b": "red"})
-    report = work_off(lake, step, compute, ingest_batch=BATCH, run_id="r2")
+    report = work_off(lake, step, compute, partition=BATCH, run_id="r2")
     assert owners(lake) == {"blue": "a", "red": "b"}
     assert duplicates(lake) == []
     assert report.units == units(done=2)
@@ -559,11 +560,11 @@ def test_a_duplicate_in_another_batch_is_pending_once_its_original_is_gone(lake)
     videos(lake, {"a": "red"}, BATCH)
     videos(lake, {"b": "red"}, OTHER_BATCH)
     for batch in (BATCH, OTHER_BATCH):
-        work_off(lake, step, compute, ingest_batch=batch, run_id="r1")
+        work_off(lake, step, compute, partition=batch, run_id="r1")
     videos(lake, {"a": "blue"}, BATCH)
-    work_off(lake, step, compute, ingest_batch=BATCH, run_id="r2")
+    work_off(lake, step, compute, partition=BATCH, run_id="r2")
     assert pending_batches(lake, step) == [OTHER_BATCH]
-    work_off(lake, step, compute, ingest_batch=OTHER_BATCH, run_id="r3")
+    work_off(lake, step, compute, partition=OTHER_BATCH, run_id="r3")
     assert owners(lake) == {"blue": "a", "red": "b"}
     assert counts(lake, step) == units(done=2)
 
@@ -571,9 +572,9 @@ def test_a_duplicate_in_another_batch_is_pending_once_its_original_is_gone(lake)
 def test_two_units_that_swap_their_contents_swap_their_rows(lake):
     step, compute = clips_step(), shared_rows(lake)
     videos(lake, {"a": "red", "b": "blue"})
-    work_off(lake, step, compute, ingest_batch=BATCH, run_id="r1")
+    work_off(lake, step, compute, partition=BATCH, run_id="r1")
     videos(lake, {"a": "blue", "b": "red"})
-    report = work_off(lake, step, compute, ingest_batch=BATCH, run_id="r2")
+    report = work_off(lake, step, compute, partition=BATCH, run_id="r2")
     assert owners(lake) == {"blue": "a", "red": "b"}
     assert report.units == units(done=2)
 
@@ -584,7 +585,7 @@ def test_two_units_that_swap_their_contents_swap_their_rows(lake):
 def test_a_compute_that_answers_for_too_few_units_is_an_error(lake, cutting):
     videos(lake, {"a": "1 red", "b": "1 blue"})
     with pytest.raises(RuntimeError, match="clips: 2 inputs were given, 1 outcomes came back"):
-        work_off(lake, cutting.step, lambda some: list(cutting(some))[:1], ingest_batch=BATCH, run_id="r1")
+        work_off(lake, cutting.step, lambda some: list(cutting(some))[:1], partition=BATCH, run_id="r1")
 
 
 def test_rows_with_unknown_or_missing_columns_are_an_error():
@@ -618,11 +619,11 @@ def test_a_unit_of_which_only_some_slices_were_committed_is_pending_and_then_who
         return lambda some: one_by_one(some, outcome)
 
     with pytest.raises(Death):
-        work_off(lake, cutting.step, long_video(dies_after=4), ingest_batch=BATCH, run_id="r1")
+        work_off(lake, cutting.step, long_video(dies_after=4), partition=BATCH, run_id="r1")
     assert (set(clips(lake)), set(frames(lake))) == ({"a_0"}, {"a_0_f", "a_1_f", "a_2_f"})
-    assert counts(lake, cutting.step, ingest_batch=BATCH) == units(pending=2)
+    assert counts(lake, cutting.step, partition=BATCH) == units(pending=2)
 
-    report = work_off(lake, cutting.step, long_video(dies_after=99), ingest_batch=BATCH, run_id="r2")
+    report = work_off(lake, cutting.step, long_video(dies_after=99), partition=BATCH, run_id="r2")
     assert rows(report) == ({"clips": 1, "frames": 3}, {}, {})
     assert report.units == units(done=2)
     assert {key: (jpeg[:1], len(jpeg), run) for key, (jpeg, run) in frames(lake).items() if key[0] == "a"} == {
@@ -634,7 +635,7 @@ def test_a_death_between_the_commits_of_two_outputs_leaves_the_unit_pending(lake
     videos(lake, {"a": "2 red"})
     cutting.run("r1")
     lake.delete("frames", ["a_0_f", "a_1_f"])  # as if the process had died after the commit of clips
-    assert counts(lake, cutting.step, ingest_batch=BATCH) == units(pending=1)
+    assert counts(lake, cutting.step, partition=BATCH) == units(pending=1)
     report = cutting.run("r2")
     assert rows(report) == ({"frames": 2}, {}, {})
     assert clips(lake) == {"a_0": ("red by cut/1", "r1"), "a_1": ("red by cut/1", "r1")}
@@ -814,4 +815,67 @@ def test_whatever_happens_in_whatever_order_the_tables_hold_what_they_should_and
         assert sorted(tried) == sorted((key, tries, run) for key, (_, tries, run) in expected.tries.items())
         failed_now = len(expected.tries)
         assert report.units == units(done=len(contents) - failed_now, failed=failed_now)
-        assert report.units == counts(lake, cutting.step, ingest_batch=BATCH) == counts(lake, cutting.step)
+        assert report.units == counts(lake, cutting.step, partition=BATCH) == counts(lake, cutting.step)
+
+
+# --- tables that keep history, units that are declared, vectors -------------------------------------------------------
+
+
+def train_step(recipe: str) -> Step:
+    """Makes one row of checkpoints a run: its unit is declared, and rests on the rows of a subset."""
+    declared = pa.table({"model": ["tiny|all"], "subset": ["all"]})
+    return Step("checkpoints", "checkpoints_units", (Output(CHECKPOINTS, {"": recipe}),), chunk=1, declared=declared)
+
+
+def trained(lake: Lake, recipe: str) -> Report:
+    def compute(units: list[Unit]) -> Iterator[Outcome]:
+        for unit in units:
+            row = dict.fromkeys(CHECKPOINTS.content.names) | {"checkpoint_id": unit.provenances[0][:8], "subset": "all"}
+            yield Done(unit, (Rows.of([row], CHECKPOINTS),))
+
+    return work_off(lake, train_step(recipe), compute, partition="tiny|all", run_id=recipe)
+
+
+def subset_rows(lake: Lake, **content_of: str) -> None:
+    rows = [
+        dict.fromkeys(SUBSETS.column_names)
+        | {"subset_clip_id": f"all/{clip}", "subset": "all", "clip_id": clip, "split": "train", "content": content}
+        | {"provenance": content}
+        for clip, content in content_of.items()
+    ]
+    lake.upsert("subsets", pa.Table.from_pylist(rows, schema=SUBSETS.arrow))
+
+
+def test_a_table_that_keeps_history_keeps_the_rows_that_a_newer_one_supersedes(lake):
+    subset_rows(lake, a="1", b="1")
+    assert trained(lake, "recipe 1").added == {"checkpoints": 1}
+    assert trained(lake, "recipe 1").worked_on == 0
+    assert trained(lake, "recipe 2").added == {"checkpoints": 1}
+    subset_rows(lake, b="2")
+    report = trained(lake, "recipe 2")
+    assert (report.added, report.removed, report.units["done"]) == ({"checkpoints": 1}, {}, 1)
+    assert lake.polars("checkpoints")["model"].to_list() == ["tiny|all"] * 3
+
+
+def test_a_declared_unit_without_input_is_skipped_with_its_reason(lake):
+    assert trained(lake, "recipe 1").units == units(skipped=1)
+    (attempt,) = lake.polars("attempts").to_dicts()
+    assert (attempt["partition"], attempt["message"]) == (
+        "tiny|all",
+        "its subset has no clip: materialise it first",
+    )
+
+
+def test_attempts_of_other_partitions_are_left_alone(lake):
+    trained(lake, "recipe 1")
+    other = pa.table({"model": ["tiny|div"], "subset": ["div"]})
+    step = Step("checkpoints", "checkpoints_units", train_step("recipe 1").outputs, chunk=1, declared=other)
+    work_off(lake, step, lambda units: [], partition="tiny|div", run_id="r")
+    assert sorted(lake.polars("attempts")["partition"]) == ["tiny|all", "tiny|div"]
+
+
+def test_rows_that_differ_in_their_vector_alone_have_different_digests():
+    schema = pa.schema([("clip_id", pa.string()), ("vector", pa.list_(pa.float32(), 2))])
+    rows = [{"clip_id": "a", "vector": vector} for vector in ([0.0, 1.0], [0.0, 1.0], [1.0, 0.0])]
+    first, same, other = _row_digests(pa.RecordBatch.from_pylist(rows, schema=schema))
+    assert first == same != other

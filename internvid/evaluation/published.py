@@ -1,0 +1,90 @@
+"""What the InternVid paper reports, to stand beside one's own figures. Percent, as printed there.
+
+From arXiv 2307.06942 v2: table 3 (zero-shot action recognition: top-1, and AVG, the mean of top-1 and top-5, from
+which top-5 is computed here) and table 5 (zero-shot retrieval: R@1 text-to-video and video-to-text). The rows of
+ViCLIP-B are from the model's README.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PAPER = "arXiv 2307.06942v2"
+TABLE_3 = f"{PAPER}, table 3"
+TABLE_5 = f"{PAPER}, table 5"
+README = "README of ViCLIP, OpenGVLab/InternVideo"
+PAPERS_BEST = "ViCLIP-L, InternVid-10M-FLT"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure in percent. benchmark, metric: named as in `run`. model: with the data that it was trained on."""
+
+    model: str
+    benchmark: str
+    metric: str
+    value: float
+    source: str
+
+
+def published(benchmark: str) -> list[Published]:
+    """All that is known for a benchmark, in the order of the paper's table; nothing where it has none."""
+    return [figure for figure in _FIGURES if figure.benchmark == benchmark]
+
+
+_ACTIONS = ("kinetics400", "kinetics600", "kinetics700")
+_RETRIEVAL = ("msrvtt", "lsmdc", "didemo", "msvd", "activitynet")
+
+# Model -> (top-1, AVG) for each of _ACTIONS.
+_TABLE_3: dict[str, tuple[tuple[float | None, float], ...]] = {
+    "CLIP-L, OpenAI": ((58.42, 70.14), (55.11, 67.16), (46.12, 58.38)),
+    "CLIP-L, DataComp-1B": ((56.14, 67.67), (54.15, 65.83), (45.36, 57.01)),
+    "EVA-CLIP-L": ((None, 65.00), (None, 64.90), (None, 59.10)),
+    "EVA-CLIP-E": ((None, 69.80), (None, 69.30), (None, 63.40)),
+    "ViCLIP-L, WebVid10M": ((59.88, 71.03), (58.66, 69.84), (50.23, 61.86)),
+    "ViCLIP-L, InternVid-10M": ((56.68, 68.17), (54.67, 66.28), (46.53, 58.73)),
+    "ViCLIP-L, InternVid-50M": ((57.18, 68.93), (55.36, 67.07), (47.00, 59.36)),
+    "ViCLIP-L, InternVid-200M": ((59.80, 71.09), (57.80, 69.34), (49.30, 61.25)),
+    "ViCLIP-L, InternVid-10M-DIV": ((63.00, 74.15), (60.68, 72.07), (52.50, 64.59)),
+    PAPERS_BEST: ((64.80, 75.70), (62.20, 73.53), (54.30, 66.38)),
+}
+_README: dict[str, tuple[tuple[float | None, float], ...]] = {
+    "ViCLIP-B, InternVid-10M-FLT": ((58.52, 71.11), (55.37, 68.27), (47.09, 59.98)),
+    "ViCLIP-B, InternVid-200M": ((56.58, 69.20), (53.57, 66.20), (45.82, 58.28)),
+}
+# Model -> (text-to-video, video-to-text) for each of _RETRIEVAL.
+_TABLE_5: dict[str, tuple[tuple[float | None, float | None], ...]] = {
+    "CLIP-L, OpenAI": ((29.0, 25.8), (13.9, 15.2), (11.5, 19.1), (37.9, 60.0), (8.3, 12.2)),
+    "CLIP-L, DataComp-1B": ((30.4, 24.2), (13.9, 11.9), (12.7, 18.7), (40.5, 57.2), (9.1, 13.2)),
+    "CLIP4Clip, HowTo100M": ((32.0, None), (15.1, None), (None, None), (38.5, None), (None, None)),
+    "ViCLIP-L, WebVid10M": ((35.6, 33.1), (16.5, 13.4), (14.5, 23.3), (45.3, 69.0), (12.4, 19.0)),
+    "ViCLIP-L, InternVid-10M": ((36.4, 37.1), (17.1, 15.0), (16.4, 25.9), (45.2, 69.8), (13.5, 23.4)),
+    "ViCLIP-L, InternVid-50M": ((39.7, 40.7), (18.0, 16.7), (16.7, 26.4), (46.5, 72.2), (13.6, 23.2)),
+    "ViCLIP-L, InternVid-200M": ((39.3, 39.5), (18.3, 16.6), (17.1, 25.5), (47.3, 70.0), (13.7, 21.6)),
+    "ViCLIP-L, InternVid-10M-DIV": ((41.5, 41.6), (18.5, 17.4), (17.7, 26.2), (48.6, 71.9), (14.8, 23.4)),
+    PAPERS_BEST: ((42.4, 41.3), (20.1, 16.9), (18.4, 27.9), (49.1, 75.1), (15.1, 24.0)),
+}
+
+
+def _of_actions(table: dict[str, tuple[tuple[float | None, float], ...]], source: str) -> list[Published]:
+    figures = []
+    for model, by_benchmark in table.items():
+        for benchmark, (top_1, mean) in zip(_ACTIONS, by_benchmark, strict=True):
+            if top_1 is not None:
+                figures.append(Published(model, benchmark, "top_1", top_1, source))
+                figures.append(Published(model, benchmark, "top_5", round(2 * mean - top_1, 2), source))
+            figures.append(Published(model, benchmark, "top_mean", mean, source))
+    return figures
+
+
+def _of_retrieval() -> list[Published]:
+    return [
+        Published(model, benchmark, f"{way}_recall_at_1", value, TABLE_5)
+        for model, by_benchmark in _TABLE_5.items()
+        for benchmark, values in zip(_RETRIEVAL, by_benchmark, strict=True)
+        for way, value in zip(("text_to_video", "video_to_text"), values, strict=True)
+        if value is not None
+    ]
+
+
+_FIGURES = (*_of_actions(_TABLE_3, TABLE_3), *_of_actions(_README, README), *_of_retrieval())

@@ -1,0 +1,302 @@
+"""The ViCLIP network: CLIP whose image tower sees all patches of all frames at once.
+
+One file, from top to bottom. Sizes come from `config`, weights from `weights`; the loss is in `loss`.
+
+Shapes: b clips, t frames, n patches of a frame, l = n·t video tokens, k of them kept, w the width of a tower,
+d the width that both towers end in. Video tokens are in n-major, t-minor order: the token of patch i in frame j is
+number i·t + j. Parameters have the names and shapes of the released checkpoints.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from internvid.viclip.config import ViCLIPConfig
+
+LOWEST_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
+
+
+def random_keep(
+    config: ViCLIPConfig, *, batch: int, frames: int, mask_ratio: float, generator: torch.Generator
+) -> Tensor:
+    """Which video tokens are kept: [batch, kept] int64 in rising order, every token equally likely.
+
+    kept = l - int(mask_ratio·l). Lies on the generator's device.
+    Raises ValueError for a ratio outside 0 <= ratio < 1.
+    """
+    if not 0 <= mask_ratio < 1:
+        raise ValueError(f"a mask ratio of {mask_ratio} is not in 0 <= ratio < 1")
+    tokens = config.patches_per_frame * frames
+    kept = tokens - int(mask_ratio * tokens)
+    chances = torch.rand(batch, tokens, generator=generator, device=generator.device)
+    return chances.topk(kept, sorted=False).indices.sort().values
+
+
+class ViCLIP(nn.Module):
+    """The two towers and the temperature. Embeddings are not normalised: the loss and the encoder do that.
+
+    drop_path: chance that a block of the vision tower is skipped for a clip in training, rising from 0 in the first
+    block to this in the last. gradient_checkpointing: blocks are computed again in the backward pass, which saves
+    memory and costs a third of the speed.
+    """
+
+    def __init__(
+        self,
+        config: ViCLIPConfig,
+        *,
+        drop_path: float = 0.0,
+        temperature: float = LOWEST_TEMPERATURE,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.temp = nn.Parameter(torch.tensor(float(temperature)))
+        self.vision_encoder = VisionEncoder(config, drop_path, gradient_checkpointing)
+        self.text_encoder = TextEncoder(config, gradient_checkpointing)
+
+    def forward(self, video: Tensor, token_ids: Tensor, *, keep: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Both embeddings and the temperature: all that the loss takes, in one call, as data-parallel wrappers want."""
+        return self.encode_video(video, keep=keep), self.encode_text(token_ids), self.temperature
+
+    def encode_video(self, video: Tensor, *, keep: Tensor | None = None) -> Tensor:
+        """video: [b, t, 3, h, w] float, normalised. keep: [b, k] int64, token numbers as of `random_keep`; None: all.
+
+        Returns [b, d]. Raises ValueError for another size than the config's.
+        """
+        return self.vision_encoder(video, keep)
+
+    def encode_text(self, token_ids: Tensor) -> Tensor:
+        """token_ids: [b, tokens] int64, at most context_length; the end token has the largest id.
+
+        Returns [b, d]. What comes after the end token makes no difference, and may as well be cut off.
+        Raises ValueError for longer texts.
+        """
+        return self.text_encoder(token_ids)
+
+    @property
+    def temperature(self) -> Tensor:
+        """What similarities are divided by: the parameter, first raised to its lowest value where it fell below."""
+        # Through .data: a second look within one step must not invalidate the graph of the first. And the parameter
+        # itself is clamped rather than what is returned, or its gradient would vanish below the bound.
+        self.temp.data.clamp_(min=LOWEST_TEMPERATURE)
+        return self.temp
+
+
+class VisionEncoder(nn.Module):
+    def __init__(self, config: ViCLIPConfig, drop_path: float, gradient_checkpointing: bool) -> None:
+        super().__init__()
+        width = config.vision_width
+        self.config = config
+        self.conv1 = PatchEmbedding(width, config.patch_size)
+        self.class_embedding = nn.Parameter(torch.empty(width))
+        self.positional_embedding = nn.Parameter(torch.empty(1 + config.patches_per_frame, width))
+        self.temporal_positional_embedding = nn.Parameter(torch.zeros(1, config.frames, width))
+        self.ln_pre = nn.LayerNorm(width)
+        steps = max(config.vision_layers - 1, 1)
+        self.transformer = Transformer(
+            width,
+            config.vision_heads,
+            drop_paths=[drop_path * layer / steps for layer in range(config.vision_layers)],
+            norm=nn.LayerNorm,
+            causal=False,
+            gradient_checkpointing=gradient_checkpointing,
+        )
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.empty(width, config.embed_dim))
+        for parameter in (self.class_embedding, self.positional_embedding, self.proj):
+            nn.init.normal_(parameter, std=width**-0.5)
+
+    def forward(self, video: Tensor, keep: Tensor | None) -> Tensor:
+        side = self.config.image_size
+        if video.ndim != 5 or video.shape[2:] != (3, side, side):
+            raise ValueError(f"video of shape {list(video.shape)}, not [batch, frames, 3, {side}, {side}]")
+        x = self.conv1(video, keep)  # [b, k, w]
+        x = x + self.positions(video.shape[1], keep)
+        first = self.class_embedding + self.positional_embedding[0]
+        x = torch.cat([first.to(x.dtype).expand(len(x), 1, -1), x], dim=1)  # [b, 1 + k, w]
+        x = self.transformer(self.ln_pre(x), results=1)  # [b, 1, w]: of the class token alone
+        return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
+
+    def positions(self, frames: int, keep: Tensor | None) -> Tensor:
+        """Where a token is, in the frame and in time: [l, w], or of those kept [b, k, w]."""
+        times: Tensor = self.temporal_positional_embedding
+        if frames == 1:
+            times = times.mean(1, keepdim=True)
+        elif frames != self.config.frames:
+            times = F.interpolate(times.transpose(1, 2), size=frames, mode="linear").transpose(1, 2)
+        table = (self.positional_embedding[1:, None] + times).flatten(0, 1)  # [n, 1, w] + [1, t, w] -> [l, w]
+        return table if keep is None else F.embedding(keep, table)
+
+
+class PatchEmbedding(nn.Module):
+    """A Conv3d of kernel and stride (1, patch, patch) without bias, and only over the patches that are kept.
+
+    Kernel and stride being equal, it is one matrix product of patches and weights: what is not kept costs nothing.
+    """
+
+    def __init__(self, width: int, patch_size: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.weight = nn.Parameter(torch.empty(width, 3, 1, patch_size, patch_size))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as convolutions of torch are, and CLIP's with them
+
+    def forward(self, video: Tensor, keep: Tensor | None) -> Tensor:
+        """video: [b, t, 3, h, w]. Returns [b, k, w]."""
+        p = self.patch_size
+        patches = video.unflatten(4, (-1, p)).unflatten(3, (-1, p))  # [b, t, 3, rows, p, columns, p]
+        patches = patches.permute(0, 3, 5, 1, 2, 4, 6)  # [b, rows, columns, t, 3, p, p], nothing copied yet
+        if keep is None:
+            patches = patches.flatten(1, 3)  # [b, l, 3, p, p]
+        else:
+            columns, frames = patches.shape[2:4]
+            clip = torch.arange(len(video), device=keep.device)[:, None]
+            patch, frame = keep // frames, keep % frames
+            patches = patches[clip, patch // columns, patch % columns, frame]  # [b, k, 3, p, p]
+        return F.linear(patches.flatten(2), self.weight.flatten(1))
+
+
+class TextEncoder(nn.Module):
+    def __init__(self, config: ViCLIPConfig, gradient_checkpointing: bool) -> None:
+        super().__init__()
+        width = config.text_width
+        self.token_embedding = nn.Embedding(config.vocab_size, width)
+        self.positional_embedding = nn.Parameter(torch.empty(config.context_length, width))
+        self.transformer = Transformer(
+            width,
+            config.text_heads,
+            drop_paths=[0.0] * config.text_layers,
+            norm=Float32LayerNorm,
+            causal=True,
+            gradient_checkpointing=gradient_checkpointing,
+        )
+        self.ln_final = Float32LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.empty(width, config.embed_dim))
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.positional_embedding, std=0.01)
+        nn.init.normal_(self.text_projection, std=width**-0.5)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        tokens, longest = token_ids.shape[1], len(self.positional_embedding)
+        if tokens > longest:
+            raise ValueError(f"texts of {tokens} tokens, and the model reads {longest} at most")
+        x = self.token_embedding(token_ids) + self.positional_embedding[:tokens]  # [b, tokens, w]
+        x = self.transformer(x)
+        ends = token_ids.argmax(dim=1)  # the end token has the largest id
+        x = x[torch.arange(len(x), device=x.device), ends]  # [b, w]
+        return self.ln_final(x) @ self.text_projection  # [b, d]
+
+
+class Transformer(nn.Module):
+    """Blocks with CLIP's initialisation: what they add to the stream stays of one size, however many they are."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        drop_paths: list[float],
+        norm: type[nn.LayerNorm],
+        causal: bool,
+        gradient_checkpointing: bool,
+    ) -> None:
+        super().__init__()
+        self.gradient_checkpointing = gradient_checkpointing
+        into_stream = width**-0.5 * (2 * len(drop_paths)) ** -0.5
+        blocks = [Block(width, heads, chance, norm, causal, into_stream) for chance in drop_paths]
+        self.resblocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, *, results: int | None = None) -> Tensor:
+        """x: [b, l, w]. results: how many tokens, from the first, are wanted of the last block; None: all."""
+        again = self.gradient_checkpointing and torch.is_grad_enabled()
+        last = len(self.resblocks) - 1
+        for layer, block in enumerate(self.resblocks):
+            wanted = results if layer == last else None
+            x = checkpoint(block, x, wanted, use_reentrant=False) if again else block(x, wanted)
+        return x
+
+
+class Block(nn.Module):
+    """into_stream: standard deviation of the initial weights of what is added to the stream."""
+
+    def __init__(
+        self, width: int, heads: int, drop_path: float, norm: type[nn.LayerNorm], causal: bool, into_stream: float
+    ) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        self.ln_1 = norm(width)
+        self.attn = Attention(width, heads, causal, into_stream)
+        self.ln_2 = norm(width)
+        self.mlp = Mlp(width, into_stream)
+
+    def forward(self, x: Tensor, results: int | None = None) -> Tensor:
+        """x: [b, l, w]. Returns the first `results` tokens: the others are seen, but nothing is computed for them."""
+        x = x[:, :results] + self.sometimes(self.attn(self.ln_1(x), results))
+        return x + self.sometimes(self.mlp(self.ln_2(x)))
+
+    def sometimes(self, change: Tensor) -> Tensor:
+        """Drop path: in training, for some clips, a block changes nothing; for the others the more."""
+        if not self.training or self.drop_path == 0:
+            return change
+        kept = torch.rand(len(change), 1, 1, device=change.device) >= self.drop_path
+        return change * (kept / (1 - self.drop_path)).to(change.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with the parameters of nn.MultiheadAttention."""
+
+    def __init__(self, width: int, heads: int, causal: bool, into_stream: float) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.normal_(self.in_proj_weight, std=width**-0.5)
+        nn.init.normal_(self.out_proj.weight, std=into_stream)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, x: Tensor, results: int | None = None) -> Tensor:
+        """x: [b, l, w]. Returns [b, results, w]."""
+        if results is None:
+            q, k, v = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=2)  # [b, l, w] each
+        else:
+            width = x.shape[2]
+            q = F.linear(x[:, :results], self.in_proj_weight[:width], self.in_proj_bias[:width])
+            k, v = F.linear(x, self.in_proj_weight[width:], self.in_proj_bias[width:]).chunk(2, dim=2)
+        q, k, v = (y.unflatten(2, (self.heads, -1)).transpose(1, 2) for y in (q, k, v))  # [b, heads, l, w / heads]
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return self.out_proj(y.transpose(1, 2).flatten(2))
+
+
+QUICK_GELU = 1.702
+
+
+class Mlp(nn.Module):
+    """Two linear maps with QuickGELU, x·sigmoid(1.702·x), between them.
+
+    That is silu(1.702·x) / 1.702, which is written so because it keeps one tensor for the backward pass where the
+    other form keeps two, and needs less passes over memory. In place: neither tensor is needed as it was.
+    """
+
+    def __init__(self, width: int, into_stream: float) -> None:
+        super().__init__()
+        self.c_fc = nn.Linear(width, 4 * width)
+        self.c_proj = nn.Linear(4 * width, width)
+        nn.init.normal_(self.c_fc.weight, std=(2 * width) ** -0.5)
+        nn.init.normal_(self.c_proj.weight, std=into_stream)
+        nn.init.zeros_(self.c_fc.bias)
+        nn.init.zeros_(self.c_proj.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.c_fc(x.flatten(0, 1)).mul_(QUICK_GELU)  # [b·l, 4w]: in place on a view would cost a copy
+        return self.c_proj(F.silu(hidden).mul_(1 / QUICK_GELU)).view_as(x)
+
+
+class Float32LayerNorm(nn.LayerNorm):
+    """Computes in float32 whatever it is given, and returns what it was given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)
+        return y.to(x.dtype)

@@ -1,0 +1,134 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from internvid.viclip.checkpoint import Checkpoint
+from internvid.viclip.clips import HeldClip, HeldClips
+from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.encoder import Encoder
+from internvid.viclip.model import ViCLIP
+from internvid.viclip.preprocessing import Preprocessing
+from internvid.viclip.tokenizer import Tokenizer
+
+TEXTS = ["A red circle moves to the right.", "two dogs", "", "a blue square grows " * 9, "the red-blue square"]
+CONFIG = ViCLIPConfig(
+    image_size=32,
+    patch_size=8,
+    vision_width=64,
+    vision_layers=3,
+    vision_heads=4,
+    text_width=48,
+    text_layers=2,
+    text_heads=4,
+    embed_dim=24,
+    vocab_size=600,
+    frames=4,
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    torch.manual_seed(0)
+    model = ViCLIP(CONFIG)
+    torch.nn.init.normal_(model.vision_encoder.temporal_positional_embedding)
+    return Checkpoint(model, Tokenizer.trained_on(TEXTS, vocab_size=600), Preprocessing(32))
+
+
+@pytest.fixture(scope="module")
+def clips() -> HeldClips:
+    """Seven clips of 1 to 23 frames and of several sizes."""
+    rng = np.random.default_rng(0)
+    sizes = [(9, 40, 60), (4, 32, 32), (1, 50, 50), (23, 20, 90), (3, 64, 48), (4, 40, 60), (8, 33, 31)]
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    return HeldClips([HeldClip(f"clip {n}", f"video {n // 2}", TEXTS[n % 5], held) for n, held in enumerate(frames)])
+
+
+def test_vectors_are_the_models_own_of_the_middle_frames_and_of_length_one(checkpoint, clips):
+    vectors = Encoder(checkpoint).encode_clips(clips, range(7))
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (7, 24)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    middles = {0: [0, 2, 4, 7], 1: [0, 1, 2, 3], 2: [0, 0, 0, 0], 3: [2, 7, 13, 19], 4: [0, 1, 2, 2]}
+    for clip, chosen in middles.items():
+        frames = checkpoint.preprocessing.frames([clips.held[clip].frames[chosen]])
+        with torch.no_grad():
+            video = checkpoint.model.eval().encode_video(frames)[0]
+        np.testing.assert_allclose(vectors[clip], video / video.norm(), atol=1e-5)
+
+
+def test_a_vector_does_not_depend_on_its_batch(checkpoint, clips):
+    encoder = Encoder(checkpoint)
+    together = encoder.encode_clips(clips, [0, 1, 2, 3, 4, 5, 6])
+    for batch_size in (1, 2, 5):
+        np.testing.assert_allclose(encoder.encode_clips(clips, range(7), batch_size=batch_size), together, atol=1e-5)
+    mixed = [5, 0, 5, 3]
+    np.testing.assert_allclose(encoder.encode_clips(clips, np.array(mixed)), together[mixed], atol=1e-5)
+    texts = encoder.encode_texts(TEXTS)
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS, batch_size=1), texts, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_texts(TEXTS[::-1], batch_size=2), texts[::-1], atol=1e-5)
+    assert np.abs(together[0] - together[5]).max() > 1e-3
+    assert np.abs(texts[0] - texts[1]).max() > 1e-3
+
+
+def test_held_videos_have_the_vectors_that_they_have_as_clips(checkpoint, clips):
+    encoder = Encoder(checkpoint)
+    videos = [held.frames for held in clips.held]
+    for choice in ("middle", "uniform"):
+        of_clips = encoder.encode_clips(clips, range(7), choice=choice)
+        np.testing.assert_allclose(encoder.encode_videos(videos, choice=choice, batch_size=3), of_clips, atol=1e-5)
+    assert np.abs(encoder.encode_videos(videos) - encoder.encode_videos(videos, choice="uniform"))[0].max() > 1e-3
+
+
+def test_only_the_frames_of_one_batch_are_read_at_a_time_and_no_others(checkpoint, clips):
+    asked = []
+
+    class Watched(HeldClips):
+        def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
+            asked.append(list(picks))
+            return super().frames(picks)
+
+    Encoder(checkpoint).encode_clips(Watched(clips.held), [3, 1, 2], batch_size=2, choice="uniform")
+    assert asked == [[(3, [0, 5, 10, 15]), (1, [0, 1, 2, 3])], [(2, [0, 0, 0, 0])]]
+
+
+def test_more_frames_than_the_model_was_made_for_can_be_seen(checkpoint, clips):
+    video = clips.held[3].frames
+    vector = Encoder(checkpoint, frames=6).encode_videos([video])[0]
+    frames = checkpoint.preprocessing.frames([video[[1, 4, 8, 12, 16, 20]]])
+    with torch.no_grad():
+        expected = checkpoint.model.eval().encode_video(frames)[0]
+    np.testing.assert_allclose(vector, expected / expected.norm(), atol=1e-5)
+
+
+def test_texts_are_prepared_as_in_training_unless_asked_otherwise(checkpoint):
+    encoder = Encoder(checkpoint)
+    prepared, plain = encoder.encode_texts(TEXTS), encoder.encode_texts(TEXTS, prepare=False)
+    assert prepared.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(prepared, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(prepared[1:4], plain[1:4], atol=1e-6)
+    assert np.abs(prepared[0] - plain[0]).max() > 1e-3
+    tidy = encoder.encode_texts(["a red circle moves to the right"], prepare=False)
+    np.testing.assert_allclose(prepared[:1], tidy, atol=1e-5)
+    with torch.no_grad():
+        whole = checkpoint.model.encode_text(checkpoint.tokenizer(TEXTS))
+    np.testing.assert_allclose(plain, torch.nn.functional.normalize(whole), atol=1e-5)
+
+
+def test_nothing_has_no_vectors_and_an_unknown_choice_is_told(checkpoint, clips):
+    encoder = Encoder(checkpoint)
+    for nothing in (encoder.encode_clips(clips, []), encoder.encode_videos([]), encoder.encode_texts([])):
+        assert nothing.shape == (0, 24)
+        assert nothing.dtype == np.float32
+    with pytest.raises(ValueError, match="as middle or uniform, not random"):
+        encoder.encode_clips(clips, [0], choice="random")
+
+
+def test_an_encoder_computes_without_dropping_anything_whatever_the_model_came_from():
+    torch.manual_seed(0)
+    model = ViCLIP(CONFIG, drop_path=0.9).train()
+    encoder = Encoder(Checkpoint(model, Tokenizer.trained_on(TEXTS, vocab_size=600), Preprocessing(32)))
+    video = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    vectors = encoder.encode_videos([video] * 12)
+    np.testing.assert_allclose(vectors, vectors[:1].repeat(12, axis=0), atol=1e-6)

@@ -1,0 +1,179 @@
+"""`internvid evaluate` on made folders of MSR-VTT and UCF-101, with a tiny checkpoint and real children that decode."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+
+from internvid.evaluation.benchmarks import Item, read_benchmark
+from internvid.evaluation.decode import read_here
+from internvid.evaluation.run import evaluate
+from internvid.viclip.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, save_checkpoint
+from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.encoder import Encoder
+from internvid.viclip.model import ViCLIP
+from internvid.viclip.preprocessing import Preprocessing
+from internvid.viclip.tokenizer import Tokenizer
+from orchestration import evaluate_command as module
+from orchestration.evaluate_command import evaluate_command, read_in_children
+from resources.child_process import DecoderTimedOut
+
+SENTENCES = ["a circle moves to the right", "a [blue] circle, moving", "noise everywhere", "a pink disc " + "so " * 40]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    config = ViCLIPConfig(
+        image_size=32,
+        patch_size=16,
+        vision_width=32,
+        vision_layers=1,
+        vision_heads=2,
+        text_width=32,
+        text_layers=1,
+        text_heads=2,
+        embed_dim=16,
+        vocab_size=600,
+    )
+    tokenizer = Tokenizer.trained_on(SENTENCES, vocab_size=600)
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny [1]"
+    return save_checkpoint(folder, Checkpoint(ViCLIP(config), tokenizer, Preprocessing(image_size=32)))
+
+
+@pytest.fixture(scope="module")
+def msrvtt(tmp_path_factory, film) -> Path:
+    """Four videos, one that is none, one that is missing."""
+    folder = tmp_path_factory.mktemp("msrvtt")
+    (folder / "TestVideo").mkdir()
+    for number in range(4):
+        film(folder / "TestVideo", f"video{number}.mp4", number)
+    (folder / "TestVideo" / "video4.mp4").write_text("an error page")
+    lines = [f'ret{n},msr{n},video{n},"{sentence}"' for n, sentence in enumerate([*SENTENCES, "broken", "missing"])]
+    (folder / "MSRVTT_JSFUSION_test.csv").write_text("key,vid_key,video_id,sentence\n" + "\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ucf101(tmp_path_factory, film) -> Path:
+    """Three classes, one video each to test with and two to train on."""
+    folder = tmp_path_factory.mktemp("ucf101")
+    classes = ["ApplyEyeMakeup", "YoYo", "TaiChi"]
+    lists: dict[str, list[str]] = {"test": [], "train": []}
+    for number, name in enumerate(classes):
+        (folder / name).mkdir()
+        for group, split in ((1, "test"), (8, "train"), (9, "train")):
+            video = f"v_{name}_g{group:02}_c01.avi"
+            film(folder / name, f"{video}.mp4", 3 * number + group)
+            lists[split].append(f"{name}/{video}" + (f" {number + 1}" if split == "train" else ""))
+    (folder / "classInd.txt").write_text("".join(f"{n} {name}\r\n" for n, name in enumerate(classes, start=1)))
+    for split, lines in lists.items():
+        (folder / f"{split}list01.txt").write_text("\r\n".join(lines) + "\r\n")
+    return folder
+
+
+def cells(text: str) -> list[list[str]]:
+    rows = [re.split(r"[│┃]", line)[1:-1] for line in text.splitlines() if line[:1] in ("│", "┃")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def test_msrvtt_prints_our_figures_beside_the_papers_and_says_what_is_absent(checkpoint, msrvtt, tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    found = evaluate_command(checkpoint, benchmark="msrvtt", data=msrvtt, out=out, workers=1, device="cpu")
+    text = capsys.readouterr().out
+
+    # What children read and the command evaluates is what one gets by hand.
+    encoder = Encoder(load_checkpoint(checkpoint))
+    by_hand = evaluate(encoder, read_benchmark("msrvtt", msrvtt), read_here)
+    assert found.metrics == by_hand.metrics
+    assert found.failed == by_hand.failed
+    assert (found.named, found.evaluated, found.frames, found.choice) == (6, 4, 8, "middle")
+
+    assert "MSR-VTT 1k-A test: tiny [1], 8 frames (middle), 4 of 6 videos" in " ".join(text.split())
+    rows = {row[0]: row[1:] for row in cells(text)}
+    recall = next(metric for metric in found.metrics if metric.name == "text_to_video_recall_at_1")
+    assert rows["text to video recall at 1"] == [f"{recall.value:.2f}", "25.00", "4", "42.40"]
+    assert rows["dual softmax video to text recall at 5"][1:] == ["100.00", "4", "–"]
+    assert rows["ViCLIP-L, InternVid-10M-FLT"] == ["42.40", "41.30", "table 5"]
+    assert rows["tiny [1]"][0] == f"{recall.value:.2f}"
+    assert rows["CLIP4Clip, HowTo100M"][:2] == ["32.00", "–"]
+    lines = text.splitlines()
+    assert "1 not in the folder:" in lines
+    assert lines[lines.index("1 not in the folder:") + 1] == "  video5"
+    assert any(line.startswith("  video4: UnreadableVideo: this is a text file") for line in lines)
+    assert "note: 2 of 6 videos are left out: with fewer to choose from, retrieval gets easier" in lines
+    assert "note: 1 of 5 texts reach the 32 tokens that the model reads" in lines
+
+    written = json.loads(out.read_text())
+    assert written["metrics"] == [asdict(metric) for metric in found.metrics]
+    assert written["digest"] == checkpoint_digest(checkpoint)
+    assert written["missing"] == ["video5"]
+    assert {"model": "CLIP-L, OpenAI", "value": 29.0}.items() <= written["published"][0].items()
+
+
+def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_none(checkpoint, ucf101, capsys):
+    found = evaluate_command(
+        checkpoint,
+        benchmark="ucf101",
+        data=ucf101,
+        frames=4,
+        choice="uniform",
+        linear_probe=True,
+        workers=2,
+        device="cpu",
+    )
+    text = capsys.readouterr().out
+    assert (found.evaluated, found.named, found.frames, found.choice) == (3, 3, 4, "uniform")
+    rows = cells(text)
+    assert rows[0] == ["metric", "% or rank", "chance", "over"]
+    names = ["top 1", "top 5", "top mean", *(f"linear probe {name}" for name in ("top 1", "top 5", "top mean"))]
+    assert [row[0] for row in rows[1:]] == names
+    assert {row[0]: row[2:] for row in rows[1:]}["top 1"] == ["33.33", "3"]
+    assert "note: classInd.txt" not in text
+    assert "note: linear probe: fitted on 6 of 6 train videos" in text
+    assert "testlist01.txt names 3 classes, UCF-101 has 101" in text
+
+
+def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_path, film, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS_PER_VIDEO", 10.0)
+    os.mkfifo(tmp_path / "hangs.mp4")
+    items = [Item("hangs", tmp_path / "hangs.mp4"), Item("good", film(tmp_path, "good.mp4"))]
+    results = dict(read_in_children(items, 2, "middle", workers=1))
+    assert isinstance(results[items[0]], DecoderTimedOut)
+    assert results[items[1]].shape == (2, 120, 160, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"benchmark": "msvtt"}, "there is no benchmark 'msvtt'; there are kinetics400"),
+        ({"choice": "random"}, "there is no choice of frames 'random'; there are middle, uniform"),
+        ({"frames": 0}, "0 frames show nothing"),
+        ({"split": "train"}, "has no split 'train' here, only test"),
+        ({"linear_probe": True}, "a linear probe needs classes, and MSR-VTT 1k-A has none"),
+        ({"benchmark": "lsmdc"}, "LSMDC16_challenge_1000_publictect.csv or lsmdc_ret_test_1000.json, anywhere under"),
+    ],
+)
+def test_what_the_caller_can_set_right_is_told(checkpoint, msrvtt, change, said):
+    with pytest.raises(typer.BadParameter) as raised:
+        evaluate_command(checkpoint, **({"benchmark": "msrvtt", "data": msrvtt} | change))
+    assert said in raised.value.message
+
+
+def test_a_checkpoint_that_is_none_is_told(msrvtt, tmp_path):
+    with pytest.raises(typer.BadParameter, match="there is no checkpoint folder"):
+        evaluate_command(tmp_path / "nothing", benchmark="msrvtt", data=msrvtt)
+    with pytest.raises(typer.BadParameter, match="is no checkpoint"):
+        evaluate_command(tmp_path, benchmark="msrvtt", data=msrvtt)
+
+
+def test_a_folder_without_any_of_the_videos_is_told(checkpoint, msrvtt, tmp_path):
+    shutil.copy(msrvtt / "MSRVTT_JSFUSION_test.csv", tmp_path)
+    with pytest.raises(typer.BadParameter, match=r"not one of the 6 videos .* 6 are not there, such as video0"):
+        evaluate_command(checkpoint, benchmark="msrvtt", data=tmp_path)
