@@ -37,7 +37,7 @@ def step(model: str, trainer: Trainer) -> Step:
 
 @dg.asset(
     partitions_def=model_partitions,
-    deps=[dg.AssetDep("subsets", partition_mapping=dg.MultiToSingleDimensionPartitionMapping("subset"))],
+    deps=[dg.AssetKey("subsets")],  # a model on its subset alone: Dagster maps the partition's dimension
     group_name="model",
     pool="train",
     kinds={"torch", "lance"},

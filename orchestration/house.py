@@ -1,5 +1,6 @@
 """Running the graph from a terminal: the lake with its resources and Dagster instance, and what a run of it did."""
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -141,6 +142,21 @@ class House:
         if not self._is_all_published():
             notes.print("[bold]publishing[/bold]")
             self._run("publish", work)
+        self._select_again(work)
+
+    def _select_again(self, work: Work) -> None:
+        """Makes the subsets that were made before of the newest snapshot, each with its parameters: Dagster then shows
+        which models were trained on other clips than those that are in their subset now.
+        """
+        from assets.corpus_snapshot import newest_snapshot_name
+        from resources.subsets import shown, subsets
+
+        made = self.lake.query("select subset, snapshot, parameters from subset_snapshots").to_pylist()
+        known = subsets()
+        for row in made:
+            if row["subset"] in known and row["snapshot"] != newest_snapshot_name(self.lake):
+                values = {name: shown(value) for name, value in json.loads(row["parameters"]).items()}
+                self.select(row["subset"], work, **values)
 
     def _run(self, job: str, work: Work, partition: str | None = None, ops: Mapping[str, Any] | None = None) -> None:
         end_runs_of_killed_processes(self.instance)

@@ -58,7 +58,7 @@ def index_clips(
     """Writes the Arrow file that `LakeClips` reads: the clips in the order given, as they are at the snapshot.
 
     snapshot: a tag of the whole lake. Left out are clips that the snapshot does not hold, and those without a caption
-    or without frames. Memory does not grow with the number of clips beyond their ids. The file appears whole or not
+    or without frames. The joins take MEMORY_LIMIT at most, then files beside the index. The index appears whole or not
     at all.
     Raises ValueError for an id that is given twice, and where no clip is left.
     """
