@@ -65,6 +65,7 @@ def print_status(house: "House") -> None:
     for step, number in house.counts():
         table.add_row(step.name, *(f"{number[name]:,}" for name in ("total", *STATES)))
     console.print(table)
+    print_model(house)
     print_failures(house.lake)
 
 
@@ -82,6 +83,7 @@ def print_summary(house: "House", work: "Work", seconds: float) -> None:
         stages.add_row(name, f"{work.seconds[name]:.1f}", *(f"{number:,}" for number in rows.values()))
     stages.add_row("all, with start-up", f"{seconds:.1f}")
     console.print(stages)
+    print_model(house)
     print_failures(house.lake)
     examples = house.lake.query(statement("operations/example_captions"), {"captions": CAPTIONS_SHOWN}).to_pylist()
     for clip in examples:
@@ -90,6 +92,24 @@ def print_summary(house: "House", work: "Work", seconds: float) -> None:
     print_failed_runs(work)
     if house.is_published(FILE):
         console.print(f"Report: {escape(house.lake.root)}/{FILE}", soft_wrap=True, highlight=False)
+
+
+def print_model(house: "House") -> None:
+    """Which model is active, and how well it finds held-out clips by their captions."""
+    active = house.resources["aligner"].active(house.lake)
+    if active is None:
+        return
+    line = f"Active model: {active.checkpoint_id}"
+    found = house.lake.query(
+        "select value, chance, items from evaluations "
+        "where checkpoint_id = $checkpoint_id and metric = 'text_to_video_recall_at_1'",
+        {"checkpoint_id": active.checkpoint_id},
+        tables=["evaluations"],
+    ).to_pylist()
+    for metric in found:
+        line += f"; finds {metric['value']:.0f} % of {metric['items']} held-out clips by their caption at once"
+        line += f" (by lot {metric['chance']:.0f} %)"
+    console.print(line, highlight=False)
 
 
 def print_failed_runs(work: "Work") -> None:

@@ -4,7 +4,8 @@ INTERNVID_LAKE: the lake's root, a folder or s3://bucket/prefix. INTERNVID_STORA
 INTERNVID_MEDIA: the media store, `<lake>/media` unless set. INTERNVID_KEEP: `reference` or `import`.
 INTERNVID_WORKERS: decoding processes, one per core unless set. INTERNVID_DEVICE: where models run, as torch names it;
 a GPU if there is one unless set. INTERNVID_PROCESSES: that a training is divided among, 1 unless set. INTERNVID_CLIP:
-folder of the CLIP checkpoint that training starts from.
+folder of the CLIP checkpoint that training starts from. INTERNVID_TRIAL_STEPS: no more steps than that in each phase of
+a training, to try out whether all works.
 """
 
 from __future__ import annotations
@@ -45,5 +46,6 @@ def configured() -> dict[str, Any]:
             device=os.environ.get("INTERNVID_DEVICE", "auto"),
             processes=int(os.environ.get("INTERNVID_PROCESSES", "1")),
             initialise_from=os.environ.get("INTERNVID_CLIP"),
+            steps_at_most=int(os.environ["INTERNVID_TRIAL_STEPS"]) if "INTERNVID_TRIAL_STEPS" in os.environ else None,
         ),
     }

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from resources.statements import statement
+
 if TYPE_CHECKING:
     import duckdb
     import lance
@@ -111,62 +113,22 @@ def _join(connection: duckdb.DuckDBPyConnection, chosen: pa.Table, places: pa.Re
     if twice:
         raise ValueError(f"clips given twice: {', '.join(str(clip_id) for (clip_id,) in twice)}")
     connection.from_arrow(places).create_view("places")
-    connection.execute(FRAMES_OF_CHOSEN)
-    connection.execute(CHOSEN_WITH_ALL)
-    left_out = dict(connection.sql(LEFT_OUT).fetchall())
-    connection.execute(KEPT)
-    return left_out
+    connection.execute(f"create table chosen_frames as {statement('operations/clip_index_frames')}")
+    connection.execute(f"create table found as {statement('operations/clip_index_found')}")
+    connection.execute(f"create table kept as {statement('operations/clip_index_kept')}")
+    left_out = "select lacks, count(*) from found where lacks is not null group by lacks order by lacks"
+    return dict(connection.sql(left_out).fetchall())
 
 
-FRAMES_OF_CHOSEN = """
--- The frames of the chosen clips: the one pass over the frames table.
-create table chosen_frames as
-select position, seconds, short_side, frame_row from places join chosen using (clip_id)
-"""
-
-CHOSEN_WITH_ALL = """
--- A chosen clip with all that is known of it at the snapshot, and what it lacks, if anything.
-create table found as
-select
-    position, clip_id, video_id, caption, frame_count, short_side,
-    case
-        when video_id is null then 'not in the snapshot'
-        when coalesce(trim(caption), '') = '' then 'no caption'
-        when frame_count is null then 'no frames'
-    end as lacks
-from chosen
-left join (select clip_id, any_value(video_id) as video_id from clips group by clip_id) using (clip_id)
-left join (select clip_id, any_value(caption) as caption from clip_captions group by clip_id) using (clip_id)
-left join (
-    select position, count(*) as frame_count, min(short_side) as short_side from chosen_frames group by position
-) using (position)
-"""
-
-LEFT_OUT = "select lacks, count(*) from found where lacks is not null group by lacks order by lacks"
-
-KEPT = """
--- The clips that are indexed. Those of one video have the same number.
-create table kept as
-select
-    position, clip_id, caption, frame_count::integer as frame_count, short_side::integer as short_side,
-    dense_rank() over (order by video_id) - 1 as video_number
-from found where lacks is null
-"""
-
-KEPT_IN_ORDER = "select clip_id, video_number, caption, frame_count, short_side from kept order by position"
-
-FRAMES_IN_ORDER = """
--- The frames of those clips, clip after clip and in order of time.
-select frame_row from chosen_frames semi join kept using (position) order by position, seconds, frame_row
-"""
+IN_ORDER = "select clip_id, video_number, caption, frame_count, short_side from kept order by position"
 
 
 def _write(connection: duckdb.DuckDBPyConnection, path: Path, schema: pa.Schema) -> int:
     """Puts the two sorted streams together. Returns the number of clips."""
     written = 0
     with connection.cursor() as other, pa.ipc.new_file(path, schema) as file:
-        frame_rows = _Stream(other.sql(FRAMES_IN_ORDER).to_arrow_reader(ROWS_PER_BATCH))
-        for clips in connection.sql(KEPT_IN_ORDER).to_arrow_reader(ROWS_PER_BATCH):
+        frame_rows = _Stream(other.sql(statement("operations/clip_index_frame_order")).to_arrow_reader(ROWS_PER_BATCH))
+        for clips in connection.sql(IN_ORDER).to_arrow_reader(ROWS_PER_BATCH):
             offsets = np.concatenate([[0], np.cumsum(clips["frame_count"].to_numpy())])
             lists = pa.ListArray.from_arrays(
                 pa.array(offsets, pa.int32()), frame_rows.next(offsets[-1]), schema.field("frame_rows").type

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -144,11 +145,13 @@ class Trainer(dg.ConfigurableResource):
         to_file = ["/bin/sh", "-c", 'exec >"$0" 2>&1; exec "$@"', str(output)]
         client = dg.PipesSubprocessClient()
         try:
-            done = client.run(
-                context=context,
-                command=[*to_file, *module, "resources.training_run", str(config_path)],
-                env={"OMP_NUM_THREADS": str(self._threads), "OPENCV_FOR_THREADS_NUM": "1"},
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", dg.PreviewWarning)  # of Pipes' own parts, not of what is used here
+                done = client.run(
+                    context=context,
+                    command=[*to_file, *module, "resources.training_run", str(config_path)],
+                    env={"OMP_NUM_THREADS": str(self._threads), "OPENCV_FOR_THREADS_NUM": "1"},
+                )
         except DagsterPipesExecutionError as error:
             raise TrainingFailed(_what_failed(folder, output, str(error))) from None
         messages = done.get_custom_messages()

@@ -35,6 +35,7 @@ from internvid.viclip.recipes import RECIPES
 
 FAILURE = "failure.json"
 SECONDS_BETWEEN_LINES = 10.0
+REMEMBERED_BYTES = 512 << 20  # of frames, in each process that reads
 SECONDS_FOR_OTHERS_TO_END = 60.0  # the processes of a killed training take a few seconds to notice
 
 
@@ -135,6 +136,7 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     import torch.distributed
 
     from internvid.viclip.checkpoint import checkpoint_digest
+    from internvid.viclip.clips import RememberedClips
     from internvid.viclip.sampling import Plan
     from internvid.viclip.training import train
     from internvid.viclip.weights import fit, read_weights
@@ -147,7 +149,8 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     if ranks > 1:
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     recipe = recipe_of(config.recipe)
-    clips = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=shortest_side_needed(recipe))
+    of_lake = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=shortest_side_needed(recipe))
+    clips = RememberedClips(of_lake, limit_bytes=REMEMBERED_BYTES)
     initial = None
     if config.initial_weights is not None:
         initial = fit(read_weights(Path(config.initial_weights)), recipe.model)

@@ -23,6 +23,14 @@ COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red"
 OF_THE_RUN = ("run_id", "written_at")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def without_first_model() -> Iterator[None]:
+    """A lake trains no model by itself, for that takes half a minute: tests of the model loop say otherwise."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("INTERNVID_FIRST_MODEL", "")
+        yield
+
+
 @pytest.fixture(scope="session")
 def film() -> Callable[..., Path]:
     """film(folder, "name.mp4", 3): renders the third of many films, 3 s in two shots, under that name."""

@@ -27,7 +27,7 @@ BROKEN = "[bold]broken.mp4"
 def internvid(*arguments: str | Path, lake: Path | str | None = None) -> subprocess.CompletedProcess[str]:
     """Runs the command without the caller's settings; its text as a log would get it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    environment |= {"INTERNVID_WORKERS": "1", "COLUMNS": "200"}
+    environment |= {"INTERNVID_WORKERS": "1", "INTERNVID_FIRST_MODEL": "", "COLUMNS": "200"}
     command = [INTERNVID, *arguments] + (["--lake", lake] if lake else [])
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
 

@@ -65,6 +65,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
         monkeypatch.delenv(name)
     monkeypatch.setenv("INTERNVID_LAKE", str(tmp_path / "lake"))
     monkeypatch.setenv("INTERNVID_WORKERS", "2")
+    monkeypatch.setenv("INTERNVID_FIRST_MODEL", "")
     (tmp_path / "temporary").mkdir()
     environment = dict(os.environ) | {"TMPDIR": str(tmp_path / "temporary")}
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster of the test"))

@@ -35,6 +35,8 @@ SENTENCES = (
     "There is {article} {colour} {shape}, and it is {doing}.",
     "{doing}: a {shape} in {colour}",
 )
+# Of any figure: some captions of real videos say what happens and not who does it, and prompts of classes never do.
+GENERAL_SENTENCES = ("Something is {doing}.", "The video shows something {doing}.")
 ACTIONS: tuple[Action, ...] = tuple(WORDINGS)
 SHAPES = ("square", "star", "balloon", "car")
 COLOURS = ("red", "yellow", "green", "blue")
@@ -54,27 +56,22 @@ UNSEEN_PER_ACTION = 4
 
 @dataclass(frozen=True, order=True)
 class Doing:
-    """Who does what: all that a caption tells."""
+    """Who does what: all that a caption can tell."""
 
     action: Action
     shape: str
     colour: str
 
     def caption(self, rng: np.random.Generator) -> str:
-        """One of its wordings."""
-        sentence = SENTENCES[rng.integers(len(SENTENCES))]
-        doing = WORDINGS[self.action][rng.integers(len(WORDINGS[self.action]))]
-        return self._told(sentence, doing)
-
-    @property
-    def plainly(self) -> str:
-        """The first of its wordings."""
-        return self._told(SENTENCES[0], WORDINGS[self.action][0])
-
-    def _told(self, sentence: str, doing: str) -> str:
+        """One of the wordings that name action, shape and colour."""
+        sentence, doing = str(rng.choice(SENTENCES)), str(rng.choice(WORDINGS[self.action]))
         article = "an" if self.colour[0] in "aeiou" else "a"
         told = sentence.format(article=article, colour=self.colour, shape=self.shape, doing=doing)
         return told[0].upper() + told[1:]
+
+    def general_caption(self, rng: np.random.Generator) -> str:
+        """One of the wordings that name the action alone."""
+        return str(rng.choice(GENERAL_SENTENCES)).format(doing=rng.choice(WORDINGS[self.action]))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -65,3 +65,57 @@ class HeldClips:
 
     def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
         return [self.held[clip].frames[list(chosen)] for clip, chosen in picks]
+
+
+class RememberedClips:
+    """Clips of another source whose frames stay in memory once read, up to a limit: a small lake is then decoded once
+    for all epochs. Pickles without what it remembers.
+    """
+
+    def __init__(self, clips: Clips, *, limit_bytes: int) -> None:
+        self.clips, self.limit_bytes = clips, limit_bytes
+        self._remembered: dict[int, np.ndarray] = {}
+        self._bytes = 0
+        self._is_full = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_remembered": {}, "_bytes": 0, "_is_full": False}
+
+    @property
+    def video_numbers(self) -> np.ndarray:
+        return self.clips.video_numbers
+
+    @property
+    def frame_counts(self) -> np.ndarray:
+        return self.clips.frame_counts
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def clip_ids(self, positions: Sequence[int]) -> list[str]:
+        return self.clips.clip_ids(positions)
+
+    def captions(self, positions: Sequence[int]) -> list[str]:
+        return self.clips.captions(positions)
+
+    def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
+        self._remember({int(clip) for clip, _ in picks})
+        absent = [pick for pick in picks if int(pick[0]) not in self._remembered]
+        read = iter(self.clips.frames(absent))
+        return [
+            self._remembered[int(clip)][list(chosen)] if int(clip) in self._remembered else next(read)
+            for clip, chosen in picks
+        ]
+
+    def _remember(self, wanted: set[int]) -> None:
+        """Reads all frames of the clips that are new, while there is room."""
+        new = sorted(wanted - self._remembered.keys())
+        if not new or self._is_full:
+            return
+        whole = self.clips.frames([(clip, range(int(self.frame_counts[clip]))) for clip in new])
+        for clip, frames in zip(new, whole, strict=True):
+            if self._bytes + frames.nbytes > self.limit_bytes:
+                self._is_full = True
+                return
+            self._remembered[clip] = frames
+            self._bytes += frames.nbytes

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import duckdb
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from resources.lake import Change, Conformed, Lake
-from resources.maintenance import Maintenance, index_kinds, maintain
+from resources.maintenance import Maintenance, index_kinds, index_vectors, maintain
 from resources.schema import TABLES, VECTOR, VECTOR_SIZE
 
 WRITERS = 4
@@ -635,3 +637,74 @@ def test_search_makes_its_index_where_there_is_none(lake):
     lake.dataset("clip_captions").drop_index("caption_idx")
     lake.upsert("clip_captions", captions({"a": "a dog"}))
     assert _found(lake, "dog") == ["a"]
+
+
+# --- vectors ----------------------------------------------------------------------------------------------------
+
+
+def vectors(count: int, seed: int, dimensions: int = 64) -> np.ndarray:
+    """[count, VECTOR_SIZE] float32 of length one, of which only `dimensions` are used."""
+    made = np.zeros((count, VECTOR_SIZE), np.float32)
+    made[:, :dimensions] = np.random.default_rng(seed).normal(size=(count, dimensions))
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def embed_clips(lake: Lake, made: np.ndarray, provenance: str) -> None:
+    ids = [f"c{number:04d}" for number in range(len(made))]
+    rows = {
+        "embedding_id": [f"{clip_id}/video" for clip_id in ids],
+        "clip_id": ids,
+        "kind": ["video"] * len(ids),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(made.ravel()), VECTOR_SIZE),
+        "provenance": [provenance] * len(ids),
+        "ingest_batch": ["b1"] * len(ids),
+    }
+    lake.upsert("clip_embeddings", pa.table(rows))
+    lake.upsert("clip_captions", captions(dict.fromkeys(ids, "a clip")))
+
+
+def nearest(lake: Lake, vector: np.ndarray) -> list[str]:
+    return lake.search("zzz", vector=vector, limit=5)["clip_id"].to_pylist()
+
+
+def by_hand(made: np.ndarray, vector: np.ndarray) -> list[str]:
+    return [f"c{number:04d}" for number in np.argsort(-(made @ vector))[:5]]
+
+
+def index_of(lake: Lake) -> dict[str, Any]:
+    return lake.dataset("clip_embeddings").stats.index_stats("vector_idx")
+
+
+def test_search_by_vector_finds_the_nearest_clips_without_an_index_and_with_one(tmp_path):
+    lake = Lake(root=str(tmp_path / "lake"))
+    lake.create_tables()
+    made = vectors(600, seed=1)
+    embed_clips(lake, made, "model 1")
+    query = made[7] + 0.3 * made[8]
+    expected = by_hand(made, query)
+    assert nearest(lake, query) == expected
+
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=1000)
+    assert "vector" not in {
+        name for index in lake.dataset("clip_embeddings").describe_indices() for name in index.field_names
+    }
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
+    assert index_of(lake)["num_indexed_rows"] == 600
+    assert nearest(lake, query)[:2] == expected[:2]
+
+
+def test_the_index_is_trained_anew_for_the_vectors_of_another_model(tmp_path):
+    lake = Lake(root=str(tmp_path / "lake"))
+    lake.create_tables()
+    embed_clips(lake, vectors(600, seed=1), "model 1")
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
+    made = vectors(600, seed=2)
+    embed_clips(lake, made, "model 2")
+    assert nearest(lake, made[3])[0] == "c0003"
+    version = lake.version("clip_embeddings")
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
+    assert lake.version("clip_embeddings") > version
+    assert index_of(lake)["num_indexed_rows"] == 600
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
+    assert lake.version("clip_embeddings") == version + 1, "an index that serves is left alone"
+    assert nearest(lake, made[3])[0] == "c0003"

@@ -1,0 +1,128 @@
+"""The commands around subsets and models, as a user calls them: real processes, one lake, trainings of a few steps."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from resources.lake import Lake
+
+INTERNVID = Path(sys.executable).parent / "internvid"
+
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+def told(done: subprocess.CompletedProcess) -> str:
+    """What a command that was refused says, without the frame around it."""
+    assert "Traceback" not in done.stderr
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """run("train", …): the command on one lake, without the caller's settings."""
+    folder = tmp_path_factory.mktemp("commands")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
+    kept |= {"INTERNVID_LAKE": str(folder / "lake"), "INTERNVID_WORKERS": "1", "INTERNVID_TRIAL_STEPS": "2"}
+
+    def called(*arguments: str, code: int = 0) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [INTERNVID, *map(str, arguments)],
+            env=kept | {"COLUMNS": "200"},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return called
+
+
+@pytest.fixture(scope="module")
+def lake(run: Run, tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -> Lake:
+    """Five films taken in by `ingest`, which has trained the lake's first model."""
+    films = tmp_path_factory.mktemp("films")
+    for number in range(5):
+        film(films, f"{number}.mp4", number)
+    first = run("ingest", films)
+    assert "Active model: viclip-tiny-all-" in first.stdout
+    (uri,) = {line.split("Report: ")[1].split("/report")[0] for line in first.stdout.splitlines() if "Report: " in line}
+    return Lake(root=uri)
+
+
+def test_a_second_ingest_trains_nothing(run, lake, tmp_path):
+    before = {table: lake.version(table) for table in ("checkpoints", "clip_embeddings", "subsets", "corpus_snapshot")}
+    (folder,) = {Path(row["uri"].removeprefix("file://")).parent for row in lake.polars("sources").to_dicts()}
+    done = run("ingest", folder)
+    assert "training" not in done.stderr
+    assert {table: lake.version(table) for table in before} == before
+
+
+def test_search_finds_by_words_and_pictures(run, lake):
+    rows = json.loads(run("search", "something moves to the right", "--format", "json", "--limit", "3").stdout)
+    assert len(rows) == 3
+    assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+
+
+def test_a_subset_is_previewed_made_and_exported(run, lake, tmp_path):
+    preview = run("subset", "preview", "flt", "--set", "share=0.5").stdout
+    made = run("subset", "make", "flt", "--set", "share=0.5").stdout
+    clips = lake.polars("subsets", only={"subset": "flt"})
+    assert f"flt: {clips.height} clips of corpus-" in made
+    assert "similar_enough" in preview
+    run("export", tmp_path / "flt.jsonl", "--subset", "flt")
+    assert len((tmp_path / "flt.jsonl").read_text().splitlines()) == clips.height
+    refused = run("export", tmp_path / "div.jsonl", "--subset", "div", code=2)
+    assert "internvid subset make div" in told(refused)
+
+
+def test_a_subset_without_a_clip_says_what_removed_them(run, lake):
+    done = run("subset", "make", "aes")
+    assert "aes holds no clip" in done.stdout
+    (attempt,) = [row for row in lake.polars("attempts").to_dicts() if row["key"] == "aes"]
+    assert (attempt["outcome"], attempt["error_class"]) == ("skipped", "EmptySubset")
+    assert "removed" in attempt["message"]
+
+
+def test_ablate_compares_subsets_on_the_same_held_out_clips(run, lake):
+    done = run("ablate", "--subsets", "all,div")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("│ all", "│ div", "│ chance"))]
+    assert len(lines) == 3, done.stdout
+    checkpoints = {row["subset"]: row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts()}
+    items = {row["checkpoint_id"]: row["items"] for row in lake.polars("evaluations").to_dicts()}
+    assert items[checkpoints["all"]] == items[checkpoints["div"]]
+    assert "training" in done.stderr
+    assert lake.polars("checkpoints").height == 2, "the model on all was there already"
+
+
+def test_activate_says_what_is_to_be_made_anew_and_refuses_what_is_no_checkpoint(run, lake, tmp_path):
+    checkpoints = {row["subset"]: row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts()}
+    done = run("activate", checkpoints["div"])
+    vectors = lake.dataset("clip_embeddings").count_rows()
+    assert f"{vectors} vectors are to be made anew" in done.stdout
+    assert "clip_embeddings" in run("status").stdout
+    run("activate", checkpoints["all"])
+    refused = run("activate", "no-such-model", code=2)
+    assert "neither a checkpoint of this lake" in told(refused)
+    (tmp_path / "empty").mkdir()
+    assert str(tmp_path / "empty") in told(run("activate", tmp_path / "empty", code=2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("train", "viclip-huge"), "there is no recipe"),
+        (("train", "viclip-tiny", "--subset", "nice"), "there is no subset"),
+        (("ablate", "--subsets", "all,nice"), "there is no subset"),
+        (("evaluate", "no-such-model", "--benchmark", "msrvtt", "--data", "."), "neither a checkpoint"),
+    ],
+)
+def test_a_mistaken_name_is_told_in_words(run, lake, arguments, what):
+    assert what in told(run(*arguments, code=2))
