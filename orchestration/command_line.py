@@ -129,7 +129,8 @@ def search(
 ) -> None:
     """Clips that fit the words best: by their captions (BM25), and by their pictures once a model is active."""
     house = existing(lake)
-    found = house.lake.search(text, limit=limit, vector=_vector_of(house, text))
+    vector, weight = _vector_of(house, text)
+    found = house.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
     columns = ["video_id", "start_seconds", "end_seconds"]
     clips = house.lake.fetch("clips", found["clip_id"].to_pylist(), columns).to_pylist()
     video_ids = sorted({clip["video_id"] for clip in clips})
@@ -299,10 +300,21 @@ def _clips_to_export(house: House, at: str | None, subset: str | None) -> tuple[
     return at or made[0]["snapshot"], made[0]["clips"]
 
 
-def _vector_of(house: House, text: str) -> "np.ndarray | None":
-    """The text's vector by the active checkpoint; None where no model is active."""
+def _vector_of(house: House, text: str) -> "tuple[np.ndarray | None, float]":
+    """The text's vector by the active checkpoint, None where no model is active; and how much it is to count beside
+    the words: as much as the model proved on held-out clips, from 0 (no better than by lot) to 1.
+    """
     from assets.clip_embeddings import padded
 
     aligner = house.resources["aligner"]
     active = aligner.active(house.lake)
-    return None if active is None else padded(aligner.encoder(house.lake, active).encode_texts([text])[0])
+    if active is None:
+        return None, 0.0
+    proved = house.lake.query(
+        "select greatest(0, (value - chance) / (100 - chance)) as share from evaluations "
+        "where checkpoint_id = $checkpoint_id and metric = 'text_to_video_recall_at_1' and chance < 100",
+        {"checkpoint_id": active.checkpoint_id},
+        tables=["evaluations"],
+    )["share"].to_pylist()
+    weight = proved[0] if proved else 1.0  # a model from elsewhere, not measured here
+    return padded(aligner.encoder(house.lake, active).encode_texts([text])[0]), weight

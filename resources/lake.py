@@ -283,22 +283,28 @@ class Lake(dg.ConfigurableResource):
             for table in TABLES.values()
         }
 
-    def search(self, text: str, *, limit: int = 10, vector: np.ndarray | None = None) -> pa.Table:
+    def search(
+        self, text: str, *, limit: int = 10, vector: np.ndarray | None = None, vector_weight: float = 1.0
+    ) -> pa.Table:
         """The clips that fit `text` best: clip_id, video_id, caption, model, score, best first.
 
         vector: the text's, [VECTOR_SIZE] float32 by the model that made clip_embeddings. Without it the captions are
         ranked by BM25, and score is that. With it the clips' own vectors are ranked too, and the two rankings are
-        joined: score is the sum of 1 / (60 + rank) over both (reciprocal rank fusion, Cormack et al. 2009).
+        joined: score is the sum of weight / (60 + rank) over both (reciprocal rank fusion, Cormack et al. 2009), where
+        the words' weight is 1.
         Rows written since the last maintenance are found too. Text without a word finds nothing by BM25.
         """
         if vector is None:
             return self._search_captions(text, limit)
         candidates = max(CANDIDATES, limit)
-        rankings = (self._search_captions(text, candidates), self._search_vectors(vector, candidates))
-        scores: Counter[str] = Counter()
-        for ranking in rankings:
+        rankings = (
+            (1.0, self._search_captions(text, candidates)),
+            (vector_weight, self._search_vectors(vector, candidates)),
+        )
+        scores: dict[str, float] = {}
+        for weight, ranking in rankings:
             for rank, clip_id in enumerate(ranking["clip_id"].to_pylist(), start=1):
-                scores[clip_id] += 1 / (RANK_OFFSET + rank)  # type: ignore[assignment]  # a Counter of floats
+                scores[clip_id] = scores.get(clip_id, 0.0) + weight / (RANK_OFFSET + rank)
         best = [clip_id for clip_id, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]]
         found = _present(
             self.dataset(CLIP_CAPTIONS.name),
