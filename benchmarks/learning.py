@@ -142,17 +142,10 @@ def trained(recipe: Recipe, clips: HeldClips, folder: Path) -> Checkpoint:
 
 
 def beginning(recipe: Recipe) -> ViCLIP:
-    """Random weights, in which place and time are as large as what is seen there.
-
-    Motion is what is seen, where and when, all three together: a first layer that hardly notices where and when takes
-    many times as long to find it.
-    """
+    """Random weights, the same for training and for the untrained model beside it."""
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = ViCLIP(recipe.model, temperature=recipe.initial_temperature)
-        torch.nn.init.normal_(model.vision_encoder.positional_embedding, std=0.5)
-        torch.nn.init.normal_(model.vision_encoder.temporal_positional_embedding, std=0.5)
-    return model
+        return ViCLIP(recipe.model, temperature=recipe.initial_temperature)
 
 
 def untrained(recipe: Recipe, like: Checkpoint) -> Checkpoint:
@@ -165,8 +158,11 @@ def main() -> None:
     parser.add_argument("--recipe", default="viclip-tiny", choices=RECIPES)
     parser.add_argument("--same-video", nargs="+", choices=get_args(SameVideo), help="default: as the recipe has it")
     parser.add_argument("--seeds", nargs="+", type=int, help="of training; the films stay. Default: the recipe's")
+    parser.add_argument("--epochs", type=float, help="of the first phase, for a comparison that is to take less time")
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]
+    if arguments.epochs is not None:
+        recipe = replace(recipe, phases=(replace(recipe.phases[0], epochs=arguments.epochs), *recipe.phases[1:]))
     ways: list[SameVideo] = arguments.same_video or [recipe.same_video]
     seeds = arguments.seeds or [recipe.seed]
 

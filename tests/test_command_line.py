@@ -99,6 +99,8 @@ def test_ingest_says_what_it_found_what_it_made_and_what_failed(first_run):
         "frames": ["10", "0", "0"],
         "frame_captions": ["10", "0", "0"],
         "clip_captions": ["4", "0", "0"],
+        "clip_embeddings": ["0", "0", "0"],  # no model is active
+        "clip_scores": ["0", "0", "0"],
         "all, with start-up": ["", "", ""],
     }
     assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file, not a video" in text

@@ -18,6 +18,10 @@ from internvid.viclip.config import ViCLIPConfig
 
 LOWEST_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
 
+# Of where and when, in a model from nothing: as large as what is seen there. CLIP's 0.09 and zeros, right for towers
+# that know pictures already, took benchmarks/learning.py more steps to notice motion.
+POSITION_STD = 0.5
+
 
 def random_keep(
     config: ViCLIPConfig, *, batch: int, frames: int, mask_ratio: float, generator: torch.Generator
@@ -93,7 +97,7 @@ class VisionEncoder(nn.Module):
         self.conv1 = PatchEmbedding(width, config.patch_size)
         self.class_embedding = nn.Parameter(torch.empty(width))
         self.positional_embedding = nn.Parameter(torch.empty(1 + config.patches_per_frame, width))
-        self.temporal_positional_embedding = nn.Parameter(torch.zeros(1, config.frames, width))
+        self.temporal_positional_embedding = nn.Parameter(torch.empty(1, config.frames, width))
         self.ln_pre = nn.LayerNorm(width)
         steps = max(config.vision_layers - 1, 1)
         self.transformer = Transformer(
@@ -106,8 +110,10 @@ class VisionEncoder(nn.Module):
         )
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, config.embed_dim))
-        for parameter in (self.class_embedding, self.positional_embedding, self.proj):
+        for parameter in (self.class_embedding, self.proj):
             nn.init.normal_(parameter, std=width**-0.5)
+        for parameter in (self.positional_embedding, self.temporal_positional_embedding):
+            nn.init.normal_(parameter, std=POSITION_STD)
 
     def forward(self, video: Tensor, keep: Tensor | None) -> Tensor:
         side = self.config.image_size
