@@ -53,7 +53,7 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The definitions with the resources of the environment; `resources` replaces some of them."""
     doors = {**configured(), **(resources or {})}
     return dg.Definitions(
-        assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES), doors),
+        assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), doors),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[ingest, pin, select, train, activate_checkpoint, publish, check_lake, maintenance],
         sensors=[inbox_sensor],

@@ -31,7 +31,7 @@ class Ingested:
         """The checks that do not pass, each with its numbers other than 0."""
         checked = self.definitions.resolve_job_def("check_lake").execute_in_process(instance=self.instance)
         evaluations = checked.get_asset_check_evaluations()
-        assert len(evaluations) == 10
+        assert len(evaluations) == 14
         return {
             evaluation.check_name: {name: value.value for name, value in evaluation.metadata.items() if value.value}
             for evaluation in evaluations
