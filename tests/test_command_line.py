@@ -136,6 +136,8 @@ def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
         ["clips", "2", "2", "0", "0", "0"],
         ["frame_captions", "10", "10", "0", "0", "0"],
         ["clip_captions", "4", "4", "0", "0", "0"],
+        ["clip_embeddings", "0", "0", "0", "0", "0"],  # no model is active
+        ["clip_scores", "0", "0", "0", "0", "0"],
     ]
     assert "1 failed:" in text
     assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file" in text

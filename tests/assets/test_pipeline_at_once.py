@@ -31,6 +31,7 @@ def _materialise(root: str, batch: str) -> dict[str, str]:
     assert house._definitions
     work = Work()
     _barrier.wait(timeout=200)
+    house.instance.add_dynamic_partitions("ingest_batch", [batch])
     house._run("ingest", work, batch)
     return work.failed_batches
 

@@ -1,4 +1,4 @@
-"""The same way in a bucket: lake, statistics, report and export on an S3 server."""
+"""The same way in a bucket: lake, first model, statistics, report and export on an S3 server."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,16 @@ BUCKET = "lakes"
 
 
 @pytest.fixture
-def house(place: Path, s3: dict[str, str], open_house: Callable[[], House], monkeypatch: pytest.MonkeyPatch) -> House:
+def house(
+    place: Path,
+    s3: dict[str, str],
+    open_house: Callable[[], House],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> House:
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a training keeps its state
+    monkeypatch.setenv("INTERNVID_FIRST_MODEL", "viclip-tiny|all")
+    monkeypatch.setenv("INTERNVID_TRIAL_STEPS", "1")
     monkeypatch.setenv("INTERNVID_LAKE", f"s3://{BUCKET}/pipeline")
     monkeypatch.setenv("INTERNVID_STORAGE_OPTIONS", json.dumps(s3))
     return open_house()
@@ -45,9 +54,19 @@ def test_a_film_goes_the_whole_way_in_a_bucket(house, s3, folder, film):
         "clips": {"total": 1, "done": 1},
         "frame_captions": {"total": 5, "done": 5},
         "clip_captions": {"total": 2, "done": 2},
+        "clip_embeddings": {"total": 4, "done": 4},
+        "clip_scores": {"total": 2, "done": 2},
     }
     published = _bucket(s3)
-    assert set(published) == {"statistics.duckdb", "report.html", "internvid.jsonl"}
+    (checkpoint,) = house.lake.polars("checkpoints")["path"].to_list()
+    folder = checkpoint.removeprefix(f"{house.lake.root}/")
+    of_model = {"model.safetensors", "config.json", "receipt.json"}
+    assert {f"{folder}/{file}" for file in of_model} < set(published)
+    assert {file for file in published if not file.startswith(folder)} == {
+        "statistics.duckdb",
+        "report.html",
+        "internvid.jsonl",
+    }
     captions = dict(house.lake.polars("clip_captions").select("clip_id", "caption").rows())
     lines = [json.loads(line) for line in published["internvid.jsonl"].decode().splitlines()]
     assert [line["Caption"] for line in lines] == [
