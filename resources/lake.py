@@ -11,6 +11,7 @@ pickles, it holds no open file).
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -231,8 +232,11 @@ class Lake(dg.ConfigurableResource):
         at: str | Mapping[str, int] | None = None,
         only: Mapping[str, str] | None = None,
     ) -> pa.Table:
-        """The result of one statement over the tables, seen as by `connect`. parameters: for $name or $1."""
-        with self.connect(tables, at=at, only=only) as connection:
+        """The result of one statement over the tables, seen as by `connect`; None are those that it names.
+
+        parameters: for $name or $1.
+        """
+        with self.connect(tables_in(sql) if tables is None else tables, at=at, only=only) as connection:
             return connection.sql(sql, params=parameters).to_arrow_table()
 
     def polars(
@@ -406,6 +410,12 @@ class Lake(dg.ConfigurableResource):
         except ValueError:
             if self._tagged(table, name) != version:  # else another process pinned the same since we looked
                 raise
+
+
+def tables_in(sql: str) -> list[str]:
+    """The lake's tables whose names stand in the statement: opening one takes some requests where it is in a bucket."""
+    words = set(re.findall(r"\w+", sql))
+    return [name for name in TABLES if name in words]
 
 
 class Conformed:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
-from resources.lake import Lake
+from resources.lake import Lake, tables_in
 from resources.progress import progress
 from resources.schema import TABLES, Table
 from resources.statements import statement
@@ -476,11 +476,13 @@ def _remove_stale(lake: Lake, step: Step, partition: str, report: Report) -> Non
 @contextmanager
 def _state_connection(lake: Lake, step: Step, *, partition: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the views and the table `state` that the statements of sql/operations/ read."""
-    with lake.connect(only=_only(step, partition)) as connection:
+    units = statement(f"operations/{step.units}")
+    tables = {*tables_in(units), *(output.table.name for output in step.outputs), "attempts"}
+    with lake.connect(sorted(tables), only=_only(step, partition)) as connection:
         connection.register("recipes", pa.Table.from_pylist(step.recipes(), schema=RECIPES))
         if step.declared is not None:
             connection.register("declared", step.declared)
-        connection.execute(f"create temp view units as {statement('operations/' + step.units)}")
+        connection.execute(f"create temp view units as {units}")
         # Names of tables and columns cannot be bound; these come from resources.schema, never from data.
         children = " union all ".join(
             f"select {index} as output, {output.table.key} as key, {output.table.unit} as unit, "
