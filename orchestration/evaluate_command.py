@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from internvid.evaluation.benchmarks import Benchmark, Item
     from internvid.evaluation.run import Evaluation
     from internvid.viclip.checkpoint import Checkpoint
-    from internvid.viclip.device import device_named
     from internvid.viclip.encoder import Encoder
 
 SECONDS_PER_VIDEO = 600.0  # ActivityNet's longest, 13 minutes, are mostly sought through, not decoded
@@ -68,6 +67,7 @@ def evaluate_command(
 
     from internvid.evaluation.run import NothingToEvaluate, evaluate
     from internvid.viclip.checkpoint import checkpoint_digest
+    from internvid.viclip.device import device_named
     from internvid.viclip.encoder import Encoder
     from resources.progress import progress
 

@@ -272,16 +272,16 @@ def test_the_temperature_stops_at_its_lowest_and_can_rise_from_there():
     assert model.temperature.item() == pytest.approx(0.07)
 
 
-def test_a_fresh_model_starts_as_clip_does():
+def test_a_fresh_model_starts_as_clip_does_but_for_place_and_time():
     torch.manual_seed(0)
     config = replace(SMALL, vision_width=256, vision_layers=2, text_width=128, text_layers=8, vocab_size=500)
     weights = ViCLIP(config).state_dict()
     vision, text = "vision_encoder", "text_encoder"
     expected = {
-        f"{vision}.positional_embedding": 256**-0.5,
+        f"{vision}.positional_embedding": 0.5,
         f"{vision}.proj": 256**-0.5,
         f"{vision}.conv1.weight": (3 * 3 * 8 * 8) ** -0.5,
-        f"{vision}.temporal_positional_embedding": 0,
+        f"{vision}.temporal_positional_embedding": 0.5,
         f"{vision}.transformer.resblocks.1.attn.in_proj_weight": 256**-0.5,
         f"{vision}.transformer.resblocks.1.attn.out_proj.weight": 256**-0.5 / 2,
         f"{vision}.transformer.resblocks.1.mlp.c_fc.weight": 512**-0.5,
