@@ -18,7 +18,7 @@ import pytest
 
 from resources.lake import Change, Conformed, Lake
 from resources.maintenance import Maintenance, index_kinds, index_vectors, maintain
-from resources.schema import TABLES, VECTOR, VECTOR_SIZE
+from resources.schema import PINNED, TABLES, VECTOR, VECTOR_SIZE
 
 WRITERS = 4
 AT_ONCE = timedelta(0)
@@ -404,10 +404,10 @@ def test_maintenance_brings_back_an_index_that_is_missing(lake):
 # --- versions and tags ------------------------------------------------------------------------------------------
 
 
-def test_a_tag_pins_every_table_as_it_was(lake):
+def test_a_tag_pins_every_table_of_data_as_it_was(lake):
     lake.upsert("clips", clips(["a"]))
     versions = lake.tag("corpus-v1")
-    assert versions == {table: lake.version(table) for table in TABLES}
+    assert versions == {table.name: lake.version(table.name) for table in PINNED}
     lake.upsert("clips", clips(["a", "b"], provenance="p2"))
     assert contents(lake, "clips", at="corpus-v1") == expected(clips(["a"]))
     count = "select count(*) as n from clips"
@@ -428,7 +428,7 @@ def test_a_tag_never_moves(lake):
 
 
 def test_a_tag_that_was_interrupted_is_completed_and_until_then_not_listed(lake):
-    versions = {table: lake.version(table) for table in TABLES}
+    versions = {table.name: lake.version(table.name) for table in PINNED}
     lake.dataset("clips").tags.create("corpus-v1", versions["clips"])
     assert lake.tags() == []
     assert lake.tag("corpus-v1", versions) == versions
