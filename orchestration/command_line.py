@@ -305,16 +305,13 @@ def _vector_of(house: House, text: str) -> "tuple[np.ndarray | None, float]":
     the words: as much as the model proved on held-out clips, from 0 (no better than by lot) to 1.
     """
     from assets.clip_embeddings import padded
+    from resources.statements import statement
 
     aligner = house.resources["aligner"]
     active = aligner.active(house.lake)
     if active is None:
         return None, 0.0
-    proved = house.lake.query(
-        "select greatest(0, (value - chance) / (100 - chance)) as share from evaluations "
-        "where checkpoint_id = $checkpoint_id and metric = 'text_to_video_recall_at_1' and chance < 100",
-        {"checkpoint_id": active.checkpoint_id},
-        tables=["evaluations"],
-    )["share"].to_pylist()
+    about = {"checkpoint_id": active.checkpoint_id}
+    proved = house.lake.query(statement("operations/proved_recall"), about)["share"].to_pylist()
     weight = proved[0] if proved else 1.0  # a model from elsewhere, not measured here
     return padded(aligner.encoder(house.lake, active).encode_texts([text])[0]), weight

@@ -130,7 +130,9 @@ def test_what_cannot_be_preprocessed_is_told(video):
 
 def test_preprocessing_survives_json_and_comes_from_a_recipe():
     preprocessing = Preprocessing.of(RECIPES["viclip-tiny"])
-    assert preprocessing == Preprocessing(RECIPES["viclip-tiny"].model.image_size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert preprocessing == Preprocessing(
+        RECIPES["viclip-tiny"].model.image_size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    )
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.as_dict()))) == preprocessing
     with pytest.raises(ValueError, match="crop"):
         Preprocessing.from_dict({**preprocessing.as_dict(), "crop": 1})
