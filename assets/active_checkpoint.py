@@ -15,7 +15,7 @@ from resources.lake import Lake
 
 active_checkpoint = dg.AssetSpec(
     "active_checkpoint",
-    group_name="model",
+    group_name="vectors",
     kinds={"torch"},
     description="The checkpoint whose vectors the lake holds. Changed by `internvid activate` or the job "
     "`activate_checkpoint`; the first model trained here becomes active by itself.",

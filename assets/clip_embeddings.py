@@ -46,7 +46,7 @@ def step(aligner: Aligner, active: ActiveCheckpoint | None) -> Step:
 @dg.asset(
     partitions_def=ingest_batches,
     deps=[dg.AssetKey("frames"), clip_captions, active_checkpoint],
-    group_name="model",
+    group_name="vectors",
     pool="embed",
     kinds={"lance", "torch"},
     check_specs=[batch_counts_spec("clip_embeddings")],

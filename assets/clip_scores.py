@@ -37,7 +37,7 @@ def step(active: ActiveCheckpoint | None) -> Step:
 @dg.asset(
     partitions_def=ingest_batches,
     deps=[dg.AssetKey("clips"), clip_embeddings],
-    group_name="model",
+    group_name="vectors",
     kinds={"lance"},
     check_specs=[batch_counts_spec("clip_scores")],
     description="Video-text similarity of each clip and its caption, by the active checkpoint.",
