@@ -39,12 +39,7 @@ def activate_named(instance: dg.DagsterInstance, lake: Lake, aligner: Aligner, c
 
     Raises ValueError where there is none, and what loading raises where it cannot be used.
     """
-    rows = lake.query(
-        "select checkpoint_id, path, weights_digest as digest from checkpoints where checkpoint_id = $checkpoint",
-        {"checkpoint": checkpoint},
-        tables=["checkpoints"],
-    ).to_pylist()
-    wanted = ActiveCheckpoint(**rows[0]) if rows else _in_folder(lake, checkpoint)
+    wanted = _of_lake(lake, checkpoint) or _in_folder(checkpoint)
     aligner.encoder(lake, wanted)  # loads it: what cannot be used does not become active
     make_active(instance, lake, wanted)
     return wanted
@@ -52,20 +47,26 @@ def activate_named(instance: dg.DagsterInstance, lake: Lake, aligner: Aligner, c
 
 def checkpoint_folder(lake: Lake, checkpoint: str) -> Path:
     """The folder of the checkpoint of that id, or that folder. Raises ValueError where there is neither."""
+    known = _of_lake(lake, checkpoint)
+    return _existing_folder(checkpoint) if known is None else local_folder(lake, known.path)
+
+
+def _of_lake(lake: Lake, checkpoint_id: str) -> ActiveCheckpoint | None:
     rows = lake.query(
-        "select path from checkpoints where checkpoint_id = $checkpoint",
-        {"checkpoint": checkpoint},
-        tables=["checkpoints"],
+        "select checkpoint_id, path, weights_digest as digest from checkpoints where checkpoint_id = $checkpoint_id",
+        {"checkpoint_id": checkpoint_id},
     ).to_pylist()
-    if rows:
-        return local_folder(lake, rows[0]["path"])
+    return ActiveCheckpoint(**rows[0]) if rows else None
+
+
+def _in_folder(folder: str) -> ActiveCheckpoint:
+    from internvid.viclip.checkpoint import checkpoint_digest
+
+    path = _existing_folder(folder).resolve()
+    return ActiveCheckpoint(path.name, str(path), checkpoint_digest(path))
+
+
+def _existing_folder(checkpoint: str) -> Path:
     if not Path(checkpoint).is_dir():
         raise ValueError(f"{checkpoint!r} is neither a checkpoint of this lake (table checkpoints) nor a folder")
     return Path(checkpoint)
-
-
-def _in_folder(lake: Lake, folder: str) -> ActiveCheckpoint:
-    from internvid.viclip.checkpoint import checkpoint_digest
-
-    path = checkpoint_folder(lake, folder).resolve()
-    return ActiveCheckpoint(path.name, str(path), checkpoint_digest(path))
