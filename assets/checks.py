@@ -36,14 +36,7 @@ def stage_counts(
     lake: Lake, media: Media, cutter: Cutter, captioner: Captioner, summariser: Summariser, aligner: Aligner
 ):
     """Input = done + failed + skipped, at every stage; and not too many failed."""
-    of_lake = steps(
-        media=media,
-        cutter=cutter,
-        captioner=captioner,
-        summariser=summariser,
-        aligner=aligner,
-        active=aligner.active(lake),
-    )
+    of_lake = steps(lake, media=media, cutter=cutter, captioner=captioner, summariser=summariser, aligner=aligner)
     for step in of_lake:
         number: dict[str, Any] = counts(lake, step)
         share = number["failed"] / max(1, number["total"])

@@ -46,14 +46,7 @@ def report(
     aligner: Aligner,
 ) -> dg.MaterializeResult:
     """A page about the newest snapshot. Changes with the statistics."""
-    in_order = steps(
-        media=media,
-        cutter=cutter,
-        captioner=captioner,
-        summariser=summariser,
-        aligner=aligner,
-        active=aligner.active(lake),
-    )
+    in_order = steps(lake, media=media, cutter=cutter, captioner=captioner, summariser=summariser, aligner=aligner)
     path = publish(lake, FILE, lambda path: write(lake, in_order, path))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}

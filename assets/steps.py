@@ -3,9 +3,10 @@ go through.
 """
 
 from assets import clip_captions, clip_embeddings, clip_scores, clips, frame_captions, raw_videos
-from resources.aligner import ActiveCheckpoint, Aligner
+from resources.aligner import Aligner
 from resources.captioner import Captioner
 from resources.cutter import Cutter
+from resources.lake import Lake
 from resources.media import Media
 from resources.refresh import Step
 from resources.summariser import Summariser
@@ -14,15 +15,16 @@ DOORS = ("media", "cutter", "captioner", "summariser", "aligner")  # the resourc
 
 
 def steps(
+    lake: Lake | None,
     *,
     media: Media,
     cutter: Cutter,
     captioner: Captioner,
     summariser: Summariser,
     aligner: Aligner,
-    active: ActiveCheckpoint | None,
 ) -> list[Step]:
-    """Each step as configured, with the checkpoint that is active."""
+    """Each step as configured, with the lake's active checkpoint; without a lake none is active."""
+    active = None if lake is None else aligner.active(lake)
     return [
         raw_videos.step(media),
         clips.step(cutter),

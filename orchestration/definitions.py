@@ -64,7 +64,7 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
 
 def _with_code_versions(assets: Sequence[Any], doors: Mapping[str, Any]) -> list[Any]:
     """Each partitioned asset with its step's version as code version: Dagster then shows what a change makes stale."""
-    of_steps = steps(**{name: doors[name] for name in DOORS}, active=None)
+    of_steps = steps(None, **{name: doors[name] for name in DOORS})
     # What rests on the active checkpoint has no version of its own: that asset's data version tells it.
     versions = {
         output.table.name: output.readable_version

@@ -68,8 +68,7 @@ class House:
     def steps(self) -> "list[Step]":
         from assets.steps import DOORS, steps
 
-        doors = {name: self.resources[name] for name in DOORS}
-        return steps(**doors, active=doors["aligner"].active(self.lake))
+        return steps(self.lake, **{name: self.resources[name] for name in DOORS})
 
     def counts(self) -> "list[tuple[Step, dict[str, int]]]":
         from resources.refresh import counts
