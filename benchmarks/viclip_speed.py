@@ -155,7 +155,7 @@ def training_step(
 def compare_steps(clips: int, repetitions: int, frozen_text: bool) -> None:
     # At the recipe's temperature of 0.01 the softmax over so few clips saturates, gradients fall out of the normal
     # range of floats, and the CPU takes many times as long for those: 1 makes them what they are in a real batch.
-    model = ViCLIP(B16, drop_path=0.1, temperature=1.0).train()
+    model = ViCLIP(B16, temperature=1.0).train()
     sides: dict[str, Callable[[], object]] = {
         name: training_step(model, clips=clips, mask_ratio=ratio, frozen_text=frozen_text)
         for name, ratio in (("masked", MASK_RATIO), ("unmasked", 0.0))
@@ -185,7 +185,7 @@ def measure_gpu(clips: int, repetitions: int) -> None:
     for checkpointing in (False, True):
         for compiled in (False, True):
             torch.cuda.empty_cache()
-            model = ViCLIP(L14, drop_path=0.1, gradient_checkpointing=checkpointing).cuda().train()
+            model = ViCLIP(L14, gradient_checkpointing=checkpointing).cuda().train()
             if compiled:
                 model.compile()
             step = training_step(model, clips=clips, mask_ratio=MASK_RATIO, frozen_text=True, precision=torch.bfloat16)

@@ -39,38 +39,50 @@ def random_keep(
     return chances.topk(kept, sorted=False).indices.sort().values
 
 
+def path_scales(chances: Tensor, drop_path: float) -> Tensor:
+    """Stochastic depth: for some clips of a training batch a block's attention or its MLP adds nothing, for the others
+    the more. How often rises from never in the first block to `drop_path` in the last.
+
+    chances: [b, 2 · layers] in 0..1, drawn by the caller, so that they need not depend on how a batch is divided.
+    Returns what is added's factors, of the same shape.
+    """
+    layers = chances.shape[1] // 2
+    rates = torch.arange(layers, device=chances.device) * (drop_path / max(layers - 1, 1))
+    rates = rates.repeat_interleave(2)
+    return (chances >= rates) / (1 - rates)
+
+
 class ViCLIP(nn.Module):
     """The two towers and the temperature. Embeddings are not normalised: the loss and the encoder do that.
 
-    drop_path: chance that a block of the vision tower is skipped for a clip in training, rising from 0 in the first
-    block to this in the last. gradient_checkpointing: blocks are computed again in the backward pass, which saves
-    memory and costs a third of the speed.
+    gradient_checkpointing: blocks are computed again in the backward pass, which saves memory and costs a third of
+    the speed.
     """
 
     def __init__(
         self,
         config: ViCLIPConfig,
         *,
-        drop_path: float = 0.0,
         temperature: float = LOWEST_TEMPERATURE,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
         self.temp = nn.Parameter(torch.tensor(float(temperature)))
-        self.vision_encoder = VisionEncoder(config, drop_path, gradient_checkpointing)
+        self.vision_encoder = VisionEncoder(config, gradient_checkpointing)
         self.text_encoder = TextEncoder(config, gradient_checkpointing)
 
     def forward(self, video: Tensor, token_ids: Tensor, *, keep: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Both embeddings and the temperature: all that the loss takes, in one call, as data-parallel wrappers want."""
         return self.encode_video(video, keep=keep), self.encode_text(token_ids), self.temperature
 
-    def encode_video(self, video: Tensor, *, keep: Tensor | None = None) -> Tensor:
+    def encode_video(self, video: Tensor, *, keep: Tensor | None = None, path_scales: Tensor | None = None) -> Tensor:
         """video: [b, t, 3, h, w] float, normalised. keep: [b, k] int64, token numbers as of `random_keep`; None: all.
+        path_scales: [b, 2 · layers], as of `path_scales`; None: 1.
 
         Returns [b, d]. Raises ValueError for another size than the config's.
         """
-        return self.vision_encoder(video, keep)
+        return self.vision_encoder(video, keep, path_scales)
 
     def encode_text(self, token_ids: Tensor) -> Tensor:
         """token_ids: [b, tokens] int64, at most context_length; the end token has the largest id.
@@ -90,7 +102,7 @@ class ViCLIP(nn.Module):
 
 
 class VisionEncoder(nn.Module):
-    def __init__(self, config: ViCLIPConfig, drop_path: float, gradient_checkpointing: bool) -> None:
+    def __init__(self, config: ViCLIPConfig, gradient_checkpointing: bool) -> None:
         super().__init__()
         width = config.vision_width
         self.config = config
@@ -99,11 +111,10 @@ class VisionEncoder(nn.Module):
         self.positional_embedding = nn.Parameter(torch.empty(1 + config.patches_per_frame, width))
         self.temporal_positional_embedding = nn.Parameter(torch.empty(1, config.frames, width))
         self.ln_pre = nn.LayerNorm(width)
-        steps = max(config.vision_layers - 1, 1)
         self.transformer = Transformer(
             width,
             config.vision_heads,
-            drop_paths=[drop_path * layer / steps for layer in range(config.vision_layers)],
+            config.vision_layers,
             norm=nn.LayerNorm,
             causal=False,
             gradient_checkpointing=gradient_checkpointing,
@@ -115,7 +126,7 @@ class VisionEncoder(nn.Module):
         for parameter in (self.positional_embedding, self.temporal_positional_embedding):
             nn.init.normal_(parameter, std=POSITION_STD)
 
-    def forward(self, video: Tensor, keep: Tensor | None) -> Tensor:
+    def forward(self, video: Tensor, keep: Tensor | None, path_scales: Tensor | None) -> Tensor:
         side = self.config.image_size
         if video.ndim != 5 or video.shape[2:] != (3, side, side):
             raise ValueError(f"video of shape {list(video.shape)}, not [batch, frames, 3, {side}, {side}]")
@@ -123,7 +134,7 @@ class VisionEncoder(nn.Module):
         x = x + self.positions(video.shape[1], keep)
         first = self.class_embedding + self.positional_embedding[0]
         x = torch.cat([first.to(x.dtype).expand(len(x), 1, -1), x], dim=1)  # [b, 1 + k, w]
-        x = self.transformer(self.ln_pre(x), results=1)  # [b, 1, w]: of the class token alone
+        x = self.transformer(self.ln_pre(x), results=1, path_scales=path_scales)  # [b, 1, w]: of the class token alone
         return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
 
     def positions(self, frames: int, keep: Tensor | None) -> Tensor:
@@ -173,7 +184,7 @@ class TextEncoder(nn.Module):
         self.transformer = Transformer(
             width,
             config.text_heads,
-            drop_paths=[0.0] * config.text_layers,
+            config.text_layers,
             norm=Float32LayerNorm,
             causal=True,
             gradient_checkpointing=gradient_checkpointing,
@@ -202,52 +213,50 @@ class Transformer(nn.Module):
         self,
         width: int,
         heads: int,
+        layers: int,
         *,
-        drop_paths: list[float],
         norm: type[nn.LayerNorm],
         causal: bool,
         gradient_checkpointing: bool,
     ) -> None:
         super().__init__()
         self.gradient_checkpointing = gradient_checkpointing
-        into_stream = width**-0.5 * (2 * len(drop_paths)) ** -0.5
-        blocks = [Block(width, heads, chance, norm, causal, into_stream) for chance in drop_paths]
-        self.resblocks = nn.ModuleList(blocks)
+        into_stream = width**-0.5 * (2 * layers) ** -0.5
+        self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, into_stream) for _ in range(layers))
 
-    def forward(self, x: Tensor, *, results: int | None = None) -> Tensor:
-        """x: [b, l, w]. results: how many tokens, from the first, are wanted of the last block; None: all."""
+    def forward(self, x: Tensor, *, results: int | None = None, path_scales: Tensor | None = None) -> Tensor:
+        """x: [b, l, w]. results: how many tokens, from the first, are wanted of the last block; None: all.
+        path_scales: [b, 2 · layers].
+        """
         again = self.gradient_checkpointing and torch.is_grad_enabled()
         last = len(self.resblocks) - 1
         for layer, block in enumerate(self.resblocks):
             wanted = results if layer == last else None
-            x = checkpoint(block, x, wanted, use_reentrant=False) if again else block(x, wanted)
+            scales = None if path_scales is None else path_scales[:, 2 * layer : 2 * layer + 2]
+            x = checkpoint(block, x, wanted, scales, use_reentrant=False) if again else block(x, wanted, scales)
         return x
 
 
 class Block(nn.Module):
     """into_stream: standard deviation of the initial weights of what is added to the stream."""
 
-    def __init__(
-        self, width: int, heads: int, drop_path: float, norm: type[nn.LayerNorm], causal: bool, into_stream: float
-    ) -> None:
+    def __init__(self, width: int, heads: int, norm: type[nn.LayerNorm], causal: bool, into_stream: float) -> None:
         super().__init__()
-        self.drop_path = drop_path
         self.ln_1 = norm(width)
         self.attn = Attention(width, heads, causal, into_stream)
         self.ln_2 = norm(width)
         self.mlp = Mlp(width, into_stream)
 
-    def forward(self, x: Tensor, results: int | None = None) -> Tensor:
-        """x: [b, l, w]. Returns the first `results` tokens: the others are seen, but nothing is computed for them."""
-        x = x[:, :results] + self.sometimes(self.attn(self.ln_1(x), results))
-        return x + self.sometimes(self.mlp(self.ln_2(x)))
+    def forward(self, x: Tensor, results: int | None = None, scales: Tensor | None = None) -> Tensor:
+        """x: [b, l, w]. Returns the first `results` tokens: the others are seen, but nothing is computed for them.
+        scales: [b, 2], of what attention and MLP add.
+        """
+        x = x[:, :results] + scaled(self.attn(self.ln_1(x), results), scales, 0)
+        return x + scaled(self.mlp(self.ln_2(x)), scales, 1)
 
-    def sometimes(self, change: Tensor) -> Tensor:
-        """Drop path: in training, for some clips, a block changes nothing; for the others the more."""
-        if not self.training or self.drop_path == 0:
-            return change
-        kept = torch.rand(len(change), 1, 1, device=change.device) >= self.drop_path
-        return change * (kept / (1 - self.drop_path)).to(change.dtype)
+
+def scaled(change: Tensor, scales: Tensor | None, column: int) -> Tensor:
+    return change if scales is None else change * scales[:, column, None, None].to(change.dtype)
 
 
 class Attention(nn.Module):

@@ -31,12 +31,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from torch import Tensor
 
 from internvid.viclip.checkpoint import Checkpoint, save_checkpoint
 from internvid.viclip.clips import Clips
 from internvid.viclip.loss import Loss, contrastive_loss, gathered_contrastive_loss
-from internvid.viclip.model import ViCLIP
+from internvid.viclip.model import ViCLIP, path_scales
 from internvid.viclip.optimisation import adamw, clear_key_gradients, key_biases, learning_rate, set_learning_rate
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.recipe import Recipe, SameVideo
@@ -205,7 +205,7 @@ class _Step:
         # The sampler keeps them apart as far as it can; the few pairs that it cannot are no negatives either.
         self.same_video: SameVideo = "masked" if recipe.same_video == "apart" else recipe.same_video
         self.half = recipe.precision == "bfloat16"
-        self.drop_path = _DropPath(model, recipe.drop_path)
+        self.drop_path = recipe.drop_path
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.key_biases = key_biases(model)
         self.encode_video = torch.compile(model.encode_video) if compile else model.encode_video
@@ -241,9 +241,9 @@ class _Step:
     def _embedded(self, slice_: Slice) -> tuple[Tensor, Tensor]:
         """[rows, d] float32, of video and text."""
         there = slice_.to(self.device)
-        self.drop_path.draw(there.path_chances)
+        scales = path_scales(there.path_chances, self.drop_path) if self.drop_path else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            video = self.encode_video(there.video, keep=there.keep)
+            video = self.encode_video(there.video, keep=there.keep, path_scales=scales)
             with torch.set_grad_enabled(self.train_text and torch.is_grad_enabled()):
                 text = self.encode_text(there.token_ids)
         return video.float(), text.float()
@@ -278,35 +278,6 @@ class _Step:
         if not even:  # whole where the row is, and nothing elsewhere: a mean over ranks would make it less
             of_video, of_text = (side[first:end] * self.ranks.count for side in (of_video, of_text))
         return loss, (of_video, of_text, of_temperature)
-
-
-class _DropPath:
-    """Stochastic depth with given chances: a block's attention or its MLP adds nothing, for some clips.
-
-    The network can draw by itself, but from the process's generator: other clips on another number of ranks.
-    """
-
-    def __init__(self, model: ViCLIP, rate: float) -> None:
-        self.scales: Tensor | None = None
-        blocks = list(model.vision_encoder.transformer.resblocks)
-        # Rises from 0 in the first block to `rate` in the last, for both halves of a block.
-        self.rates = torch.tensor([rate * layer / max(1, len(blocks) - 1) for layer in range(len(blocks))])
-        self.rates = self.rates.repeat_interleave(2).to(model.temp.device)
-        for layer, block in enumerate(blocks):
-            if self.rates[2 * layer] > 0:
-                for half, module in enumerate((block.get_submodule("attn"), block.get_submodule("mlp"))):
-                    module.register_forward_hook(self._scaled(2 * layer + half))
-
-    def draw(self, chances: Tensor) -> None:
-        """chances: [rows, 2 · layers] in 0..1, for the clips that are encoded next."""
-        self.scales = (chances >= self.rates) / (1 - self.rates)
-
-    def _scaled(self, column: int) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            assert self.scales is not None
-            return output * self.scales[:, column, None, None].to(output.dtype)
-
-        return hook
 
 
 @dataclass(frozen=True)

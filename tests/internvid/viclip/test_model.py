@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from internvid.viclip.config import B16, L14, ViCLIPConfig
-from internvid.viclip.model import ViCLIP, random_keep
+from internvid.viclip.model import ViCLIP, path_scales, random_keep
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the reference's numbers are not here")
@@ -213,15 +213,16 @@ def test_what_follows_the_end_of_a_text_makes_no_difference_and_what_precedes_it
 
 def gradients(model: ViCLIP, video: Tensor, token_ids: Tensor, keep: Tensor | None = None) -> dict[str, Tensor]:
     model.zero_grad()
-    torch.manual_seed(5)
-    videos, texts, temperature = model(video, token_ids, keep=keep)
+    scales = path_scales(torch.rand(len(video), 6, generator=torch.Generator().manual_seed(5)), 0.5)
+    videos, texts = model.encode_video(video, keep=keep, path_scales=scales), model.encode_text(token_ids)
+    temperature = model.temperature
     (F.normalize(videos) @ F.normalize(texts).T / temperature).log_softmax(1).diag().sum().backward()
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
 def test_every_parameter_learns_and_checkpointed_blocks_give_the_same_gradients(model, video, token_ids):
-    again = ViCLIP(SMALL, drop_path=0.5, gradient_checkpointing=True)
-    plain = ViCLIP(SMALL, drop_path=0.5)
+    again = ViCLIP(SMALL, gradient_checkpointing=True)
+    plain = ViCLIP(SMALL)
     for one in (again, plain):
         one.load_state_dict(model.state_dict())
     keep = random_keep(SMALL, batch=3, frames=4, mask_ratio=0.5, generator=torch.Generator().manual_seed(0))
@@ -244,22 +245,29 @@ def test_checkpointed_blocks_keep_less_for_the_backward_pass(video):
     assert kept[True] < kept[False] / 4
 
 
-def test_paths_are_dropped_in_training_alone_and_their_mean_is_the_undropped(video):
-    torch.manual_seed(0)
-    model = ViCLIP(SMALL, drop_path=0.5)
-    assert [block.drop_path for block in model.vision_encoder.transformer.resblocks] == [0, 0.25, 0.5]
-    assert all(block.drop_path == 0 for block in model.text_encoder.transformer.resblocks)
-    first, second = model.encode_video(video), model.encode_video(video)
-    assert not torch.equal(first, second)
-    model.eval()
-    undropped = ViCLIP(SMALL).eval()
-    undropped.load_state_dict(model.state_dict())
-    assert torch.equal(model.encode_video(video), undropped.encode_video(video))
+def test_paths_are_dropped_ever_more_often_with_depth_and_their_mean_is_the_undropped(model, video):
+    chances = torch.rand(20_000, 6, generator=torch.Generator().manual_seed(0))
+    scales = path_scales(chances, 0.5)
+    assert [sorted(column.unique().tolist()) for column in scales.T] == [
+        *2 * [[1]],
+        *2 * [[0, pytest.approx(4 / 3)]],
+        *2 * [[0, 2]],
+    ]
+    torch.testing.assert_close(scales.mean(0), torch.ones(6), rtol=0, atol=0.02)
+    assert torch.equal(path_scales(chances, 0.0), torch.ones_like(chances))
 
-    block = model.vision_encoder.transformer.resblocks[2].train()
-    changed = block.sometimes(torch.ones(10_000, 1, 1)).flatten()
-    assert sorted(changed.unique().tolist()) == [0, 2]
-    assert changed.mean().item() == pytest.approx(1, abs=0.05)
+    undropped = model.encode_video(video)
+    assert torch.equal(model.encode_video(video, path_scales=torch.ones(len(video), 6)), undropped)
+    some = torch.ones(len(video), 6)
+    some[1, 5] = 0
+    dropped = model.encode_video(video, path_scales=some)
+    assert torch.equal(dropped[[0, 2]], undropped[[0, 2]])
+    assert not torch.equal(dropped[1], undropped[1])
+    # With nothing added by any block, the stream passes as it was embedded.
+    vision = model.vision_encoder
+    none = model.encode_video(video, path_scales=torch.zeros(len(video), 6))
+    first = vision.ln_pre(vision.class_embedding + vision.positional_embedding[0])
+    torch.testing.assert_close(none, (vision.ln_post(first) @ vision.proj).expand_as(none))
 
 
 def test_the_temperature_stops_at_its_lowest_and_can_rise_from_there():
