@@ -9,15 +9,10 @@ from typing import Any
 import dagster as dg
 
 from assets.corpus_snapshot import corpus_snapshot
-from assets.steps import steps
-from resources.aligner import Aligner
-from resources.captioner import Captioner
-from resources.cutter import Cutter
+from assets.steps import DOORS, steps_of
 from resources.lake import Lake
-from resources.media import Media
 from resources.refresh import counts
 from resources.statements import statement
-from resources.summariser import Summariser
 
 LARGEST_SHARE_OF_FAILURES = 0.2  # of a stage's inputs; a broken codec or model fails far more, odd files far fewer
 
@@ -30,15 +25,13 @@ LARGEST_SHARE_OF_FAILURES = 0.2  # of a stage's inputs; a broken codec or model 
             ("counts_add_up", "every input of the whole lake is done, failed or skipped."),
             ("share_of_failures", f"at most {LARGEST_SHARE_OF_FAILURES:.0%} of the inputs failed."),
         )
-    ]
+    ],
+    required_resource_keys={"lake", *DOORS},
 )
-def stage_counts(
-    lake: Lake, media: Media, cutter: Cutter, captioner: Captioner, summariser: Summariser, aligner: Aligner
-):
+def stage_counts(context: dg.AssetCheckExecutionContext):
     """Input = done + failed + skipped, at every stage; and not too many failed."""
-    of_lake = steps(lake, media=media, cutter=cutter, captioner=captioner, summariser=summariser, aligner=aligner)
-    for step in of_lake:
-        number: dict[str, Any] = counts(lake, step)
+    for step in steps_of(context.resources):
+        number: dict[str, Any] = counts(context.resources.lake, step)
         share = number["failed"] / max(1, number["total"])
         yield dg.AssetCheckResult(
             check_name=f"{step.name}_counts_add_up",

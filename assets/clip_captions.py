@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
 
 from assets.frame_captions import frame_captions
 from assets.ingest_batches import ingest_batches
-from internvid.captions.summary import ClipMeasures, TimedCaption
+from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.captions.words import nouns_and_verbs
+from resources.costs import Cost
+from resources.door import stopwatch
 from resources.lake import Lake
 from resources.refresh import (
     Done,
+    Failed,
     Outcome,
     Output,
     Rows,
@@ -32,8 +36,8 @@ MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "movin
 
 def step(summariser: Summariser) -> Step:
     """The version names the summariser and the tagger of nouns and verbs."""
-    version = {"": f"{summariser.version}+{WORDS_VERSION}"}
-    return Step("clip_captions", "clip_captions_units", (Output(CLIP_CAPTIONS, version),), chunk=256)
+    outputs = (Output(CLIP_CAPTIONS, {"": f"{summariser.version}+{WORDS_VERSION}"}),)
+    return Step("clip_captions", "clip_captions_units", outputs, chunk=summariser.clips_per_call)
 
 
 @dg.asset(
@@ -75,27 +79,44 @@ def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batc
         only={"ingest_batch": ingest_batch},
     ).to_pylist()
     captions = {clip_id: list(of_clip) for clip_id, of_clip in groupby(rows, key=lambda row: row["clip_id"])}
-    outcomes: list[Outcome] = []
-    for unit, clip in zip(units, clips, strict=True):
-        timed = [
-            TimedCaption(
-                seconds=row["seconds"] - clip["start_seconds"],
-                scale=row["scale"],
-                caption=row["caption"],
-                evidence=row["evidence"],
-                model=row["model"],
-            )
-            for row in captions[unit.key]
-        ]
-        seconds = clip["end_seconds"] - clip["start_seconds"]
-        summary = summariser.summarise(ClipMeasures(seconds, *(clip[name] for name in MEASURES)), timed)
-        row = {
-            "clip_id": unit.key,
-            "video_id": clip["video_id"],
-            "caption": summary.caption,
-            "model": summariser.model,
-            "evidence": summary.evidence,
-            **vars(nouns_and_verbs(summary.caption)),
-        }
-        outcomes.append(Done(unit, (Rows.of([row], CLIP_CAPTIONS),)))
-    return outcomes
+    to_summarise = [(_measures(clip), _timed(clip, captions[clip["clip_id"]])) for clip in clips]
+    with stopwatch() as watch:
+        summaries = summariser.summarise(to_summarise)
+    seconds = watch.seconds / len(units)
+    return [
+        _outcome(summariser, unit, clip, summary, seconds)
+        for unit, clip, summary in zip(units, clips, summaries, strict=True)
+    ]
+
+
+def _measures(clip: dict[str, Any]) -> ClipMeasures:
+    return ClipMeasures(clip["end_seconds"] - clip["start_seconds"], *(clip[name] for name in MEASURES))
+
+
+def _timed(clip: dict[str, Any], captions: list[dict[str, Any]]) -> list[TimedCaption]:
+    return [
+        TimedCaption(
+            seconds=row["seconds"] - clip["start_seconds"],
+            scale=row["scale"],
+            caption=row["caption"],
+            evidence=row["evidence"],
+            model=row["model"],
+        )
+        for row in captions
+    ]
+
+
+def _outcome(
+    summariser: Summariser, unit: Unit, clip: dict[str, Any], summary: ClipSummary | Exception, seconds: float
+) -> Outcome:
+    if isinstance(summary, Exception):
+        return Failed(unit, summary, Cost.of(summariser, seconds))
+    row = {
+        "clip_id": unit.key,
+        "video_id": clip["video_id"],
+        "model": summariser.model,
+        "revision": summariser.revision,
+        **vars(summary),
+        **vars(nouns_and_verbs(summary.caption)),
+    }
+    return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, seconds, said=summary))

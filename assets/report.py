@@ -11,16 +11,11 @@ import dagster as dg
 
 from assets.corpus_snapshot import newest_snapshot_name
 from assets.statistics import MART, statistics
-from assets.steps import steps
-from resources.aligner import Aligner
-from resources.captioner import Captioner
-from resources.cutter import Cutter
+from assets.steps import DOORS, steps_of
 from resources.lake import Lake
-from resources.media import Media
 from resources.published_files import local_copy, publish
 from resources.refresh import Step, counts
 from resources.statements import statement
-from resources.summariser import Summariser
 
 if TYPE_CHECKING:
     from internvid.report.report import ContactClip
@@ -35,18 +30,11 @@ FRAMES_PER_CLIP = 3
     group_name="corpus",
     kinds={"html"},
     description="One self-contained HTML page: numbers, plots, failures, and clips with their captions.",
+    required_resource_keys={"lake", *DOORS},
 )
-def report(
-    context: dg.AssetExecutionContext,
-    lake: Lake,
-    media: Media,
-    cutter: Cutter,
-    captioner: Captioner,
-    summariser: Summariser,
-    aligner: Aligner,
-) -> dg.MaterializeResult:
+def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """A page about the newest snapshot. Changes with the statistics."""
-    in_order = steps(lake, media=media, cutter=cutter, captioner=captioner, summariser=summariser, aligner=aligner)
+    lake, in_order = context.resources.lake, steps_of(context.resources)
     path = publish(lake, FILE, lambda path: write(lake, in_order, path))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}

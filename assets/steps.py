@@ -2,6 +2,8 @@
 go through.
 """
 
+from typing import Any
+
 from assets import clip_captions, clip_embeddings, clip_scores, clips, frame_captions, raw_videos
 from resources.aligner import Aligner
 from resources.captioner import Captioner
@@ -9,9 +11,8 @@ from resources.cutter import Cutter
 from resources.lake import Lake
 from resources.media import Media
 from resources.refresh import Step
+from resources.scorer import Scorer
 from resources.summariser import Summariser
-
-DOORS = ("media", "cutter", "captioner", "summariser", "aligner")  # the resources that `steps` needs
 
 
 def steps(
@@ -19,17 +20,34 @@ def steps(
     *,
     media: Media,
     cutter: Cutter,
-    captioner: Captioner,
+    coarse_captioner: Captioner,
+    fine_captioner: Captioner,
+    clip_captioner: Captioner,
     summariser: Summariser,
     aligner: Aligner,
+    aesthetics: Scorer,
+    frame_text_similarity: Scorer,
+    text_overlay: Scorer,
+    watermark: Scorer,
+    safety: Scorer,
 ) -> list[Step]:
     """Each step as configured, with the lake's active checkpoint; without a lake none is active."""
     active = None if lake is None else aligner.active(lake)
+    captioners = frame_captions.by_scale(coarse_captioner, fine_captioner, clip_captioner)
+    scorers = clip_scores.by_score(aesthetics, frame_text_similarity, text_overlay, watermark, safety)
     return [
         raw_videos.step(media),
         clips.step(cutter),
-        frame_captions.step(captioner),
+        frame_captions.step(captioners),
         clip_captions.step(summariser),
         clip_embeddings.step(aligner, active),
-        clip_scores.step(active),
+        clip_scores.step(scorers, active),
     ]
+
+
+DOORS = tuple(name for name in steps.__annotations__ if name not in ("lake", "return"))  # the resources it needs
+
+
+def steps_of(resources: Any) -> list[Step]:
+    """Of the resources of a Dagster context. Whoever goes through all steps needs them all."""
+    return steps(resources.lake, **{name: getattr(resources, name) for name in DOORS})

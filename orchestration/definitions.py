@@ -25,10 +25,10 @@ from assets import (
 )
 from assets.steps import DOORS, steps
 from orchestration.activation import activate_checkpoint
+from orchestration.configured import configured
 from orchestration.inbox import inbox_sensor
 from orchestration.jobs import check_lake, ingest, pin, publish, select, train
 from orchestration.maintenance import check_schedule, maintenance, maintenance_schedule, publish_schedule
-from resources.configured import configured
 
 ASSET_MODULES = [
     sources,

@@ -53,7 +53,7 @@ class House:
         """root: the lake's, None for the environment's. Raises FileNotFoundError where it must exist and does not."""
         if root is not None:
             os.environ["INTERNVID_LAKE"] = root
-        from resources.configured import configured
+        from orchestration.configured import configured
 
         self.resources = configured()
         self.lake: Lake = self.resources["lake"]

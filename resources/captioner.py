@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import dagster as dg
+from resources.door import Door, Readiness
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from internvid.captions.measured import FrameCaption, MeasuringCaptioner
 
 
-class Captioner(dg.ConfigurableResource, ABC):
-    """Captions frames. `model` goes into every row; `version` decides whether a caption has to be made anew."""
+class Captioner(Door):
+    """Captions frames. frames_per_call: how many it likes to be given at once; bounds the memory, not what it says."""
+
+    frames_per_call: int = 64
+
+    @abstractmethod
+    def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
+        """One caption for each frame, a JPEG of any size, in their order; for a frame without one the error."""
+
+    def caption_together(self, jpegs: Sequence[bytes]) -> FrameCaption:
+        """One caption for all the frames of a clip, in order of time, by a model that sees them at once.
+
+        Raises ValueError where the model sees one picture at a time.
+        """
+        raise ValueError(f"{self.model} captions one picture at a time; a clip captioner needs one that sees several")
+
+
+class NoCaptioner(Captioner):
+    """Captions nothing: for the scale that few need, a clip's frames together."""
 
     @property
-    @abstractmethod
-    def model(self) -> str: ...
+    def is_set(self) -> bool:
+        return False
 
     @property
-    @abstractmethod
-    def version(self) -> str: ...
+    def model(self) -> str:
+        return "none"
 
-    @abstractmethod
-    def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
-        """One caption for each frame, RGB [height, width, 3] uint8 of any size."""
+    @property
+    def version(self) -> str:
+        return "none"
+
+    def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
+        raise ValueError("no captioner is set")
+
+    def readiness(self) -> Readiness:
+        return Readiness("none", 0, "no caption of all frames together; the summaries do without")
 
 
 class EmbeddedCaptioner(Captioner):
@@ -42,8 +63,10 @@ class EmbeddedCaptioner(Captioner):
     def version(self) -> str:
         return self._captioner.version
 
-    def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
-        return self._captioner.caption(frames)
+    def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
+        from internvid.video.jpeg import rgb_of_jpeg
+
+        return list(self._captioner.caption([rgb_of_jpeg(jpeg) for jpeg in jpegs]))
 
     @cached_property
     def _captioner(self) -> MeasuringCaptioner:

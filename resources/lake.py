@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pyarrow as pa
 
-from resources.maintenance import Maintenance, create_missing_indexes, maintain
+from resources.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
 from resources.schema import CLIP_CAPTIONS, PINNED, RAW_VIDEOS, TABLES, Table
 
 if TYPE_CHECKING:
@@ -389,6 +389,7 @@ class Lake(dg.ConfigurableResource):
             except OSError:
                 if not self._exists(table):  # else another process made it since we looked
                     raise
+        add_missing_columns(partial(self.dataset, table.name), table)
         create_missing_indexes(partial(self.dataset, table.name), table)
 
     def _exists(self, table: Table) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+import pyarrow as pa
+
 from resources.schema import CLIP_CAPTIONS, VECTOR, VECTOR_SIZE, Table
 
 if TYPE_CHECKING:
@@ -57,6 +59,18 @@ def index_kinds(table: Table) -> dict[str, IndexKind]:
     if table.name == CLIP_CAPTIONS.name:
         kinds["caption"] = "INVERTED"
     return kinds
+
+
+def add_missing_columns(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
+    """Adds the columns that a table made by an earlier version of this software lacks; null in the rows it has."""
+
+    def add(dataset: lance.LanceDataset) -> None:
+        there = set(dataset.schema.names)
+        missing = [field for field in table.arrow if field.name not in there]
+        if missing:
+            dataset.add_columns(pa.schema(missing))
+
+    retried(open_newest, add)
 
 
 def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:

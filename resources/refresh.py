@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
+from resources.costs import FREE, Cost, Ledger
 from resources.lake import Lake, tables_in
 from resources.progress import progress
 from resources.schema import TABLES, Table
@@ -124,12 +125,14 @@ class Done:
     unit: Unit
     rows: tuple[Rows, ...]
     release: Callable[[], None] | None = None
+    cost: Cost = FREE
 
 
 @dataclass(frozen=True)
 class Failed:
     unit: Unit
     error: BaseException
+    cost: Cost = FREE
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ class Report:
     worked_on: int = 0
     units: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def refresh(
@@ -297,6 +301,8 @@ def work_off(
             break
     report.units = counts(lake, step, partition=partition)
     report.seconds = time.monotonic() - started
+    if report.worked_on:
+        report.ledger.write(lake, step.name, partition, run_id, units=report.worked_on, wall_seconds=report.seconds)
     return report
 
 
@@ -339,6 +345,8 @@ class _Commits:
         self.since = time.monotonic()
 
     def take(self, outcome: Outcome) -> None:
+        if not isinstance(outcome, Skipped):
+            self.report.ledger.add(outcome.cost)
         match outcome:
             case Done():
                 for index, rows in enumerate(outcome.rows):
@@ -362,6 +370,7 @@ class _Commits:
         made = _made_by(batch, output, unit, unit.provenances[index], unit_rows, self.run_id)
         self.slices[index].append(made)
         self.bytes += made.nbytes
+        self.report.ledger.bytes_written += made.nbytes
         if self.bytes >= BYTES_PER_COMMIT:
             self.flush()
 

@@ -208,14 +208,22 @@ FRAME_CAPTIONS = Table(
     unit="frame_caption_id",
     partition="ingest_batch",
     columns=(
-        _key("frame_caption_id", "frame_id and scale, joined by /"),
-        Column("frame_id", TEXT, "frames"),
+        _key("frame_caption_id", "frame_id and scale, or clip_id and clip, joined by /"),
+        Column("frame_id", TEXT, "frames; null where the caption is of all frames together"),
         Column("clip_id", TEXT, "clips"),
         Column("video_id", TEXT, "raw_videos"),
-        Column("scale", TEXT, "coarse (the middle frame) or fine (one a second)"),
-        Column("seconds", pa.float64(), "when the frame is shown, from the video's first frame"),
+        Column(
+            "scale", TEXT, "coarse (the middle frame), fine (one a second) or clip (those of every second, together)"
+        ),
+        Column("seconds", pa.float64(), "when the frame is shown, or the clip begins, from the video's first frame"),
         Column("caption", TEXT, "what the model said"),
         Column("model", TEXT, "the model that said it"),
+        Column(
+            "revision", TEXT, "which state of that model: a commit, or a hash of its files; null where there is but one"
+        ),
+        Column("status", TEXT, "success, or truncated where the model was stopped at its limit of new tokens"),
+        Column("prompt_tokens", pa.int32(), "tokens the model read, where it counts them"),
+        Column("output_tokens", pa.int32(), "tokens it wrote, where it counts them"),
         Column("evidence", TEXT, "JSON: what the caption rests on, where the model can tell"),
         BATCH,
         *MADE_BY,
@@ -233,7 +241,13 @@ CLIP_CAPTIONS = Table(
         Column("video_id", TEXT, "raw_videos"),
         Column("caption", TEXT, "what the model said"),
         Column("model", TEXT, "the model that summarised"),
-        Column("evidence", TEXT, "JSON: which measurements and frame captions each sentence rests on"),
+        Column(
+            "revision", TEXT, "which state of that model: a commit, or a hash of its files; null where there is but one"
+        ),
+        Column("status", TEXT, "success, or truncated where the model was stopped at its limit of new tokens"),
+        Column("prompt_tokens", pa.int32(), "tokens the model read, where it counts them"),
+        Column("output_tokens", pa.int32(), "tokens it wrote, where it counts them"),
+        Column("evidence", TEXT, "JSON: what each sentence rests on, where the model can tell"),
         Column("word_count", pa.int32(), "words of the caption"),
         Column("nouns", TEXTS, "distinct nouns, as lemmas, in order of appearance"),
         Column("verbs", TEXTS, "distinct verbs, as lemmas, in order of appearance"),
@@ -271,10 +285,65 @@ CLIP_SCORES = Table(
         _key("score_id", "clip_id and score, joined by /"),
         Column("clip_id", TEXT, "clips"),
         Column("video_id", TEXT, "raw_videos"),
-        Column("score", TEXT, "what is scored: video_text_similarity (cosine of the clip's and its caption's vector)"),
+        Column(
+            "score", TEXT, "what is scored: aesthetics, video_text_similarity, … (assets/clip_scores.py lists them)"
+        ),
         Column("value", pa.float64(), "the score; null where there is none"),
         Column("reason", TEXT, "why there is none"),
         Column("model", TEXT, "the model that scored"),
+        Column(
+            "revision", TEXT, "which state of that model: a commit, or a hash of its files; null where there is but one"
+        ),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+SPEECH = Table(
+    "speech",
+    "a cue: what is said in a video between two times",
+    key="cue_id",
+    unit="video_id",
+    partition="ingest_batch",
+    columns=(
+        _key("cue_id", "video_id and number of the cue, joined by /"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("start_seconds", pa.float64(), "from the video's first frame"),
+        Column("end_seconds", pa.float64(), "from the video's first frame"),
+        Column("text", TEXT, "as said or subtitled, without markup"),
+        Column("language", TEXT, "ISO 639-1 code; null where it could not be told"),
+        Column("source", TEXT, "subtitles:uploaded, subtitles:automatic, subtitles:embedded, or speech recognition"),
+        Column("origin", TEXT, "of subtitles the file's name or the number of the stream; null for speech recognition"),
+        Column("model", TEXT, "the model that recognised it; null for subtitles"),
+        Column(
+            "revision", TEXT, "which state of that model: a commit, or a hash of its files; null where there is but one"
+        ),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+TRANSCRIPTS = Table(
+    "transcripts",
+    "what is said within a clip",
+    key="clip_id",
+    unit="clip_id",
+    partition="ingest_batch",
+    columns=(
+        _key("clip_id", "clips"),
+        Column("video_id", TEXT, "raw_videos"),
+        Column("text", TEXT, "of all cues within the clip, in order of time"),
+        Column("language", TEXT, "ISO 639-1 code; null where it could not be told"),
+        Column("english", TEXT, "the text in English: itself, or by the translator; null where there is none"),
+        Column("why_no_english", TEXT, "why there is none"),
+        Column("source", TEXT, "where the text came from, as in speech"),
+        Column("model", TEXT, "the model that recognised it; null for subtitles"),
+        Column(
+            "revision", TEXT, "which state of that model: a commit, or a hash of its files; null where there is but one"
+        ),
+        Column("translator", TEXT, "the model that translated; null where none did"),
+        Column("translator_revision", TEXT, "which state of that model"),
+        Column("cues", pa.int32(), "cues that it was put together from"),
         BATCH,
         *MADE_BY,
     ),
@@ -420,6 +489,33 @@ ATTEMPTS = Table(
     ),
 )
 
+COSTS = Table(
+    "costs",
+    "what one run spent on one partition of one stage, by one model",
+    key="cost_id",
+    partition="partition",
+    columns=(
+        _key("cost_id", "run_id, stage, partition and model, joined by /"),
+        Column("stage", TEXT, "which stage"),
+        Column("partition", TEXT, "the stage's Dagster partition"),
+        Column("model", TEXT, "the model that was asked; empty in the row of the stage as a whole"),
+        Column(
+            "units", pa.int64(), "inputs that were worked on, also those that failed; of a model those it was asked for"
+        ),
+        Column("wall_seconds", pa.float64(), "of the stage as a whole; null in the row of a model"),
+        Column("model_seconds", pa.float64(), "spent waiting for the model; null in the row of the stage as a whole"),
+        Column("video_seconds", pa.float64(), "of video that was read"),
+        Column("frames", pa.int64(), "that were decoded from video, or looked at by the model"),
+        Column("bytes_read", pa.int64(), "of video files"),
+        Column("bytes_written", pa.int64(), "of rows, in memory, before compression"),
+        Column("prompt_tokens", pa.int64(), "that models read"),
+        Column("output_tokens", pa.int64(), "that models wrote"),
+        Column("device", TEXT, "where the model ran, as torch names it, or the server's address"),
+        Column("run_id", TEXT, "Dagster run"),
+        Column("written_at", TIME, "when the stage ended"),
+    ),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -431,6 +527,8 @@ TABLES: dict[str, Table] = {
         CLIP_CAPTIONS,
         CLIP_EMBEDDINGS,
         CLIP_SCORES,
+        SPEECH,
+        TRANSCRIPTS,
         ACTIVE_CHECKPOINT,
         CORPUS_SNAPSHOT,
         SUBSETS,
@@ -438,12 +536,13 @@ TABLES: dict[str, Table] = {
         CHECKPOINTS,
         EVALUATIONS,
         ATTEMPTS,
+        COSTS,
     )
 }
 
 # What a snapshot pins. The rest is made from snapshots, so it names the one that it was made from.
 MADE_FROM_SNAPSHOTS = (CORPUS_SNAPSHOT, SUBSETS, SUBSET_SNAPSHOTS, CHECKPOINTS, EVALUATIONS)
-PINNED = tuple(table for table in TABLES.values() if table not in MADE_FROM_SNAPSHOTS)
+PINNED = tuple(table for table in TABLES.values() if table not in (*MADE_FROM_SNAPSHOTS, COSTS))
 
 
 def render_markdown() -> str:

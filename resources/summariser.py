@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import dagster as dg
+from resources.door import Door
 
 if TYPE_CHECKING:
     from internvid.captions.summary import ClipMeasures, ClipSummary, MergingSummariser, TimedCaption
 
 
-class Summariser(dg.ConfigurableResource, ABC):
-    """Summarises a clip. `model` goes into every row; `version` decides whether a summary has to be made anew."""
+class Summariser(Door):
+    """Summarises clips. clips_per_call: how many it likes to be given at once."""
 
-    @property
-    @abstractmethod
-    def model(self) -> str: ...
-
-    @property
-    @abstractmethod
-    def version(self) -> str: ...
+    clips_per_call: int = 256
 
     @abstractmethod
-    def summarise(self, measures: ClipMeasures, captions: Sequence[TimedCaption]) -> ClipSummary:
-        """One caption of the clip, from its frames' captions in order of time. Raises ValueError without any."""
+    def summarise(self, clips: Sequence[tuple[ClipMeasures, Sequence[TimedCaption]]]) -> list[ClipSummary | Exception]:
+        """One caption of each clip, from its measures and its frames' captions in order of time; in the clips' order.
+        For a clip without one the error.
+        """
 
 
 class EmbeddedSummariser(Summariser):
@@ -40,8 +36,8 @@ class EmbeddedSummariser(Summariser):
     def version(self) -> str:
         return self._summariser.version
 
-    def summarise(self, measures: ClipMeasures, captions: Sequence[TimedCaption]) -> ClipSummary:
-        return self._summariser.summarise(measures, captions)
+    def summarise(self, clips: Sequence[tuple[ClipMeasures, Sequence[TimedCaption]]]) -> list[ClipSummary | Exception]:
+        return [self._summariser.summarise(measures, captions) for measures, captions in clips]
 
     @cached_property
     def _summariser(self) -> MergingSummariser:

@@ -1,5 +1,6 @@
 """What tests of several folders share: tiny films, an S3 server, and looks at processes and at whole tables."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
 from internvid.films.render import render
 from resources.lake import Lake
 from resources.schema import TABLES
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: before torch is imported, and for the processes we start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BUCKET = "lakes"
 COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from internvid.text.generated import Status
+
 if TYPE_CHECKING:
     import cv2
 
@@ -54,17 +56,21 @@ _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 @dataclass(frozen=True)
 class FrameCaption:
-    """A caption, and as JSON what each of its phrases rests on.
+    """A caption, and as JSON what each of its phrases rests on: None where the model cannot tell.
 
-    `evidence` is {"phrases": [{"kind", "about", "thing", "place", "text", "measure"}, …]}. `text` stands in the caption
-    word for word; `thing` and `place` are its two parts ("one face", "near the centre"; `place` may be empty); phrases
-    of two frames with the same `about` speak of the same sort of thing ("face", "region red"); `measure` holds the
-    numbers. Positions are shares of the picture's width and height, areas shares of the picture, luma and colour
-    differences are in 0…255.
+    Status and tokens are as of `Generated`. The embedded captioner's `evidence` is
+    {"phrases": [{"kind", "about", "thing", "place", "text", "measure"}, …]}. `text` stands in the caption word
+    for word; `thing` and `place` are its two parts ("one face", "near the centre"; `place` may be empty); phrases of
+    two frames with the same `about` speak of the same sort of thing ("face", "region red"); `measure` holds numbers.
+    Positions are shares of the picture's width and height, areas shares of the picture, luma and colour differences are
+    in 0…255.
     """
 
     caption: str
-    evidence: str
+    evidence: str | None
+    status: Status = "success"
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True)

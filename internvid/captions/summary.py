@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from internvid.captions import measured
+from internvid.text.generated import Status
 
 MODEL = "embedded-merger"
 VERSION = "embedded-merger 2 (phrases once, changes with then, camera and motion from 2 % a second, 60 words)"
@@ -60,7 +61,7 @@ class TimedCaption:
     seconds: float
     scale: str
     caption: str
-    evidence: str
+    evidence: str | None
     model: str
 
 
@@ -68,14 +69,18 @@ class TimedCaption:
 class ClipSummary:
     """A clip's caption, and as JSON what each of its sentences rests on.
 
-    `evidence` is a list, one entry per sentence in order: {"sentence", "from", "left_out"}. `from` lists
+    Status and tokens are as of `Generated`. `evidence`, None where the model cannot tell, is of the embedded summariser
+    a list, one entry per sentence in order: {"sentence", "from", "left_out"}. `from` lists
     {"frame_seconds", "phrase"} for what frame captions said, or is {"measure": {name: number}} for what the clip's
     measures say. `left_out` counts the phrases or captions that said something else and did not fit, or that too few
     frames bore out.
     """
 
     caption: str
-    evidence: str
+    evidence: str | None
+    status: Status = "success"
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 @dataclass
@@ -162,7 +167,7 @@ class _Told:
 
 def _phrases(caption: TimedCaption) -> list[dict[str, Any]] | None:
     """The phrases of a caption by the embedded captioner; None for free text."""
-    if caption.model != measured.MODEL:
+    if caption.model != measured.MODEL or caption.evidence is None:
         return None
     try:
         evidence = json.loads(caption.evidence)

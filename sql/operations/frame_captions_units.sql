@@ -1,5 +1,5 @@
--- What frame_captions works on: each clip's middle frame (coarse) and its frames of every second (fine).
--- A frame that serves as both is captioned at both scales, for the two may have different models.
+-- What frame_captions works on: each clip's middle frame (coarse) and its frames of every second (fine), and, where a
+-- captioner for it is set, each clip as a whole. A frame that serves as both is captioned at both scales.
 select
     frame_id || '/coarse' as unit,
     ingest_batch as partition,
@@ -19,3 +19,14 @@ select
     null::varchar as skip
 from frames
 where is_fine
+union all
+select
+    clip_id || '/clip' as unit,
+    any_value(ingest_batch) as partition,
+    clip_id as label,
+    'clip' as variant,
+    string_agg(digest, ',' order by pts) filter (is_fine or is_middle) as inputs,
+    null::varchar as skip
+from frames
+where 'clip' in (select variant from recipes)
+group by clip_id

@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-import numpy as np
 import polars as pl
 import pytest
 
@@ -19,6 +18,7 @@ from assets.internvid_jsonl import export
 from assets.sources import register
 from assets.statistics import statistics
 from internvid.captions.measured import FrameCaption
+from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.house import House, Work
 from resources.captioner import EmbeddedCaptioner
 from resources.lake import Lake
@@ -99,8 +99,12 @@ def test_films_become_rows_of_every_table_and_the_tables_agree(house, folder):
         "clips": {"total": 2, "done": 2},
         "frame_captions": {"total": 10, "done": 10},
         "clip_captions": {"total": 4, "done": 4},
+        "clip_scores": {"total": 20, "done": 20},
     }
     assert attempts(lake) == []
+    scores = lake.polars("clip_scores").filter(pl.col("model") == "none")
+    assert scores["value"].null_count() == len(scores)
+    assert set(scores["reason"]) == {"no model is set for this score"}
 
 
 def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(house):
@@ -130,6 +134,7 @@ def test_one_new_video_costs_one_video(house, ingest, film, folder):
         "frames": {"added": 5},
         "frame_captions": {"added": 5},
         "clip_captions": {"added": 2},
+        "clip_scores": {"added": 10},
     }
     after = written_by(house.lake, *DERIVED)
     assert {table: {key: after[table][key] for key in rows} for table, rows in before.items()} == before
@@ -194,14 +199,14 @@ class Renamed(EmbeddedCaptioner):
 class Loud(Renamed):
     """Says it otherwise."""
 
-    def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
-        return [FrameCaption(said.caption.upper(), said.evidence) for said in super().caption(frames)]
+    def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
+        return [FrameCaption(said.caption.upper(), said.evidence) for said in super().caption(jpegs)]
 
 
 def test_another_captioner_recomputes_captions_and_what_rests_on_them_only(house, ingest, folder):
     before = versions(house.lake, "raw_videos", "clips", "frames")
     said = set(house.lake.polars("frame_captions")["caption"])
-    house.resources["captioner"] = Loud()
+    house.resources |= {"coarse_captioner": Loud(), "fine_captioner": Loud()}
     work = ingest(house, folder)
     assert changes(work) == {"frame_captions": {"changed": 10}, "clip_captions": {"changed": 4}}
     assert versions(house.lake, *before) == before
@@ -211,7 +216,7 @@ def test_another_captioner_recomputes_captions_and_what_rests_on_them_only(house
 
 def test_another_captioner_that_says_the_same_costs_nothing_beyond_its_own_rows(house, ingest, folder):
     before = versions(house.lake, "clip_captions")
-    house.resources["captioner"] = Renamed()
+    house.resources |= {"coarse_captioner": Renamed(), "fine_captioner": Renamed()}
     work = ingest(house, folder)
     assert changes(work) == {"frame_captions": {"changed": 10}}
     assert versions(house.lake, *before) == before
@@ -220,17 +225,17 @@ def test_another_captioner_that_says_the_same_costs_nothing_beyond_its_own_rows(
 class Choosy(EmbeddedCaptioner):
     """Fails on bright pictures, whoever they come with."""
 
-    def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
-        if any(frame.mean() > 200 for frame in frames):
+    def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
+        if any(rgb_of_jpeg(jpeg).mean() > 200 for jpeg in jpegs):
             raise ValueError("too bright for me")
-        return super().caption(frames)
+        return super().caption(jpegs)
 
 
 def test_frames_that_cannot_be_captioned_fail_alone_and_are_told(empty_house, ingest, film, folder):
     house = empty_house
     film(folder, "white.mp4", 0)
     film(folder, "blue.mp4", 1)
-    house.resources["captioner"] = Choosy()
+    house.resources |= {"coarse_captioner": Choosy(), "fine_captioner": Choosy()}
     ingest(house, folder)
     bright = [
         jpeg_id
@@ -364,7 +369,7 @@ def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(empty_house, i
     }
     assert stages(house)["raw_videos"] == {"total": 18, "done": 12, "failed": 6}
     assert {name: set(found) for name, found in stages(house).items() if name != "raw_videos"} == {
-        name: {"total", "done"} for name in ("clips", "frame_captions", "clip_captions")
+        name: {"total", "done"} for name in ("clips", "frame_captions", "clip_captions", "clip_scores")
     }
     assert set(sources(house.lake)) == {Path(uri).name for uri in names.values()} - set(tried)
     assert good.name in sources(house.lake)

@@ -1,4 +1,4 @@
-"""The resources as the environment configures them.
+"""The resources as the environment and the profile configure them.
 
 INTERNVID_LAKE: the lake's root, a folder or s3://bucket/prefix. INTERNVID_STORAGE_OPTIONS: JSON, for a bucket.
 INTERNVID_MEDIA: the media store, `<lake>/media` unless set. INTERNVID_KEEP: `reference` or `import`.
@@ -6,6 +6,9 @@ INTERNVID_WORKERS: decoding processes, one per core unless set. INTERNVID_DEVICE
 a GPU if there is one unless set. INTERNVID_PROCESSES: that a training is divided among, 1 unless set. INTERNVID_CLIP:
 folder of the CLIP checkpoint that training starts from. INTERNVID_TRIAL_STEPS: no more steps than that in each phase of
 a training, to try out whether all works.
+
+INTERNVID_PROFILE: which models stand behind the doors, see orchestration/profiles/. INTERNVID_DOOR_<NAME>: one door by
+itself, as in a profile: INTERNVID_DOOR_SUMMARISER='{kind: server, url: "http://localhost:8000/v1"}'.
 """
 
 from __future__ import annotations
@@ -14,13 +17,12 @@ import json
 import os
 from typing import Any
 
+from orchestration.profiles import doors
 from resources.aligner import Aligner
-from resources.captioner import EmbeddedCaptioner
 from resources.cutter import Cutter
 from resources.lake import Lake
 from resources.media import Media
 from resources.published_files import fsspec_options
-from resources.summariser import EmbeddedSummariser
 from resources.trainer import Trainer
 
 
@@ -39,8 +41,6 @@ def configured() -> dict[str, Any]:
             workers=int(os.environ.get("INTERNVID_WORKERS", os.cpu_count() or 1)),
         ),
         "cutter": Cutter(),
-        "captioner": EmbeddedCaptioner(),
-        "summariser": EmbeddedSummariser(),
         "aligner": Aligner(device=os.environ.get("INTERNVID_DEVICE", "auto")),
         "trainer": Trainer(
             device=os.environ.get("INTERNVID_DEVICE", "auto"),
@@ -48,4 +48,5 @@ def configured() -> dict[str, Any]:
             initialise_from=os.environ.get("INTERNVID_CLIP"),
             steps_at_most=int(os.environ["INTERNVID_TRIAL_STEPS"]) if "INTERNVID_TRIAL_STEPS" in os.environ else None,
         ),
+        **doors(os.environ),
     }

@@ -1,0 +1,1 @@
+"""Text by language models: what they write, summaries, translations."""

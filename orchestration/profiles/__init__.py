@@ -1,0 +1,91 @@
+"""Which model stands behind each door: a profile is a file, and any door can be set by itself.
+
+A profile names a kind for each door, and that kind's settings: the fields of its class, which KINDS gives. Files given
+one after the other, `hub,mine.yaml`, are laid over each other door by door: `mine.yaml` names only what it changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from resources.captioner import EmbeddedCaptioner, NoCaptioner
+from resources.door import Door
+from resources.scorer import NoScorer
+from resources.summariser import EmbeddedSummariser
+from resources.translator import NoTranslator
+
+FOLDER = Path(__file__).parent
+BUILT_IN = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+ENVIRONMENT_PREFIX = "INTERNVID_DOOR_"
+
+_CAPTIONERS: dict[str, type[Door]] = {"none": NoCaptioner, "embedded": EmbeddedCaptioner}
+_SCORERS: dict[str, type[Door]] = {"none": NoScorer}
+KINDS: dict[str, dict[str, type[Door]]] = {
+    "coarse_captioner": {name: kind for name, kind in _CAPTIONERS.items() if name != "none"},
+    "fine_captioner": {name: kind for name, kind in _CAPTIONERS.items() if name != "none"},
+    "clip_captioner": _CAPTIONERS,
+    "summariser": {"embedded": EmbeddedSummariser},
+    "translator": {"none": NoTranslator},
+    "aesthetics": _SCORERS,
+    "frame_text_similarity": _SCORERS,
+    "text_overlay": _SCORERS,
+    "watermark": _SCORERS,
+    "safety": _SCORERS,
+}
+
+
+def doors(environment: Mapping[str, str]) -> dict[str, Door]:
+    """Every door as INTERNVID_PROFILE and INTERNVID_DOOR_… set it. Raises ValueError for what cannot be."""
+    settings = profile(environment.get("INTERNVID_PROFILE", "embedded"))
+    for variable, text in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            settings |= _checked({variable.removeprefix(ENVIRONMENT_PREFIX).lower(): _parsed(text, variable)}, variable)
+    return {name: _door(name, settings[name]) for name in KINDS}
+
+
+def profile(names: str) -> dict[str, dict[str, Any]]:
+    """The settings of each door, of profiles joined by commas: a built-in one's name, or a file.
+
+    Raises ValueError for a profile or door that is not there, and for doors that none of them names.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for name in names.split(","):
+        path = FOLDER / f"{name}.yaml" if name in BUILT_IN else Path(name).expanduser()
+        if not path.is_file():
+            raise ValueError(f"there is no profile {name!r}: it is one of {', '.join(BUILT_IN)}, or a YAML file")
+        settings |= _checked(_parsed(path.read_text(encoding="utf-8"), str(path)), str(path))
+    if left_open := sorted(set(KINDS) - set(settings)):
+        raise ValueError(f"profile {names!r} sets no {', '.join(left_open)}; begin with a built-in one: hub,{names}")
+    return settings
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} is not YAML: {error}") from error
+
+
+def _checked(settings: Any, where: str) -> dict[str, dict[str, Any]]:
+    if not isinstance(settings, dict) or not all(isinstance(of, dict) and "kind" in of for of in settings.values()):
+        raise ValueError(f"{where} must hold a door's name and its settings, with a kind: `summariser: {{kind: …}}`")
+    if unknown := sorted(set(settings) - set(KINDS)):
+        raise ValueError(f"{where}: there is no door {', '.join(unknown)}; the doors are {', '.join(KINDS)}")
+    return settings
+
+
+def _door(name: str, settings: Mapping[str, Any]) -> Door:
+    given = dict(settings)
+    kind = given.pop("kind")
+    if kind not in KINDS[name]:
+        raise ValueError(f"{name} has no kind {kind!r}: it is one of {', '.join(KINDS[name])}")
+    try:
+        return KINDS[name][kind](**given)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ValueError(f"{name}, of kind {kind}: {told}") from error
