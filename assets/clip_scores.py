@@ -35,6 +35,8 @@ from resources.statements import statement
 SIMILARITY = "video_text_similarity"  # cosine of the clip's vector and its caption's, by the active checkpoint
 SIMILARITY_VERSION = "cosine-1"
 
+DECLARED = pa.schema([("score", pa.string()), ("rests_on", pa.string())])
+
 Scorers = dict[str, Scorer]  # by the name of the score
 
 
@@ -42,15 +44,18 @@ def by_score(
     aesthetics: Scorer, frame_text_similarity: Scorer, text_overlay: Scorer, watermark: Scorer, safety: Scorer
 ) -> Scorers:
     """aesthetics: how good it looks. frame_text_similarity: of one frame and the caption. text_overlay: share of the
-    picture under written text. watermark, safety: how probable a watermark, an unsafe picture is.
+    picture under written text. watermark, safety: how probable a watermark, an unsafe picture is. Those without a
+    model are left out: a row for each clip that says nothing would be the largest table of the lake, and a subset's
+    condition on such a score tells that it is not there.
     """
-    return {
+    scorers = {
         "aesthetics": aesthetics,
         "frame_text_similarity": frame_text_similarity,
         "text_overlay": text_overlay,
         "watermark": watermark,
         "safety": safety,
     }
+    return {score: scorer for score, scorer in scorers.items() if scorer.is_set}
 
 
 def step(scorers: Scorers, active: ActiveCheckpoint | None) -> Step:
@@ -62,8 +67,8 @@ def step(scorers: Scorers, active: ActiveCheckpoint | None) -> Step:
     for score, scorer in scorers.items():
         versions[score] = f"{scorer.version}+{scorer.frames}-{scorer.frame_choice}-frames"
         rests_on[score] = "frames and caption" if scorer.reads_caption else "frames"
-    declared = pa.table({"score": list(rests_on), "rests_on": list(rests_on.values())})
-    chunk = max(scorer.clips_per_call for scorer in scorers.values()) * len(versions)
+    declared = pa.table({"score": list(rests_on), "rests_on": list(rests_on.values())}, DECLARED)
+    chunk = max((scorer.clips_per_call for scorer in scorers.values()), default=1024) * len(versions)
     return Step("clip_scores", "clip_scores_units", (Output(CLIP_SCORES, versions),), chunk=chunk, declared=declared)
 
 
@@ -118,10 +123,7 @@ def _by_scorer(
 ) -> Iterator[Outcome]:
     if not units:
         return
-    to_score = [
-        ClipToScore(unit.label, frames.of(unit.label, scorer) if scorer.is_set else [], clips[unit.label]["caption"])
-        for unit in units
-    ]
+    to_score = [ClipToScore(unit.label, frames.of(unit.label, scorer), clips[unit.label]["caption"]) for unit in units]
     with stopwatch() as watch:
         values = scorer.score(to_score)
     for unit, clip, value in zip(units, to_score, values, strict=True):

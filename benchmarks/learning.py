@@ -13,6 +13,7 @@ retrieval is by captions that name all three. ActionCLIP's sixteen prompts, made
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -25,6 +26,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import get_args
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the software: threads that wait busily disturb each other
 
 import av
 import numpy as np

@@ -17,7 +17,9 @@ from internvid.films.render import render
 from resources.lake import Lake
 from resources.schema import TABLES
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: before torch is imported, and for the processes we start
+# Before torch is imported, and for the processes that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BUCKET = "lakes"
