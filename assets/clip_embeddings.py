@@ -11,6 +11,8 @@ from assets.clip_captions import clip_captions
 from assets.ingest_batches import ingest_batches
 from internvid.video.jpeg import rgb_of_jpeg
 from resources.aligner import ActiveCheckpoint, Aligner
+from resources.costs import Cost
+from resources.door import stopwatch
 from resources.lake import Lake
 from resources.refresh import (
     Done,
@@ -77,15 +79,22 @@ def embed(
 ) -> list[Outcome]:
     """A row for each unit, a clip's frames or its caption."""
     vectors: dict[str, np.ndarray] = {}
+    costs: dict[str, Cost] = {}
     of_video = [unit for unit in units if unit.variant == "video"]
     of_caption = [unit for unit in units if unit.variant == "caption"]
     for first in range(0, len(of_video), clips_per_call):
         some = of_video[first : first + clips_per_call]
         videos = _pictures(lake, [unit.label for unit in some], encoder.frames)
-        vectors |= zip((unit.key for unit in some), encoder.encode_videos(videos), strict=True)
+        with stopwatch() as watch:
+            vectors |= zip((unit.key for unit in some), encoder.encode_videos(videos), strict=True)
+        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(some), frames=encoder.frames)
+        costs |= dict.fromkeys((unit.key for unit in some), cost)
     if of_caption:
         captions = lake.fetch("clip_captions", [unit.label for unit in of_caption], ["caption"])["caption"].to_pylist()
-        vectors |= zip((unit.key for unit in of_caption), encoder.encode_texts(captions), strict=True)
+        with stopwatch() as watch:
+            vectors |= zip((unit.key for unit in of_caption), encoder.encode_texts(captions), strict=True)
+        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(of_caption))
+        costs |= dict.fromkeys((unit.key for unit in of_caption), cost)
     outcomes: list[Outcome] = []
     video_ids = lake.fetch("clips", [unit.label for unit in units], ["video_id"])["video_id"].to_pylist()
     for unit, video_id in zip(units, video_ids, strict=True):
@@ -99,7 +108,7 @@ def embed(
             "dimensions": len(vector),
             "vector": padded(vector),
         }
-        outcomes.append(Done(unit, (Rows.of([row], CLIP_EMBEDDINGS),)))
+        outcomes.append(Done(unit, (Rows.of([row], CLIP_EMBEDDINGS),), cost=costs[unit.key]))
     return outcomes
 
 

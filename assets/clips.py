@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from assets.ingest_batches import ingest_batches
 from assets.raw_videos import raw_videos
+from resources.costs import Cost
 from resources.cutter import Cutter
 from resources.lake import Lake
 from resources.media import Media
@@ -76,13 +77,21 @@ def clips_and_frames(
 
 def cut_and_sample(lake: Lake, media: Media, settings: "ScanSettings", units: list[Unit]) -> Iterator[Outcome]:
     """Scans each video in a child process."""
-    videos = lake.fetch("raw_videos", [unit.key for unit in units], ["path", "duration_seconds"]).to_pylist()
+    videos = lake.fetch(
+        "raw_videos", [unit.key for unit in units], ["path", "duration_seconds", "size_bytes"]
+    ).to_pylist()
     scans = media.scan([(video["path"], video["duration_seconds"] or 0.0) for video in videos], settings)
-    for unit, (_, scanned) in zip(units, scans, strict=True):
+    for unit, video, (_, scanned) in zip(units, videos, scans, strict=True):
         if isinstance(scanned, BaseException):
             yield Failed(unit, scanned)
         else:
-            yield Done(unit, _rows(unit.key, scanned), release=scanned.remove)
+            yield Done(unit, _rows(unit.key, scanned), release=scanned.remove, cost=_cost(scanned, video["size_bytes"]))
+
+
+def _cost(scanned: Scanned, bytes_read: int) -> Cost:
+    """Of one pass over the video: its clips tile it."""
+    last = scanned.clips[-1]
+    return Cost(video_seconds=last.end_seconds, frames=last.end_frame, bytes_read=bytes_read)
 
 
 def _rows(video_id: str, scanned: Scanned) -> tuple[Rows, Rows]:

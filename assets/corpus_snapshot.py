@@ -14,7 +14,10 @@ from resources.refresh import digest
 from resources.schema import CORPUS_SNAPSHOT, PINNED
 from resources.statements import statement
 
-IN_SNAPSHOT = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions", "clip_embeddings", "clip_scores")
+IN_SNAPSHOT = (
+    *("raw_videos", "clips", "frames", "speech", "transcripts"),
+    *("frame_captions", "clip_captions", "clip_embeddings", "clip_scores"),
+)
 
 
 @dg.asset(

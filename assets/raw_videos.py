@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from assets.ingest_batches import ingest_batches
 from assets.sources import sources
+from resources.costs import Cost
 from resources.lake import Lake
 from resources.media import Media
 from resources.refresh import Done, Failed, Outcome, Output, Rows, Skipped, Step, Unit, batch_counts_spec, refresh
@@ -96,4 +97,4 @@ def _done(media: Media, unit: Unit, video_id: str, found: Inspected) -> Outcome:
         "size_bytes": found.size_bytes,
         **vars(found.probe),
     }
-    return Done(unit, (Rows.of([row], RAW_VIDEOS),))
+    return Done(unit, (Rows.of([row], RAW_VIDEOS),), cost=Cost(bytes_read=found.size_bytes))

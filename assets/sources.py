@@ -12,6 +12,8 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.ingest_batches import HOURS_PER_BATCH, BatchCutter, ingest_batches
+from internvid.speech.sidecars import SUFFIXES as SUBTITLE_SUFFIXES
+from internvid.speech.sidecars import SidecarFinder
 from resources.lake import Lake
 from resources.media import Media
 from resources.refresh import column_schema, digest
@@ -31,7 +33,9 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass
 class Registered:
-    """What a look at some locations found. `ignored`: files whose name does not say that they are video."""
+    """What a look at some locations found. `changed`: also videos beside which only subtitles changed. `ignored`: files
+    whose name says neither that they are video nor that they are subtitles.
+    """
 
     new: int = 0
     changed: int = 0
@@ -56,7 +60,7 @@ class Locations(dg.Config):
     description="Where videos can be had, one row a place. Registering cuts the ingest batches that all else works on.",
 )
 def sources(context: dg.AssetExecutionContext, config: Locations, lake: Lake, media: Media) -> dg.MaterializeResult:
-    """One row is a place where a video can be had. Changes when a file does."""
+    """One row is a place where a video can be had. Changes when the file does, or a subtitle file beside it."""
     locations = config.locations or [inbox()]
     registered = register(lake, media, locations, run_id=context.run_id)
     context.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(registered.batches))
@@ -101,14 +105,15 @@ def register(
     taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
     cutter = BatchCutter(taken, datetime.now(UTC).date(), hours_per_batch)
     files = video_files(locations, registered)
-    while seen := [_seen(path) for path in islice(files, FILES_PER_COMMIT)]:
+    sidecars = SidecarFinder(is_video)
+    while seen := [seen_now(path, sidecars) for path in islice(files, FILES_PER_COMMIT)]:
         chunk = list({row["source_id"]: row for row in seen}.values())  # locations may overlap
         known = _known(lake, [row["source_id"] for row in chunk])
-        fresh = [row for row in chunk if known.get(row["source_id"], ("", ""))[0] != row["provenance"]]
+        fresh = [row for row in chunk if known.get(row["source_id"], ("",))[:2] != _state(row)]
         paths = [str(local_path(row["uri"])) for row in fresh]
         for row, (_, seconds) in zip(fresh, media.durations(paths) if paths else (), strict=True):
             is_new = row["source_id"] not in known
-            batch = cutter.key_for(seconds) if is_new else known[row["source_id"]][1]
+            batch = cutter.key_for(seconds) if is_new else known[row["source_id"]][2]
             row |= {
                 "estimated_seconds": seconds,
                 "ingest_batch": batch,
@@ -133,10 +138,9 @@ def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Pa
             for folder, subfolders, names in os.walk(path):
                 subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
                 for name in sorted(names):
-                    is_named_so = Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-                    if is_named_so and (file := Path(folder, name).resolve()).is_file():
+                    if is_video(name) and (file := Path(folder, name).resolve()).is_file():
                         yield file
-                    else:  # also a link that leads nowhere
+                    elif not name.lower().endswith(SUBTITLE_SUFFIXES):  # also a link that leads nowhere
                         registered.ignored += 1
         elif path.exists():
             yield path.resolve()
@@ -144,24 +148,43 @@ def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Pa
             raise FileNotFoundError(f"no such file or folder: {location}")
 
 
-def _seen(path: Path) -> dict[str, Any]:
+def is_video(name: str) -> bool:
+    """Whether the name says so."""
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+
+
+def seen_now(path: Path, sidecars: SidecarFinder) -> dict[str, Any]:
+    """What `sources` holds of the file as it is now. Raises FileNotFoundError where it is gone meanwhile."""
     stat = path.stat()
     uri = path.as_uri()
+    subtitles = [(file.as_uri(), *_size_and_time(file)) for file in sidecars.of(path)]
     return {
         "source_id": digest(uri)[:16],
         "uri": uri,
         "kind": "file",
         "size_bytes": stat.st_size,
         "modified_ns": stat.st_mtime_ns,
+        "subtitles": [uri for uri, *_ in subtitles],
+        "subtitles_seen": digest(subtitles) if subtitles else None,
         "provenance": digest(uri, stat.st_size, stat.st_mtime_ns),
     }
 
 
-def _known(lake: Lake, source_ids: list[str]) -> dict[str, tuple[str, str]]:
-    """Provenance and batch of those that are registered already."""
+def _size_and_time(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _state(row: dict[str, Any]) -> tuple[str, str | None]:
+    return row["provenance"], row["subtitles_seen"]
+
+
+def _known(lake: Lake, source_ids: list[str]) -> dict[str, tuple[str, str | None, str]]:
+    """Provenance, subtitles and batch of those that are registered already."""
     rows = lake.query(
-        "select source_id, provenance, ingest_batch from sources where source_id in (select unnest($ids))",
+        "select source_id, provenance, subtitles_seen, ingest_batch from sources "
+        "where source_id in (select unnest($ids))",
         {"ids": source_ids},
         tables=["sources"],
     )
-    return {row["source_id"]: (row["provenance"], row["ingest_batch"]) for row in rows.to_pylist()}
+    return {row["source_id"]: (*_state(row), row["ingest_batch"]) for row in rows.to_pylist()}

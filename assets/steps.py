@@ -4,7 +4,16 @@ go through.
 
 from typing import Any
 
-from assets import clip_captions, clip_embeddings, clip_scores, clips, frame_captions, raw_videos
+from assets import (
+    clip_captions,
+    clip_embeddings,
+    clip_scores,
+    clips,
+    frame_captions,
+    raw_videos,
+    speech,
+    transcripts,
+)
 from resources.aligner import Aligner
 from resources.captioner import Captioner
 from resources.cutter import Cutter
@@ -13,6 +22,8 @@ from resources.media import Media
 from resources.refresh import Step
 from resources.scorer import Scorer
 from resources.summariser import Summariser
+from resources.transcriber import Transcriber
+from resources.translator import Translator
 
 
 def steps(
@@ -20,6 +31,8 @@ def steps(
     *,
     media: Media,
     cutter: Cutter,
+    transcriber: Transcriber,
+    translator: Translator,
     coarse_captioner: Captioner,
     fine_captioner: Captioner,
     clip_captioner: Captioner,
@@ -38,6 +51,8 @@ def steps(
     return [
         raw_videos.step(media),
         clips.step(cutter),
+        speech.step(transcriber),
+        transcripts.step(translator),
         frame_captions.step(captioners),
         clip_captions.step(summariser),
         clip_embeddings.step(aligner, active),

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 WHOLE_BYTES = 1 << 20  # files up to this size are hashed whole
 SAMPLED_BLOCKS = 64  # of larger ones so many blocks
@@ -24,6 +25,17 @@ class HubModel:
     @property
     def is_folder(self) -> bool:
         return Path(self.weights).expanduser().is_dir()
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """As `from_pretrained` takes it; code that comes with a model is never run."""
+        if self.is_folder:
+            return {"pretrained_model_name_or_path": str(self.files), "trust_remote_code": False}
+        return {
+            "pretrained_model_name_or_path": self.weights,
+            "revision": self.commit,
+            "trust_remote_code": False,
+        }
 
     @property
     def name(self) -> str:

@@ -10,9 +10,9 @@ from urllib.parse import unquote
 
 import typer
 
-from orchestration import subset_command
+from orchestration import doctor_command, plan_command, subset_command
 from orchestration.house import REPOSITORY, House
-from orchestration.options import LakeOption, existing, require_snapshot
+from orchestration.options import DoorOption, LakeOption, ProfileOption, existing, opened, require_snapshot
 from orchestration.printing import (
     Format,
     console,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(subset_command.app, name="subset")
+app.command()(doctor_command.doctor)
+app.command()(plan_command.plan)
 
 
 @app.command()
@@ -35,6 +37,8 @@ def ingest(
     locations: Annotated[list[str], typer.Argument(help="Video files, and folders of them.")],
     lake: LakeOption = None,
     hours_per_batch: Annotated[float | None, typer.Option(help="Hours of video in one ingest batch.")] = None,
+    profile: ProfileOption = None,
+    door: DoorOption = None,
 ) -> None:
     """Add videos and bring the lake up to date. Later runs do only what is new or changed."""
     from assets.ingest_batches import HOURS_PER_BATCH
@@ -42,7 +46,7 @@ def ingest(
     from resources.progress import progress
 
     started = time.monotonic()
-    house = House(lake)
+    house = opened(lake, profile, door)
     with progress("looking", 0, notes.print) as advance:
         try:
             registered = register(
@@ -65,13 +69,13 @@ def ingest(
         house.tell_dagster_of_sources({"files_new": registered.new, "files_changed": registered.changed})
     work = house.bring_up_to_date()
     print_summary(house, work, time.monotonic() - started)
-    raise typer.Exit(1 if work.failed_batches else 0)
+    raise typer.Exit(0 if work.is_well else 1)
 
 
 @app.command()
-def status(lake: LakeOption = None) -> None:
+def status(lake: LakeOption = None, profile: ProfileOption = None, door: DoorOption = None) -> None:
     """Per stage: done, failed, skipped, pending; and the newest failures."""
-    print_status(existing(lake))
+    print_status(existing(lake, profile, door))
 
 
 @app.command()
@@ -79,10 +83,12 @@ def retry(
     lake: LakeOption = None,
     stage: Annotated[str | None, typer.Option(help="Only failures of this stage.")] = None,
     error: Annotated[str | None, typer.Option(help="Only failures of this error class.")] = None,
+    profile: ProfileOption = None,
+    door: DoorOption = None,
 ) -> None:
     """Try again what failed: all of it, or one stage's, or one class of error."""
     started = time.monotonic()
-    house = existing(lake)
+    house = existing(lake, profile, door)
     failures = house.lake.query(
         "select * from attempts where outcome = 'failed' "
         "and ($stage is null or stage = $stage) and ($error is null or error_class = $error)",
@@ -95,7 +101,7 @@ def retry(
     house.try_again(failures)
     work = house.bring_up_to_date()
     print_summary(house, work, time.monotonic() - started)
-    raise typer.Exit(1 if work.failed_batches else 0)
+    raise typer.Exit(0 if work.is_well else 1)
 
 
 @app.command()
@@ -260,9 +266,15 @@ def films(folder: Annotated[Path, typer.Argument(help="Where to put them.")]) ->
 
 
 @app.command()
-def ui(lake: LakeOption = None, port: int = 3000, host: str = "127.0.0.1") -> None:
+def ui(
+    lake: LakeOption = None,
+    port: int = 3000,
+    host: str = "127.0.0.1",
+    profile: ProfileOption = None,
+    door: DoorOption = None,
+) -> None:
     """The Dagster UI on this lake, with the daemon that runs backfills, sensors and schedules."""
-    House(lake)
+    opened(lake, profile, door)
     command = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if command is None:
         raise typer.BadParameter("the dagster command is not installed beside internvid")

@@ -20,8 +20,10 @@ from assets import (
     raw_videos,
     report,
     sources,
+    speech,
     statistics,
     subsets,
+    transcripts,
 )
 from assets.steps import DOORS, steps
 from orchestration.activation import activate_checkpoint
@@ -34,6 +36,8 @@ ASSET_MODULES = [
     sources,
     raw_videos,
     clips,
+    speech,
+    transcripts,
     frame_captions,
     clip_captions,
     active_checkpoint,

@@ -26,12 +26,20 @@ ROUNDS = 3  # a run may leave something to do in another batch: a duplicate ther
 
 
 class Work:
-    """What was run: rows and seconds by stage, as the assets reported them, and batches that could not be finished."""
+    """What was run: rows and seconds by stage, as the assets reported them, batches that could not be finished, and the
+    checks of batches that failed, each in words: errors in `alarms`, the rest in `warnings`.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.rows: dict[str, dict[str, int]] = {}
         self.failed_batches: dict[str, str] = {}
+        self.alarms: list[str] = []
+        self.warnings: list[str] = []
+
+    @property
+    def is_well(self) -> bool:
+        return not self.failed_batches and not self.alarms
 
     def take(self, result: "dg.ExecuteInProcessResult") -> None:
         for event in result.get_asset_materialization_events():
@@ -44,6 +52,10 @@ class Work:
             for change in rows:
                 rows[change] += metadata[f"rows_{change}"]
             self.seconds[name] = self.seconds.get(name, 0.0) + metadata["seconds"]
+        for check in result.get_asset_check_evaluations():
+            if not check.passed:
+                told = self.alarms if check.severity.value == "ERROR" else self.warnings
+                told.append(f"{check.check_name}: {check.description or 'the check failed'}")
 
 
 class House:

@@ -10,7 +10,8 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.ingest_batches import ingest_batches
-from assets.sources import Registered, register, video_files
+from assets.sources import Registered, is_video, register, seen_now, video_files
+from internvid.speech.sidecars import SidecarFinder
 from orchestration.jobs import ingest
 from resources.lake import Lake
 from resources.media import Media
@@ -21,7 +22,14 @@ SECONDS_BETWEEN_LOOKS = 30
 FILES_PER_LOOK = 500  # new ones: their headers are read, which takes some seconds, and Dagster ends a look after 60 s
 REGISTRAR = "inbox_sensor"  # stands in sources.run_id; what others register is theirs to run
 
-SEEN = pa.schema([("uri", pa.string()), ("size_bytes", pa.int64()), ("modified_ns", pa.int64())])
+SEEN = pa.schema(
+    [
+        ("uri", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_ns", pa.int64()),
+        ("subtitles_seen", pa.string()),
+    ]
+)
 
 
 @dg.sensor(
@@ -91,15 +99,17 @@ def _unregistered(lake: Lake, inbox: str, look: Look) -> list[str]:
 def _settled_files(inbox: str, look: Look) -> Iterator[dict[str, object]]:
     settled_ns = 1e9 * float(os.environ.get("INTERNVID_INBOX_SETTLED_SECONDS", SETTLED_SECONDS))
     found = Registered()
+    sidecars = SidecarFinder(is_video)
     for path in video_files([inbox], found):
         try:
-            stat = path.stat()
+            seen = seen_now(path, sidecars)
+            written = [seen["modified_ns"], *(file.stat().st_mtime_ns for file in sidecars.of(path))]
         except FileNotFoundError:  # moved away meanwhile, or a link to nothing
             continue
         look.videos += 1
         # A file dated in the future was not written just now: its date is that of another clock.
-        if abs(time.time_ns() - stat.st_mtime_ns) < settled_ns:
+        if any(abs(time.time_ns() - modified_ns) < settled_ns for modified_ns in written):
             look.young += 1
         else:
-            yield {"uri": path.as_uri(), "size_bytes": stat.st_size, "modified_ns": stat.st_mtime_ns}
+            yield {name: seen[name] for name in SEEN.names}
     look.other_files = found.ignored

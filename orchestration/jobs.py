@@ -2,13 +2,19 @@
 
 import dagster as dg
 
-from assets.checks import keys_equal_clip_keys, no_orphan_rows, stage_counts
+from assets.checks import (
+    caption_alarms,
+    keys_equal_clip_keys,
+    keys_equal_frame_keys,
+    no_orphan_rows,
+    stage_counts,
+)
 from assets.corpus_snapshot import IN_SNAPSHOT
 from assets.ingest_batches import ingest_batches
 from assets.model_partitions import model_partitions, subset_partitions
 
 PARTITIONED = dg.AssetSelection.assets(*IN_SNAPSHOT)
-WHOLE_LAKE_CHECKS = dg.AssetSelection.checks(stage_counts, keys_equal_clip_keys, no_orphan_rows)
+WHOLE_LAKE_CHECKS = dg.AssetSelection.checks(stage_counts, keys_equal_clip_keys, keys_equal_frame_keys, no_orphan_rows)
 CORPUS = dg.AssetSelection.assets("corpus_snapshot", "statistics", "internvid_jsonl", "report")
 
 ingest = dg.define_asset_job(
@@ -46,6 +52,6 @@ publish = dg.define_asset_job(
 
 check_lake = dg.define_asset_job(
     "check_lake",
-    selection=WHOLE_LAKE_CHECKS,
-    description="Counts and keys over the whole lake. Writes nothing.",
+    selection=WHOLE_LAKE_CHECKS | dg.AssetSelection.checks(caption_alarms),
+    description="Counts and keys over the whole lake, and the alarms of its newest batches' captions. Writes nothing.",
 )

@@ -113,7 +113,11 @@ def print_model(house: "House") -> None:
 
 
 def print_failed_runs(work: "Work") -> None:
-    """Partitions that could not be finished, each with the error that ended its run."""
+    """Partitions that could not be finished, each with the error that ended its run; and checks that failed."""
+    for warning in work.warnings:
+        notes.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+    for alarm in work.alarms:
+        notes.print(f"[red]alarm:[/red] {escape(alarm)}", highlight=False, soft_wrap=True)
     for partition, error in work.failed_batches.items():
         notes.print(f"[red]{escape(partition)} could not be finished:[/red] {escape(error)}")
 

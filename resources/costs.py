@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -52,11 +53,18 @@ class Said(Protocol):
 FREE = Cost()
 
 
+def processor_seconds() -> float:
+    """What this process and its children that have ended used so far, of all cores together."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 @dataclass
 class Ledger:
-    """Sums of what a stage spends while it runs."""
+    """Sums of what a stage spends while it runs; made as it begins."""
 
     bytes_written: int = 0
+    processor_seconds_before: float = field(default_factory=processor_seconds)
     sums: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, cost: Cost) -> None:
@@ -72,6 +80,7 @@ class Ledger:
         whole = self.sums.pop("", {}) | {
             "units": units,
             "wall_seconds": wall_seconds,
+            "processor_seconds": processor_seconds() - self.processor_seconds_before,
             "model_seconds": None,
             "bytes_written": self.bytes_written,
         }

@@ -36,6 +36,11 @@ class HubDoor(Door):
         return self.hub_model.revision or HubModel(self.weights, self.commit).revision  # it may have come since
 
     @property
+    def weights_version(self) -> str:
+        """What the version of such a door begins with."""
+        return self.hub_model.version + ("" if self.dtype == "auto" else f"+{self.dtype}")
+
+    @property
     def device_name(self) -> str:
         return str(self.torch_device)
 

@@ -9,22 +9,50 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import dagster as dg
 
 from resources.child_process import ordered
-from resources.video_file import Inspected, Scanned, duration, inspect, local_path, opened, scan_into
+from resources.video_file import (
+    Heard,
+    Inspected,
+    Scanned,
+    duration,
+    inspect,
+    listen_into,
+    local_path,
+    opened,
+    read_subtitles,
+    scan_into,
+)
 
 if TYPE_CHECKING:
+    from internvid.speech.subtitles import Subtitles
     from internvid.video.settings import ScanSettings
 
 SECONDS_TO_START = 60.0  # a child's imports and opening a file, on a busy machine
+
+
+@dataclass(frozen=True)
+class SpokenVideo:
+    """A stored video, and the subtitle files that lie beside its source. seconds: of the video, 0 if unknown."""
+
+    path: str
+    source: str
+    seconds: float
+    subtitles: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the file at its source."""
+        return unquote(PurePosixPath(urlsplit(self.source).path).name, errors="replace")
 
 
 class Media(dg.ConfigurableResource):
@@ -90,6 +118,38 @@ class Media(dg.ConfigurableResource):
                 videos,
                 arguments=lambda video: (spool, video[0], self._options(video[0]), settings),
                 video_seconds=lambda video: video[1] or 3600,
+            )
+        finally:
+            shutil.rmtree(spool)
+
+    def subtitles(
+        self, videos: Iterable[SpokenVideo], kinds: Sequence[str]
+    ) -> Iterator[tuple[SpokenVideo, Subtitles | BaseException | None]]:
+        """The subtitles that came with each, in order; None for those without."""
+        return self._children(
+            read_subtitles,
+            videos,
+            arguments=lambda video: (
+                video.path,
+                video.name,
+                video.subtitles,
+                tuple(kinds),
+                self._options(video.path),
+            ),
+            video_seconds=lambda video: video.seconds or 3600,
+        )
+
+    def listen(
+        self, videos: Iterable[SpokenVideo], *, only_speech: bool
+    ) -> Iterator[tuple[SpokenVideo, Heard | BaseException]]:
+        """The windows of each one's sound in which somebody speaks, or all of it; in order. A taker removes them."""
+        spool = tempfile.mkdtemp(prefix="internvid-listen-")
+        try:
+            yield from self._children(
+                listen_into,
+                videos,
+                arguments=lambda video: (spool, video.path, self._options(video.path), only_speech),
+                video_seconds=lambda video: video.seconds or 3600,
             )
         finally:
             shutil.rmtree(spool)

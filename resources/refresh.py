@@ -137,12 +137,15 @@ class Failed:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Not worked on, for a reason. `related_key`: the row that the reason is about, for a duplicate its original."""
+    """Not worked on, for a reason. `related_key`: the row that the reason is about, for a duplicate its original.
+    `cost`: of finding that out, where it took a look.
+    """
 
     unit: Unit
     reason_class: str
     reason: str
     related_key: str | None = None
+    cost: Cost | None = None
 
 
 Outcome = Done | Failed | Skipped
@@ -345,7 +348,7 @@ class _Commits:
         self.since = time.monotonic()
 
     def take(self, outcome: Outcome) -> None:
-        if not isinstance(outcome, Skipped):
+        if outcome.cost is not None:
             self.report.ledger.add(outcome.cost)
         match outcome:
             case Done():

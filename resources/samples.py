@@ -21,6 +21,8 @@ TEXT_LIMIT = 240  # characters of a cell
 SHOWN = {
     "raw_videos": ("duration_seconds", "display_width", "display_height", "video_codec", "audio_codec", "source"),
     "clips": ("start_seconds", "end_seconds", "boundary", "motion", "stillness", "flags", "clip_id"),
+    "speech": ("text", "start_seconds", "end_seconds", "language", "source", "video_id"),
+    "transcripts": ("text", "language", "english", "source", "clip_id"),
     "frame_captions": ("caption", "seconds", "scale", "clip_id"),
     "clip_captions": ("caption", "nouns", "verbs", "clip_id"),
     "clip_embeddings": ("kind", "model", "dimensions", "clip_id"),

@@ -1,4 +1,5 @@
-"""A video file as a child process sees it: opened, hashed and probed, or scanned into clips and frames.
+"""A video file as a child process sees it: opened, hashed and probed, scanned into clips and frames, read and listened
+to for what is said in it.
 
 Every child imports this module, so nothing heavy is imported here: Dagster alone would cost a child a second.
 """
@@ -9,16 +10,18 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    from internvid.speech.sound import Window
+    from internvid.speech.subtitles import Subtitles
     from internvid.video.probe import Probe
     from internvid.video.scan import ClipSpan, SampledFrame
     from internvid.video.settings import ScanSettings
@@ -35,6 +38,9 @@ FRAME_COLUMNS = pa.schema(
         ("jpeg", pa.binary()),
     ]
 )
+
+
+WINDOW_COLUMNS = pa.schema([("start_seconds", pa.float64()), ("samples", pa.binary())])  # int16, 16 kHz
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,29 @@ class Scanned:
 
     def remove(self) -> None:
         shutil.rmtree(self.frames_path.parent)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Where in a video somebody speaks. window_count: stretches of sound, each at most half a minute, in a file."""
+
+    window_count: int
+    windows_path: Path
+
+    def windows(self) -> Iterator[Window]:
+        """In order of time, read one by one."""
+        import numpy as np
+
+        from internvid.speech.sound import Window
+
+        with pa.OSFile(str(self.windows_path)) as file, pa.ipc.open_stream(file) as stream:
+            for batch in stream:
+                for row in batch.to_pylist():
+                    samples = np.frombuffer(row["samples"], np.int16).astype(np.float32) / 32768
+                    yield Window(row["start_seconds"], samples)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.windows_path.parent)
 
 
 def local_path(uri: str) -> str | None:
@@ -134,3 +163,39 @@ def scan_into(spool: str, video: str, storage_options: Mapping[str, Any], settin
         clips = scan(path, settings, keep)
         write()
     return Scanned(clips, frame_count, frames_path)
+
+
+def read_subtitles(
+    video: str, name: str, files: Sequence[str], kinds: Sequence[str], storage_options: Mapping[str, Any]
+) -> Subtitles | None:
+    """What `internvid.speech.subtitles.subtitles_of` finds in the video and the files beside it, and raises."""
+    from internvid.speech.subtitles import SubtitleFile, subtitles_of
+
+    beside = []
+    for uri in files:
+        with opened(uri, storage_options) as path:
+            file_name = unquote(PurePosixPath(urlsplit(uri).path).name, errors="replace")
+            beside.append(SubtitleFile(file_name, Path(path).read_bytes()))
+    with opened(video, storage_options) as path:
+        return subtitles_of(path, name, beside, kinds)
+
+
+def listen_into(spool: str, video: str, storage_options: Mapping[str, Any], only_speech: bool) -> Heard:
+    """The windows of the video's sound, in a folder of their own under `spool`. Raises as `internvid.speech.sound`."""
+    import numpy as np
+
+    from internvid.speech.sound import Everything, Silero, windows
+
+    windows_path = Path(tempfile.mkdtemp(dir=spool)) / "windows.arrow"
+    window_count = 0
+    with (
+        opened(video, storage_options) as path,
+        pa.OSFile(str(windows_path), "wb") as file,
+        pa.ipc.new_stream(file, WINDOW_COLUMNS) as stream,
+    ):
+        for window in windows(path, Silero() if only_speech else Everything()):
+            samples = np.clip(np.rint(window.samples * 32768), -32768, 32767).astype(np.int16)
+            row = {"start_seconds": window.start_seconds, "samples": samples.tobytes()}
+            stream.write_batch(pa.RecordBatch.from_pylist([row], schema=WINDOW_COLUMNS))
+            window_count += 1
+    return Heard(window_count, windows_path)

@@ -97,10 +97,12 @@ def test_ingest_says_what_it_found_what_it_made_and_what_failed(first_run):
         "raw_videos": ["2", "0", "0"],
         "clips": ["4", "0", "0"],
         "frames": ["10", "0", "0"],
+        "speech": ["0", "0", "0"],  # no subtitles came with them
+        "transcripts": ["0", "0", "0"],
         "frame_captions": ["10", "0", "0"],
         "clip_captions": ["4", "0", "0"],
         "clip_embeddings": ["0", "0", "0"],  # no model is active
-        "clip_scores": ["0", "0", "0"],
+        "clip_scores": ["4", "0", "0"],
         "all, with start-up": ["", "", ""],
     }
     assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file, not a video" in text
@@ -134,10 +136,12 @@ def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
         ["stage", "in", "done", "failed", "skipped", "pending"],
         ["raw_videos", "3", "2", "1", "0", "0"],
         ["clips", "2", "2", "0", "0", "0"],
+        ["speech", "2", "0", "0", "2", "0"],  # no subtitles came with them
+        ["transcripts", "4", "0", "0", "4", "0"],
         ["frame_captions", "10", "10", "0", "0", "0"],
         ["clip_captions", "4", "4", "0", "0", "0"],
         ["clip_embeddings", "0", "0", "0", "0", "0"],  # no model is active
-        ["clip_scores", "0", "0", "0", "0", "0"],
+        ["clip_scores", "4", "4", "0", "0", "0"],
     ]
     assert "1 failed:" in text
     assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file" in text
@@ -234,7 +238,7 @@ def test_export_writes_a_line_for_each_clip(root, tmp_path):
 
 def test_retry_tries_what_was_chosen_again(root, lake):
     def tries() -> list[int]:
-        return lake.polars("attempts")["tries"].to_list()
+        return lake.polars("attempts").filter(outcome="failed")["tries"].to_list()
 
     assert tries() == [1]
     for options in (["--stage", "clips"], ["--stage", "raw_videos", "--error", "ConnectionError"]):
@@ -244,6 +248,41 @@ def test_retry_tries_what_was_chosen_again(root, lake):
     assert "1 failures to try again" in text
     assert f"{BROKEN}, raw_videos (2 tries): UnreadableVideo" in text
     assert tries() == [2]
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_says_what_was_read_and_how_long_each_stage_took(lake, folder):
+    costs = lake.polars("costs").filter(model="").sort("written_at").unique("stage", keep="first")
+    of_stage = {row["stage"]: row for row in costs.to_dicts()}
+    size = sum((folder / name).stat().st_size for name in (BRACKETS, QUOTES))
+    assert (of_stage["raw_videos"]["units"], of_stage["raw_videos"]["bytes_read"]) == (3, size)
+    clips = of_stage["clips"]
+    assert (clips["units"], clips["frames"], clips["bytes_read"]) == (2, 60, size)
+    assert clips["video_seconds"] == pytest.approx(6.0)
+    stored = lake.polars("frames")["jpeg"].bin.size().sum()
+    assert clips["bytes_written"] > stored > 0
+    assert all(row["wall_seconds"] > 0 and row["processor_seconds"] > 0 for row in of_stage.values())
+    captioned = lake.polars("costs").filter(stage="frame_captions", model="embedded-measurements").row(0, named=True)
+    assert (captioned["units"], captioned["frames"], captioned["wall_seconds"]) == (10, 10, None)
+    assert 0 < captioned["model_seconds"] < of_stage["frame_captions"]["wall_seconds"]
+
+
+def test_plan_reckons_a_collection_from_what_the_lake_measured(root):
+    asked = ("plan", "--videos", "7000000", "--minutes", "5.9", "--days", "30")
+    plan = json.loads(succeeded(internvid(*asked, "--json", lake=root)))
+    assert plan["video_hours"] == pytest.approx(7_000_000 * 5.9 / 60)
+    assert (plan["measured_videos"], plan["measured_hours"]) == (2, pytest.approx(6 / 3600))
+    stages = {stage["stage"]: stage for stage in plan["stages"]}
+    assert stages["clips"]["inputs"] == 7_000_000
+    assert stages["frame_captions"]["inputs"] == pytest.approx(10 / 6 * 7_000_000 * 5.9 * 60, abs=1)
+    assert plan["wall_hours"] == pytest.approx(sum(stage["wall_hours"] or 0 for stage in stages.values()))
+    assert plan["machines"] == -(-plan["wall_hours"] // (24 * 30))
+    text = succeeded(internvid(*asked, lake=root))
+    assert "7,000,000 videos of 5.9 minutes: 688,000 hours of video" in text
+    assert "on 2 videos, 0.00 hours" in text
+    assert f"In 30 days: {plan['machines']:,} machines like the one that measured" in text
 
 
 # --- what is not there ------------------------------------------------------------------------------------------

@@ -113,6 +113,7 @@ def write_report(
         knows_failures="failures" in tables,
         failures=used["failures"][:_FAILURES_SHOWN],
         failures_left_out=_failures_left_out(used),
+        costs=used["costs_by_stage"],
         table_sizes=used["table_sizes"],
         clips=[_shown_clip(clip) for clip in contact_sheet],
         more=[(titles[name], tables[name]) for name in tables if name not in used.names],

@@ -105,6 +105,19 @@ def probe(path: str) -> Probe:
         )
 
 
+def first_frame_seconds(path: str) -> float:
+    """When the first frame is shown, by the container's clock: what all times of a video count from.
+
+    Raises as `probe`.
+    """
+    with open_video(path) as container:
+        stream = video_stream(container, path)
+        frame = _first_frame(container, stream, path)
+        assert stream.time_base is not None
+        ticks = frame.pts if frame.pts is not None else frame.dts
+        return float((ticks or 0) * stream.time_base)
+
+
 def open_video(path: str) -> av.container.InputContainer:
     """The file opened for reading, as a file and nothing else: no URL, no playlist that names other files.
 

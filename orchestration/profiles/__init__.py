@@ -13,29 +13,50 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from resources.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
 from resources.captioner import EmbeddedCaptioner, NoCaptioner
 from resources.door import Door
+from resources.frame_text_similarity import ClipFrameTextSimilarity
+from resources.hub_captioner import HubCaptioner
+from resources.hub_summariser import HubSummariser
+from resources.hub_translator import HubTranslator
+from resources.image_classifier import ImageClassifierScorer
 from resources.scorer import NoScorer
+from resources.server_captioner import ServerCaptioner
+from resources.server_summariser import ServerSummariser
+from resources.server_translator import ServerTranslator
 from resources.summariser import EmbeddedSummariser
+from resources.text_overlay import OcrTextOverlay
+from resources.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
 from resources.translator import NoTranslator
 
 FOLDER = Path(__file__).parent
 BUILT_IN = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 ENVIRONMENT_PREFIX = "INTERNVID_DOOR_"
 
-_CAPTIONERS: dict[str, type[Door]] = {"none": NoCaptioner, "embedded": EmbeddedCaptioner}
-_SCORERS: dict[str, type[Door]] = {"none": NoScorer}
+_CAPTIONERS: dict[str, type[Door]] = {
+    "none": NoCaptioner,
+    "embedded": EmbeddedCaptioner,
+    "hub": HubCaptioner,
+    "server": ServerCaptioner,
+}
+_NO_SCORE: dict[str, type[Door]] = {"none": NoScorer}
 KINDS: dict[str, dict[str, type[Door]]] = {
     "coarse_captioner": {name: kind for name, kind in _CAPTIONERS.items() if name != "none"},
     "fine_captioner": {name: kind for name, kind in _CAPTIONERS.items() if name != "none"},
     "clip_captioner": _CAPTIONERS,
-    "summariser": {"embedded": EmbeddedSummariser},
-    "translator": {"none": NoTranslator},
-    "aesthetics": _SCORERS,
-    "frame_text_similarity": _SCORERS,
-    "text_overlay": _SCORERS,
-    "watermark": _SCORERS,
-    "safety": _SCORERS,
+    "summariser": {"embedded": EmbeddedSummariser, "hub": HubSummariser, "server": ServerSummariser},
+    "transcriber": {
+        "subtitles": SubtitlesOnly,
+        "whisper": WhisperTranscriber,
+        "faster_whisper": FasterWhisperTranscriber,
+    },
+    "translator": {"none": NoTranslator, "hub": HubTranslator, "server": ServerTranslator},
+    "aesthetics": {**_NO_SCORE, "measured": MeasuredAesthetics, "clip_head": ClipHeadAesthetics},
+    "frame_text_similarity": {**_NO_SCORE, "clip": ClipFrameTextSimilarity},
+    "text_overlay": {**_NO_SCORE, "ocr": OcrTextOverlay},
+    "watermark": {**_NO_SCORE, "image_classifier": ImageClassifierScorer},
+    "safety": {**_NO_SCORE, "image_classifier": ImageClassifierScorer},
 }
 
 
@@ -84,6 +105,12 @@ def _door(name: str, settings: Mapping[str, Any]) -> Door:
     kind = given.pop("kind")
     if kind not in KINDS[name]:
         raise ValueError(f"{name} has no kind {kind!r}: it is one of {', '.join(KINDS[name])}")
+    fields = KINDS[name][kind].model_fields
+    # Dagster's resources would take no notice of a setting that they do not have.
+    if unknown := sorted(set(given) - set(fields)):
+        raise ValueError(f"{name}, of kind {kind}, has no {', '.join(unknown)}; it has {', '.join(fields) or 'none'}")
+    if missing := [field for field, of in fields.items() if of.is_required() and field not in given]:
+        raise ValueError(f"{name}, of kind {kind}, needs {', '.join(missing)}")
     try:
         return KINDS[name][kind](**given)
     except ValidationError as error:

@@ -1,5 +1,6 @@
 -- AES: clips that look good
--- The paper's InternVid-18M-AES: an aesthetic score of at least 4.
+-- The paper's InternVid-18M-AES: an aesthetic score of at least 4, on the scale of LAION's predictor. The model
+-- measured-aesthetics has another scale, on which most clips reach 4: choose a threshold from its figure 4c.
 -- @parameter score text aesthetics: which score of clip_scores decides
 -- @parameter threshold double 4: the score that a clip must reach
 -- @parameter clips bigint null: how many clips are drawn, each with the same chance; null: all that are kept

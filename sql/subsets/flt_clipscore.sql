@@ -1,9 +1,10 @@
 -- FLT as its makers describe it: clips of fitting length and caption, then drawn as DIV is
 -- In this order: clips under 1 s or over 120 s go; of the others, the 30 % with the highest score stay; from these, a
 -- clip's chance is one over the number of them in its video. Its makers scored one random frame of each clip with CLIP
--- ViT-L/14 (CLIPScore); name such a score in `score` where the lake has one.
+-- ViT-L/14 (CLIPScore): that is frame_text_similarity, which decides where the pool has it. A pool without any such
+-- score is judged by video_text_similarity.
 -- Clips without a score count neither as kept nor towards the share. Ties at the limit are all kept.
--- @parameter score text video_text_similarity: which score of clip_scores decides
+-- @parameter score text null: which score of clip_scores decides; null: as above
 -- @parameter share double 0.3 (0 to 1): of the scored clips of fitting length, how many are kept, from the highest down
 -- @parameter threshold double null: keep scores of at least this, in place of the share
 -- @parameter shortest double 1 (0 to inf): seconds that a clip must last
@@ -13,8 +14,18 @@
 -- @reads clip_scores
 -- @condition long_enough: lasts at least $shortest s
 -- @condition short_enough: lasts at most $longest s
--- @condition similar_enough: $score at least $threshold; if null, among the highest $share
-with scored as (
+-- @condition similar_enough: the score at least $threshold; if null, among the highest $share
+with deciding as (
+    select coalesce(
+        $score,
+        min(score) filter (score = 'frame_text_similarity'),
+        'video_text_similarity'
+    ) as score
+    from clip_scores
+    where value is not null
+),
+
+scored as (
     select
         pool.clip_id,
         pool.video_id,
@@ -23,9 +34,11 @@ with scored as (
         pool.seconds <= $longest as short_enough,
         nullif(clip_scores.value, 'nan') as similarity,
         case when long_enough and short_enough then similarity end as ranked,
-        coalesce(clip_scores.reason, concat('no ', $score, ' yet')) as why_no_score
+        deciding.score,
+        coalesce(clip_scores.reason, concat('no ', deciding.score, ' yet')) as why_no_score
     from pool
-    left join clip_scores on pool.clip_id = clip_scores.clip_id and clip_scores.score = $score
+    cross join deciding
+    left join clip_scores on pool.clip_id = clip_scores.clip_id and clip_scores.score = deciding.score
 ),
 
 ranked as (
@@ -56,7 +69,7 @@ select
     case
         when not (long_enough and short_enough) then format('lasts {:.2f} s', seconds)
         when place is null then why_no_score
-        else format('{} {:.4f}, place {} of {}', $score, similarity, place, ranked_clips)
+        else format('{} {:.4f}, place {} of {}', score, similarity, place, ranked_clips)
     end as reason,
     seconds,
     similarity

@@ -83,7 +83,7 @@ def test_a_new_lake_trains_a_model_and_embeds_and_scores_every_clip_with_it(hous
     assert lengths == pytest.approx(1, abs=1e-5)
 
     by_id = dict(zip(vectors["embedding_id"], vectors["vector"].to_list(), strict=True))
-    scores = house.lake.polars("clip_scores")
+    scores = house.lake.polars("clip_scores").filter(score="video_text_similarity")
     assert sorted(scores["clip_id"]) == clips
     expected = [np.dot(by_id[f"{clip}/video"], by_id[f"{clip}/caption"]) for clip in scores["clip_id"]]
     assert scores["value"].to_list() == pytest.approx(expected, abs=1e-6)
@@ -203,7 +203,7 @@ def test_another_active_checkpoint_makes_all_vectors_and_scores_anew(house):
     work = bring_up_to_date(house)
     assert work.rows["clip_embeddings"]["changed"] == vectors
     assert set(house.lake.polars("clip_embeddings")["model"]) == {second}
-    assert set(house.lake.polars("clip_scores")["model"]) == {second}
+    assert set(house.lake.polars("clip_scores").filter(score="video_text_similarity")["model"]) == {second}
 
 
 def test_a_checkpoint_whose_files_were_changed_is_not_used(house, tmp_path):

@@ -52,10 +52,12 @@ def test_a_film_goes_the_whole_way_in_a_bucket(house, s3, folder, film):
     assert {step.name: {name: n for name, n in found.items() if n} for step, found in house.counts()} == {
         "raw_videos": {"total": 1, "done": 1},
         "clips": {"total": 1, "done": 1},
+        "speech": {"total": 1, "skipped": 1},
+        "transcripts": {"total": 2, "skipped": 2},
         "frame_captions": {"total": 5, "done": 5},
         "clip_captions": {"total": 2, "done": 2},
         "clip_embeddings": {"total": 4, "done": 4},
-        "clip_scores": {"total": 2, "done": 2},
+        "clip_scores": {"total": 4, "done": 4},
     }
     published = _bucket(s3)
     (checkpoint,) = house.lake.polars("checkpoints")["path"].to_list()

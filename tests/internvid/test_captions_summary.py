@@ -79,6 +79,21 @@ def test_the_papers_worked_example_reads_as_a_clip():
     }
 
 
+def test_the_papers_worked_example_names_each_thing_once():
+    summary = summarise(
+        free(
+            "the food is prepared and ready to be eaten",
+            "a person cooking some food on a stove top",
+            "a table topped with lots of food",
+            "a person putting food in a basket",
+            coarse="a person cooking some food in a frying pan.",
+        )
+    )
+    words = summary.caption.lower().replace(".", " ").split()
+    for names in (("cook", "cooks", "cooking", "cooked"), ("stove",), ("table",)):
+        assert sum(word in names for word in words) == 1, names
+
+
 @pytest.mark.parametrize(
     ("one", "other", "caption"),
     [

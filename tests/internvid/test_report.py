@@ -106,6 +106,12 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "clips": clips,
             "clip_captions": captions,
             "attempts": failures,
+            "costs": [
+                {"cost_id": "1", "stage": "clips", "model": "", "units": 9, "wall_seconds": 90.0, "frames": 1800}
+                | {"written_at": NOON},
+                {"cost_id": "2", "stage": "clips", "model": "blip", "units": 7, "model_seconds": 3.5, "frames": 7}
+                | {"prompt_tokens": 1234, "output_tokens": 5, "device": "cuda:0", "written_at": NOON},
+            ],
         },
     )
 
@@ -166,6 +172,12 @@ def test_stages_and_failures_are_told_with_the_original_text(html: str):
     assert ["clips", "12,666", "12,345", "1", "20", "300", "1 h 2 min"] in rows
     assert ["clips", "failed", "DecodeError", "1", "0"] in rows
     assert ["clips", NASTY, f"DecodeErrorline one\n  {NASTY}", "2"] in rows
+
+
+def test_what_each_stage_and_model_took_is_told(html: str):
+    rows = Page(html).rows
+    assert ["clips", "", "9", "1 min 30 s", "20.0", "–", "–", ""] in rows
+    assert ["", "blip", "7", "3.5 s", "2.0", "1,234", "5", "cuda:0"] in rows
 
 
 def test_a_column_of_times_stands_only_where_some_are_known(mart: Path, tmp_path: Path):

@@ -74,6 +74,19 @@ LAKE: dict[str, list[dict[str, Any]]] = {
         {"attempt_id": "raw/1", "stage": "raw_videos", "key": "s9", "label": "c.mp4", "outcome": "skipped"}
         | {"error_class": "Duplicate", "message": "same as v1", "tries": 1, "written_at": NOON},
     ],
+    # Clips in two runs; captions by a model, and by none.
+    "costs": [
+        {"cost_id": "1/clips", "stage": "clips", "model": "", "units": 3, "wall_seconds": 2.0, "frames": 300}
+        | {"written_at": NOON},
+        {"cost_id": "2/clips", "stage": "clips", "model": "", "units": 1, "wall_seconds": 1.0, "frames": 60}
+        | {"written_at": NOON + timedelta(hours=2)},
+        {"cost_id": "1/c", "stage": "frame_captions", "model": "", "units": 5, "wall_seconds": 4.0}
+        | {"written_at": NOON + timedelta(hours=1)},
+        {"cost_id": "1/c/A", "stage": "frame_captions", "model": "A", "units": 5, "model_seconds": 2.5, "frames": 5}
+        | {"prompt_tokens": 10, "output_tokens": 40, "device": "cuda:0", "written_at": NOON + timedelta(hours=1)},
+        {"cost_id": "1/c/none", "stage": "frame_captions", "model": "none", "units": 5, "model_seconds": 0.0}
+        | {"frames": 0, "written_at": NOON + timedelta(hours=1)},
+    ],
 }
 
 EXPECTED: dict[str, list[tuple]] = {
@@ -171,6 +184,11 @@ EXPECTED: dict[str, list[tuple]] = {
     "failures": [
         ("clips", "b.mp4", "v9", "DecodeError", "then", 3, None, NOON + timedelta(hours=1), None),
         ("clips", "a.mp4", "v8", "DecodeError", "first", 1, NOON, NOON, None),
+    ],
+    "costs_by_stage": [
+        ("clips", "", 4, 3.0, None, 120.0, None, None, None),
+        ("frame_captions", "", 5, 4.0, None, None, None, None, None),
+        ("frame_captions", "A", 5, None, 2.5, 2.0, 10, 40, "cuda:0"),
     ],
     "captions_by_model": [
         ("clip", "S", 3, 1.0, 1, 0),

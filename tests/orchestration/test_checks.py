@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.checks import caption_alarms, stage_counts
 from assets.sources import register
 from orchestration.definitions import definitions
 from resources.lake import Lake
@@ -31,7 +32,7 @@ class Ingested:
         """The checks that do not pass, each with its numbers other than 0."""
         checked = self.definitions.resolve_job_def("check_lake").execute_in_process(instance=self.instance)
         evaluations = checked.get_asset_check_evaluations()
-        assert len(evaluations) == 14
+        assert len(evaluations) == len([*stage_counts.check_specs, *caption_alarms.check_specs]) + 3
         return {
             evaluation.check_name: {name: value.value for name, value in evaluation.metadata.items() if value.value}
             for evaluation in evaluations
@@ -59,7 +60,10 @@ def ingested(film: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
         # The video is cut again; the clip's frames and captions hang in the air.
         ("clips", {"clips_counts_add_up", "no_orphan_rows", "keys_equal_clip_keys"}),
         # The clip's caption rests on all captions of its frames.
-        ("frame_captions", {"frame_captions_counts_add_up", "clip_captions_counts_add_up"}),
+        (
+            "frame_captions",
+            {"frame_captions_counts_add_up", "clip_captions_counts_add_up", "keys_equal_frame_keys"},
+        ),
         ("clip_captions", {"clip_captions_counts_add_up", "keys_equal_clip_keys"}),
     ],
 )
@@ -88,4 +92,4 @@ def test_materialising_batches_runs_none_of_the_checks_over_the_whole_lake() -> 
     graph = definitions().resolve_asset_graph()
     partitioned = {key for key in graph.materializable_asset_keys if graph.get(key).is_partitioned}
     on_them = {key.name for key in graph.asset_check_keys if key.asset_key in partitioned}
-    assert on_them == {"batch_counts_add_up"}
+    assert on_them == {"batch_counts_add_up", *(spec.name for spec in caption_alarms.check_specs)}

@@ -253,6 +253,29 @@ def test_flt_by_its_makers_ranks_only_clips_of_fitting_length(million: MadeLake)
     np.testing.assert_allclose(rows["weight"].to_numpy(), weights, rtol=1e-12)
 
 
+def test_flt_by_its_makers_goes_by_clipscore_where_a_clip_has_one_unless_told_otherwise():
+    made = MadeLake(np.full(126, 1))  # 100 of them in the pool
+    clip_ids = made.clip_id[made.in_pool].tolist()
+    made.tables["clips"] = made.tables["clips"].set_column(3, "end_seconds", [made.start + 5])
+
+    def chosen(clipscores: list[float | None], **values: Any) -> list[str]:
+        made.tables["clip_scores"] = pa.table(
+            {
+                "clip_id": clip_ids * 2,
+                "score": ["video_text_similarity"] * 100 + ["frame_text_similarity"] * 100,
+                "value": pa.array([*np.linspace(0, 1, 100), *clipscores], pa.float64()),
+                "reason": pa.array([None] * 200, pa.string()),
+            }
+        )
+        with made.connect() as connection:
+            return ids(connection, subset_named("flt_clipscore"), **values)
+
+    falling = np.linspace(1, 0, 100).tolist()
+    assert chosen(falling) == clip_ids[:30]
+    assert chosen(falling, score="video_text_similarity") == clip_ids[70:]
+    assert chosen([None] * 100) == clip_ids[70:]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.07, 0.1, 0.3, 0.999, 1.0])
 def test_flt_keeps_the_share_to_the_clip_where_no_scores_are_equal(share: float):
     made = MadeLake(np.full(126, 1))  # 100 of them in the pool
@@ -405,7 +428,7 @@ def test_a_waterfall_counts_what_each_condition_removes_of_a_million(million: Ma
     assert steps[-1].left == 1000
     meanings = {step.condition: step.meaning for step in steps if not step.is_unknown}
     assert meanings["short_enough"] == "lasts at most 30.0 s"
-    assert meanings["similar_enough"] == ("video_text_similarity at least null; if null, among the highest 0.3")
+    assert meanings["similar_enough"] == "the score at least null; if null, among the highest 0.3"
 
 
 def test_scores_that_are_missing_are_told_from_low_ones_and_say_why(some: MadeLake):

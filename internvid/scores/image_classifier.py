@@ -1,0 +1,59 @@
+"""How probable something is in a picture, by a classifier that knows it among its labels: a watermark, say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from internvid.hub import HubModel
+from internvid.scores.batches import in_batches
+
+MULTI_LABEL = "multi_label_classification"  # the labels do not exclude each other
+
+
+class ImageClassifier:
+    """labels: of the model's, those whose probabilities are added up; where labels do not exclude each other, the most
+    probable one counts. dtype: as `from_pretrained` takes it.
+
+    Raises ValueError for labels that the model does not have, OSError for a model that is not there.
+    """
+
+    def __init__(
+        self,
+        hub_model: HubModel,
+        labels: Sequence[str],
+        *,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype | Literal["auto"] = torch.float32,
+        pictures_per_batch: int = 32,
+    ) -> None:
+        from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+
+        known = {label: at for at, label in AutoConfig.from_pretrained(**hub_model.source).id2label.items()}
+        unknown = [label for label in labels if label not in known]
+        if unknown or not labels:
+            named = ", ".join(unknown) or "but none was named"
+            raise ValueError(f"{hub_model.name} has no label {named}; it has {', '.join(known)}")
+        self.chosen = sorted({known[label] for label in labels})
+        model = AutoModelForImageClassification.from_pretrained(dtype=dtype, **hub_model.source)
+        self.model = model.to(device).eval()
+        self.processor = AutoImageProcessor.from_pretrained(backend="pil", **hub_model.source)
+        self.pictures_per_batch = pictures_per_batch
+
+    def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
+        """From 0 to 1 for each picture, [height, width, 3] uint8 RGB, in their order; for one that fails the error."""
+        return in_batches(pictures, self.pictures_per_batch, self._probabilities)
+
+    @torch.inference_mode()
+    def _probabilities(self, pictures: Sequence[np.ndarray]) -> list[float]:
+        images = [Image.fromarray(picture) for picture in pictures]
+        pixels = self.processor(images=images, return_tensors="pt")["pixel_values"]
+        logits = self.model(pixel_values=pixels.to(self.model.device, self.model.dtype)).logits.float()
+        # A single output has nothing to be weighed against.
+        if logits.shape[1] == 1 or self.model.config.problem_type == MULTI_LABEL:
+            return logits.sigmoid()[:, self.chosen].amax(dim=1).tolist()
+        return logits.softmax(dim=1)[:, self.chosen].sum(dim=1).tolist()

@@ -1,0 +1,99 @@
+"""Whisper, by `transformers`: what is said in windows of sound, and in which language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import torch
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+from internvid.hub import HubModel
+from internvid.speech.language import language_code
+from internvid.speech.recognition import LANGUAGE_WINDOWS, Recognised, cues_within
+from internvid.speech.sound import HERTZ, Window
+
+
+class Whisper:
+    """language: that is spoken, as Whisper calls it; None: it finds out, once for a video. generation: further
+    parameters of `generate`.
+    """
+
+    def __init__(
+        self,
+        model: WhisperForConditionalGeneration,
+        processor: WhisperProcessor,
+        *,
+        language: str | None = None,
+        windows_per_call: int = 8,
+        generation: dict[str, Any] | None = None,
+    ) -> None:
+        self.model, self.processor = model.eval(), processor
+        self.language = language
+        self.windows_per_call = windows_per_call
+        self.generation = generation or {}
+
+    @classmethod
+    def load(cls, weights: HubModel, *, device: torch.device, dtype: torch.dtype | str, **settings: Any) -> Whisper:
+        """Raises OSError where the files are not to be had."""
+        model = WhisperForConditionalGeneration.from_pretrained(**weights.source, dtype=dtype, use_safetensors=True)
+        model.to(device)  # type: ignore[arg-type]  # the decorator hides its signature
+        return cls(model, WhisperProcessor.from_pretrained(**weights.source), **settings)
+
+    def recognise(self, windows: Iterable[Window]) -> Recognised:
+        """What is said in the windows of one video."""
+        windows = iter(windows)
+        first = list(islice(windows, max(LANGUAGE_WINDOWS, self.windows_per_call)))
+        if not first:
+            return Recognised(None, [])
+        language = self._spoken(first[:LANGUAGE_WINDOWS])
+        cues, output_tokens = [], 0
+        for batch in _batches(chain(first, windows), self.windows_per_call):
+            for window, segments in zip(batch, self._segments(batch, language), strict=True):
+                output_tokens += sum(len(segment["tokens"]) for segment in segments)
+                cues += cues_within(window, map(self._segment, segments))
+        return Recognised(language_code(language), cues, output_tokens)
+
+    @property
+    def _is_multilingual(self) -> bool:
+        return bool(getattr(self.model.generation_config, "is_multilingual", False))
+
+    @torch.inference_mode()
+    def _spoken(self, windows: list[Window]) -> str:
+        """The language that most of the windows are in."""
+        if not self._is_multilingual:
+            return "en"
+        if self.language is not None:
+            return self.language
+        ids: Counter[int] = Counter()
+        for batch in _batches(windows, self.windows_per_call):
+            ids.update(self.model.detect_language(**self._features(batch)).tolist())
+        ((found, _),) = ids.most_common(1)
+        names = {number: name for name, number in self.model.generation_config.lang_to_id.items()}
+        return names[found].strip("<|>")
+
+    @torch.inference_mode()
+    def _segments(self, windows: list[Window], language: str) -> list[list[dict[str, Any]]]:
+        """Of each window the segments as `generate` returns them: start and end in seconds, and tokens."""
+        spoken = {"language": language, "task": "transcribe"} if self._is_multilingual else {}
+        return self.model.generate(
+            **self._features(windows), return_timestamps=True, return_segments=True, **spoken, **self.generation
+        )["segments"]
+
+    def _features(self, windows: list[Window]) -> dict[str, torch.Tensor]:
+        """[windows, mel bins, 3000]: each filled up with silence to 30 s, as Whisper was trained."""
+        sounds = [window.samples for window in windows]
+        features = self.processor.feature_extractor(sounds, sampling_rate=HERTZ, return_tensors="pt").input_features
+        return {"input_features": features.to(self.model.device, self.model.dtype)}
+
+    def _segment(self, segment: dict[str, Any]) -> tuple[float, float, str]:
+        text = self.processor.tokenizer.decode(segment["tokens"], skip_special_tokens=True)
+        return float(segment["start"]), float(segment["end"]), text
+
+
+def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
+    windows = iter(windows)
+    while batch := list(islice(windows, size)):
+        yield batch

@@ -1,0 +1,11 @@
+-- What speech works on: every stored video, with the subtitle files beside its source. A file that is added or changed
+-- later is read then; the video itself is neither hashed nor cut again.
+select
+    raw_videos.video_id as unit,
+    raw_videos.ingest_batch as partition,
+    raw_videos.source as label,
+    '' as variant,
+    concat_ws(',', raw_videos.sha256, sources.subtitles_seen) as inputs,
+    null::varchar as skip
+from raw_videos
+left join sources using (source_id)

@@ -1,0 +1,309 @@
+"""Subtitles that came with a video, in every form they come in, and which of several is taken."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from av.stream import Disposition
+
+from internvid.speech.cues import Cue
+from internvid.speech.division import words_within
+from internvid.speech.subtitles import SubtitleFile, Subtitles, UnreadableSubtitles, subtitles_of, text_of
+
+ALL = ("uploaded", "embedded", "automatic")
+NO_FLAG = Disposition(0)
+
+# Cuts at 1, 2 and 3 s, and cues whose edges miss them by up to 50 ms. What is said in each clip is as clear as can be.
+CLIPS = [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0), (3.0, 4.0)]
+SAID = [
+    (0.05, 1.04, "First we peel the onions."),
+    (1.04, 1.96, "Then the pan gets hot"),
+    (1.98, 3.04, "and we stir with a spoon."),
+    (3.04, 3.98, "Enjoy your meal!"),
+]
+
+
+def srt_time(seconds: float, point: str = ",") -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    return f"00:{minutes:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"
+
+
+def srt(cues=SAID) -> str:
+    blocks = [
+        f"{number}\n{srt_time(start)} --> {srt_time(end)}\n{text}\n"
+        for number, (start, end, text) in enumerate(cues, start=1)
+    ]
+    return "\n".join(blocks)
+
+
+def vtt(cues=SAID) -> str:
+    blocks = [
+        f"cue-{start}\n{srt_time(start, '.')} --> {srt_time(end, '.')} align:start\n{text}\n"
+        for start, end, text in cues
+    ]
+    return "\n".join(["WEBVTT", "", "STYLE", "::cue { color: red }", "", "NOTE made by hand", "", *blocks])
+
+
+def json3(cues=SAID) -> str:
+    events = [
+        {"tStartMs": round(start * 1000), "dDurationMs": round((end - start) * 1000), "segs": [{"utf8": text}]}
+        for start, end, text in cues
+    ]
+    return json.dumps({"wireMagic": "pb3", "pens": [{}], "events": [{"tStartMs": 0, "id": 1}, *events]})
+
+
+def ass(cues=SAID) -> str:
+    lines = ["[Script Info]", "ScriptType: v4.00+", "", "[Events]"]
+    lines.append("Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text")
+    for start, end, text in cues:
+        times = [f"0:00:{seconds:05.2f}" for seconds in (start, end)]
+        lines.append(f"Dialogue: 0,{times[0]},{times[1]},Default,,0,0,0,,{{\\an8}}{text}")
+    return "\n".join(lines)
+
+
+def read(film: Path, name: str, text: str | bytes) -> Subtitles | None:
+    data = text.encode() if isinstance(text, str) else text
+    return subtitles_of(str(film), film.name, [SubtitleFile(name, data)], ALL)
+
+
+def said_in_clips(cues: list[Cue]) -> list[str]:
+    return [" ".join(filter(None, (words_within(cue, *clip) for cue in cues))) for clip in CLIPS]
+
+
+# --- formats ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("film.en.srt", srt()),
+        ("film.en.srt", srt().replace("\n\n", "\n")),  # no line between cues
+        ("film.en.srt", srt(SAID[::-1])),  # in wrong order
+        ("film.en.srt", srt().replace("\n", "\r\n")),
+        ("film.en.vtt", vtt()),
+        ("film.en.vtt", vtt().replace("00:00:", "00:")),  # WebVTT may leave the hours out
+        ("film.en.srt", vtt()),  # by another name
+        ("film.en.json3", json3()),
+        ("film.en.ass", ass()),
+    ],
+)
+def test_each_cue_lands_in_its_clip_to_within_50_ms(spoken_film: Path, name: str, text: str) -> None:
+    found = read(spoken_film, name, text)
+    assert found is not None
+    assert (found.kind, found.origin, found.language) == ("uploaded", name, "en")
+    assert [cue.text for cue in found.cues] == [text for *_, text in SAID]
+    for cue, (start, end, _) in zip(found.cues, SAID, strict=True):
+        assert (cue.start_seconds, cue.end_seconds) == pytest.approx((start, end), abs=0.05)
+    assert said_in_clips(found.cues) == [text for *_, text in SAID]
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("mov_text", "mp4"), ("subrip", "mkv"), ("webvtt", "mkv"), ("ass", "mkv")]
+)
+def test_embedded_streams_are_read_by_the_clock_of_the_pictures(
+    with_streams: Callable[..., Path], tmp_path: Path, codec: str, suffix: str
+) -> None:
+    cues = [(start, end, text.replace("pan", "{\\i1}pan{\\i0}")) for start, end, text in SAID]
+    film = with_streams(tmp_path / f"film.{suffix}", [(codec, "ger", cues, Disposition.default)])
+    found = subtitles_of(str(film), film.name, [], ALL)
+    assert found is not None
+    assert (found.kind, found.origin, found.language) == ("embedded", "stream 2", "de")
+    for cue, (start, end, text) in zip(found.cues, SAID, strict=True):
+        assert (cue.start_seconds, cue.end_seconds) == pytest.approx((start, end), abs=0.05)
+        assert cue.text == text
+    assert said_in_clips(found.cues) == [text for *_, text in SAID]
+
+
+ROLLING_VTT = """WEBVTT
+Kind: captions
+Language: en
+
+00:00:00.160 --> 00:00:01.869 align:start position:0%
+\x20
+first<00:00:00.480><c> we</c><00:00:00.960><c> peel</c>
+
+00:00:01.869 --> 00:00:01.879 align:start position:0%
+first we peel
+\x20
+
+00:00:01.879 --> 00:00:03.000 align:start position:0%
+first we peel
+the<00:00:02.040><c> onions</c>
+
+00:00:03.000 --> 00:00:03.010 align:start position:0%
+the onions
+\x20
+
+00:00:03.010 --> 00:00:03.900 align:start position:0%
+the onions
+[Music]
+"""
+
+
+def test_youtubes_rolling_captions_are_automatic_and_each_line_is_said_once(spoken_film: Path) -> None:
+    found = read(spoken_film, "film.vtt", ROLLING_VTT)
+    assert found == Subtitles(
+        "automatic", "film.vtt", "en", [Cue(0.16, 1.869, "first we peel"), Cue(1.879, 3.0, "the onions")]
+    )
+
+
+def test_rolling_lines_give_converted_captions_away(spoken_film: Path) -> None:
+    rolling = [(0.0, 1.0, "first we peel"), (1.0, 2.0, "first we peel\nthe onions"), (2.0, 3.0, "the onions\nand stir")]
+    found = read(spoken_film, "film.en.srt", srt(rolling))
+    assert found is not None
+    assert found.kind == "automatic"
+    assert [cue.text for cue in found.cues] == ["first we peel", "the onions", "and stir"]
+    only_people = subtitles_of(
+        str(spoken_film), "film.mp4", [SubtitleFile("film.srt", srt(rolling).encode())], ["uploaded"]
+    )
+    assert only_people is None
+
+
+def test_youtubes_recognised_json3_is_automatic_and_lines_end_where_the_next_begins(spoken_film: Path) -> None:
+    events = [
+        {"tStartMs": 0, "dDurationMs": 4000, "id": 1, "wpWinPosId": 1, "wsWinStyleId": 1},
+        {
+            "tStartMs": 160,
+            "dDurationMs": 3000,
+            "wWinId": 1,
+            "segs": [{"utf8": "first"}, {"utf8": " we", "tOffsetMs": 320}],
+        },
+        {"tStartMs": 1500, "dDurationMs": 1500, "wWinId": 1, "aAppend": 1, "segs": [{"utf8": "\n"}]},
+        {"tStartMs": 1500, "dDurationMs": 2500, "wWinId": 1, "segs": [{"utf8": "peel", "acAsrConf": 230}]},
+        {"tStartMs": "nonsense", "segs": [{"utf8": "lost"}]},
+        {"tStartMs": 2000, "segs": None},
+    ]
+    found = read(spoken_film, "film.en.json3", json.dumps({"events": events}))
+    assert found == Subtitles("automatic", "film.en.json3", "en", [Cue(0.16, 1.5, "first we"), Cue(1.5, 4.0, "peel")])
+
+
+# --- encodings ----------------------------------------------------------------------------------------------------
+
+FRENCH = [(0.0, 1.0, "Bonjour à tous, où êtes-vous ?"), (1.0, 2.0, "Ça va très bien, merci – déjà prêts.")]
+RUSSIAN = [(0.0, 1.0, "Сегодня мы готовим суп."), (1.0, 2.0, "Сначала почистим лук и морковь.")]
+JAPANESE = [(0.0, 1.0, "今日は料理をします。"), (1.0, 2.0, "玉ねぎを切ります。")]
+
+
+@pytest.mark.parametrize(
+    ("name", "cues", "encoding", "language"),
+    [
+        ("film.srt", FRENCH, "utf-8", "fr"),
+        ("film.srt", FRENCH, "utf-8-sig", "fr"),
+        ("film.srt", FRENCH, "utf-16", "fr"),
+        ("film.srt", FRENCH, "utf-16-le", "fr"),
+        ("film.srt", FRENCH, "utf-16-be", "fr"),
+        ("film.srt", FRENCH, "utf-32", "fr"),
+        ("film.srt", FRENCH, "cp1252", "fr"),
+        ("film.fr.srt", FRENCH, "cp1252", "fr"),
+        ("film.ru.srt", RUSSIAN, "cp1251", "ru"),
+        ("film.srt", RUSSIAN, "cp1251", "ru"),
+        ("film.ja.srt", JAPANESE, "cp932", "ja"),
+    ],
+)
+def test_any_encoding_gives_the_same_words_and_their_language(
+    spoken_film: Path, name: str, cues: list, encoding: str, language: str
+) -> None:
+    found = read(spoken_film, name, srt(cues).encode(encoding))
+    assert found is not None
+    assert [cue.text for cue in found.cues] == [text for *_, text in cues]
+    assert found.language == language
+
+
+def test_damaged_unicode_loses_only_what_is_damaged() -> None:
+    damaged = "Où êtes-vous ? À l'école.".encode().replace("À".encode(), b"\xc3")
+    assert text_of(damaged) == "Où êtes-vous ? \ufffd l'école."
+    assert text_of(b"\xff\xfe" + "où".encode("utf-16-le") + b"\0") == "où\ufffd"
+
+
+# --- which is taken -----------------------------------------------------------------------------------------------
+
+
+def test_uploaded_subtitles_go_before_embedded_ones_and_those_before_automatic_ones(
+    with_streams: Callable[..., Path], tmp_path: Path
+) -> None:
+    film = with_streams(tmp_path / "film.mp4", [("mov_text", "eng", SAID, Disposition.default)])
+    files = [
+        SubtitleFile("film.en-orig.json3", json3().encode()),
+        SubtitleFile("film.en.srt", srt().encode()),
+        SubtitleFile("film.en.vtt", ROLLING_VTT.encode()),
+    ]
+
+    def taken(kinds: tuple[str, ...], files: list[SubtitleFile] = files) -> str | None:
+        found = subtitles_of(str(film), film.name, files, kinds)
+        return found and found.origin
+
+    assert taken(ALL) == "film.en.srt"
+    assert taken(ALL, files[::2]) == "stream 2"
+    assert taken(("automatic", "uploaded")) == "film.en-orig.json3"
+    assert taken(()) is None
+    assert taken(("automatic",), files[1:2]) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (["film.de.srt", "film.en.srt", "film.fr.srt"], "film.en.srt"),  # the spoken language is not known
+        (["film.en.srt", "film.fr-orig.json3", "film.fr.srt"], "film.fr.srt"),
+        (["film.en.srt", "film.fr-orig.json3"], "film.en.srt"),
+        (["film.de.srt", "film.fr-orig.json3", "film.srt"], "film.srt"),
+        (["film.en.forced.srt", "film.it.srt"], "film.it.srt"),
+        (["film.pt.srt", "film.it.srt"], "film.it.srt"),
+    ],
+)
+def test_of_a_kind_the_spoken_language_is_taken(spoken_film: Path, names: list[str], taken: str) -> None:
+    texts = {".srt": srt(), "json3": json3()}
+    files = [SubtitleFile(name, texts[name[-4:] if name.endswith(".srt") else "json3"].encode()) for name in names]
+    found = subtitles_of(str(spoken_film), "film.mp4", files, ALL)
+    assert found is not None
+    assert found.origin == taken
+
+
+def test_of_streams_the_default_one_is_taken_and_none_of_foreign_lines_only(
+    with_streams: Callable[..., Path], tmp_path: Path
+) -> None:
+    streams = [
+        ("subrip", "eng", SAID[:1], NO_FLAG),
+        ("subrip", "ger", SAID[:1], Disposition.default | Disposition.forced),
+        ("subrip", "fre", SAID, Disposition.default),
+    ]
+    film = with_streams(tmp_path / "film.mkv", streams)
+    found = subtitles_of(str(film), film.name, [], ALL)
+    assert found is not None
+    assert (found.origin, found.language, len(found.cues)) == ("stream 4", "fr", 4)
+
+
+def test_a_file_that_cannot_be_read_is_passed_over_and_told_of_if_nothing_else_is_there(spoken_film: Path) -> None:
+    page = SubtitleFile("film.en.srt", b"<!DOCTYPE html><html>404 Not Found</html>")
+    good = SubtitleFile("film.de.vtt", vtt().encode())
+    found = subtitles_of(str(spoken_film), "film.mp4", [page, good], ALL)
+    assert found is not None
+    assert found.origin == "film.de.vtt"
+    with pytest.raises(UnreadableSubtitles, match=r"^film\.en\.srt: .*no time in it$"):
+        subtitles_of(str(spoken_film), "film.mp4", [page], ALL)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"WEBVTT\n", b"\xef\xbb\xbf", b'{"events": []}', b"1\n00:00:01,000 --> 00:00:02,000\n\n"]
+)
+def test_where_nothing_is_said_there_are_no_subtitles(spoken_film: Path, data: bytes) -> None:
+    assert read(spoken_film, "film.en.vtt", data) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"events": [1, {"segs": "x"}, {"segs": [1]}, null]}',
+        b'{"events": 3}',
+        b"{" * 5000,
+        b"WEBVTT\n\n00:00:01.000 --> \xff\xff\nx\n",
+        b"1\n99:99:99,999 --> 00:00:00,000\n" + b"\x00" * 50,
+        b"[Script Info]\nDialogue: broken",
+        bytes(range(256)) * 20,
+    ],
+)
+def test_nonsense_is_an_error_of_its_own_or_nothing(spoken_film: Path, data: bytes) -> None:
+    with contextlib.suppress(UnreadableSubtitles):
+        assert read(spoken_film, "film.en.json3", data) is None
