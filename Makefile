@@ -15,7 +15,7 @@ demo: .venv/ready ## the main job: on rendered sample films, or on VIDEOS=folder
 	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",films) --lake "$(LAKE)"
 
 test: .venv/ready-dev check ## static checks, then the tests
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 25
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 check: .venv/ready-dev
 	$(BIN)/ruff check

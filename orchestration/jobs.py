@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets.checks import (
     caption_alarms,
+    captions_are_sound,
     keys_equal_clip_keys,
     keys_equal_frame_keys,
     no_orphan_rows,
@@ -52,6 +53,6 @@ publish = dg.define_asset_job(
 
 check_lake = dg.define_asset_job(
     "check_lake",
-    selection=WHOLE_LAKE_CHECKS | dg.AssetSelection.checks(caption_alarms),
+    selection=WHOLE_LAKE_CHECKS | dg.AssetSelection.checks(caption_alarms, captions_are_sound),
     description="Counts and keys over the whole lake, and the alarms of its newest batches' captions. Writes nothing.",
 )

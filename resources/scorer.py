@@ -62,4 +62,4 @@ class NoScorer(Scorer):
         return [NoScore("no model is set for this score")] * len(clips)
 
     def readiness(self) -> Readiness:
-        return Readiness("none", 0, "this score is null for every clip; set its door to have it")
+        return Readiness("none", 0, "no clip has this score; set its door")

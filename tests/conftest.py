@@ -25,8 +25,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several
 BUCKET = "lakes"
 COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")
 
+# Half a minute and more each: begun first, or one of several processes has them left when the others are done.
+LONG = (
+    "test_kill.py",
+    "test_webserver.py",
+    "test_pipeline_on_s3.py",
+    "test_model_commands.py",
+    "test_profile_commands.py",
+    "test_model_loop.py",
+    "test_pipeline_at_once.py",
+    "test_inbox.py",
+    "test_server_captions.py",
+)
+
 # What differs between two runs that make the same rows.
 OF_THE_RUN = ("run_id", "written_at")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

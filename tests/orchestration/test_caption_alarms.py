@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from assets.checks import caption_alarms, vectors_to_match
+from assets.checks import caption_alarms, captions_are_sound, vectors_to_match
 from orchestration.definitions import definitions
 from resources.aligner import ActiveCheckpoint, activate
 from resources.lake import Lake
@@ -46,7 +46,7 @@ class Planted:
             batch: [f"{batch[-1]}{video}_{clip}" for video in range(VIDEOS) for clip in range(CLIPS_OF_A_VIDEO)]
             for batch in BATCHES
         }
-        alarms = dg.define_asset_job("alarms", dg.AssetSelection.checks(caption_alarms))
+        alarms = dg.define_asset_job("alarms", dg.AssetSelection.checks(caption_alarms, captions_are_sound))
         self.definitions = dg.Definitions.merge(definitions({"lake": self.lake}), dg.Definitions(jobs=[alarms]))
         self.instance = dg.DagsterInstance.ephemeral()
 
