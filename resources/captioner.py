@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from resources.door import Door, Readiness
+from resources.door import Door, NotSet, Readiness
 
 if TYPE_CHECKING:
     from internvid.captions.measured import FrameCaption, MeasuringCaptioner
@@ -30,20 +30,8 @@ class Captioner(Door):
         raise ValueError(f"{self.model} captions one picture at a time; a clip captioner needs one that sees several")
 
 
-class NoCaptioner(Captioner):
+class NoCaptioner(NotSet, Captioner):
     """Captions nothing: for the scale that few need, a clip's frames together."""
-
-    @property
-    def is_set(self) -> bool:
-        return False
-
-    @property
-    def model(self) -> str:
-        return "none"
-
-    @property
-    def version(self) -> str:
-        return "none"
 
     def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
         raise ValueError("no captioner is set")

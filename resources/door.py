@@ -63,6 +63,22 @@ class Door(dg.ConfigurableResource, ABC):
         return Readiness("ready", 0)
 
 
+class NotSet(Door):
+    """A door without a model behind it."""
+
+    @property
+    def is_set(self) -> bool:
+        return False
+
+    @property
+    def model(self) -> str:
+        return "none"
+
+    @property
+    def version(self) -> str:
+        return "none"
+
+
 @dataclass
 class Stopwatch:
     """seconds: between start and end of the block, once that has ended."""

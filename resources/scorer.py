@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from resources.door import Door, Readiness
+from resources.door import Door, NotSet, Readiness
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,20 +43,8 @@ class Scorer(Door):
         """A score for each clip, in their order; `NoScore` or another error where there is none."""
 
 
-class NoScorer(Scorer):
+class NoScorer(NotSet, Scorer):
     """Scores nothing, and says so: the rows are null, with the reason."""
-
-    @property
-    def is_set(self) -> bool:
-        return False
-
-    @property
-    def model(self) -> str:
-        return "none"
-
-    @property
-    def version(self) -> str:
-        return "none"
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         return [NoScore("no model is set for this score")] * len(clips)

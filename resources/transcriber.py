@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
 
-from resources.door import Door, Readiness
+from resources.door import Door, NotSet, Readiness
 from resources.hub_door import HubDoor
 
 if TYPE_CHECKING:
@@ -52,16 +52,8 @@ class Transcriber(Door):
         raise ValueError(f"{self.model} recognises no speech")
 
 
-class SubtitlesOnly(Transcriber):
+class SubtitlesOnly(NotSet, Transcriber):
     """Takes the subtitles that came with a video; of a video without some it says so."""
-
-    @property
-    def is_set(self) -> bool:
-        return False
-
-    @property
-    def model(self) -> str:
-        return "none"
 
     @property
     def version(self) -> str:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resources.door import Door, Readiness
+from resources.door import Door, NotSet, Readiness
 
 if TYPE_CHECKING:
     from internvid.text.generated import Generated
@@ -28,20 +28,8 @@ class Translator(Door):
         """
 
 
-class NoTranslator(Translator):
+class NoTranslator(NotSet, Translator):
     """Translates nothing, and says so."""
-
-    @property
-    def is_set(self) -> bool:
-        return False
-
-    @property
-    def model(self) -> str:
-        return "none"
-
-    @property
-    def version(self) -> str:
-        return "none"
 
     def translate(self, texts: Sequence[tuple[str, str]]) -> list[Generated | Exception]:
         return [Untranslated("no translator is set")] * len(texts)
