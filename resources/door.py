@@ -21,7 +21,7 @@ class Readiness:
     """Whether a door's model could run on this machine now, as `internvid doctor` tells it.
 
     state: ready; missing (the model's files or a package are not here); unreachable (a server does not answer); none
-    (the door is left open: what it would give is null, with a reason). size_bytes: of the model's files, None where
+    (nothing is set: what the door would give is not there). size_bytes: of the model's files, None where
     not known. advice: what to do, for a person; empty where nothing is to be done.
     """
 

@@ -33,7 +33,9 @@ class HubDoor(Door):
 
     @property
     def revision(self) -> str | None:
-        return self.hub_model.revision or HubModel(self.weights, self.commit).revision  # it may have come since
+        if self.hub_model.revision is None:
+            self.__dict__.pop("hub_model")  # its files may have come since; once they are there, a row costs no look
+        return self.hub_model.revision
 
     @property
     def weights_version(self) -> str:

@@ -35,16 +35,15 @@ BUILT_IN = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 ENVIRONMENT_PREFIX = "INTERNVID_DOOR_"
 
 _CAPTIONERS: dict[str, type[Door]] = {
-    "none": NoCaptioner,
     "embedded": EmbeddedCaptioner,
     "hub": HubCaptioner,
     "server": ServerCaptioner,
 }
 _NO_SCORE: dict[str, type[Door]] = {"none": NoScorer}
 KINDS: dict[str, dict[str, type[Door]]] = {
-    "coarse_captioner": {name: kind for name, kind in _CAPTIONERS.items() if name != "none"},
-    "fine_captioner": {name: kind for name, kind in _CAPTIONERS.items() if name != "none"},
-    "clip_captioner": _CAPTIONERS,
+    "coarse_captioner": _CAPTIONERS,
+    "fine_captioner": _CAPTIONERS,
+    "clip_captioner": {"none": NoCaptioner, **_CAPTIONERS},
     "summariser": {"embedded": EmbeddedSummariser, "hub": HubSummariser, "server": ServerSummariser},
     "transcriber": {
         "subtitles": SubtitlesOnly,
