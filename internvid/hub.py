@@ -28,12 +28,14 @@ class HubModel:
 
     @property
     def source(self) -> dict[str, Any]:
-        """As `from_pretrained` takes it; code that comes with a model is never run."""
+        """As `from_pretrained` takes it; code that comes with a model is never run. Of a branch whose files are here
+        that commit is loaded which `revision` names, though the hub may have a newer one.
+        """
         if self.is_folder:
             return {"pretrained_model_name_or_path": str(self.files), "trust_remote_code": False}
         return {
             "pretrained_model_name_or_path": self.weights,
-            "revision": self.commit,
+            "revision": self.revision or self.commit,
             "trust_remote_code": False,
         }
 

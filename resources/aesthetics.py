@@ -27,7 +27,7 @@ class MeasuredAesthetics(Scorer):
         return f"{VERSION}+max"
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        from internvid.scores.batches import by_clip
+        from internvid.scores.clips import by_clip
         from internvid.scores.measured import scores
 
         return by_clip([clip.frames for clip in clips], scores, max)
@@ -65,8 +65,8 @@ class ClipHeadAesthetics(HubDoor, Scorer):
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from internvid.scores.aesthetics import ClipAesthetics, LinearHead
-        from internvid.scores.batches import by_clip
         from internvid.scores.clip_tower import clip_tower
+        from internvid.scores.clips import by_clip
 
         try:
             tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)

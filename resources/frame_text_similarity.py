@@ -25,9 +25,9 @@ class ClipFrameTextSimilarity(HubDoor, Scorer):
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from statistics import fmean
 
-        from internvid.scores.batches import by_clip
         from internvid.scores.clip_similarity import ClipSimilarity
         from internvid.scores.clip_tower import clip_tower
+        from internvid.scores.clips import by_clip
 
         try:
             tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)

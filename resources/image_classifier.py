@@ -34,7 +34,7 @@ class ImageClassifierScorer(HubDoor, Scorer):
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from statistics import fmean
 
-        from internvid.scores.batches import by_clip
+        from internvid.scores.clips import by_clip
 
         try:
             classifier = _classifier(

@@ -96,17 +96,195 @@ SOURCES = Table(
     partition="ingest_batch",
     columns=(
         _key("source_id", "hash of the canonical URI"),
-        Column("uri", TEXT, "canonical URI, file:///… for local files"),
-        Column("kind", TEXT, "how it is fetched: file"),
+        Column("uri", TEXT, "canonical URI: file:///… for local files, https://… for what is downloaded"),
+        Column("kind", TEXT, "how it is had: file (read where it lies) or web (downloaded)"),
+        Column("site", TEXT, "host of a web source, without www.: requests are paced by it; null for files"),
+        Column("site_key", TEXT, "the site's own id of the video, where known; null for files"),
+        Column("title", TEXT, "as the feed or list that named it says; null where it says nothing"),
+        Column("channel", TEXT, "the channel's name, likewise"),
+        Column("channel_id", TEXT, "the site's own id of the channel, likewise"),
+        Column("found_by", TEXT, "the feed that found it (feeds), or the list that named it; null: the user named it"),
+        Column("query_words", TEXT, "what was searched for when it was found"),
+        Column("first_seen_at", TIME, "when it was first registered"),
         Column("size_bytes", pa.int64(), "size when last seen"),
         Column("modified_ns", pa.int64(), "modification time when last seen, nanoseconds since 1970"),
-        Column("estimated_seconds", pa.float64(), "duration by the container's header, 0 if unreadable; sizes batches"),
+        Column(
+            "estimated_seconds",
+            pa.float64(),
+            "duration by the file's header, 0 if unreadable; of web sources as listed, or a guess; sizes batches",
+        ),
         Column("subtitles", TEXTS, "URIs of the subtitle files beside it"),
         Column("subtitles_seen", TEXT, "hash of their URIs, sizes and modification times; null where there are none"),
         BATCH,
-        Column("provenance", TEXT, "hash of URI, size and modification time"),
+        Column("provenance", TEXT, "hash of URI, size and modification time; of a web source of its URI"),
         Column("run_id", TEXT, "Dagster run, or command, that registered it"),
         Column("written_at", TIME, "when it was registered or last seen changed"),
+    ),
+)
+
+FEEDS = Table(
+    "feeds",
+    "where sources are found: a search, a channel, a playlist, a list",
+    key="feed_id",
+    partition="plan",
+    columns=(
+        _key("feed_id", "hash of the address"),
+        Column("address", TEXT, "as yt-dlp takes it: ytsearch:words, or the URL of a channel, playlist or page"),
+        Column("kind", TEXT, "search, or page for everything with a URL"),
+        Column("plan", TEXT, "the query plan that it belongs to; feeds where it was added by itself"),
+        Column("number", pa.int64(), "its place in the plan: the lower come first"),
+        Column("words", TEXT, "of a search: what is searched for, in its language"),
+        Column("phrase", TEXT, "of a search: the phrase of the plan that the words were made of"),
+        Column("category", TEXT, "of a search: the category that was put to the phrase; null for none"),
+        Column("language", TEXT, "of a search: ISO 639-1 code of the words"),
+        Column("most_per_look", pa.int32(), "sources taken from one look"),
+        Column("every_hours", pa.float64(), "how often it is looked at; null: once"),
+        Column("refused", TEXT, "why it is never looked at; null where it is"),
+        Column("added_at", TIME, "when it was added"),
+    ),
+)
+
+FEED_LOOKS = Table(
+    "feed_looks",
+    "a look at a feed, and what was found",
+    key="look_id",
+    unit="look_id",
+    partition="plan",
+    keeps_history=True,
+    columns=(
+        _key("look_id", "feed_id and the number of the look, joined by /"),
+        Column("feed_id", TEXT, "feeds"),
+        Column("plan", TEXT, "the query plan of the feed"),
+        Column("number", pa.int32(), "of the look at this feed, from 1"),
+        Column("looked_at", TIME, "when"),
+        Column("found", pa.int32(), "entries that the feed listed, up to the feed's most_per_look"),
+        Column("new", pa.int32(), "of these, sources that were not known"),
+        Column("left_out", pa.int32(), "of these, entries that were not registered: excluded, opted out, forgotten"),
+        *MADE_BY,
+    ),
+)
+
+SOURCE_CHECKS = Table(
+    "source_checks",
+    "a look at whether a web source can still be had",
+    key="check_id",
+    columns=(
+        _key("check_id", "source_id and time, joined by /"),
+        Column("source_id", TEXT, "sources"),
+        Column("checked_at", TIME, "when"),
+        Column("is_available", pa.bool_(), "whether it could be had; null where that could not be told (no network)"),
+        Column("error_class", TEXT, "why not: a class of internvid/web/errors.py"),
+        Column("message", TEXT, "the original error text"),
+        Column("licence", TEXT, "as the site states it then"),
+        Column("run_id", TEXT, "Dagster run, or command"),
+    ),
+)
+
+DOWNLOADS = Table(
+    "downloads",
+    "a video that was fetched from the web, with what its site says of it",
+    key="source_id",
+    unit="source_id",
+    partition="ingest_batch",
+    columns=(
+        _key("source_id", "sources"),
+        Column("url", TEXT, "what was asked for"),
+        Column("page_url", TEXT, "where a person would look at it"),
+        Column("extractor", TEXT, "the part of yt-dlp that knows the site: youtube, vimeo, generic, …"),
+        Column("site_key", TEXT, "the site's own id of the video"),
+        Column("path", TEXT, "where the bytes are: in the media store"),
+        Column("sha256", TEXT, "of the whole file"),
+        Column("size_bytes", pa.int64(), "size of the file"),
+        Column("subtitles", TEXTS, "paths of its subtitle files in the media store"),
+        Column("title", TEXT, "as the site has it"),
+        Column("description", TEXT, "as the site has it"),
+        Column("tags", TEXTS, "as the site has them"),
+        Column("categories", TEXTS, "as the site has them"),
+        Column("language", TEXT, "as the site states it"),
+        Column("channel", TEXT, "name of the channel or uploader"),
+        Column("channel_id", TEXT, "the site's own id of it"),
+        Column("channel_url", TEXT, "where it is"),
+        Column("uploaded_at", TIME, "when it was uploaded or published; to the day where the site says no more"),
+        Column("licence", TEXT, "as the site states it; null where it states none"),
+        Column("age_limit", pa.int32(), "years, as the site states it"),
+        Column("views", pa.int64(), "when it was fetched"),
+        Column("likes", pa.int64(), "when it was fetched"),
+        Column("duration_seconds", pa.float64(), "as the site states it"),
+        Column("format", TEXT, "what was taken of that which the site offers, as yt-dlp names it"),
+        Column("query_words", TEXT, "what was searched for when it was found"),
+        Column("downloader", TEXT, "yt-dlp and its version"),
+        Column("fetched_at", TIME, "when it was there"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+ANNOTATIONS = Table(
+    "annotations",
+    "a span of a video with a caption, from a dataset that others released",
+    key="annotation_id",
+    columns=(
+        _key("annotation_id", "dataset and a hash of source, span and caption, joined by /"),
+        Column("dataset", TEXT, "name under which it was imported"),
+        Column("source_id", TEXT, "sources"),
+        Column("start_seconds", pa.float64(), "from the video's first frame"),
+        Column("end_seconds", pa.float64(), "from the video's first frame; null: to the video's end"),
+        Column("caption", TEXT, "as released; null where there is none"),
+        Column("scores", TEXT, "JSON: the scores that were released with it, by name; null where there are none"),
+        Column("digest", TEXT, "hash of span and caption"),
+        Column("run_id", TEXT, "the command that imported it"),
+        Column("written_at", TIME, "when it was imported"),
+    ),
+)
+
+FINGERPRINTS = Table(
+    "fingerprints",
+    "what a video's pictures look like, in a few bytes a frame: copies have nearly the same",
+    key="video_id",
+    unit="video_id",
+    partition="ingest_batch",
+    columns=(
+        _key("video_id", "raw_videos"),
+        Column("frames", pa.int32(), "how many frames are hashed"),
+        Column("seconds", pa.binary(), "when each is shown, float32, little-endian"),
+        Column("hashes", pa.binary(), "of each frame: see internvid/video/fingerprint.py"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
+
+DUPLICATES = Table(
+    "duplicates",
+    "two videos of which one is a copy of the other, or holds part of it; nothing is deleted for it",
+    key="pair_id",
+    columns=(
+        _key("pair_id", "both video_ids, the lower first, joined by /"),
+        Column("video_id", TEXT, "raw_videos: the lower of the two"),
+        Column("other_video_id", TEXT, "raw_videos: the other"),
+        Column("kind", TEXT, "packets (the same pictures in another container) or perceptual (re-encoded, cropped, …)"),
+        Column("similarity", pa.float64(), "share of the shorter one's frames that the other has as well"),
+        Column("offset_seconds", pa.float64(), "how much later the other shows the same"),
+        Column("speed", pa.float64(), "how much faster the other goes"),
+        Column("kept", TEXT, "which of them a subset without duplicates keeps"),
+        Column("why_kept", TEXT, "by which rule"),
+        Column("evidence", TEXT, "JSON: frames compared, frames alike, mean distance of their hashes"),
+        Column("run_id", TEXT, "Dagster run"),
+        Column("written_at", TIME, "when it was found"),
+    ),
+)
+
+TOMBSTONES = Table(
+    "tombstones",
+    "what was forgotten, and is never taken in again",
+    key="tombstone_id",
+    columns=(
+        _key("tombstone_id", "kind and value, joined by :"),
+        Column("kind", TEXT, "url, site_key, channel or sha256"),
+        Column("value", TEXT, "what is refused"),
+        Column("reason", TEXT, "as the user gave it; null without"),
+        Column("state", TEXT, "begun, or done: a run that was killed half-way goes on"),
+        Column("asked_at", TIME, "when it was asked for"),
+        Column("run_id", TEXT, "the command that forgot it"),
     ),
 )
 
@@ -122,6 +300,7 @@ RAW_VIDEOS = Table(
         Column("source", TEXT, "URI of that source"),
         Column("path", TEXT, "where the bytes are now: the media store, or the source itself if kept by reference"),
         Column("sha256", TEXT, "of the whole file"),
+        Column("packets_digest", TEXT, "hash of its pictures as encoded, the same in every container"),
         Column("size_bytes", pa.int64(), "size of the file"),
         Column("container", TEXT, "FFmpeg's name of the container format"),
         Column("video_codec", TEXT, "codec of the video stream"),
@@ -176,6 +355,7 @@ CLIPS = Table(
         Column("mover_y", pa.float32(), "the same in frame heights per second; positive goes down"),
         Column("flags", TEXTS, "what a subset may want to leave out: too_short, too_long, still, wild, black"),
         Column("decode_errors", pa.int32(), "packets of the video that could not be decoded and were passed over"),
+        Column("annotation_id", TEXT, "the imported span that it is (annotations); null for a clip that was cut here"),
         BATCH,
         *MADE_BY,
     ),
@@ -478,7 +658,7 @@ ATTEMPTS = Table(
         Column("stage", TEXT, "which stage"),
         Column("key", TEXT, "which input of that stage: a source_id, a video_id, …"),
         Column("label", TEXT, "the input in words, a file name for instance"),
-        Column("outcome", TEXT, "failed or skipped"),
+        Column("outcome", TEXT, "failed, skipped, or waiting (not tried: its site is to be left alone for a while)"),
         Column("error_class", TEXT, "class of the error, or of the reason to skip"),
         Column("message", TEXT, "the original error text, or the reason"),
         Column("related_key", TEXT, "for a duplicate: the video it is the same as"),
@@ -527,7 +707,15 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         SOURCES,
+        FEEDS,
+        FEED_LOOKS,
+        SOURCE_CHECKS,
+        DOWNLOADS,
+        ANNOTATIONS,
         RAW_VIDEOS,
+        FINGERPRINTS,
+        DUPLICATES,
+        TOMBSTONES,
         CLIPS,
         FRAMES,
         FRAME_CAPTIONS,
@@ -549,7 +737,8 @@ TABLES: dict[str, Table] = {
 
 # What a snapshot pins. The rest is made from snapshots, so it names the one that it was made from.
 MADE_FROM_SNAPSHOTS = (CORPUS_SNAPSHOT, SUBSETS, SUBSET_SNAPSHOTS, CHECKPOINTS, EVALUATIONS)
-PINNED = tuple(table for table in TABLES.values() if table not in (*MADE_FROM_SNAPSHOTS, COSTS))
+BOOKKEEPING = (FEEDS, FEED_LOOKS, SOURCE_CHECKS, TOMBSTONES, COSTS)
+PINNED = tuple(table for table in TABLES.values() if table not in (*MADE_FROM_SNAPSHOTS, *BOOKKEEPING))
 
 
 def render_markdown() -> str:

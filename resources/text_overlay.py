@@ -34,7 +34,7 @@ class OcrTextOverlay(Scorer):
         return f"{self.model}+{self.long_side}px+confidence{self.least_confidence:g}+mean"
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        from internvid.scores.batches import by_clip
+        from internvid.scores.clips import by_clip
 
         try:
             detector = self._detector

@@ -127,6 +127,13 @@ class FasterWhisperTranscriber(ListeningTranscriber):
 
     compute_type: Literal["default", "int8", "int8_float16", "int8_bfloat16", "float16", "float32"] = "default"
 
+    @field_validator("dtype")
+    @classmethod
+    def _is_left_alone(cls, dtype: str) -> str:
+        if dtype != "auto":
+            raise ValueError("faster-whisper takes its precision from compute_type: leave dtype out")
+        return dtype
+
     def recognise(self, windows: Iterable[Window]) -> Recognised:
         return self._whisper.recognise(windows)
 

@@ -7,7 +7,6 @@ said of a frame does not depend on what it came with.
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +25,17 @@ from transformers import (
     AutoProcessor,
     AutoTokenizer,
     BatchFeature,
+    GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     ProcessorMixin,
 )
 
+from internvid.batches import Batches
 from internvid.captions.measured import FrameCaption
 from internvid.hub import HubModel
 from internvid.text.generated import EmptyAnswer
+from internvid.text.generation import asked_for, ends_of, taken_from
 
 DECODERS = 4  # threads that decode JPEGs
 # Models in whose class `generate` hands over to a part of them, and that part.
@@ -44,11 +46,7 @@ WRITERS = {
     "instructblipvideo": "language_model",
     "kosmos-2": "text_model",
 }
-UNWANTED = (  # settings that makers give with their models
-    *("temperature", "top_p", "top_k", "min_p", "typical_p"),  # of use only where words are drawn by lot
-    "max_length",  # max_new_tokens says it
-    "forced_eos_token_id",  # a caption that was stopped would look like one that ended
-)
+BY_HOUSE = {"max_new_tokens": 32, "num_beams": 1, "early_stopping": False}  # the last is of use with beams only
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,14 @@ class Weights:
     """A model with what prepares its input, as loaded.
 
     processor: None for a model that reads no text, such as a ViT with GPT-2; it has an image processor alone.
+    generation: how its makers have it write.
     """
 
     model: Any  # PreTrainedModel: its declared types do not hold for `generate` and `forward` of all classes
     processor: Any  # ProcessorMixin or None
     image_processor: Any
     tokenizer: Any
+    generation: GenerationConfig
 
 
 def load(hub_model: HubModel, device: torch.device, dtype: torch.dtype | Literal["auto"]) -> Weights:
@@ -85,9 +85,7 @@ def _load(hub_model: HubModel, version: str, device: torch.device, dtype: torch.
         tokenizer.pad_token = tokenizer.eos_token
     if not model.config.is_encoder_decoder:
         tokenizer.padding_side = "left"  # it goes on where the prompt ends, so prompts end together
-    # Here and not with a request: `generate` takes what a request sets to None from the model's own settings.
-    _writer(model).generation_config.update(**dict.fromkeys(UNWANTED))
-    return Weights(model, processor, image_processor, tokenizer)
+    return Weights(model, processor, image_processor, tokenizer, taken_from(_writer(model)))
 
 
 def _processor(source: Mapping[str, Any]) -> Any:
@@ -153,14 +151,14 @@ class VisionLanguageCaptioner:
         self.model, self.processor, self.tokenizer = weights.model, weights.processor, weights.tokenizer
         self.image_processor = weights.image_processor
         self.request = request
-        self.frames_per_batch = frames_per_batch
+        self.batches = Batches(frames_per_batch)
         self.kind: str = self.model.config.model_type
         self.is_chat = self.processor is not None and bool(self.processor.chat_template)
         self.sees_several = self.is_chat and "video_processor" in self.processor.get_attributes()
-        self.generation = self._generation()
+        self.generation = asked_for(weights.generation, self.tokenizer, request.generation, BY_HOUSE)
         # BLIP hands over its separator as the end, whatever the settings say.
-        ends = self.model.config.text_config.sep_token_id if self.kind == "blip" else self.generation.eos_token_id
-        self.ends = set(ends) if isinstance(ends, list) else {ends}
+        is_blip = self.kind == "blip"
+        self.ends = {self.model.config.text_config.sep_token_id} if is_blip else ends_of(self.generation)
         reads = inspect.signature(self.model.forward).parameters
         self.not_read = {"token_type_ids"} - set(reads)  # tokenisers give them, most models refuse them
         if request.prompt is not None and self.processor is None:
@@ -176,14 +174,9 @@ class VisionLanguageCaptioner:
                 said[place] = size
             else:
                 by_size.setdefault(size, []).append(place)
-        with ThreadPoolExecutor(DECODERS) as decoders:
-            for places in by_size.values():
-                while places:
-                    batch, places = places[: self.frames_per_batch], places[self.frames_per_batch :]
-                    pictures = dict(zip(batch, decoders.map(_picture, [jpegs[place] for place in batch]), strict=True))
-                    said |= {place: found for place, found in pictures.items() if isinstance(found, Exception)}
-                    seen = {place: found for place, found in pictures.items() if isinstance(found, Image.Image)}
-                    said |= zip(seen, self._describe(list(seen.values())), strict=True)
+        for places in by_size.values():
+            described = self.batches.through(self._describe, [jpegs[place] for place in places])
+            said |= zip(places, described, strict=True)
         return [said[place] for place in range(len(jpegs))]
 
     def caption_together(self, jpegs: Sequence[bytes]) -> FrameCaption:
@@ -196,8 +189,7 @@ class VisionLanguageCaptioner:
             raise ValueError(f"a {self.kind} model captions one picture at a time: it knows no video")
         if not jpegs:
             raise ValueError("a clip without frames cannot be captioned")
-        with ThreadPoolExecutor(DECODERS) as decoders:
-            found = list(decoders.map(_picture, jpegs))
+        found = _pictures(jpegs)
         for picture in found:
             if isinstance(picture, Exception):
                 raise picture
@@ -206,19 +198,12 @@ class VisionLanguageCaptioner:
             raise said
         return said
 
-    def _describe(self, pictures: list[Image.Image]) -> list[FrameCaption | Exception]:
-        """Of each picture; all are of one size."""
-        if not pictures:
-            return []
-        try:
-            return self._write([[picture] for picture in pictures])
-        except torch.OutOfMemoryError as error:
-            if len(pictures) == 1:
-                return [error.with_traceback(None)]  # which holds on to what fills the memory
-        torch.cuda.empty_cache()
-        half = -(-len(pictures) // 2)
-        self.frames_per_batch = min(self.frames_per_batch, half)
-        return self._describe(pictures[:half]) + self._describe(pictures[half:])
+    def _describe(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
+        """Of each frame; all are of one size."""
+        found = _pictures(jpegs)
+        pictures = [[picture] for picture in found if isinstance(picture, Image.Image)]
+        written = iter(self._write(pictures) if pictures else ())
+        return [next(written) if isinstance(picture, Image.Image) else picture for picture in found]
 
     @torch.inference_mode()
     def _write(self, pictures: list[list[Image.Image]]) -> list[FrameCaption | Exception]:
@@ -272,25 +257,6 @@ class VisionLanguageCaptioner:
             return EmptyAnswer(f"the model wrote nothing ({len(tokens)} tokens, none of them text)")
         return FrameCaption(text, None, "truncated" if end is None else "success", prompt_tokens, len(tokens))
 
-    def _generation(self) -> Any:
-        generation = copy.deepcopy(_writer(self.model).generation_config)
-        pad, end = self.tokenizer.pad_token_id, generation.eos_token_id
-        if end is None:
-            end = self.tokenizer.eos_token_id
-        by_house = {
-            "max_new_tokens": 32,
-            "num_beams": 1,
-            "do_sample": False,
-            "early_stopping": False,  # of use with beams only
-            "eos_token_id": end,
-            "pad_token_id": pad if pad is not None else end[0] if isinstance(end, list) else end,
-        }
-        if unknown := generation.update(**by_house | dict(self.request.generation)):
-            raise ValueError(f"generation has no {', '.join(sorted(unknown))}")
-        if generation.num_return_sequences not in (None, 1):
-            raise ValueError("a frame has one caption: generation takes no num_return_sequences")
-        return generation
-
 
 class _Start(LogitsProcessor):
     """Notes how many tokens there are before the first is written, and changes nothing."""
@@ -310,6 +276,11 @@ def _size(jpeg: bytes) -> tuple[int, int] | Exception:
             return picture.size
     except Exception as error:  # noqa: BLE001 - the boundary: whatever a frame raises is that frame's
         return _unreadable(jpeg, error)
+
+
+def _pictures(jpegs: Sequence[bytes]) -> list[Image.Image | Exception]:
+    with ThreadPoolExecutor(DECODERS) as decoders:
+        return list(decoders.map(_picture, jpegs))
 
 
 def _picture(jpeg: bytes) -> Image.Image | Exception:

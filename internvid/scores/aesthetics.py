@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from internvid.scores.batches import in_batches
+from internvid.batches import Batches
 from internvid.scores.clip_tower import ClipTower
 
 
@@ -58,10 +58,11 @@ class LinearHead:
 
 class ClipAesthetics:
     def __init__(self, tower: ClipTower, head: LinearHead, *, pictures_per_batch: int = 32) -> None:
-        self.tower, self.head, self.pictures_per_batch = tower, head, pictures_per_batch
+        self.tower, self.head, self.batches = tower, head, Batches(pictures_per_batch)
 
     def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
         """A score for each picture, [height, width, 3] uint8 RGB, in their order; for one that fails the error."""
-        return in_batches(
-            pictures, self.pictures_per_batch, lambda some: self.head.score(self.tower.of_pictures(some)).tolist()
-        )
+        return self.batches.through(self._scores, pictures)
+
+    def _scores(self, pictures: Sequence[np.ndarray]) -> list[float]:
+        return self.head.score(self.tower.of_pictures(pictures)).tolist()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from internvid.scores.batches import in_batches
+from internvid.batches import Batches
 from internvid.scores.clip_tower import ClipTower
 
 Pair = tuple[np.ndarray, str]  # a picture, [height, width, 3] uint8 RGB, and a caption
@@ -18,11 +18,11 @@ class ClipSimilarity:
     """
 
     def __init__(self, tower: ClipTower, *, pairs_per_batch: int = 32) -> None:
-        self.tower, self.pairs_per_batch = tower, pairs_per_batch
+        self.tower, self.batches = tower, Batches(pairs_per_batch)
 
     def score(self, pairs: Sequence[Pair]) -> list[float | Exception]:
         """A cosine for each pair, in their order; for one that fails the error."""
-        return in_batches(pairs, self.pairs_per_batch, self._cosines)
+        return self.batches.through(self._cosines, pairs)
 
     def _cosines(self, pairs: Sequence[Pair]) -> list[float]:
         pictures = self.tower.of_pictures([picture for picture, _ in pairs])

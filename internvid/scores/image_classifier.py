@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from internvid.batches import Batches
 from internvid.hub import HubModel
-from internvid.scores.batches import in_batches
 
 MULTI_LABEL = "multi_label_classification"  # the labels do not exclude each other
 
@@ -42,11 +42,11 @@ class ImageClassifier:
         model = AutoModelForImageClassification.from_pretrained(dtype=dtype, **hub_model.source)
         self.model = model.to(device).eval()
         self.processor = AutoImageProcessor.from_pretrained(backend="pil", **hub_model.source)
-        self.pictures_per_batch = pictures_per_batch
+        self.batches = Batches(pictures_per_batch)
 
     def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
         """From 0 to 1 for each picture, [height, width, 3] uint8 RGB, in their order; for one that fails the error."""
-        return in_batches(pictures, self.pictures_per_batch, self._probabilities)
+        return self.batches.through(self._probabilities, pictures)
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Sequence[np.ndarray]) -> list[float]:

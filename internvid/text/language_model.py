@@ -21,17 +21,17 @@ from transformers import (
     GenerationConfig,
 )
 
+from internvid.batches import Batches
 from internvid.hub import HubModel
 from internvid.text.generated import EmptyAnswer, Generated
+from internvid.text.generation import asked_for, ends_of, taken_from
 
 _UNKNOWN_LENGTH = 10**9  # a tokeniser without a limit says 10 ** 30
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A model with its tokeniser, as loaded. generation: how its makers have it write; the model itself holds none of
-    it, for `generate` would take from there what we leave unset on purpose.
-    """
+    """A model with its tokeniser, as loaded. generation: how its makers have it write."""
 
     model: Any  # as the Auto classes give them
     tokenizer: Any
@@ -51,8 +51,7 @@ def _load(hub_model: HubModel, version: str, device: torch.device, dtype: torch.
     kind = AutoModelForSeq2SeqLM if is_encoder_decoder else AutoModelForCausalLM
     model: Any = kind.from_pretrained(**source, dtype=dtype)
     model.to(device).eval()
-    generation, model.generation_config = model.generation_config, GenerationConfig()
-    return Weights(model, AutoTokenizer.from_pretrained(**source), generation)
+    return Weights(model, AutoTokenizer.from_pretrained(**source), taken_from(model))
 
 
 class LanguageModel:
@@ -65,13 +64,12 @@ class LanguageModel:
         self, weights: Weights, *, generation: Mapping[str, Any], context_tokens: int | None = None, batch: int = 16
     ) -> None:
         """batch: prompts read at once. Raises ValueError for settings that cannot be."""
-        self.model, self.tokenizer, self.batch = weights.model, weights.tokenizer, batch
+        self.model, self.tokenizer, self.batches = weights.model, weights.tokenizer, Batches(batch)
         self.is_causal = not self.model.config.is_encoder_decoder
-        self.generation = self._generation(weights.generation, generation)
+        self.generation = asked_for(weights.generation, self.tokenizer, generation)
         self.max_new_tokens = self.generation.max_new_tokens
         self.room = self._room(context_tokens)
-        ends = self.generation.eos_token_id
-        self.ends = set(ends) if isinstance(ends, list) else {ends}
+        self.ends = ends_of(self.generation)
 
     def tokens(self, prompt: str) -> list[int]:
         """What the model reads of a prompt: of a chat model, the prompt within its chat template."""
@@ -99,29 +97,16 @@ class LanguageModel:
 
         first_token: what every answer begins with, for models that are told so which language to write.
         """
-        answers: list[Generated | Exception] = [EmptyAnswer()] * len(prompts)
-        # The longest first: if the memory does not suffice, that shows at once.
-        by_length = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-        for first in range(0, len(by_length), self.batch):
-            batch = by_length[first : first + self.batch]
-            written = self._write([prompts[index] for index in batch], first_token)
-            for index, answer in zip(batch, written, strict=True):
-                answers[index] = answer
-        return answers
-
-    def _write(self, prompts: list[Sequence[int]], first_token: int | None) -> list[Generated | Exception]:
-        """Where the GPU's memory does not suffice, in halves."""
-        try:
-            return self._write_at_once(prompts, first_token)
-        except torch.OutOfMemoryError as error:
-            if len(prompts) == 1:
-                return [error.with_traceback(None)]  # which holds on to what fills the memory
-        torch.cuda.empty_cache()
-        half = len(prompts) // 2
-        return self._write(prompts[:half], first_token) + self._write(prompts[half:], first_token)
+        # Those of about equal length together; the longest first: if the memory does not suffice, that shows at once.
+        by_length = sorted(range(len(prompts)), key=lambda place: -len(prompts[place]))
+        written = self.batches.through(
+            lambda some: self._write(some, first_token), [prompts[place] for place in by_length]
+        )
+        answers = dict(zip(by_length, written, strict=True))
+        return [answers[place] for place in range(len(prompts))]
 
     @torch.inference_mode()
-    def _write_at_once(self, prompts: list[Sequence[int]], first_token: int | None) -> list[Generated | Exception]:
+    def _write(self, prompts: Sequence[Sequence[int]], first_token: int | None) -> list[Generated | Exception]:
         width = max(map(len, prompts))
         ids = torch.full((len(prompts), width), self.generation.pad_token_id)
         mask = torch.zeros_like(ids)
@@ -149,25 +134,6 @@ class LanguageModel:
         if not text:
             return EmptyAnswer(f"the model wrote nothing ({len(tokens)} tokens, none of them text)")
         return Generated(text, "truncated" if end is None else "success", prompt_tokens, len(tokens))
-
-    def _generation(self, of_makers: GenerationConfig, settings: Mapping[str, Any]) -> GenerationConfig:
-        generation = copy.deepcopy(of_makers)
-        pad, end = self.tokenizer.pad_token_id, generation.eos_token_id
-        if end is None:
-            end = self.tokenizer.eos_token_id
-        by_house = {
-            "do_sample": False,
-            **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "typical_p")),  # of use in sampling only
-            "max_length": None,  # max_new_tokens says it
-            "forced_eos_token_id": None,  # an answer that was stopped would look like one that ended
-            "eos_token_id": end,
-            "pad_token_id": pad if pad is not None else end[0] if isinstance(end, list) else end,
-        }
-        if unknown := generation.update(**by_house | dict(settings)):
-            raise ValueError(f"generation has no {', '.join(sorted(unknown))}")
-        if generation.num_return_sequences not in (None, 1):
-            raise ValueError("a prompt has one answer: generation takes no num_return_sequences")
-        return generation
 
     def _room(self, context_tokens: int | None) -> int:
         """How many tokens a prompt may have."""
