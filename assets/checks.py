@@ -47,7 +47,7 @@ LARGEST_SHARES = {
     specs=[
         dg.AssetCheckSpec(f"{stage}_{name}", asset=corpus_snapshot, description=f"{stage}: {description}")
         for stage in (
-            *("raw_videos", "clips", "speech", "transcripts"),
+            *("downloads", "raw_videos", "clips", "fingerprints", "speech", "transcripts"),
             *("frame_captions", "clip_captions", "clip_embeddings", "clip_scores"),
         )
         for name, description in (

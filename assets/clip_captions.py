@@ -1,4 +1,4 @@
-"""`clip_captions`: a clip's caption, summarised from the captions of its frames."""
+"""`clip_captions`: a clip's caption, summarised from the captions of its frames; or the one it was imported with."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -30,24 +30,26 @@ from resources.schema import CLIP_CAPTIONS
 from resources.statements import statement
 from resources.summariser import Summariser
 
+IMPORTED = "imported"  # variant of the clips that came with a caption
 WORDS_VERSION = "hanta-1.2"  # nouns and verbs are part of the row, so their tagger is part of its version
 MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "moving_share", "mover_x", "mover_y")
 
 
 def step(summariser: Summariser) -> Step:
-    """The version names the summariser and the tagger of nouns and verbs."""
-    outputs = (Output(CLIP_CAPTIONS, {"": f"{summariser.version}+{WORDS_VERSION}"}),)
+    """The version names the summariser, if one is asked, and the tagger of nouns and verbs."""
+    versions = {"": f"{summariser.version}+{WORDS_VERSION}", IMPORTED: f"{IMPORTED}+{WORDS_VERSION}"}
+    outputs = (Output(CLIP_CAPTIONS, versions),)
     return Step("clip_captions", "clip_captions_units", outputs, chunk=summariser.clips_per_call)
 
 
 @dg.asset(
     partitions_def=ingest_batches,
-    deps=[dg.AssetKey("clips"), frame_captions],
+    deps=[dg.AssetKey("clips"), dg.AssetKey("annotations"), frame_captions],
     group_name="captions",
     pool="caption",
     kinds={"lance"},
     check_specs=[batch_counts_spec("clip_captions")],
-    description="A clip's caption, summarised from its frame captions and its motion; with its nouns and verbs.",
+    description="A clip's caption, summarised from its frame captions and motion, or imported; with nouns and verbs.",
 )
 def clip_captions(
     context: dg.AssetExecutionContext, lake: Lake, summariser: Summariser
@@ -62,9 +64,39 @@ def clip_captions(
         context,
         lake,
         step(summariser),
-        lambda units: together_or_one_by_one(units, lambda some: summarise(lake, summariser, some, batch)),
+        lambda units: caption(lake, summariser, units, batch),
         sample=sample,
     )
+
+
+def caption(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> Iterator[Outcome]:
+    """A row for each unit, a clip: summarised, or as imported."""
+    yield from as_imported(lake, [unit for unit in units if unit.variant == IMPORTED])
+    to_summarise = [unit for unit in units if unit.variant != IMPORTED]
+    if to_summarise:
+        yield from together_or_one_by_one(to_summarise, lambda some: summarise(lake, summariser, some, ingest_batch))
+
+
+def as_imported(lake: Lake, units: list[Unit]) -> Iterator[Outcome]:
+    """The caption that was released with the clip's span. The dataset stands for the model."""
+    clips = lake.fetch("clips", [unit.key for unit in units], ["video_id", "annotation_id"]).to_pylist()
+    annotations = lake.fetch(
+        "annotations", [clip["annotation_id"] for clip in clips], ["dataset", "caption"]
+    ).to_pylist()
+    for unit, clip, annotation in zip(units, clips, annotations, strict=True):
+        row = {
+            "clip_id": unit.key,
+            "video_id": clip["video_id"],
+            "caption": annotation["caption"],
+            "model": annotation["dataset"],
+            "revision": None,
+            "status": "success",
+            "prompt_tokens": None,
+            "output_tokens": None,
+            "evidence": None,
+            **vars(nouns_and_verbs(annotation["caption"])),
+        }
+        yield Done(unit, (Rows.of([row], CLIP_CAPTIONS),))
 
 
 def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> list[Outcome]:

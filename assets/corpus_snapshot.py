@@ -11,17 +11,17 @@ import pyarrow as pa
 
 from resources.lake import Lake
 from resources.refresh import digest
-from resources.schema import CORPUS_SNAPSHOT, PINNED
+from resources.schema import CORPUS_SNAPSHOT, PINNED, Table
 from resources.statements import statement
 
 IN_SNAPSHOT = (
-    *("raw_videos", "clips", "frames", "speech", "transcripts"),
+    *("downloads", "raw_videos", "clips", "frames", "fingerprints", "speech", "transcripts"),
     *("frame_captions", "clip_captions", "clip_embeddings", "clip_scores"),
-)
+)  # what a run of an ingest batch fills; the snapshot waits for `duplicates` as well
 
 
 @dg.asset(
-    deps=[dg.AssetKey(name) for name in IN_SNAPSHOT],
+    deps=[dg.AssetKey(name) for name in (*IN_SNAPSHOT, "duplicates")],
     group_name="corpus",
     kinds={"lance"},
     description="The pinned version of every table of data: what statistics, subsets and checkpoints are made from.",
@@ -45,7 +45,7 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
     Returns the snapshot's name, its rows, and whether it is new.
     """
     now = datetime.now(UTC)
-    rows = [_table_now(lake, table.name, table.key) for table in PINNED]
+    rows = [_table_now(lake, table) for table in PINNED]
     newest = newest_snapshot(lake)
     if newest and _digests(newest) == _digests(rows):
         return newest[0]["snapshot"], rows, False
@@ -60,7 +60,7 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
 def is_current(lake: Lake) -> bool:
     """Whether the newest snapshot shows all that the tables hold."""
     newest = newest_snapshot(lake)
-    return bool(newest) and _digests(newest) == _digests([_table_now(lake, table.name, table.key) for table in PINNED])
+    return bool(newest) and _digests(newest) == _digests([_table_now(lake, table) for table in PINNED])
 
 
 def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:
@@ -80,10 +80,12 @@ def _digests(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {row["table_name"]: row["digest"] for row in rows}
 
 
-def _table_now(lake: Lake, table: str, key: str) -> dict[str, Any]:
-    version = lake.version(table)
-    with lake.connect([table], at={table: version}) as connection:
+def _table_now(lake: Lake, table: Table) -> dict[str, Any]:
+    version = lake.version(table.name)
+    with lake.connect([table.name], at={table.name: version}) as connection:
         # Names of tables and columns cannot be bound; these come from resources.schema, never from data.
-        connection.execute(f"create temp view rows as select {key} as key, provenance from {table}")
+        connection.execute(
+            f"create temp view rows as select {table.key} as key, {table.rests_on} as provenance from {table.name}"
+        )
         row_count, hashed = connection.sql(statement("operations/table_digest")).fetchall()[0]
-    return {"table_name": table, "table_version": version, "row_count": row_count, "digest": hashed}
+    return {"table_name": table.name, "table_version": version, "row_count": row_count, "digest": hashed}

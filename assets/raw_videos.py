@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from assets.downloads import downloads
 from assets.ingest_batches import ingest_batches
 from assets.sources import sources
 from resources.costs import Cost
@@ -15,18 +16,20 @@ from resources.media import Media
 from resources.refresh import Done, Failed, Outcome, Output, Rows, Skipped, Step, Unit, batch_counts_spec, refresh
 from resources.samples import rows_sample
 from resources.schema import RAW_VIDEOS
+from resources.statements import statement
+from resources.tombstones import Tombstones
 from resources.video_file import Inspected
 
 
 def step(media: Media) -> Step:
     """The version names what decides a row besides the file: the probe, and whether bytes are imported."""
-    version = {"": f"probe/1+{media.keep}"}
+    version = {"": f"probe/2+{media.keep}"}
     return Step("raw_videos", "raw_videos_units", (Output(RAW_VIDEOS, version),), chunk=64)
 
 
 @dg.asset(
     partitions_def=ingest_batches,
-    deps=[sources],
+    deps=[sources, downloads],
     group_name="ingest",
     pool="decode",
     kinds={"lance"},
@@ -46,21 +49,24 @@ def raw_videos(context: dg.AssetExecutionContext, lake: Lake, media: Media) -> I
 
 def store_and_probe(lake: Lake, media: Media, units: list[Unit]) -> Iterator[Outcome]:
     """A row for each file that can be read; a skip for one whose bytes are here already."""
-    by_uri = {unit.label: unit for unit in units}
-    for uri, found in media.inspect(by_uri):
-        unit = by_uri[uri]
+    files = _files(lake, units)
+    tombstones = Tombstones(lake)
+    for unit, (file, found) in zip(units, media.inspect([files[unit.key] for unit in units]), strict=True):
         if isinstance(found, BaseException):
             yield Failed(unit, found)
+            continue
+        if forgotten := tombstones.refuses_content(found.sha256):
+            yield Skipped(unit, "Forgotten", forgotten)
             continue
         video_id = found.sha256[:16]
         original = _present(lake, video_id)
         if original is None or original["source_id"] == unit.key:
-            yield _done(media, unit, video_id, found)
+            yield _done(media, unit, video_id, file, found)
         elif media.exists(original["path"]):
             reason = f"exact duplicate of {original['source']}"
             yield Skipped(unit, "ExactDuplicate", reason, related_key=video_id)
         else:
-            yield _done(media, _moved(lake, unit, video_id, original), video_id, found)
+            yield _done(media, _moved(lake, unit, video_id, original), video_id, file, found)
 
 
 def _moved(lake: Lake, unit: Unit, video_id: str, original: dict[str, Any]) -> Unit:
@@ -83,9 +89,15 @@ def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _done(media: Media, unit: Unit, video_id: str, found: Inspected) -> Outcome:
+def _files(lake: Lake, units: list[Unit]) -> dict[str, str]:
+    """Where the bytes of each source are: the file that it names, or what was downloaded from it."""
+    rows = lake.query(statement("operations/files_of_sources"), {"source_ids": [unit.key for unit in units]})
+    return {row["source_id"]: row["file"] for row in rows.to_pylist()}
+
+
+def _done(media: Media, unit: Unit, video_id: str, file: str, found: Inspected) -> Outcome:
     try:
-        path = media.store(unit.label, found.sha256)
+        path = media.store(file, found.sha256)
     except OSError as error:
         return Failed(unit, error)
     row = {
@@ -94,6 +106,7 @@ def _done(media: Media, unit: Unit, video_id: str, found: Inspected) -> Outcome:
         "source": unit.label,
         "path": path,
         "sha256": found.sha256,
+        "packets_digest": found.packets_digest,
         "size_bytes": found.size_bytes,
         **vars(found.probe),
     }

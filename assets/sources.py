@@ -1,4 +1,4 @@
-"""`sources`: where videos can be had. For now local files and folders."""
+"""`sources`: where videos can be had. Local files and folders here; what is on the web in `web_sources`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +18,7 @@ from resources.lake import Lake
 from resources.media import Media
 from resources.refresh import column_schema, digest
 from resources.schema import SOURCES
+from resources.tombstones import Tombstones
 from resources.video_file import local_path
 
 FILES_PER_COMMIT = 1_000
@@ -34,18 +35,24 @@ VIDEO_SUFFIXES = frozenset(
 @dataclass
 class Registered:
     """What a look at some locations found. `changed`: also videos beside which only subtitles changed. `ignored`: files
-    whose name says neither that they are video nor that they are subtitles.
+    whose name says neither that they are video nor that they are subtitles. `left_out`: forgotten, so not registered.
     """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     ignored: int = 0
+    left_out: int = 0
     batches: set[str] = field(default_factory=set)
 
     @property
     def found(self) -> int:
         return self.new + self.changed + self.unchanged
+
+    def add(self, other: "Registered") -> None:
+        for name in ("new", "changed", "unchanged", "ignored", "left_out"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.batches |= other.batches
 
 
 class Locations(dg.Config):
@@ -55,6 +62,7 @@ class Locations(dg.Config):
 
 
 @dg.asset(
+    deps=[dg.AssetKey("feed_looks")],  # by its name: looking registers sources, so its module imports this one
     group_name="ingest",
     kinds={"lance"},
     description="Where videos can be had, one row a place. Registering cuts the ingest batches that all else works on.",
@@ -94,20 +102,24 @@ def register(
     *,
     run_id: str,
     hours_per_batch: float = HOURS_PER_BATCH,
+    cutter: BatchCutter | None = None,
     on_files: Callable[[int], object] = lambda number: None,
 ) -> Registered:
     """Adds the video files under the locations to `sources` and cuts new ones into batches; a changed one keeps its.
 
-    Raises FileNotFoundError for a location that does not exist.
+    cutter: of a caller with many calls, which then fills batches across them. Raises FileNotFoundError for a location
+    that does not exist.
     """
     lake.create_tables()
     registered = Registered()
-    taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
-    cutter = BatchCutter(taken, datetime.now(UTC).date(), hours_per_batch)
+    cutter = cutter or new_cutter(lake, hours_per_batch)
+    tombstones = Tombstones(lake)
     files = video_files(locations, registered)
     sidecars = SidecarFinder(is_video)
     while seen := [seen_now(path, sidecars) for path in islice(files, FILES_PER_COMMIT)]:
-        chunk = list({row["source_id"]: row for row in seen}.values())  # locations may overlap
+        found = list({row["source_id"]: row for row in seen}.values())  # locations may overlap
+        chunk = [row for row in found if tombstones.refuses_source(row["uri"], None, None, None) is None]
+        registered.left_out += len(found) - len(chunk)
         known = _known(lake, [row["source_id"] for row in chunk])
         fresh = [row for row in chunk if known.get(row["source_id"], ("",))[:2] != _state(row)]
         paths = [str(local_path(row["uri"])) for row in fresh]
@@ -115,6 +127,7 @@ def register(
             is_new = row["source_id"] not in known
             batch = cutter.key_for(seconds) if is_new else known[row["source_id"]][2]
             row |= {
+                "first_seen_at": datetime.now(UTC) if is_new else known[row["source_id"]][3],
                 "estimated_seconds": seconds,
                 "ingest_batch": batch,
                 "run_id": run_id,
@@ -126,8 +139,14 @@ def register(
         if fresh:
             lake.upsert("sources", pa.Table.from_pylist(fresh, schema=SOURCES.arrow))
         registered.unchanged += len(chunk) - len(fresh)
-        on_files(len(chunk))
+        on_files(len(found))
     return registered
+
+
+def new_cutter(lake: Lake, hours_per_batch: float = HOURS_PER_BATCH) -> BatchCutter:
+    """Goes on after the batches that there are."""
+    taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
+    return BatchCutter(taken, datetime.now(UTC).date(), hours_per_batch)
 
 
 def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Path]:
@@ -179,12 +198,12 @@ def _state(row: dict[str, Any]) -> tuple[str, str | None]:
     return row["provenance"], row["subtitles_seen"]
 
 
-def _known(lake: Lake, source_ids: list[str]) -> dict[str, tuple[str, str | None, str]]:
-    """Provenance, subtitles and batch of those that are registered already."""
+def _known(lake: Lake, source_ids: list[str]) -> dict[str, tuple[str, str | None, str, datetime | None]]:
+    """Provenance, subtitles, batch and first sight of those that are registered already."""
     rows = lake.query(
-        "select source_id, provenance, subtitles_seen, ingest_batch from sources "
+        "select source_id, provenance, subtitles_seen, ingest_batch, first_seen_at from sources "
         "where source_id in (select unnest($ids))",
         {"ids": source_ids},
         tables=["sources"],
     )
-    return {row["source_id"]: (*_state(row), row["ingest_batch"]) for row in rows.to_pylist()}
+    return {row["source_id"]: (*_state(row), row["ingest_batch"], row["first_seen_at"]) for row in rows.to_pylist()}

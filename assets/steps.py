@@ -9,6 +9,8 @@ from assets import (
     clip_embeddings,
     clip_scores,
     clips,
+    downloads,
+    fingerprints,
     frame_captions,
     raw_videos,
     speech,
@@ -17,6 +19,7 @@ from assets import (
 from resources.aligner import Aligner
 from resources.captioner import Captioner
 from resources.cutter import Cutter
+from resources.downloader import Downloader
 from resources.lake import Lake
 from resources.media import Media
 from resources.refresh import Step
@@ -30,6 +33,7 @@ def steps(
     lake: Lake | None,
     *,
     media: Media,
+    downloader: Downloader,
     cutter: Cutter,
     transcriber: Transcriber,
     translator: Translator,
@@ -49,8 +53,10 @@ def steps(
     captioners = frame_captions.by_scale(coarse_captioner, fine_captioner, clip_captioner)
     scorers = clip_scores.by_score(aesthetics, frame_text_similarity, text_overlay, watermark, safety)
     return [
+        downloads.step(downloader),
         raw_videos.step(media),
         clips.step(cutter),
+        fingerprints.step(lake, media, cutter),
         speech.step(transcriber),
         transcripts.step(translator),
         frame_captions.step(captioners),

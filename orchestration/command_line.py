@@ -10,7 +10,15 @@ from urllib.parse import unquote
 
 import typer
 
-from orchestration import doctor_command, plan_command, subset_command
+from orchestration import (
+    annotations_command,
+    doctor_command,
+    feeds_command,
+    forget_command,
+    plan_command,
+    subset_command,
+    why_command,
+)
 from orchestration.house import REPOSITORY, House
 from orchestration.options import DoorOption, LakeOption, ProfileOption, existing, opened, require_snapshot
 from orchestration.printing import (
@@ -28,13 +36,22 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(subset_command.app, name="subset")
+app.add_typer(feeds_command.app, name="feeds")
+app.command()(annotations_command.annotations)
+app.command()(why_command.why)
+app.command()(forget_command.forget)
 app.command()(doctor_command.doctor)
 app.command()(plan_command.plan)
 
 
 @app.command()
 def ingest(
-    locations: Annotated[list[str], typer.Argument(help="Video files, and folders of them.")],
+    locations: Annotated[
+        list[str],
+        typer.Argument(
+            help="Video files, folders of them, URLs of videos, and lists of these: csv, tsv, jsonl, parquet, txt."
+        ),
+    ],
     lake: LakeOption = None,
     hours_per_batch: Annotated[float | None, typer.Option(help="Hours of video in one ingest batch.")] = None,
     profile: ProfileOption = None,
@@ -42,29 +59,28 @@ def ingest(
 ) -> None:
     """Add videos and bring the lake up to date. Later runs do only what is new or changed."""
     from assets.ingest_batches import HOURS_PER_BATCH
-    from assets.sources import register
+    from orchestration.locations import register_all
     from resources.progress import progress
 
     started = time.monotonic()
     house = opened(lake, profile, door)
     with progress("looking", 0, notes.print) as advance:
         try:
-            registered = register(
-                house.lake,
-                house.media,
-                locations,
-                run_id="internvid ingest",
-                hours_per_batch=hours_per_batch or HOURS_PER_BATCH,
-                on_files=advance,
+            registered, bad_rows = register_all(
+                house.lake, house.media, locations, hours_per_batch or HOURS_PER_BATCH, on_items=advance
             )
-        except FileNotFoundError as error:
+        except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error)) from error
     console.print(
-        f"{registered.found:,} video files: {registered.new:,} new, {registered.changed:,} changed, "
+        f"{registered.found:,} videos: {registered.new:,} new, {registered.changed:,} changed, "
         f"{registered.unchanged:,} known ({registered.ignored:,} other files passed over)"
     )
-    if not registered.found:
-        raise typer.BadParameter("no video file found there: folders are searched for names that end as videos do")
+    if registered.left_out:
+        console.print(f"{registered.left_out:,} were forgotten and are not taken in again")
+    if bad_rows:
+        notes.print(f"{bad_rows:,} rows of lists name no video: `internvid status` shows them")
+    if not registered.found and not bad_rows and not registered.left_out:
+        raise typer.BadParameter("no video found there: folders are searched for names that end as videos do")
     if registered.batches:
         house.tell_dagster_of_sources({"files_new": registered.new, "files_changed": registered.changed})
     work = house.bring_up_to_date()
@@ -83,20 +99,21 @@ def retry(
     lake: LakeOption = None,
     stage: Annotated[str | None, typer.Option(help="Only failures of this stage.")] = None,
     error: Annotated[str | None, typer.Option(help="Only failures of this error class.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Also those that resources/retries.yaml gives up.")] = False,
     profile: ProfileOption = None,
     door: DoorOption = None,
 ) -> None:
-    """Try again what failed: all of it, or one stage's, or one class of error."""
+    """Try again now what failed and may succeed another time; or all of one stage, or of one class of error."""
+    from resources.statements import statement
+
     started = time.monotonic()
     house = existing(lake, profile, door)
-    failures = house.lake.query(
-        "select * from attempts where outcome = 'failed' "
-        "and ($stage is null or stage = $stage) and ($error is null or error_class = $error)",
-        {"stage": stage, "error": error},
-        tables=["attempts"],
-    )
+    asked = {"stage": stage, "error": error, "all": all or stage is not None or error is not None}
+    failures = house.lake.query(statement("operations/failures_to_retry"), asked)
     console.print(f"{failures.num_rows:,} failures to try again")
     if failures.num_rows == 0:
+        if not asked["all"]:
+            notes.print("those that nothing but a change will mend are tried again by --all, --stage or --error")
         return
     house.try_again(failures)
     work = house.bring_up_to_date()
@@ -274,7 +291,7 @@ def ui(
     door: DoorOption = None,
 ) -> None:
     """The Dagster UI on this lake, with the daemon that runs backfills, sensors and schedules."""
-    opened(lake, profile, door)
+    opened(lake, profile, door).instance  # noqa: B018 - it sets the limits of the pools
     command = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if command is None:
         raise typer.BadParameter("the dagster command is not installed beside internvid")
@@ -309,7 +326,10 @@ def _clips_to_export(house: House, at: str | None, subset: str | None) -> tuple[
     ).to_pylist()
     if not made:
         raise typer.BadParameter(f"the subset {subset!r} has not been made yet: `internvid subset make {subset}`")
-    return at or made[0]["snapshot"], made[0]["clips"]
+    snapshot = at or made[0]["snapshot"]
+    if snapshot not in house.lake.tags():
+        raise typer.BadParameter(f"the snapshot of {subset!r} is gone: `internvid ingest` selects it anew")
+    return snapshot, made[0]["clips"]
 
 
 def _vector_of(house: House, text: str) -> "tuple[np.ndarray | None, float]":

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets import (
     active_checkpoint,
+    annotations,
     checkpoints,
     checks,
     clip_captions,
@@ -14,11 +15,16 @@ from assets import (
     clip_scores,
     clips,
     corpus_snapshot,
+    downloads,
+    duplicates,
     evaluations,
+    feeds,
+    fingerprints,
     frame_captions,
     internvid_jsonl,
     raw_videos,
     report,
+    source_checks,
     sources,
     speech,
     statistics,
@@ -27,15 +33,22 @@ from assets import (
 )
 from assets.steps import DOORS, steps
 from orchestration.activation import activate_checkpoint
+from orchestration.collection import check_sources, check_sources_schedule, discover, discover_schedule
 from orchestration.configured import configured
+from orchestration.follow_up import found_sources_sensor, retry_sensor
 from orchestration.inbox import inbox_sensor
 from orchestration.jobs import check_lake, ingest, pin, publish, select, train
 from orchestration.maintenance import check_schedule, maintenance, maintenance_schedule, publish_schedule
 
 ASSET_MODULES = [
+    feeds,
     sources,
+    source_checks,
+    annotations,
+    downloads,
     raw_videos,
     clips,
+    fingerprints,
     speech,
     transcripts,
     frame_captions,
@@ -43,6 +56,7 @@ ASSET_MODULES = [
     active_checkpoint,
     clip_embeddings,
     clip_scores,
+    duplicates,
     corpus_snapshot,
     subsets,
     checkpoints,
@@ -59,9 +73,15 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), doors),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[ingest, pin, select, train, activate_checkpoint, publish, check_lake, maintenance],
-        sensors=[inbox_sensor],
-        schedules=[publish_schedule, maintenance_schedule, check_schedule],
+        jobs=[
+            *(ingest, discover, check_sources, pin, select, train),
+            *(activate_checkpoint, publish, check_lake, maintenance),
+        ],
+        sensors=[inbox_sensor, found_sources_sensor, retry_sensor],
+        schedules=[
+            *(discover_schedule, check_sources_schedule),
+            *(publish_schedule, maintenance_schedule, check_schedule),
+        ],
         resources=doors,
     )
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 SIGN_OF_LIFE_TAG = "internvid/sign_of_life"  # of a run: the file that its process holds locked
 FIRST_MODEL = "viclip-tiny|all"  # recipe and subset of the model that a new lake trains for itself
+POOL_LIMITS = {"download": 1}  # runs at once: the pace that a site is asked at is kept within a run
 ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
 
 
@@ -169,7 +170,16 @@ class House:
                 values = {name: shown(value) for name, value in json.loads(row["parameters"]).items()}
                 self.select(row["subset"], work, **values)
 
-    def _run(self, job: str, work: Work, partition: str | None = None, ops: Mapping[str, Any] | None = None) -> None:
+    def look_at_feeds(self, work: Work, plans: Sequence[str], looks_at_most: int) -> dict[str, Any]:
+        """Looks at the feeds whose turn it is. Returns what the asset tells of it; nothing where the run failed."""
+        looks = {"plans": list(plans), "looks_at_most": looks_at_most}
+        result = self._run("discover", work, ops={"feed_looks": {"config": looks}})
+        told = [event.materialization.metadata for event in result.get_asset_materialization_events()]
+        return {name: value.value for metadata in told for name, value in metadata.items()}
+
+    def _run(
+        self, job: str, work: Work, partition: str | None = None, ops: Mapping[str, Any] | None = None
+    ) -> "dg.ExecuteInProcessResult":
         end_runs_of_killed_processes(self.instance)
         result = self._definitions.resolve_job_def(job).execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}, "ops": ops or {}},
@@ -182,13 +192,17 @@ class House:
         if not result.success:
             errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
             work.failed_batches[partition or job] = str(errors[0]) if errors else "a check failed"
+        return result
 
     @cached_property
     def instance(self) -> "dg.DagsterInstance":
         """Opened late: it takes half a second, and `status` or `sql` need none."""
         import dagster as dg
 
-        return dg.DagsterInstance.get()
+        instance = dg.DagsterInstance.get()
+        for pool, limit in POOL_LIMITS.items():
+            instance.event_log_storage.set_concurrency_slots(pool, limit)
+        return instance
 
     @cached_property
     def _sign_of_life(self) -> FileLock:

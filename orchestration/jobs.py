@@ -16,7 +16,7 @@ from assets.model_partitions import model_partitions, subset_partitions
 
 PARTITIONED = dg.AssetSelection.assets(*IN_SNAPSHOT)
 WHOLE_LAKE_CHECKS = dg.AssetSelection.checks(stage_counts, keys_equal_clip_keys, keys_equal_frame_keys, no_orphan_rows)
-CORPUS = dg.AssetSelection.assets("corpus_snapshot", "statistics", "internvid_jsonl", "report")
+CORPUS = dg.AssetSelection.assets("duplicates", "corpus_snapshot", "statistics", "internvid_jsonl", "report")
 
 ingest = dg.define_asset_job(
     "ingest",
@@ -27,8 +27,8 @@ ingest = dg.define_asset_job(
 
 pin = dg.define_asset_job(
     "pin",
-    selection=dg.AssetSelection.assets("corpus_snapshot") - WHOLE_LAKE_CHECKS,
-    description="Pins the lake as it is, as a snapshot.",
+    selection=dg.AssetSelection.assets("duplicates", "corpus_snapshot") - WHOLE_LAKE_CHECKS,
+    description="Looks for copies among the videos, and pins the lake as it is, as a snapshot.",
 )
 
 select = dg.define_asset_job(

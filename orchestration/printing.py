@@ -5,6 +5,7 @@ import json
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +23,7 @@ WIDTH_OF_A_LOG = 120  # characters, where the output goes to no terminal
 ROWS_SHOWN = 1_000
 FAILURES_SHOWN = 10
 CAPTIONS_SHOWN = 3
-STATES = ("done", "failed", "skipped", "pending")
+STATES = ("done", "failed", "skipped", "waiting", "pending")
 
 console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_LOG)
 notes = Console(stderr=True)
@@ -67,6 +68,7 @@ def print_status(house: "House") -> None:
     console.print(table)
     print_model(house)
     print_failures(house.lake)
+    print_waiting(house.lake)
 
 
 def print_summary(house: "House", work: "Work", seconds: float) -> None:
@@ -85,6 +87,7 @@ def print_summary(house: "House", work: "Work", seconds: float) -> None:
     console.print(stages)
     print_model(house)
     print_failures(house.lake)
+    print_waiting(house.lake)
     examples = house.lake.query(statement("operations/example_captions"), {"captions": CAPTIONS_SHOWN}).to_pylist()
     for clip in examples:
         where = f"{_name(clip['source'])} {clip['start_seconds']:.1f}-{clip['end_seconds']:.1f} s"
@@ -92,6 +95,18 @@ def print_summary(house: "House", work: "Work", seconds: float) -> None:
     print_failed_runs(work)
     if house.is_published(FILE):
         console.print(f"Report: {escape(house.lake.root)}/{FILE}", soft_wrap=True, highlight=False)
+
+
+def print_waiting(lake: "Lake") -> None:
+    """Which sites are left alone, why, until when, and how much waits for them."""
+    from resources.statements import statement
+
+    for site in lake.query(statement("operations/sites_left_alone"), {"now": datetime.now(UTC)}).to_pylist():
+        line = (
+            f"{site['site']} is left alone until {site['until']:%Y-%m-%d %H:%M} UTC, {site['inputs']:,} inputs wait: "
+            f"{site['reason_class']}: {site['reason']}"
+        )
+        console.print(escape(line), highlight=False)
 
 
 def print_model(house: "House") -> None:

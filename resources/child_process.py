@@ -48,15 +48,15 @@ def ordered(
     arguments: Callable[[Input], tuple[Any, ...]],
     seconds: Callable[[Input], float],
     workers: int,
-    memory_bytes: int,
+    memory_bytes: int | None,
 ) -> Iterator[tuple[Input, Any]]:
     """Runs work(*arguments(input)) for each input in child processes; yields (input, result or error) in their order.
 
     work: a function at the top of a module. seconds: the limit for one input. At most twice `workers` inputs are
     under way or waiting to be taken, so memory does not grow with their number.
     """
-    children = _Children(workers, memory_bytes)
-    under_way: deque[tuple[Input, _Call]] = deque()
+    children = Children(workers, memory_bytes)
+    under_way: deque[tuple[Input, Call]] = deque()
     try:
         for item in inputs:
             under_way.append((item, children.call(work, arguments(item), seconds(item))))
@@ -71,7 +71,7 @@ def ordered(
 
 
 @dataclass
-class _Call:
+class Call:
     """Work for a child; the pool that it was given to, and the future that is to hold its outcome."""
 
     work: Callable[..., Any]
@@ -81,10 +81,13 @@ class _Call:
     future: ProcessFuture
 
 
-class _Children:
-    """A pool of child processes, and another one where that gives up: Pebble's does when a child dies between files."""
+class Children:
+    """A pool of child processes, and another one where that gives up: Pebble's does when a child dies between files.
 
-    def __init__(self, workers: int, memory_bytes: int) -> None:
+    memory_bytes: of address space that each may use, None for no limit.
+    """
+
+    def __init__(self, workers: int, memory_bytes: int | None) -> None:
         self._workers, self._memory_bytes = workers, memory_bytes
         self._pool = self._new_pool()
 
@@ -97,16 +100,16 @@ class _Children:
             context=multiprocessing.get_context("spawn"),
         )
 
-    def call(self, work: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> _Call:
+    def call(self, work: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Call:
         try:
             future = self._pool.schedule(_outcome, args=(work, arguments), timeout=seconds)
         except RuntimeError:  # it has given up
             self.end()
             self._pool = self._new_pool()
             future = self._pool.schedule(_outcome, args=(work, arguments), timeout=seconds)
-        return _Call(work, arguments, seconds, self._pool, future)
+        return Call(work, arguments, seconds, self._pool, future)
 
-    def outcome(self, call: _Call) -> Any:
+    def outcome(self, call: Call) -> Any:
         """What the work returned, or the error that it ended with."""
         for _ in range(TIMES_GIVEN):
             while not call.future.done() and call.pool.active:
@@ -141,10 +144,11 @@ def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return error
 
 
-def _limit_this_process(memory_bytes: int, parent: int) -> None:
+def _limit_this_process(memory_bytes: int | None, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it stops the children
     if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        if memory_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)  # the parent died before it could be watched

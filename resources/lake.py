@@ -190,6 +190,12 @@ class Lake(dg.ConfigurableResource):
             parts.append(found.take(positions).select(wanted))
         return pa.concat_tables(parts) if parts else dataset.schema.empty_table().select(wanted)
 
+    def known(self, table: str, keys: Sequence[str], columns: Sequence[str] = ()) -> pa.Table:
+        """Those rows of the table that have one of the keys, in no order: the key and the columns. Found by the key's
+        index, so however large the table is."""
+        declared = _declared(table)
+        return _present(self.dataset(table), declared, pa.array(keys, pa.string()), columns)
+
     def connect(
         self,
         tables: Iterable[str] | None = None,
@@ -226,7 +232,7 @@ class Lake(dg.ConfigurableResource):
     def query(
         self,
         sql: str,
-        parameters: dict[str, object] | list | None = None,
+        parameters: Mapping[str, object] | list | None = None,
         *,
         tables: Iterable[str] | None = None,
         at: str | Mapping[str, int] | None = None,

@@ -2,8 +2,8 @@
 
 `index_clips` writes down once, in an Arrow file, which clips there are and where their frames lie. `LakeClips` maps
 that file into memory and fetches pictures from the frames table: one read for a whole batch, and no video is opened.
-A snapshot's versions never change and are never removed, so a row's place in one of them holds for good, whatever is
-written, deleted or compacted after it.
+A snapshot's versions never change, so a row's place in one of them holds for good, whatever is written, deleted or
+compacted after it; they go only when something that they hold is forgotten, and whoever reads them then fails.
 
 Nothing heavy is imported here, Dagster included: a DataLoader's workers import this module and wait for it.
 """

@@ -24,6 +24,7 @@ from resources.video_file import (
     Heard,
     Inspected,
     Scanned,
+    ToScan,
     duration,
     inspect,
     listen_into,
@@ -56,9 +57,14 @@ class SpokenVideo:
 
 
 class Media(dg.ConfigurableResource):
-    """The media store, and the children that read from it."""
+    """The media store, and the children that read from it.
+
+    downloads: a folder on this machine's disk where downloads are put together; in the store's own unless set, or where
+    that is in a bucket in the system's temporary folder.
+    """
 
     root: str = "media"
+    downloads: str | None = None
     keep: Literal["reference", "import"] = "reference"
     storage_options: dict[str, str] = {}
     workers: int = 2
@@ -70,9 +76,24 @@ class Media(dg.ConfigurableResource):
         if self.keep == "reference":
             path = local_path(uri)
             return uri if path is None or not _is_unicode(path) else path
+        return self.take_in(uri, sha256)
+
+    def take_in(self, uri: str, sha256: str) -> str:
+        """Puts the bytes into the store, under their hash; returns the path there."""
+        return self._put(uri, f"{sha256[:2]}/{sha256}{PurePosixPath(urlsplit(uri).path).suffix.lower()}")
+
+    def take_in_beside(self, uri: str, name: str) -> str:
+        """Puts a file that belongs to a video into the store, under that name; returns the path there."""
+        return self._put(uri, name)
+
+    def download_folder(self, key: str) -> str:
+        """Where a download is put together, on this machine's disk; always there, so that it is resumed."""
+        root = self.downloads or (f"{tempfile.gettempdir()}/internvid" if "://" in self.root else self.root)
+        return f"{root.rstrip('/')}/downloads/{key}"
+
+    def _put(self, uri: str, name: str) -> str:
         import fsspec
 
-        name = f"{sha256[:2]}/{sha256}{PurePosixPath(urlsplit(uri).path).suffix.lower()}"
         target = f"{self.root.rstrip('/')}/{name}"
         filesystem, path = fsspec.core.url_to_fs(target, **self._options(target))
         if not filesystem.exists(path):
@@ -108,16 +129,16 @@ class Media(dg.ConfigurableResource):
         )
 
     def scan(
-        self, videos: Iterable[tuple[str, float]], settings: ScanSettings
-    ) -> Iterator[tuple[tuple[str, float], Scanned | BaseException]]:
-        """Clips and frames of each (path, duration in seconds or 0 if unknown), in order: one decode of each."""
+        self, videos: Iterable[ToScan], settings: ScanSettings
+    ) -> Iterator[tuple[ToScan, Scanned | BaseException]]:
+        """Clips and frames of each, in order: one decode of each."""
         spool = tempfile.mkdtemp(prefix="internvid-scan-")
         try:
             yield from self._children(
                 scan_into,
                 videos,
-                arguments=lambda video: (spool, video[0], self._options(video[0]), settings),
-                video_seconds=lambda video: video[1] or 3600,
+                arguments=lambda video: (spool, video, self._options(video.path), settings),
+                video_seconds=lambda video: video.seconds or 3600,
             )
         finally:
             shutil.rmtree(spool)

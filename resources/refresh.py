@@ -6,6 +6,7 @@ is
 
 * done: every output table holds all of its rows at that provenance,
 * failed or skipped: an `attempts` row says so, at that provenance,
+* waiting: an `attempts` row says until when it is not to be tried, for a reason that is not its own,
 * pending: anything else, and that is the work list.
 
 sql/operations/state.sql reads this from the tables alone, never from a marker, so a run killed anywhere goes on where
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -30,6 +31,7 @@ import pyarrow as pa
 from resources.costs import FREE, Cost, Ledger
 from resources.lake import Lake, tables_in
 from resources.progress import progress
+from resources.retries import policy_of
 from resources.schema import TABLES, Table
 from resources.statements import statement
 
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 BYTES_PER_COMMIT = 64 << 20  # bounds the memory of a commit; a commit costs some 20 ms, so larger gains nothing
 SECONDS_PER_COMMIT = 30.0  # what a killed run loses at most
 PASSES = 3  # a second pass meets what another writer, or an earlier row of the same chunk, made of a unit meanwhile
-FIRST_RETRY = timedelta(minutes=5)  # times four for each further try
-TRIES = 4
 RECIPES = pa.schema([("output", pa.int32()), ("variant", pa.string()), ("recipe", pa.string())])  # of `Step.recipes`
 
 
@@ -148,7 +148,21 @@ class Skipped:
     cost: Cost | None = None
 
 
-Outcome = Done | Failed | Skipped
+@dataclass(frozen=True)
+class Waiting:
+    """Not to be tried before `until`, and through no fault of its own: `site` is left alone until then. was_tried: it
+    is the one that met with what the site said.
+    """
+
+    unit: Unit
+    site: str
+    reason_class: str
+    reason: str
+    until: datetime
+    was_tried: bool = False
+
+
+Outcome = Done | Failed | Skipped | Waiting
 Compute = Callable[[list[Unit]], Iterable[Outcome]]
 
 
@@ -172,10 +186,10 @@ def together_or_one_by_one(units: list[Unit], compute: Callable[[list[Unit]], li
 
 
 def counts(lake: Lake, step: Step, *, partition: str | None = None) -> dict[str, int]:
-    """Units of the step: total, done, failed, skipped, pending."""
+    """Units of the step: total, done, failed, skipped, waiting, pending."""
     with _state_connection(lake, step, partition=partition) as connection:
         found = dict(connection.sql("select state, count(*) from state group by state").fetchall())
-    by_state = {name: found.get(name, 0) for name in ("done", "failed", "skipped", "pending")}
+    by_state = {name: found.get(name, 0) for name in ("done", "failed", "skipped", "waiting", "pending")}
     return {"total": sum(by_state.values()), **by_state}
 
 
@@ -252,20 +266,22 @@ def refresh(
 
 
 def batch_counts(table: str, units: Mapping[str, int]) -> dg.AssetCheckResult:
-    """In = done + failed + skipped, for the batch just written: nothing may be left pending."""
+    """In = done + failed + skipped + waiting, for the batch just written: nothing may be left pending."""
     return dg.AssetCheckResult(
         asset_key=table,
         check_name="batch_counts_add_up",
         passed=units["pending"] == 0,
         metadata={name: number for name, number in units.items()},
-        description="every input of the batch ended as done, failed or skipped",
+        description="every input of the batch ended as done, failed or skipped, or waits until a time that is known",
     )
 
 
 def batch_counts_spec(table: str) -> dg.AssetCheckSpec:
     """The check that each partitioned asset carries."""
     return dg.AssetCheckSpec(
-        "batch_counts_add_up", asset=table, description="Input = done + failed + skipped in the batch just written."
+        "batch_counts_add_up",
+        asset=table,
+        description="Input = done + failed + skipped + waiting in the batch just written.",
     )
 
 
@@ -348,7 +364,7 @@ class _Commits:
         self.since = time.monotonic()
 
     def take(self, outcome: Outcome) -> None:
-        if outcome.cost is not None:
+        if not isinstance(outcome, Waiting) and outcome.cost is not None:
             self.report.ledger.add(outcome.cost)
         match outcome:
             case Done():
@@ -361,6 +377,8 @@ class _Commits:
                 self.attempts.append(_failed(self.step, outcome, self.run_id))
             case Skipped():
                 self.attempts.append(_skipped(self.step, outcome, self.run_id))
+            case Waiting():
+                self.attempts.append(_waiting(self.step, outcome, self.run_id))
         if time.monotonic() - self.since >= SECONDS_PER_COMMIT:
             self.flush()
 
@@ -419,7 +437,7 @@ def _row_digests(batch: pa.RecordBatch) -> list[str]:
         for name, values in columns.items():
             value = values[index]
             hashed.update(name.encode())
-            hashed.update(value if isinstance(value, bytes) else json.dumps(value).encode())
+            hashed.update(value if isinstance(value, bytes) else json.dumps(value, default=str).encode())
         digests.append(hashed.hexdigest())
     return digests
 
@@ -434,14 +452,13 @@ def _hashable(column: pa.Array) -> list[Any]:
 def _failed(step: Step, failed: Failed, run_id: str) -> dict[str, Any]:
     tries = failed.unit.tries + 1
     now = datetime.now(UTC)
-    again = is_transient(failed.error) and tries < TRIES
     return _attempt(step, failed.unit, run_id, now) | {
         "outcome": "failed",
         "error_class": type(failed.error).__name__,
         # An error may quote a file name that is not text.
         "message": (str(failed.error) or repr(failed.error)).encode(errors="backslashreplace").decode(),
         "tries": tries,
-        "next_try_at": now + FIRST_RETRY * 4 ** (tries - 1) if again else None,
+        "next_try_at": policy_of(type(failed.error)).next_try(tries, now),
     }
 
 
@@ -452,6 +469,17 @@ def _skipped(step: Step, skipped: Skipped, run_id: str) -> dict[str, Any]:
         "message": skipped.reason,
         "related_key": skipped.related_key,
         "tries": 0,
+    }
+
+
+def _waiting(step: Step, waiting: Waiting, run_id: str) -> dict[str, Any]:
+    return _attempt(step, waiting.unit, run_id, datetime.now(UTC)) | {
+        "outcome": "waiting",
+        "error_class": waiting.reason_class,
+        "message": waiting.reason,
+        "related_key": waiting.site,
+        "tries": waiting.unit.tries + waiting.was_tried,
+        "next_try_at": waiting.until,
     }
 
 
@@ -466,11 +494,6 @@ def _attempt(step: Step, unit: Unit, run_id: str, now: datetime) -> dict[str, An
         "run_id": run_id,
         "written_at": now,
     }
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether trying the same input again may help: the network or a busy machine, not the input itself."""
-    return isinstance(error, (ConnectionError, TimeoutError, BlockingIOError, InterruptedError))
 
 
 def _remove_stale(lake: Lake, step: Step, partition: str, report: Report) -> None:

@@ -19,6 +19,7 @@ TEXT_LIMIT = 240  # characters of a cell
 # The UI gives a table some 80 characters of width and breaks text only at spaces: what a row is about comes first,
 # ids come last or not at all.
 SHOWN = {
+    "downloads": ("url", "title", "channel", "duration_seconds", "format", "licence"),
     "raw_videos": ("duration_seconds", "display_width", "display_height", "video_codec", "audio_codec", "source"),
     "clips": ("start_seconds", "end_seconds", "boundary", "motion", "stillness", "flags", "clip_id"),
     "speech": ("text", "start_seconds", "end_seconds", "language", "source", "video_id"),

@@ -36,9 +36,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A Lance table. `key` identifies a row; `unit` is the column that names the input a row was made from;
+    """A Lance table. `key` identifies a row; `unit` is SQL for the input that a row was made from, mostly a column;
     `partition` is the one that holds the Dagster partition. `keeps_history`: rows that a newer row of the same unit
-    supersedes stay.
+    supersedes stay. `rests_on`: SQL for what tells a row from another state of it, where no step makes it.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Table:
     unit: str | None = None
     partition: str | None = None
     keeps_history: bool = False
+    rests_on: str = "provenance"
 
     @property
     def arrow(self) -> pa.Schema:
@@ -209,7 +210,7 @@ DOWNLOADS = Table(
         Column("age_limit", pa.int32(), "years, as the site states it"),
         Column("views", pa.int64(), "when it was fetched"),
         Column("likes", pa.int64(), "when it was fetched"),
-        Column("duration_seconds", pa.float64(), "as the site states it"),
+        Column("duration_seconds", pa.float64(), "as the site states it, else by the file's header"),
         Column("format", TEXT, "what was taken of that which the site offers, as yt-dlp names it"),
         Column("query_words", TEXT, "what was searched for when it was found"),
         Column("downloader", TEXT, "yt-dlp and its version"),
@@ -223,6 +224,8 @@ ANNOTATIONS = Table(
     "annotations",
     "a span of a video with a caption, from a dataset that others released",
     key="annotation_id",
+    partition="ingest_batch",
+    rests_on="digest",
     columns=(
         _key("annotation_id", "dataset and a hash of source, span and caption, joined by /"),
         Column("dataset", TEXT, "name under which it was imported"),
@@ -231,6 +234,7 @@ ANNOTATIONS = Table(
         Column("end_seconds", pa.float64(), "from the video's first frame; null: to the video's end"),
         Column("caption", TEXT, "as released; null where there is none"),
         Column("scores", TEXT, "JSON: the scores that were released with it, by name; null where there are none"),
+        Column("ingest_batch", TEXT, "the Dagster partition of its source, YYYY-MM-DD-NNNN"),
         Column("digest", TEXT, "hash of span and caption"),
         Column("run_id", TEXT, "the command that imported it"),
         Column("written_at", TIME, "when it was imported"),
@@ -257,6 +261,7 @@ DUPLICATES = Table(
     "duplicates",
     "two videos of which one is a copy of the other, or holds part of it; nothing is deleted for it",
     key="pair_id",
+    rests_on="kind || kept",
     columns=(
         _key("pair_id", "both video_ids, the lower first, joined by /"),
         Column("video_id", TEXT, "raw_videos: the lower of the two"),
@@ -270,6 +275,19 @@ DUPLICATES = Table(
         Column("evidence", TEXT, "JSON: frames compared, frames alike, mean distance of their hashes"),
         Column("run_id", TEXT, "Dagster run"),
         Column("written_at", TIME, "when it was found"),
+    ),
+)
+
+COMPARISONS = Table(
+    "comparisons",
+    "a video that was compared with all others, to find copies",
+    key="video_id",
+    columns=(
+        _key("video_id", "raw_videos"),
+        Column("pairs", pa.int32(), "copies that were found of it"),
+        Column("provenance", TEXT, "hash of its fingerprint and of how fingerprints are compared"),
+        Column("run_id", TEXT, "Dagster run"),
+        Column("written_at", TIME, "when it was compared"),
     ),
 )
 
@@ -324,16 +342,22 @@ RAW_VIDEOS = Table(
     ),
 )
 
+# Of a video, the spans between its cuts are one unit of work, those that others annotated another.
+UNIT_OF_VIDEO = "case when annotation_id is null then video_id else video_id || '/imported' end"
+
 CLIPS = Table(
     "clips",
-    "a span of a video between two cuts",
+    "a span of a video: between two cuts, or as an imported annotation has it",
     key="clip_id",
-    unit="video_id",
+    unit=UNIT_OF_VIDEO,
     partition="ingest_batch",
     columns=(
-        _key("clip_id", "video_id, first and end timestamp tick, joined by _"),
+        _key(
+            "clip_id",
+            "video_id, first and end timestamp tick, joined by _; of an imported span also the dataset and a hash",
+        ),
         Column("video_id", TEXT, "raw_videos"),
-        Column("clip_index", pa.int32(), "position within the video, from 0"),
+        Column("clip_index", pa.int32(), "position within the video, from 0; imported spans are counted by themselves"),
         Column("start_seconds", pa.float64(), "of its first frame, from the video's first frame"),
         Column("end_seconds", pa.float64(), "end of its last frame, from the video's first frame"),
         Column("start_pts", pa.int64(), "presentation timestamp of its first frame, ticks"),
@@ -342,8 +366,8 @@ CLIPS = Table(
         Column("time_base_denominator", pa.int32(), "seconds per tick, denominator"),
         Column("start_frame", pa.int64(), "index of its first frame in presentation order"),
         Column("end_frame", pa.int64(), "index of the frame after its last"),
-        Column("boundary", TEXT, "why it begins: start, cut, fade, dissolve, split"),
-        Column("cut_score", pa.float32(), "the detector's score at its beginning; 0 for start and split"),
+        Column("boundary", TEXT, "why it begins: start, cut, fade, dissolve, split, imported"),
+        Column("cut_score", pa.float32(), "the detector's score at its beginning; 0 for start, split and imported"),
         Column("motion", pa.float32(), "mean change of luma per second, 1 = black to white everywhere"),
         Column("stillness", pa.float32(), "share of its time in which hardly anything changes from frame to frame"),
         Column("blackness", pa.float32(), "share of its frames that are black"),
@@ -365,7 +389,7 @@ FRAMES = Table(
     "frames",
     "one sampled frame of a clip",
     key="frame_id",
-    unit="video_id",
+    unit=UNIT_OF_VIDEO,
     partition="ingest_batch",
     columns=(
         _key("frame_id", "clip_id and timestamp tick, joined by _"),
@@ -378,6 +402,7 @@ FRAMES = Table(
         Column("width", pa.int32(), "of the JPEG, pixels, upright and with square pixels"),
         Column("height", pa.int32(), "of the JPEG, pixels"),
         Column("jpeg", pa.binary(), "the picture"),
+        Column("annotation_id", TEXT, "of an imported clip its span (annotations); null for a clip that was cut here"),
         BATCH,
         *MADE_BY,
     ),
@@ -661,9 +686,13 @@ ATTEMPTS = Table(
         Column("outcome", TEXT, "failed, skipped, or waiting (not tried: its site is to be left alone for a while)"),
         Column("error_class", TEXT, "class of the error, or of the reason to skip"),
         Column("message", TEXT, "the original error text, or the reason"),
-        Column("related_key", TEXT, "for a duplicate: the video it is the same as"),
+        Column(
+            "related_key",
+            TEXT,
+            "of a duplicate the video it is the same as; of what waits the site left alone",
+        ),
         Column("tries", pa.int32(), "how often it was tried with the same input"),
-        Column("next_try_at", TIME, "when it is tried again; null: when the input changes, or by `internvid retry`"),
+        Column("next_try_at", TIME, "when it is tried again; null: when the input changes, or by `retry --all`"),
         Column("partition", TEXT, "the stage's Dagster partition: an ingest batch, a subset, a model"),
         Column("provenance", TEXT, "what the input's rows would carry; an attempt holds only while this is unchanged"),
         Column("run_id", TEXT, "Dagster run of the last try"),
@@ -715,6 +744,7 @@ TABLES: dict[str, Table] = {
         RAW_VIDEOS,
         FINGERPRINTS,
         DUPLICATES,
+        COMPARISONS,
         TOMBSTONES,
         CLIPS,
         FRAMES,
@@ -737,7 +767,7 @@ TABLES: dict[str, Table] = {
 
 # What a snapshot pins. The rest is made from snapshots, so it names the one that it was made from.
 MADE_FROM_SNAPSHOTS = (CORPUS_SNAPSHOT, SUBSETS, SUBSET_SNAPSHOTS, CHECKPOINTS, EVALUATIONS)
-BOOKKEEPING = (FEEDS, FEED_LOOKS, SOURCE_CHECKS, TOMBSTONES, COSTS)
+BOOKKEEPING = (FEEDS, FEED_LOOKS, SOURCE_CHECKS, COMPARISONS, TOMBSTONES, COSTS)
 PINNED = tuple(table for table in TABLES.values() if table not in (*MADE_FROM_SNAPSHOTS, *BOOKKEEPING))
 
 

@@ -56,7 +56,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 OWN_SUBSETS = "INTERNVID_SUBSETS"  # environment variable: a folder of the user's own files
-POOL_TABLES = ("clips", "clip_captions", "frames", "raw_videos")  # the pool's, and what an example is told by
+POOL_TABLES = (
+    "clips",
+    "clip_captions",
+    "frames",
+    "raw_videos",
+    "attempts",
+)  # the pool's, and what an example is told by
 REQUIRED_COLUMNS = ("clip_id", "weight", "reason")
 NOT_MEASURED = {*REQUIRED_COLUMNS, "video_id"}
 SPLITS = ("train", "validation", "test")

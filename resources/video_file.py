@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from internvid.video.probe import Probe
     from internvid.video.scan import ClipSpan, SampledFrame
     from internvid.video.settings import ScanSettings
+    from internvid.video.spans import Span, SpanNotThere
 
 FRAMES_PER_BATCH = 32
 
@@ -38,30 +39,36 @@ FRAME_COLUMNS = pa.schema(
         ("jpeg", pa.binary()),
     ]
 )
-
+SPAN_FRAME_COLUMNS = FRAME_COLUMNS.append(pa.field("span", pa.int32()))  # the number of the given span
 
 WINDOW_COLUMNS = pa.schema([("start_seconds", pa.float64()), ("samples", pa.binary())])  # int16, 16 kHz
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a file is: its content's hash, its size and what the probe found."""
+    """What a file is: its content's hash, that of its pictures as encoded, its size and what the probe found."""
 
     sha256: str
+    packets_digest: str | None
     size_bytes: int
     probe: Probe
 
 
 @dataclass(frozen=True)
 class Scanned:
-    """The clips of a video, and its sampled frames in a file of their own: a long video has more than memory holds."""
+    """The clips of a video, and its sampled frames in a file of their own: a long video has more than memory holds.
+
+    not_there: of given spans those, by number, that are no clip. span_numbers: of given spans that of each clip.
+    """
 
     clips: list[ClipSpan]
     frame_count: int
     frames_path: Path
+    span_numbers: tuple[int, ...] = ()
+    not_there: Mapping[int, SpanNotThere] = field(default_factory=dict)
 
     def frames(self) -> Iterator[pa.RecordBatch]:
-        """The frames in batches of FRAME_COLUMNS, in the order they were decoded."""
+        """The frames in batches of FRAME_COLUMNS, for given spans of SPAN_FRAME_COLUMNS, in the order of decoding."""
         with pa.OSFile(str(self.frames_path)) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
@@ -127,42 +134,76 @@ def duration(path: str) -> float:
 
 def inspect(uri: str, storage_options: Mapping[str, Any]) -> Inspected:
     """The file hashed and probed. Raises as `internvid.video.probe.probe`."""
+    from internvid.video.packets import packets_digest
     from internvid.video.probe import probe
 
     with opened(uri, storage_options) as path:
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Inspected(sha256, Path(path).stat().st_size, probe(path))
+        probed = probe(path)
+        return Inspected(sha256, packets_digest(path), Path(path).stat().st_size, probed)
 
 
-def scan_into(spool: str, video: str, storage_options: Mapping[str, Any], settings: ScanSettings) -> Scanned:
+@dataclass(frozen=True)
+class ToScan:
+    """A video, its duration (0 if unknown), and the spans that are to be its clips; None: those between its cuts."""
+
+    path: str
+    seconds: float
+    spans: tuple[Span, ...] | None = None
+
+
+def scan_into(spool: str, video: ToScan, storage_options: Mapping[str, Any], settings: ScanSettings) -> Scanned:
     """The video scanned, its frames in a folder of their own under `spool`. Raises as `internvid.video.scan.scan`."""
-    from internvid.video.scan import scan
+    from internvid.video.scan import ClipSpan, scan
+    from internvid.video.spans import SpanNotThere, scan_spans
 
     frames_path = Path(tempfile.mkdtemp(dir=spool)) / "frames.arrow"
-    waiting: list[SampledFrame] = []
-    frame_count = 0
-    with (
-        opened(video, storage_options) as path,
-        pa.OSFile(str(frames_path), "wb") as file,
-        pa.ipc.new_stream(file, FRAME_COLUMNS) as stream,
-    ):
+    schema = FRAME_COLUMNS if video.spans is None else SPAN_FRAME_COLUMNS
+    with opened(video.path, storage_options) as path, _FrameFile(frames_path, schema) as file:
+        if video.spans is None:
+            return Scanned(scan(path, settings, file.keep), file.flushed(), frames_path)
+        found = scan_spans(path, settings, video.spans, file.keep_of_span, video_seconds=video.seconds or None)
+        clips = {number: clip for number, clip in enumerate(found) if isinstance(clip, ClipSpan)}
+        not_there = {number: error for number, error in enumerate(found) if isinstance(error, SpanNotThere)}
+        return Scanned(list(clips.values()), file.flushed(), frames_path, tuple(clips), not_there)
 
-        def write() -> None:
-            rows = [{name: getattr(frame, name) for name in FRAME_COLUMNS.names} for frame in waiting]
-            stream.write_batch(pa.RecordBatch.from_pylist(rows, schema=FRAME_COLUMNS))
-            waiting.clear()
 
-        def keep(frame: SampledFrame) -> None:
-            nonlocal frame_count
-            frame_count += 1
-            waiting.append(frame)
-            if len(waiting) >= FRAMES_PER_BATCH:
-                write()
+class _FrameFile:
+    """Writes sampled frames, a batch at a time."""
 
-        clips = scan(path, settings, keep)
-        write()
-    return Scanned(clips, frame_count, frames_path)
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._file = pa.OSFile(str(path), "wb")
+        self._stream = pa.ipc.new_stream(self._file, schema)
+        self._waiting: list[dict[str, Any]] = []
+        self._count = 0
+
+    def __enter__(self) -> _FrameFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+        self._file.close()
+
+    def keep(self, frame: SampledFrame) -> None:
+        self._keep(vars(frame))
+
+    def keep_of_span(self, span: int, frame: SampledFrame) -> None:
+        self._keep(vars(frame) | {"span": span})
+
+    def flushed(self) -> int:
+        """How many there are; all are written."""
+        if self._waiting:
+            self._stream.write_batch(pa.RecordBatch.from_pylist(self._waiting, schema=self._schema))
+            self._waiting.clear()
+        return self._count
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        self._count += 1
+        self._waiting.append(row)
+        if len(self._waiting) >= FRAMES_PER_BATCH:
+            self.flushed()
 
 
 def read_subtitles(

@@ -35,6 +35,11 @@ LONG = (
     "test_model_loop.py",
     "test_pipeline_at_once.py",
     "test_inbox.py",
+    "test_collecting.py",
+    "test_downloads.py",
+    "test_forget_command.py",
+    "test_duplicates.py",
+    "test_annotations.py",
     "test_server_captions.py",
 )
 

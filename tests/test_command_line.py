@@ -88,15 +88,17 @@ def query(root: Path, sql: str) -> list[dict[str, Any]]:
 def test_ingest_says_what_it_found_what_it_made_and_what_failed(first_run):
     root, done = first_run
     text = succeeded(done)
-    assert "3 video files: 3 new, 0 changed, 0 known (1 other files passed over)" in text
+    assert "3 videos: 3 new, 0 changed, 0 known (1 other files passed over)" in text
     rows = cells(text)
     assert ["2", "4", "10", "4", "0.002", "1"] in rows  # videos, clips, frames, captions, hours, failures
     made = {row[0]: row[2:] for row in rows if len(row) == 5}
     assert made == {
         "stage": ["rows added", "changed", "removed"],
+        "downloads": ["0", "0", "0"],  # none is on the web
         "raw_videos": ["2", "0", "0"],
         "clips": ["4", "0", "0"],
         "frames": ["10", "0", "0"],
+        "fingerprints": ["2", "0", "0"],
         "speech": ["0", "0", "0"],  # no subtitles came with them
         "transcripts": ["0", "0", "0"],
         "frame_captions": ["10", "0", "0"],
@@ -125,7 +127,7 @@ def test_a_second_ingest_does_nothing(root, lake, folder):
     )
     before = {table: lake.version(table) for table in tables}
     text = succeeded(internvid("ingest", folder, lake=root))
-    assert "3 video files: 0 new, 0 changed, 3 known" in text
+    assert "3 videos: 0 new, 0 changed, 3 known" in text
     assert [row[0] for row in cells(text) if len(row) == 5] == ["stage", "all, with start-up"]
     assert {table: lake.version(table) for table in tables} == before
 
@@ -133,15 +135,17 @@ def test_a_second_ingest_does_nothing(root, lake, folder):
 def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
     text = succeeded(internvid("status", lake=root))
     assert cells(text) == [
-        ["stage", "in", "done", "failed", "skipped", "pending"],
-        ["raw_videos", "3", "2", "1", "0", "0"],
-        ["clips", "2", "2", "0", "0", "0"],
-        ["speech", "2", "0", "0", "2", "0"],  # no subtitles came with them
-        ["transcripts", "4", "0", "0", "4", "0"],
-        ["frame_captions", "10", "10", "0", "0", "0"],
-        ["clip_captions", "4", "4", "0", "0", "0"],
-        ["clip_embeddings", "0", "0", "0", "0", "0"],  # no model is active
-        ["clip_scores", "4", "4", "0", "0", "0"],
+        ["stage", "in", "done", "failed", "skipped", "waiting", "pending"],
+        ["downloads", "0", "0", "0", "0", "0", "0"],  # none is on the web
+        ["raw_videos", "3", "2", "1", "0", "0", "0"],
+        ["clips", "2", "2", "0", "0", "0", "0"],
+        ["fingerprints", "2", "2", "0", "0", "0", "0"],
+        ["speech", "2", "0", "0", "2", "0", "0"],  # no subtitles came with them
+        ["transcripts", "4", "0", "0", "4", "0", "0"],
+        ["frame_captions", "10", "10", "0", "0", "0", "0"],
+        ["clip_captions", "4", "4", "0", "0", "0", "0"],
+        ["clip_embeddings", "0", "0", "0", "0", "0", "0"],  # no model is active
+        ["clip_scores", "4", "4", "0", "0", "0", "0"],
     ]
     assert "1 failed:" in text
     assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file" in text
@@ -241,13 +245,15 @@ def test_retry_tries_what_was_chosen_again(root, lake):
         return lake.polars("attempts").filter(outcome="failed")["tries"].to_list()
 
     assert tries() == [1]
-    for options in (["--stage", "clips"], ["--stage", "raw_videos", "--error", "ConnectionError"]):
+    for options in ([], ["--stage", "clips"], ["--stage", "raw_videos", "--error", "ConnectionError"]):
         assert "0 failures to try again" in succeeded(internvid("retry", *options, lake=root))
     assert tries() == [1]
     text = succeeded(internvid("retry", "--stage", "raw_videos", "--error", "UnreadableVideo", lake=root))
     assert "1 failures to try again" in text
     assert f"{BROKEN}, raw_videos (2 tries): UnreadableVideo" in text
     assert tries() == [2]
+    assert "1 failures to try again" in succeeded(internvid("retry", "--all", lake=root))
+    assert tries() == [3]
 
 
 # --- what it costs ----------------------------------------------------------------------------------------------
@@ -304,8 +310,8 @@ def test_a_folder_without_videos_is_an_error_that_says_so(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").touch()
     done = internvid("ingest", tmp_path / "folder", lake=tmp_path / "lake")
-    assert "0 video files: 0 new, 0 changed, 0 known (1 other files passed over)" in done.stdout
-    assert "no video file found there" in refused(done)
+    assert "0 videos: 0 new, 0 changed, 0 known (1 other files passed over)" in done.stdout
+    assert "no video found there" in refused(done)
 
 
 # --- odd questions ----------------------------------------------------------------------------------------------

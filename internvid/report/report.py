@@ -53,12 +53,13 @@ class StageRow:
     done: int
     failed: int
     skipped: int
+    waiting: int
     pending: int
     seconds: float | None
 
     @property
     def inputs(self) -> int:
-        return self.done + self.failed + self.skipped + self.pending
+        return self.done + self.failed + self.skipped + self.waiting + self.pending
 
 
 @dataclass(frozen=True)

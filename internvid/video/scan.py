@@ -29,7 +29,14 @@ import numpy as np
 
 from internvid.video import measures
 from internvid.video.cuts import Boundary, CutDetector, make_detector
-from internvid.video.pictures import JpegWriter, Orientations, colour_picture, small_picture, wide_luma
+from internvid.video.pictures import (
+    JpegWriter,
+    Orientations,
+    SmallPicture,
+    colour_picture,
+    small_picture,
+    wide_luma,
+)
 from internvid.video.probe import UnreadableVideo, no_frame, open_video, video_stream
 from internvid.video.settings import ScanSettings
 
@@ -88,13 +95,8 @@ def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame],
     a truncated file gives what is there. Raises UnreadableVideo where not one frame can be decoded.
     """
     with open_video(path) as container:
-        stream = video_stream(container, path)
-        stream.thread_type = "AUTO"
-        # Leaves block edges unsmoothed in H.264's frames that no other refers to, so that nothing drifts. It saves a
-        # tenth of their decoding; luma keeps 49 dB of PSNR or more, and a JPEG of quality 90 only 41 to 47. VP9 and AV1
-        # decoded to the same pixels.
-        stream.codec_context.options = {"skip_loop_filter": "noref"}
-        source = _Decoding(container, stream)
+        stream = stream_to_scan(container, path)
+        source = Decoding(container, stream)
         worker: _Scan | None = None
         for frame, pts in source.frames():
             if worker is None:
@@ -106,7 +108,18 @@ def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame],
         return [replace(clip, decode_errors=source.errors) for clip in clips]
 
 
-class _Decoding:
+def stream_to_scan(container: av.container.InputContainer, path: str) -> av.VideoStream:
+    """The video's stream, set for speed. Raises as `internvid.video.probe.video_stream`."""
+    stream = video_stream(container, path)
+    stream.thread_type = "AUTO"
+    # Leaves block edges unsmoothed in H.264's frames that no other refers to, so that nothing drifts. It saves a
+    # tenth of their decoding; luma keeps 49 dB of PSNR or more, and a JPEG of quality 90 only 41 to 47. VP9 and AV1
+    # decoded to the same pixels.
+    stream.codec_context.options = {"skip_loop_filter": "noref"}
+    return stream
+
+
+class Decoding:
     """The frames of a stream with timestamps that strictly increase, whatever the file does."""
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
@@ -114,10 +127,10 @@ class _Decoding:
         self._stream = stream
         assert stream.time_base is not None
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        self._usual_step = max(1, round(1 / (rate * stream.time_base)))
+        self.usual_step = max(1, round(1 / (rate * stream.time_base)))
         self._shift = 0
         self._last_pts: int | None = None
-        self._last_step = self._usual_step
+        self._last_step = self.usual_step
         self.errors = 0
         self.last_error: av.error.FFmpegError | None = None
 
@@ -144,13 +157,13 @@ class _Decoding:
             pts += self._shift
             if pts <= last:
                 # A repeated tick moves by one; a clock that starts again (joined streams) is moved as a whole.
-                moved = last + (1 if last - pts < 4 * self._usual_step else self._last_step)
-                if last - pts >= 4 * self._usual_step:
+                moved = last + (1 if last - pts < 4 * self.usual_step else self._last_step)
+                if last - pts >= 4 * self.usual_step:
                     self._shift += moved - pts
                 pts = moved
         if frame.duration and frame.duration > 0:
             self._last_step = frame.duration
-        elif last is not None and 0 < pts - last <= 4 * self._usual_step:
+        elif last is not None and 0 < pts - last <= 4 * self.usual_step:
             self._last_step = pts - last
         self._last_pts = pts
         return pts
@@ -186,7 +199,7 @@ class _Decoding:
 
 
 @dataclass(slots=True)
-class _Step:
+class Step:
     """What remains of a frame until its cut is decided."""
 
     frame_index: int
@@ -212,14 +225,64 @@ class _Held:
 
 
 @dataclass
-class _Shot:
+class Shot:
     """The clip being built. Measures add up as its frames are decided."""
 
-    first: _Step
+    first: Step
     boundary: str
     score: float
     last_seconds: float = 0.0
     sums: measures.ShotMeasures = field(default_factory=measures.ShotMeasures)
+
+    def add(self, step: Step) -> None:
+        """A frame of it, from its first on."""
+        if step is not self.first:
+            self.sums.add_change(step.change, step.visible, step.seconds - self.last_seconds)
+        self.last_seconds = step.seconds
+        self.sums.add_frame(black=step.black)
+        if step.camera is not None and step.camera_from >= self.first.frame_index:
+            self.sums.add_camera(step.camera, step.shown)
+
+
+class Meter:
+    """Measures each frame against the one before, and, twice a second, how the camera moved."""
+
+    def __init__(self, orientations: Orientations) -> None:
+        self._orientations = orientations
+        self._luma: np.ndarray | None = None
+        self._camera = measures.CameraMeter()
+        self._wide: tuple[int, float, np.ndarray] | None = None
+        self._next_wide = 0.0
+
+    def measure(self, step: Step, frame: av.VideoFrame, picture: SmallPicture) -> None:
+        """Writes into `step` what is to be seen of the frame and its small picture."""
+        step.black = measures.is_black(picture)
+        if self._luma is not None:
+            step.change, step.visible = measures.luma_change(self._luma, picture.luma)
+        self._luma = picture.luma
+        self._measure_camera(frame, step)
+
+    def pass_over(self) -> None:
+        """Frames are left out: the next one is not compared with the last."""
+        self._luma = None
+        self._wide = None
+
+    def _measure_camera(self, frame: av.VideoFrame, step: Step) -> None:
+        """Takes one picture of a pair, then the other a fifth of a second later, twice a second."""
+        if step.seconds < self._next_wide:
+            return
+        if self._wide is None:
+            self._wide = (step.frame_index, step.seconds, wide_luma(frame))
+            self._next_wide = step.seconds + measures.CAMERA_SECONDS - 0.01
+            return
+        first_frame, first_seconds, before = self._wide
+        since = step.seconds - first_seconds
+        if since <= measures.CAMERA_LONGEST_SECONDS:
+            step.camera = self._camera.measure(before, wide_luma(frame), since)
+            step.camera_from = first_frame
+            step.shown = self._orientations.of(frame)
+        self._wide = None
+        self._next_wide = first_seconds + measures.CAMERA_EVERY_SECONDS
 
 
 class _Scan:
@@ -237,40 +300,28 @@ class _Scan:
         self._settings = settings
         self._keep_frame = keep_frame
         self._time_base: Fraction = stream.time_base
-        self._jpegs = JpegWriter(
-            short_side=settings.frame_short_side,
-            quality=settings.jpeg_quality,
-            pixel_aspect=float(stream.sample_aspect_ratio or 1) or 1.0,
-        )
+        self._jpegs = jpeg_writer(stream, settings)
         self._orientations = Orientations()
+        self._meter = Meter(self._orientations)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._detector: CutDetector = make_detector(settings.detector, settings.threshold, float(rate))
         self._first_pts = first_pts
         self._index = 0
         self._clips: list[ClipSpan] = []
-        self._steps: deque[_Step] = deque()
+        self._steps: deque[Step] = deque()
         self._boundaries: dict[int, Boundary] = {}
         self._reservoir = _Reservoir(self._detector.cut_look_ahead)
-        self._shot: _Shot | None = None
-        self._luma: np.ndarray | None = None
-        self._camera = measures.CameraMeter()
-        self._wide: tuple[int, float, np.ndarray] | None = None
-        self._next_wide = 0.0
+        self._shot: Shot | None = None
         # Frame n of the fine grid falls n * self._fine[0] / self._fine[1] ticks after the first frame.
-        per_frame = 1 / (Fraction(settings.fine_frames_per_second).limit_denominator(1000) * self._time_base)
-        self._fine = per_frame.numerator, per_frame.denominator
+        self._fine = ticks_per_fine_frame(settings, self._time_base)
         self._next_fine = 0
 
     def add(self, frame: av.VideoFrame, pts: int) -> None:
         ticks = pts - self._first_pts
-        step = _Step(self._index, pts, self._seconds(pts))
+        step = Step(self._index, pts, self._seconds(pts))
         picture = small_picture(frame)
         colour = colour_picture(frame) if self._detector.wants_colour else None
-        step.black = measures.is_black(picture)
-        if self._luma is not None:
-            step.change, step.visible = measures.luma_change(self._luma, picture.luma)
-        self._luma = picture.luma
-        self._measure_camera(frame, step)
+        self._meter.measure(step, frame, picture)
 
         is_fine = ticks * self._fine[1] >= self._next_fine * self._fine[0]
         held = _Held(self._index, pts, step.seconds, frame, is_kept=is_fine)
@@ -302,42 +353,19 @@ class _Scan:
     def _seconds(self, pts: int) -> float:
         return (pts - self._first_pts) * self._time_base.numerator / self._time_base.denominator
 
-    def _measure_camera(self, frame: av.VideoFrame, step: _Step) -> None:
-        """Takes one picture of a pair, then the other a fifth of a second later, twice a second."""
-        if step.seconds < self._next_wide:
-            return
-        if self._wide is None:
-            self._wide = (step.frame_index, step.seconds, wide_luma(frame))
-            self._next_wide = step.seconds + measures.CAMERA_SECONDS - 0.01
-            return
-        first_frame, first_seconds, before = self._wide
-        since = step.seconds - first_seconds
-        if since <= measures.CAMERA_LONGEST_SECONDS:
-            step.camera = self._camera.measure(before, wide_luma(frame), since)
-            step.camera_from = first_frame
-            step.shown = self._orientations.of(frame)
-        self._wide = None
-        self._next_wide = first_seconds + measures.CAMERA_EVERY_SECONDS
-
-    def _decide(self, step: _Step) -> None:
+    def _decide(self, step: Step) -> None:
         """Puts a frame into the shot it belongs to: its boundary, if it has one, is known by now."""
         boundary = self._boundaries.pop(step.frame_index, None)
         longest = self._settings.longest_shot_seconds
         if self._shot is None:
-            self._shot = _Shot(step, "start", 0.0, step.seconds)
+            self._shot = Shot(step, "start", 0.0)
         elif boundary is not None and self._reservoir.holds(self._shot.first.frame_index, step.frame_index):
             self._close(step.pts, step.frame_index)
-            self._shot = _Shot(step, boundary.kind, boundary.score, step.seconds)
+            self._shot = Shot(step, boundary.kind, boundary.score)
         elif longest is not None and step.seconds - self._shot.first.seconds >= longest:
             self._close(step.pts, step.frame_index)
-            self._shot = _Shot(step, "split", 0.0, step.seconds)
-        else:
-            self._shot.sums.add_change(step.change, step.visible, step.seconds - self._shot.last_seconds)
-        shot = self._shot
-        shot.last_seconds = step.seconds
-        shot.sums.add_frame(black=step.black)
-        if step.camera is not None and step.camera_from >= shot.first.frame_index:
-            shot.sums.add_camera(step.camera, step.shown)
+            self._shot = Shot(step, "split", 0.0)
+        self._shot.add(step)
 
     def _close(self, end_pts: int, end_frame: int) -> None:
         """Writes down the shot that ends here, with its middle frame."""
@@ -348,49 +376,77 @@ class _Scan:
         middle = self._reservoir.take_middle(start.frame_index, end_frame, (start.seconds + end_seconds) / 2)
         if not middle.is_kept:
             self._keep(middle, is_fine=False)
-        sums = shot.sums
         self._clips.append(
-            ClipSpan(
-                start_seconds=start.seconds,
-                end_seconds=end_seconds,
-                start_pts=start.pts,
-                end_pts=end_pts,
-                time_base_numerator=self._time_base.numerator,
-                time_base_denominator=self._time_base.denominator,
-                start_frame=start.frame_index,
-                end_frame=end_frame,
-                boundary=shot.boundary,
-                cut_score=shot.score,
-                motion=sums.motion,
-                stillness=sums.stillness,
-                blackness=sums.blackness,
-                pan_x=sums.pan[0],
-                pan_y=sums.pan[1],
-                zoom=sums.zoom,
-                moving_share=sums.moving_share,
-                mover_x=sums.mover[0],
-                mover_y=sums.mover[1],
-                flags=self._flags(end_seconds - start.seconds, sums),
-                decode_errors=0,
+            clip_span(
+                shot,
+                end=(end_frame, end_pts, end_seconds),
                 middle_pts=middle.pts,
+                time_base=self._time_base,
+                settings=self._settings,
             )
         )
-
-    def _flags(self, seconds: float, sums: measures.ShotMeasures) -> list[str]:
-        settings = self._settings
-        found = {
-            "too_short": seconds < settings.shortest_shot_seconds,
-            "too_long": seconds > settings.too_long_seconds,
-            "still": sums.stillness >= settings.still_share,
-            "wild": sums.motion >= settings.wild_motion,
-            "black": sums.blackness >= settings.black_share,
-        }
-        return [name for name, is_so in found.items() if is_so]
 
     def _keep(self, held: _Held, *, is_fine: bool) -> None:
         jpeg, width, height = self._jpegs.write(held.frame, self._orientations.of(held.frame))
         held.is_kept = True
         self._keep_frame(SampledFrame(held.pts, held.seconds, is_fine, width, height, jpeg))
+
+
+def clip_span(
+    shot: Shot, *, end: tuple[int, int, float], middle_pts: int, time_base: Fraction, settings: ScanSettings
+) -> ClipSpan:
+    """The shot as a clip. end: index, tick and second of the frame after its last."""
+    end_frame, end_pts, end_seconds = end
+    start, sums = shot.first, shot.sums
+    return ClipSpan(
+        start_seconds=start.seconds,
+        end_seconds=end_seconds,
+        start_pts=start.pts,
+        end_pts=end_pts,
+        time_base_numerator=time_base.numerator,
+        time_base_denominator=time_base.denominator,
+        start_frame=start.frame_index,
+        end_frame=end_frame,
+        boundary=shot.boundary,
+        cut_score=shot.score,
+        motion=sums.motion,
+        stillness=sums.stillness,
+        blackness=sums.blackness,
+        pan_x=sums.pan[0],
+        pan_y=sums.pan[1],
+        zoom=sums.zoom,
+        moving_share=sums.moving_share,
+        mover_x=sums.mover[0],
+        mover_y=sums.mover[1],
+        flags=_flags(settings, end_seconds - start.seconds, sums),
+        decode_errors=0,
+        middle_pts=middle_pts,
+    )
+
+
+def _flags(settings: ScanSettings, seconds: float, sums: measures.ShotMeasures) -> list[str]:
+    found = {
+        "too_short": seconds < settings.shortest_shot_seconds,
+        "too_long": seconds > settings.too_long_seconds,
+        "still": sums.stillness >= settings.still_share,
+        "wild": sums.motion >= settings.wild_motion,
+        "black": sums.blackness >= settings.black_share,
+    }
+    return [name for name, is_so in found.items() if is_so]
+
+
+def jpeg_writer(stream: av.VideoStream, settings: ScanSettings) -> JpegWriter:
+    return JpegWriter(
+        short_side=settings.frame_short_side,
+        quality=settings.jpeg_quality,
+        pixel_aspect=float(stream.sample_aspect_ratio or 1) or 1.0,
+    )
+
+
+def ticks_per_fine_frame(settings: ScanSettings, time_base: Fraction) -> tuple[int, int]:
+    """Ticks between two steps of the fine grid, as numerator and denominator."""
+    per_frame = 1 / (Fraction(settings.fine_frames_per_second).limit_denominator(1000) * time_base)
+    return per_frame.numerator, per_frame.denominator
 
 
 class _Reservoir:

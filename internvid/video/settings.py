@@ -53,8 +53,16 @@ class ScanSettings:
         """What decides the clips and their flags, readable: cut1/content-27+split120s+short1s+long60s and so on."""
         level = default_threshold(self.detector) if self.threshold is None else self.threshold
         split = "whole" if self.longest_shot_seconds is None else f"split{self.longest_shot_seconds:g}s"
+        return f"cut{REVISION}/{self.detector}-{level:g}+{split}{self._flags_version}"
+
+    @property
+    def span_version(self) -> str:
+        """What decides the measures and flags of clips whose spans are given: spans1/short1s+long60s and so on."""
+        return f"spans{REVISION}/{self._flags_version[1:]}"
+
+    @property
+    def _flags_version(self) -> str:
         return (
-            f"cut{REVISION}/{self.detector}-{level:g}+{split}"
             f"+short{self.shortest_shot_seconds:g}s+long{self.too_long_seconds:g}s"
             f"+still{self.still_share:g}+wild{self.wild_motion:g}+black{self.black_share:g}"
         )

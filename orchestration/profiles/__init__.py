@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from resources.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
 from resources.captioner import EmbeddedCaptioner, NoCaptioner
 from resources.door import Door
+from resources.downloader import Downloader
 from resources.frame_text_similarity import ClipFrameTextSimilarity
 from resources.hub_captioner import HubCaptioner
 from resources.hub_summariser import HubSummariser
@@ -41,6 +42,7 @@ _CAPTIONERS: dict[str, type[Door]] = {
 }
 _NO_SCORE: dict[str, type[Door]] = {"none": NoScorer}
 KINDS: dict[str, dict[str, type[Door]]] = {
+    "downloader": {"yt_dlp": Downloader},
     "coarse_captioner": _CAPTIONERS,
     "fine_captioner": _CAPTIONERS,
     "clip_captioner": {"none": NoCaptioner, **_CAPTIONERS},

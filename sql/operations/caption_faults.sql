@@ -4,7 +4,9 @@
 with caption as (
     select scale as kind, video_id, caption, status from frame_captions
     union all
-    select 'summary' as kind, video_id, caption, status from clip_captions
+    select 'summary' as kind, video_id, caption, status
+    from clip_captions
+    where not starts_with(coalesce(version, ''), 'imported+')  -- others wrote it, no model can be stuck
 ),
 
 -- A model's empty answer makes no row. The unit of a frame ends with its scale; that of a summary is the clip.

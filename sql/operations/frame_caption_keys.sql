@@ -1,11 +1,30 @@
 -- Frames and their captions by key, at each of $scales: how many captions are missing though nothing was tried, how many
 -- are of a frame that is not there, or say another clip or video than their frame does.
-with expected as (
-    select frame_id || '/coarse' as frame_caption_id from frames where is_middle and list_contains($scales, 'coarse')
+-- Clips that came with a caption need none of their frames'.
+with captioned as (
+    select annotation_id from annotations where caption is not null
+),
+
+expected as (
+    select frame_id || '/coarse' as frame_caption_id
+    from frames
+    where
+        is_middle
+        and list_contains($scales, 'coarse')
+        and (annotation_id is null or annotation_id not in (select annotation_id from captioned))
     union all
-    select frame_id || '/fine' from frames where is_fine and list_contains($scales, 'fine')
+    select frame_id || '/fine'
+    from frames
+    where
+        is_fine
+        and list_contains($scales, 'fine')
+        and (annotation_id is null or annotation_id not in (select annotation_id from captioned))
     union all
-    select clip_id || '/clip' from clips where list_contains($scales, 'clip')
+    select clip_id || '/clip'
+    from clips
+    where
+        list_contains($scales, 'clip')
+        and (annotation_id is null or annotation_id not in (select annotation_id from captioned))
 )
 
 select

@@ -1,4 +1,5 @@
--- What raw_videos works on: every source. A source is looked at again when its size or modification time changes.
+-- What raw_videos works on: every file among the sources, which is looked at again when its size or modification time
+-- changes, and every download.
 select
     source_id as unit,
     ingest_batch as partition,
@@ -7,3 +8,13 @@ select
     provenance as inputs,
     null::varchar as skip
 from sources
+where kind = 'file'
+union all
+select
+    source_id as unit,
+    ingest_batch as partition,
+    url as label,
+    '' as variant,
+    sha256 as inputs,
+    null::varchar as skip
+from downloads

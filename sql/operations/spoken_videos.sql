@@ -6,7 +6,8 @@ select
     coalesce(raw_videos.duration_seconds, 0) as seconds,
     raw_videos.size_bytes,
     raw_videos.audio_codec,
-    coalesce(sources.subtitles, []) as subtitles
+    list_concat(coalesce(sources.subtitles, []), coalesce(downloads.subtitles, [])) as subtitles
 from raw_videos
 left join sources using (source_id)
+left join downloads using (source_id)
 where raw_videos.video_id in (select unnest($video_ids))

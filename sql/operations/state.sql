@@ -1,4 +1,4 @@
--- Where every unit of a step stands: done, failed, skipped or pending. Exactly one of them, so counts always add up.
+-- Where every unit of a step stands: done, failed, skipped, waiting or pending. Exactly one of them, so counts add up.
 -- Reads: units (the step's own statement), recipes (output, variant, recipe: what the step does to a unit),
 -- children (output, unit, provenance, unit_rows: what its tables hold), attempts, originals (key: rows, of any batch,
 -- that a skipped unit is a duplicate of); and $stage, $now.
@@ -50,11 +50,12 @@ select
     case
         when progress.is_done then 'done'
         when attempts.outcome = 'skipped' and (attempts.related_key is null or originals.key is not null) then 'skipped'
+        when attempts.outcome = 'waiting' and attempts.next_try_at > $now then 'waiting'
         when attempts.next_try_at is null and attempts.outcome = 'failed' then 'failed'
-        when attempts.next_try_at > $now then 'failed'
+        when attempts.outcome = 'failed' and attempts.next_try_at > $now then 'failed'
         else 'pending'
     end as state,
-    case when attempts.outcome = 'failed' then attempts.tries else 0 end as tries
+    case when attempts.outcome in ('failed', 'waiting') then attempts.tries else 0 end as tries
 from progress
 left join attempts
     on attempts.stage = $stage

@@ -1,6 +1,7 @@
 -- Clip durations in the paper's buckets (Figure 4a)
 -- A bucket holds its lower bound and not its upper one. The paper prints 36, 26, 23, 8 and 7 % without saying which is
--- which; its text gives 85 % up to 10 s. So paper_share is null and paper_share_up_to_here has what is certain.
+-- which; its text gives 85 % up to 10 s. So paper_share is null and paper_share_up_to_here has what is certain. Imported
+-- spans are left out: others cut them.
 with bucket (position, bucket, from_seconds, to_seconds, paper_share, paper_share_up_to_here) as (
     values
         (1, '0–2 s', 0, 2, null::double, null::double),
@@ -12,7 +13,7 @@ with bucket (position, bucket, from_seconds, to_seconds, paper_share, paper_shar
 counted as (
     select position, bucket, paper_share, paper_share_up_to_here, count(clip_id) as clips
     from bucket
-    left join (select clip_id, end_seconds - start_seconds as seconds from clips) as clip
+    left join (select clip_id, end_seconds - start_seconds as seconds from clips where annotation_id is null) as clip
         on seconds >= from_seconds and seconds < to_seconds
     group by all
 )

@@ -1,6 +1,6 @@
 -- Words of a clip's caption in the paper's buckets (Figure 4b)
 -- A bucket holds its lower bound and not its upper one. The paper gives 11 % above 20 words, split 4 and 7 % without
--- saying which is which: those two are null.
+-- saying which is which: those two are null. Captions of imported spans are left out.
 with bucket (position, bucket, from_words, to_words, paper_share, paper_share_up_to_here) as (
     values
         (1, '0–10', 0, 10, 0.34, 0.34),
@@ -10,7 +10,12 @@ with bucket (position, bucket, from_words, to_words, paper_share, paper_share_up
 ),
 counted as (
     select position, bucket, paper_share, paper_share_up_to_here, count(clip_id) as captions
-    from bucket left join clip_captions on word_count >= from_words and word_count < to_words
+    from bucket
+    left join (
+        select clip_id, word_count
+        from clip_captions
+        where clip_id not in (select clip_id from clips where annotation_id is not null)
+    ) as caption on word_count >= from_words and word_count < to_words
     group by all
 )
 select

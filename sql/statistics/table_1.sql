@@ -3,7 +3,8 @@
 -- by its clips, so both readings are here: mean_clip_seconds_as_in_paper (video hours / clips) and mean_clip_seconds
 -- (measured on the clips). A video whose container states no duration counts with the end of its last clip; one without
 -- clips either is in videos_of_unknown_duration and adds no hours. 720p or more: the picture as shown fills a 1280x720
--- box in width or height, or its shorter side has 720 pixels, so upright and very wide videos count too.
+-- box in width or height, or its shorter side has 720 pixels, so upright and very wide videos count too. Clips and
+-- captions are those that were made here: imported spans overlap them.
 with last_cut as (
     select video_id, max(end_seconds) as seconds from clips group by video_id
 ),
@@ -29,9 +30,12 @@ clip_totals as (
         coalesce(sum(end_seconds - start_seconds), 0) / 3600 as clip_hours,
         avg(end_seconds - start_seconds) as mean_clip_seconds
     from clips
+    where annotation_id is null
 ),
 caption_totals as (
-    select count(*) as captions, avg(word_count) as mean_caption_words from clip_captions
+    select count(*) as captions, avg(word_count) as mean_caption_words
+    from clip_captions
+    where clip_id not in (select clip_id from clips where annotation_id is not null)
 )
 select
     videos,

@@ -97,6 +97,7 @@ def test_films_become_rows_of_every_table_and_the_tables_agree(house, folder):
     assert stages(house) == {
         "raw_videos": {"total": 2, "done": 2},
         "clips": {"total": 2, "done": 2},
+        "fingerprints": {"total": 2, "done": 2},
         "frame_captions": {"total": 10, "done": 10},
         "clip_captions": {"total": 4, "done": 4},
         "clip_scores": {"total": 4, "done": 4},
@@ -114,7 +115,7 @@ def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(house):
         job = house._definitions.resolve_job_def("check_lake")
         result = job.execute_in_process(instance=house.instance)
         found = result.get_asset_check_evaluations()
-        assert len(found) == 22
+        assert len(found) == 26
         return {check.check_name for check in found if not check.passed}
 
     assert failing() == set()
@@ -134,6 +135,7 @@ def test_one_new_video_costs_one_video(house, ingest, film, folder):
         "raw_videos": {"added": 1},
         "clips": {"added": 2},
         "frames": {"added": 5},
+        "fingerprints": {"added": 1},
         "frame_captions": {"added": 5},
         "clip_captions": {"added": 2},
         "clip_scores": {"added": 2},
@@ -371,7 +373,7 @@ def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(empty_house, i
     }
     assert stages(house)["raw_videos"] == {"total": 18, "done": 12, "failed": 6}
     assert {name: set(found) for name, found in stages(house).items() if name != "raw_videos"} == {
-        name: {"total", "done"} for name in ("clips", "frame_captions", "clip_captions", "clip_scores")
+        name: {"total", "done"} for name in ("clips", "fingerprints", "frame_captions", "clip_captions", "clip_scores")
     }
     assert set(sources(house.lake)) == {Path(uri).name for uri in names.values()} - set(tried)
     assert good.name in sources(house.lake)

@@ -122,7 +122,7 @@ def html(mart: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
         ContactClip("v_0_90", NASTY, 0.0, 3.04, NASTY, "speaker-1", [jpeg(), b"no picture", jpeg(90, 160)], [NASTY]),
         ContactClip("v_90_180", "b.mp4", 61.5, 3723.96, "شخص يمشي", "speaker-1", [jpeg(seed=i) for i in range(9)]),
     ]
-    stages = [StageRow("clips", done=12_345, failed=1, skipped=20, pending=300, seconds=3_725.4)]
+    stages = [StageRow("clips", done=12_345, failed=1, skipped=20, waiting=7, pending=300, seconds=3_725.4)]
     path = tmp_path_factory.mktemp("report") / "new" / "report.html"
     assert write_report(path, mart, clips, title=NASTY, lake="/data/<lake>", made_at=NOON, stages=stages) == path
     return path.read_text(encoding="utf-8")
@@ -169,7 +169,7 @@ def test_table_1_stands_beside_what_was_published(html: str):
 
 def test_stages_and_failures_are_told_with_the_original_text(html: str):
     rows = Page(html).rows
-    assert ["clips", "12,666", "12,345", "1", "20", "300", "1 h 2 min"] in rows
+    assert ["clips", "12,673", "12,345", "1", "20", "7", "300", "1 h 2 min"] in rows
     assert ["clips", "failed", "DecodeError", "1", "0"] in rows
     assert ["clips", NASTY, f"DecodeErrorline one\n  {NASTY}", "2"] in rows
 
@@ -181,11 +181,11 @@ def test_what_each_stage_and_model_took_is_told(html: str):
 
 
 def test_a_column_of_times_stands_only_where_some_are_known(mart: Path, tmp_path: Path):
-    stages = [StageRow("clips", done=1, failed=0, skipped=0, pending=2, seconds=None)]
+    stages = [StageRow("clips", done=1, failed=0, skipped=0, waiting=0, pending=2, seconds=None)]
     page = write_report(tmp_path / "r.html", mart, [], title="t", lake="l", made_at=NOON, stages=stages).read_text()
     rows = Page(page).rows
-    start = rows.index(["stage", "inputs", "done", "failed", "skipped", "waiting"])
-    assert rows[start + 1] == ["clips", "3", "1", "0", "0", "2"]
+    start = rows.index(["stage", "inputs", "done", "failed", "skipped", "waiting", "pending"])
+    assert rows[start + 1] == ["clips", "3", "1", "0", "0", "0", "2"]
 
 
 def test_the_models_that_wrote_the_captions_are_named_first(html: str):

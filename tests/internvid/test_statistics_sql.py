@@ -196,6 +196,10 @@ EXPECTED: dict[str, list[tuple]] = {
         ("coarse", "B", 1, 1 / 3, 1, 1),
         ("fine", "unknown", 1, 1.0, 1, 0),
     ],
+    "duplicates": [("bytes", 0, 0, None, None), ("packets", 0, 0, None, None), ("perceptual", 0, 0, None, None)],
+    "sources_by_state": [(None, "pending", "raw_videos", None, 1, 1.0)],
+    "link_rot": [],
+    "queries": [],
     "videos_by_clips": [
         ("v1", "file:///one.mp4", 3, 400.0, 23.5 / 3, 1.5, 20.0),
         ("v2", "file:///two.webm", 2, 900.0, 55.0, 10.0, 100.0),
@@ -287,7 +291,17 @@ def test_an_empty_lake_gives_the_same_columns_and_counts_of_zero(
     empty = empty_lake.sql(file.read_text()).to_arrow_table()
 
     assert empty.schema == full.to_arrow_table().schema
-    counts = {"videos", "clips", "captions", "inputs", "row_count", "unique_verbs", "unique_nouns"}
+    counts = {
+        "videos",
+        "clips",
+        "captions",
+        "inputs",
+        "row_count",
+        "unique_verbs",
+        "unique_nouns",
+        "pairs",
+        "videos_left_out",
+    }
     if file.stem != "table_1_published":
         for name in counts & set(empty.column_names):
             assert set(empty[name].to_pylist()) <= {0}

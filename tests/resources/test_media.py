@@ -13,7 +13,7 @@ from internvid.video.probe import UnreadableVideo
 from internvid.video.scan import SampledFrame, scan
 from internvid.video.settings import ScanSettings
 from resources.media import Media
-from resources.video_file import Inspected, Scanned, local_path
+from resources.video_file import Inspected, Scanned, ToScan, local_path
 
 ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
 
@@ -136,8 +136,9 @@ def test_a_scan_in_a_child_gives_the_clips_and_streams_the_frames_among_them_eac
 ):
     paths = [film(tmp_path, f"{number}.mp4", number) for number in range(2)]
     settings = ScanSettings()
-    for path, (video, scanned) in zip(paths, media.scan([(str(path), 3.0) for path in paths], settings), strict=True):
-        assert video == (str(path), 3.0)
+    videos = [ToScan(str(path), 3.0) for path in paths]
+    for path, (video, scanned) in zip(paths, media.scan(videos, settings), strict=True):
+        assert video == ToScan(str(path), 3.0)
         kept: list[SampledFrame] = []
         assert scanned.clips == scan(str(path), settings, kept.append)
         assert scanned.frame_count == len(kept)
@@ -168,8 +169,8 @@ def test_every_odd_file_ends_as_a_result_or_as_one_error_of_its_own(media):
     paths = sorted(map(str, ODD.iterdir()))
     settings = ScanSettings(frame_short_side=64)
     inspected = dict(media.inspect(paths))
-    scanned = dict(media.scan([(path, 0.0) for path in paths], settings))
-    assert list(inspected) == [path for path, _ in scanned] == paths
+    scanned = {video.path: found for video, found in media.scan([ToScan(path, 0.0) for path in paths], settings)}
+    assert list(inspected) == list(scanned) == paths
 
     unreadable = {
         "audio_only_speech.mp4": "no video stream",
@@ -179,7 +180,7 @@ def test_every_odd_file_ends_as_a_result_or_as_one_error_of_its_own(media):
         "zero_bytes.mp4": "empty",
     }
     for path, found in inspected.items():
-        scan_found = scanned[path, 0.0]
+        scan_found = scanned[path]
         if (why := unreadable.get(Path(path).name)) is not None:
             for error in (found, scan_found):
                 assert isinstance(error, UnreadableVideo)

@@ -180,9 +180,9 @@ def rows(report: Report) -> tuple[dict[str, int], dict[str, int], dict[str, int]
     return added, changed, removed
 
 
-def units(*, done: int = 0, failed: int = 0, skipped: int = 0, pending: int = 0) -> dict[str, int]:
-    total = done + failed + skipped + pending
-    return {"total": total, "done": done, "failed": failed, "skipped": skipped, "pending": pending}
+def units(*, done: int = 0, failed: int = 0, skipped: int = 0, waiting: int = 0, pending: int = 0) -> dict[str, int]:
+    by_state = {"done": done, "failed": failed, "skipped": skipped, "waiting": waiting, "pending": pending}
+    return {"total": sum(by_state.values()), **by_state}
 
 
 def release(lake: Lake) -> None:

@@ -30,7 +30,7 @@ from resources.subsets import (
     waterfall,
 )
 
-NAMES = ("aes", "all", "div", "flt", "flt_clipscore", "random")
+NAMES = ("aes", "all", "div", "flt", "flt_clipscore", "random", "unique")
 TABLES = ("clips", "clip_captions", "frames", "raw_videos", "clip_scores")
 
 

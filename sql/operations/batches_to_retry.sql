@@ -1,0 +1,11 @@
+-- Ingest batches in which an input is to be tried again by the time $now, those that are due longest first, at most
+-- $batches of them. due: when the last of its inputs was, so that a run that was asked for is not asked for again.
+select partition as ingest_batch, strftime(max(next_try_at), '%Y%m%dT%H%M%S.%f') as due
+from attempts
+where
+    outcome in ('failed', 'waiting')
+    and next_try_at <= $now
+    and regexp_full_match(partition, '\d{4}-\d{2}-\d{2}-\d+')
+group by partition
+order by min(next_try_at), partition
+limit $batches

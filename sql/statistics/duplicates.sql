@@ -1,0 +1,26 @@
+-- Videos that show the same, by kind
+-- bytes: files that were not taken in for their bytes are here already (attempts, ExactDuplicate). packets: the same
+-- pictures in another container. perceptual: re-encoded, resized, cropped, with a logo, a part. similarity: mean share of
+-- the shorter one's frames that the other has as well. videos_left_out: by a subset without copies.
+with pairs as (
+    select
+        kind,
+        similarity,
+        case when kept = video_id then other_video_id else video_id end as left_out
+    from duplicates
+    union all
+    select 'bytes' as kind, 1 as similarity, null as left_out
+    from attempts
+    where error_class = 'ExactDuplicate'
+)
+
+select
+    kinds.kind,
+    count(pairs.kind) as pairs,
+    count(distinct pairs.left_out) as videos_left_out,
+    avg(pairs.similarity) as mean_similarity,
+    min(pairs.similarity) as least_similarity
+from (values (1, 'bytes'), (2, 'packets'), (3, 'perceptual')) as kinds (position, kind)
+left join pairs on kinds.kind = pairs.kind
+group by kinds.position, kinds.kind
+order by kinds.position

@@ -1,0 +1,46 @@
+-- What each phrase that was searched for has brought
+-- searches: in all categories and languages, with those that were refused; looks: at them. found: videos that they
+-- listed; sources: of these, videos that nobody had found before; downloads, videos: fetched, and stored; share: of
+-- videos among sources, what was kept.
+with searches as (
+    select feed_id, phrase, refused from feeds where kind = 'search'
+),
+
+looked as (
+    select feed_id, count(*) as looks, sum(found) as found from feed_looks group by feed_id
+),
+
+brought as (
+    select
+        sources.found_by as feed_id,
+        count(*) as sources,
+        count(downloads.source_id) as downloads,
+        count(videos.source_id) as videos,
+        sum(videos.clips) as clips
+    from sources
+    left join downloads on sources.source_id = downloads.source_id
+    left join (
+        select any_value(raw_videos.source_id) as source_id, count(clips.clip_id) as clips
+        from raw_videos
+        left join clips on raw_videos.video_id = clips.video_id
+        group by raw_videos.video_id
+    ) as videos on sources.source_id = videos.source_id
+    group by sources.found_by
+)
+
+select
+    coalesce(searches.phrase, 'by hand') as phrase,
+    count(*) as searches,
+    count(searches.refused) as refused,
+    coalesce(sum(looked.looks), 0)::bigint as looks,
+    coalesce(sum(looked.found), 0)::bigint as found,
+    coalesce(sum(brought.sources), 0)::bigint as sources,
+    coalesce(sum(brought.downloads), 0)::bigint as downloads,
+    coalesce(sum(brought.videos), 0)::bigint as videos,
+    coalesce(sum(brought.clips), 0)::bigint as clips,
+    sum(brought.videos) / nullif(sum(brought.sources), 0) as share
+from searches
+left join looked on searches.feed_id = looked.feed_id
+left join brought on searches.feed_id = brought.feed_id
+group by phrase
+order by videos desc, sources desc, phrase
