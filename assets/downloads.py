@@ -157,6 +157,7 @@ def _stored(
         "size_bytes": found.size_bytes,
         "subtitles": subtitles,
         "query_words": source["query_words"],
+        "warnings": list(found.warnings),
         "fetched_at": datetime.now(UTC),
         **found.metadata,
         "duration_seconds": seconds,

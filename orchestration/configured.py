@@ -9,6 +9,10 @@ a training, to try out whether all works.
 
 INTERNVID_PROFILE: which models stand behind the doors, see orchestration/profiles/. INTERNVID_DOOR_<NAME>: one door by
 itself, as in a profile: INTERNVID_DOOR_SUMMARISER='{kind: server, url: "http://localhost:8000/v1"}'.
+
+INTERNVID_COLLECT: 1 starts the schedules and sensors that collect from the web; INTERNVID_DISCOVER_CRON and
+INTERNVID_CHECK_CRON: when they look at feeds, and whether sources are still there. INTERNVID_RETRIES: a file over
+resources/retries.yaml. INTERNVID_BENCHMARK_IDS, INTERNVID_OPT_OUTS, INTERNVID_BENCHMARK_VIDEOS: what never comes in.
 """
 
 from __future__ import annotations

@@ -214,6 +214,7 @@ DOWNLOADS = Table(
         Column("format", TEXT, "what was taken of that which the site offers, as yt-dlp names it"),
         Column("query_words", TEXT, "what was searched for when it was found"),
         Column("downloader", TEXT, "yt-dlp and its version"),
+        Column("warnings", TEXTS, "what went amiss beside the video: subtitles not to be had, and yt-dlp's own"),
         Column("fetched_at", TIME, "when it was there"),
         BATCH,
         *MADE_BY,
