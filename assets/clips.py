@@ -5,7 +5,6 @@ that imported annotations name become clips beside those, in a pass of their own
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from assets.annotations import STAGE as ANNOTATIONS_STAGE
 from assets.annotations import annotations, attempt_id
 from assets.ingest_batches import ingest_batches
 from assets.raw_videos import raw_videos
+from resources import attempts
+from resources.attempts import Unusable
 from resources.costs import Cost
 from resources.cutter import Cutter
 from resources.lake import Lake
@@ -33,7 +34,7 @@ from resources.refresh import (
     refresh,
 )
 from resources.samples import contact_sheet, rows_sample
-from resources.schema import ATTEMPTS, CLIPS, FRAMES
+from resources.schema import CLIPS, FRAMES
 from resources.statements import statement
 from resources.video_file import Scanned, ToScan
 
@@ -234,23 +235,16 @@ def _of_spans(
 
 def _note_spans_not_there(lake: Lake, unit: Unit, annotated: list[_Annotated], scanned: Scanned, run_id: str) -> None:
     """Before the clips are committed, so that a run that is killed in between notes them again."""
-    attempts = [
-        {
-            "attempt_id": attempt_id(annotated[number].annotation_id),
-            "stage": ANNOTATIONS_STAGE,
-            "key": annotated[number].annotation_id,
-            "label": unit.label,
-            "outcome": "failed",
-            "error_class": type(error).__name__,
-            "message": str(error),
-            "tries": 1,
-            "partition": unit.partition,
-            "provenance": unit.provenances[0],
-            "run_id": run_id,
-            "written_at": datetime.now(UTC),
-        }
+    not_there = [
+        Unusable(
+            annotated[number].annotation_id,
+            unit.label,
+            type(error).__name__,
+            str(error),
+            partition=unit.partition,
+            provenance=unit.provenances[0],
+        )
         for number, error in scanned.not_there.items()
     ]
-    if attempts:
-        lake.upsert("attempts", pa.Table.from_pylist(attempts, schema=ATTEMPTS.arrow))
+    attempts.note(lake, ANNOTATIONS_STAGE, not_there, run_id)
     lake.delete("attempts", [attempt_id(annotated[number].annotation_id) for number in scanned.span_numbers])

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unusable:
-    """key: within its stage. label: where it stands, for people. why: the error's text."""
+    """key: within its stage. label: where it stands, for people. why: the error's text. partition, provenance: of what
+    it was found with, where that is known.
+    """
 
     key: str
     label: str
     error_class: str
     why: str
+    partition: str | None = None
+    provenance: str | None = None
 
 
 def note(lake: Lake, stage: str, found: Iterable[Unusable], run_id: str) -> None:
@@ -42,6 +46,8 @@ def note(lake: Lake, stage: str, found: Iterable[Unusable], run_id: str) -> None
             "error_class": one.error_class,
             "message": one.why.encode(errors="backslashreplace").decode(),  # it may quote what is no text
             "tries": 1,
+            "partition": one.partition,
+            "provenance": one.provenance,
             "run_id": run_id,
             "written_at": now,
         }

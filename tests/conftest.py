@@ -44,7 +44,7 @@ LONG = (
 )
 
 # What differs between two runs that make the same rows.
-OF_THE_RUN = ("run_id", "written_at")
+OF_THE_RUN = ("run_id", "written_at", "first_seen_at")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ from resources.lake import Lake
 from resources.schema import TABLES
 
 INTERNVID = Path(sys.executable).with_name("internvid")
-COMPARED = ("sources", "raw_videos", "clips", "frames", "frame_captions", "clip_captions", "attempts")
+COMPARED = ("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts")
 TWO_FILMS = 7 / 3600  # hours of video in a batch: two films of 3 s
 CHILD = "multiprocessing.spawn"  # in the command line of those that read video files
 
@@ -80,8 +80,8 @@ def _start(folder: Path, lake: Lake, environment: dict[str, str], log: Path) -> 
 
 def _is_half_finished(root: str) -> bool:
     """Whether an input of some stage is pending, or nothing was registered yet."""
-    found = [units for _, units in House(root).counts()]
-    return any(units["pending"] for units in found) or found[0]["total"] == 0
+    found = {step.name: units for step, units in House(root).counts()}
+    return any(units["pending"] for units in found.values()) or found["raw_videos"]["total"] == 0
 
 
 @pytest.mark.timeout(600)
@@ -128,6 +128,7 @@ def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an
         "raw_videos": 4,
         "clips": 8,
         "frames": 20,
+        "fingerprints": 4,
         "frame_captions": 20,
         "clip_captions": 8,
         "attempts": 1 + 4 + 8,  # the broken film; films and clips in which nothing is said

@@ -50,8 +50,10 @@ def test_a_film_goes_the_whole_way_in_a_bucket(house, s3, folder, film):
     work = house.bring_up_to_date()
     assert work.failed_batches == {}
     assert {step.name: {name: n for name, n in found.items() if n} for step, found in house.counts()} == {
+        "downloads": {},
         "raw_videos": {"total": 1, "done": 1},
         "clips": {"total": 1, "done": 1},
+        "fingerprints": {"total": 1, "done": 1},
         "speech": {"total": 1, "skipped": 1},
         "transcripts": {"total": 2, "skipped": 2},
         "frame_captions": {"total": 5, "done": 5},

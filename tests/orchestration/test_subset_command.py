@@ -105,7 +105,7 @@ def test_list_names_the_subsets_and_their_parameters(tmp_path: Path):
     ):
         assert f"\n{line}" in text
     assert [line.split("  ")[0] for line in text.splitlines() if line[:1] != " "] == [
-        *("aes", "all", "div", "flt", "flt_clipscore", "random", "dogs"),
+        *("aes", "all", "div", "flt", "flt_clipscore", "random", "unique", "dogs"),
         "every subset",
     ]
 

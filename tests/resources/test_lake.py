@@ -245,7 +245,7 @@ def test_rows_that_do_not_fit_are_refused_in_words(lake, rows, message):
 
 @IN_A_FOLDER
 def test_a_table_that_is_not_declared_is_named_in_the_error(lake):
-    with pytest.raises(KeyError, match="no table 'films'; there are sources, raw_videos"):
+    with pytest.raises(KeyError, match="no table 'films'; there are sources, feeds"):
         lake.upsert("films", clips(["a"]))
 
 

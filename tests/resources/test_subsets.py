@@ -31,7 +31,7 @@ from resources.subsets import (
 )
 
 NAMES = ("aes", "all", "div", "flt", "flt_clipscore", "random", "unique")
-TABLES = ("clips", "clip_captions", "frames", "raw_videos", "clip_scores")
+TABLES = ("clips", "clip_captions", "frames", "raw_videos", "attempts", "clip_scores")
 
 
 class MadeLake:
@@ -64,11 +64,22 @@ class MadeLake:
         words = {name: pa.nulls(count, pa.list_(pa.string())) for name in ("nouns", "verbs")}
         values = pa.array(np.where(self.is_null, 0, self.value), mask=self.is_null)
         reasons = pa.array(np.where(self.is_null, "no picture", None).tolist(), pa.string())
+        copies = min(1, max(0, len(sizes) - 1))
         self.tables = {
             "clips": pa.table(clips),
             "clip_captions": pa.table(captions | {"word_count": np.full(count, 3)} | words).filter(remainder != 0),
             "frames": pa.table({"clip_id": ids}).filter(remainder != 1),
             "raw_videos": pa.table({"video_id": videos, "source": videos}),
+            "attempts": pa.table({name: pa.array([], pa.string()) for name in ("stage", "key", "error_class")}),
+            "duplicates": pa.table(
+                {
+                    "video_id": videos[:copies],
+                    "other_video_id": videos[1 : 1 + copies],
+                    "kept": videos[:copies],
+                    "why_kept": pa.array(["it is longer"] * copies, pa.string()),
+                    "similarity": pa.array([0.9] * copies, pa.float64()),
+                }
+            ),
             "clip_scores": pa.concat_tables(
                 pa.table({"clip_id": ids, "score": [name] * count, "value": values, "reason": reasons}).filter(has_row)
                 for name in ("video_text_similarity", "aesthetics")
