@@ -197,6 +197,11 @@ def feed_looks(
     lake.create_tables()
     looked = look(lake, downloader, config.plans, config.looks_at_most, run_id=context.run_id, log=context.log.info)
     context.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(looked.batches))
+    if looked.new:
+        # Looking registers them: the UI shows `sources` as changed, as when files are registered.
+        context.instance.report_runless_asset_event(
+            dg.AssetMaterialization("sources", metadata={"sources_new": looked.new, "found_by": "feed_looks"})
+        )
     return dg.MaterializeResult(
         metadata={
             "dagster/table_name": FEED_LOOKS.name,

@@ -1,0 +1,76 @@
+"""What the sensors ask for: batches of found sources, each once, and batches in which something is due."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.ingest_batches import HOURS_PER_BATCH
+from assets.web_sources import WebSource, register_web
+from orchestration.follow_up import RUNS_PER_LOOK, found_sources_sensor, retry_sensor
+from orchestration.locations import RUN_ID
+from resources.lake import Lake
+from resources.schema import ATTEMPTS
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    made = Lake(root=str(tmp_path / "lake"))
+    made.create_tables()
+    return made
+
+
+def find(lake: Lake, count: int, *, name: str = "found", run_id: str = "of the daemon") -> set[str]:
+    """Registers that many videos of two hours, so each in a batch of its own; the batches."""
+    sources = [
+        WebSource(f"https://example.org/{name}{number}", seconds=3600 * HOURS_PER_BATCH) for number in range(count)
+    ]
+    return register_web(lake, sources, found_by=None, run_id=run_id).batches
+
+
+def look(sensor: dg.SensorDefinition, lake: Lake, cursor: str | None = None) -> tuple[list[dg.RunRequest], str | None]:
+    with dg.build_sensor_context(cursor=cursor, resources={"lake": lake}) as context:
+        result = sensor(context)
+    if isinstance(result, dg.SkipReason):
+        return [], cursor
+    assert isinstance(result, dg.SensorResult)
+    return list(result.run_requests or []), result.cursor
+
+
+def attempt(lake: Lake, name: str, partition: str, outcome: str, *, minutes: float | None) -> None:
+    next_try_at = None if minutes is None else datetime.now(UTC) + timedelta(minutes=minutes)
+    row = {"attempt_id": f"downloads/{name}", "stage": "downloads", "key": name, "outcome": outcome}
+    row |= {"partition": partition, "next_try_at": next_try_at}
+    lake.upsert("attempts", pa.Table.from_pylist([row], schema=ATTEMPTS.arrow))
+
+
+def test_every_batch_of_found_sources_is_asked_for_once_though_all_were_found_in_one_moment(lake: Lake) -> None:
+    batches = find(lake, RUNS_PER_LOOK + 30)
+    cursor, asked = None, []
+    for expected in (RUNS_PER_LOOK, 30, 0):
+        requests, cursor = look(found_sources_sensor, lake, cursor)
+        assert len(requests) == expected
+        asked += [request.partition_key for request in requests]
+    assert sorted(asked) == sorted(batches)
+    more = find(lake, 2, name="more")
+    requests, _ = look(found_sources_sensor, lake, cursor)
+    assert {request.partition_key for request in requests} == more
+
+
+def test_what_the_command_line_takes_in_and_runs_is_not_asked_for(lake: Lake) -> None:
+    find(lake, 2, run_id=RUN_ID)
+    assert look(found_sources_sensor, lake) == ([], None)
+
+
+def test_a_batch_is_asked_for_again_when_the_time_of_something_in_it_has_come(lake: Lake) -> None:
+    attempt(lake, "due", "2026-01-01-0001", "failed", minutes=-1)
+    attempt(lake, "left alone until now", "2026-01-01-0002", "waiting", minutes=-2)
+    attempt(lake, "later", "2026-01-01-0003", "failed", minutes=5)
+    attempt(lake, "never", "2026-01-01-0004", "failed", minutes=None)
+    attempt(lake, "of a plan", "actions", "failed", minutes=-1)
+    requests, _ = look(retry_sensor, lake)
+    assert [request.partition_key for request in requests] == ["2026-01-01-0002", "2026-01-01-0001"]
+    again, _ = look(retry_sensor, lake)
+    assert [request.run_key for request in again] == [request.run_key for request in requests], "asked for once"
