@@ -19,7 +19,7 @@ from assets.ingest_batches import BatchCutter, ingest_batches
 from assets.sources import new_cutter
 from assets.web_sources import WebSource, register_web
 from internvid.web.queries import Query
-from resources.downloader import Downloader, LeftAlone, pause_of, sites_left_alone
+from resources.downloader import SEARCHED_SITE, Downloader, LeftAlone, pause_of, sites_left_alone
 from resources.lake import Lake
 from resources.refresh import (
     Done,
@@ -43,7 +43,6 @@ NO_PLAN = "feeds"  # stands in feeds.plan where a feed was added by itself
 MOST_PER_LOOK = 50
 LOOKS_AT_MOST = 100
 SEARCH_ADDRESS = re.compile(r"(?P<how>ytsearch(?:date)?)\d*:(?P<words>.*\S.*)")
-SEARCHED_SITE = "youtube.com"
 FEEDS_PER_COMMIT = 10_000
 LIKE_A_BATCH = re.compile(r"\d{4}-\d{2}-\d{2}-\d+")
 DUE = pa.schema([("look_id", pa.string())])

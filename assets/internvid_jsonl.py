@@ -1,14 +1,17 @@
 """`internvid_jsonl`: the dataset in the shape in which InternVid was released, for trainers that read that."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 
 from assets.corpus_snapshot import corpus_snapshot, newest_snapshot_name
 from internvid.report.internvid_jsonl import write_internvid_jsonl
 from resources.lake import Lake
 from resources.published_files import publish
+from resources.schema import EXPORTS
 from resources.statements import statement
 
 FILE = "internvid.jsonl"
@@ -53,3 +56,17 @@ def export(
         clips = connection.sql(statement("operations/captioned_clips"), params={"subset": subset})
         reader = clips.to_arrow_reader(ROWS_PER_READ)
         return write_internvid_jsonl(reader, path, on_rows)
+
+
+def note_export(lake: Lake, path: Path, *, subset: str | None, snapshot: str | None, clips: int) -> None:
+    """Writes down that the file was given out: who forgets a video is told that it may hold it."""
+    now = datetime.now(UTC)
+    row = {
+        "export_id": f"{path.resolve()}@{now.isoformat()}",
+        "path": str(path.resolve()),
+        "subset": subset,
+        "snapshot": snapshot,
+        "clips": clips,
+        "written_at": now,
+    }
+    lake.upsert(EXPORTS.name, pa.Table.from_pylist([row], schema=EXPORTS.arrow))

@@ -254,6 +254,7 @@ def export(
 ) -> None:
     """Write every captioned clip as a line of JSON, in the shape in which InternVid was released."""
     from assets.internvid_jsonl import export as export_clips
+    from assets.internvid_jsonl import note_export
     from resources.progress import progress
 
     house = existing(lake)
@@ -268,6 +269,7 @@ def export(
             written = lines
 
         lines = export_clips(house.lake, path, at=at, subset=subset, on_rows=on_rows)
+    note_export(house.lake, path, subset=subset, snapshot=at, clips=lines)
     console.print(f"{lines:,} clips in {path}", markup=False)
 
 

@@ -146,4 +146,4 @@ def _print_survey(found: "Survey", goes: str) -> None:
         for one in found.seen:
             seen.add_row(one.kind, escape(one.name), "" if one.clips is None else f"{one.clips:,}", escape(one.how))
         console.print(seen)
-    console.print("The lake keeps no list of files that `internvid export` wrote elsewhere: they may hold it.")
+    console.print("Exports are told as `internvid export` wrote them: copies of these the lake does not know.")

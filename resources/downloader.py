@@ -9,14 +9,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.child_process import Call, Children, ordered
+from resources.child_process import Call, Children
 from resources.door import Door, Readiness
 from resources.retries import policy_of
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from resources.lake import Lake
 
 SECONDS_FOR_A_PAGE = 120.0  # a child's imports, and a site's answers about one feed or video
+SEARCHED_SITE = "youtube.com"  # by ytsearch:words
 WAITED_OUT = 3  # times that one download is begun anew within a run after its site said to wait
 
 
@@ -58,7 +59,8 @@ class Downloader(Door):
     """Which videos are taken, as InternVid did: of shortest_seconds to longest_seconds; of at least shortest_side
     pixels on the shorter side, in the largest size up to longest_short_side.
 
-    at_once: downloads at the same time; at_once_per_site, seconds_between_starts: of one site. bytes_per_second: of one
+    at_once: downloads at the same time; at_once_per_site: of one site. seconds_between_starts: of downloads from a site
+    and looks at it, whichever process of this machine makes them. bytes_per_second: of one
     download, None for no limit. longest_wait_seconds: that a run waits where a site says how long it is to be left
     alone; where it is longer, that site's videos are left to a later run. seconds_at_most: for one video.
     subtitles: those that people made, and automatic_subtitles: those by machine in the language that is spoken.
@@ -147,28 +149,32 @@ class Downloader(Door):
         from internvid.web.feeds import entries
 
         settings = self.settings()
-        yield from self._one_by_one(entries, feeds, lambda feed: (*feed, settings))
+        yield from self._one_by_one(entries, feeds, lambda feed: (_site_of(feed[0]), (*feed, settings)))
 
     def check(self, urls: Sequence[str]) -> Iterator[tuple[str, Availability | Exception]]:
         """Whether each can still be had; in order, one after the other."""
         from internvid.web.availability import check
 
         settings = self.settings()
-        yield from self._one_by_one(check, urls, lambda url: (url, settings))
+        yield from self._one_by_one(check, urls, lambda url: (_site_of(url), (url, settings)))
 
-    def _one_by_one(self, work: Any, inputs: Sequence[Any], arguments: Any) -> Iterator[tuple[Any, Any]]:
-        for item in inputs:
-            began = time.monotonic()
-            for asked, answer in ordered(
-                work,
-                [item],
-                arguments=arguments,
-                seconds=lambda item: SECONDS_FOR_A_PAGE + self.timeout_seconds,
-                workers=1,
-                memory_bytes=None,  # a JavaScript runtime reserves more addresses than it will ever use
-            ):
-                yield asked, _as_web_error(answer)
-            time.sleep(max(0.0, self.seconds_between_starts - (time.monotonic() - began)))
+    def _one_by_one(
+        self, work: Any, inputs: Sequence[Any], told: Callable[[Any], tuple[str, tuple[Any, ...]]]
+    ) -> Iterator[tuple[Any, Any]]:
+        """told: the site that is asked for an input, and what `work` is given. A next one is not begun before whoever
+        takes the answers wants it.
+        """
+        from internvid.web.pace import paced
+
+        children = Children(1, memory_bytes=None)  # a JavaScript runtime reserves more addresses than it ever uses
+        try:
+            for item in inputs:
+                site, arguments = told(item)
+                seconds = SECONDS_FOR_A_PAGE + self.timeout_seconds + self.seconds_between_starts
+                call = children.call(paced, (work, site, self.seconds_between_starts, *arguments), seconds)
+                yield item, _as_web_error(children.outcome(call))
+        finally:
+            children.end()
 
 
 def pause_of(error: BaseException, tries: int, now: datetime) -> datetime | None:
@@ -195,7 +201,7 @@ def sites_left_alone(lake: Lake) -> dict[str, LeftAlone]:
 
 @dataclass
 class _Site:
-    """One site's part of a run. free_at: by the monotonic clock, when the next download may begin."""
+    """One site's part of a run. free_at: by the monotonic clock, when it may be asked again that said to wait."""
 
     waiting: deque[Wanted] = field(default_factory=deque)
     under_way: int = 0
@@ -234,7 +240,9 @@ class _Fetching:
 
     def _begin(self, children: Children) -> None:
         from internvid.web.download import download
+        from internvid.web.pace import paced
 
+        gap = self.downloader.seconds_between_starts
         for site in self.sites.values():
             while (
                 site.waiting
@@ -244,10 +252,10 @@ class _Fetching:
             ):
                 one = site.waiting.popleft()
                 Path(one.folder).mkdir(parents=True, exist_ok=True)
-                call = children.call(download, (one.url, one.folder, self.settings), self.downloader.seconds_at_most)
+                what = (download, one.site, gap, one.url, one.folder, self.settings)
+                call = children.call(paced, what, self.downloader.seconds_at_most)
                 self.under_way[call.future] = one, call
                 site.under_way += 1
-                site.free_at = time.monotonic() + self.downloader.seconds_between_starts
 
     def _ended(self, children: Children) -> Iterator[tuple[Wanted, Any]]:
         """Waits until something ends or may begin, and gives away what has ended."""
@@ -282,6 +290,13 @@ class _Fetching:
         if site.stopped is None or site.stopped.until < until:
             site.stopped = alone
         yield one, LeftAlone(alone.site, until, alone.reason_class, alone.reason, was_asked=True)
+
+
+def _site_of(address: str) -> str:
+    """Whom a look at a feed or source asks."""
+    from internvid.web.addresses import site_of
+
+    return site_of(address) if "://" in address else SEARCHED_SITE
 
 
 def _as_web_error(answer: Any) -> Any:

@@ -384,7 +384,9 @@ def _of_lake(lake: Lake) -> tuple[Any, str]:
 
 
 def seen_by(lake: Lake, target: Target) -> list[Seen]:
-    """Subsets that hold some of it, and checkpoints that were trained on it, as far as the lake can tell."""
+    """Subsets that hold some of it, checkpoints that were trained on it, and exports that may hold it, as far as the
+    lake can tell.
+    """
     if not target.video_ids:
         return []
     in_subsets = lake.query(
@@ -395,7 +397,26 @@ def seen_by(lake: Lake, target: Target) -> list[Seen]:
     ).to_pylist()
     selected = "they are taken out of it; it is selected anew with the next snapshot"
     seen = [Seen("subset", row["subset"], row["clips"], selected) for row in in_subsets]
-    return [*seen, *trained_on(lake, sorted(target.video_ids))]
+    return [*seen, *trained_on(lake, sorted(target.video_ids)), *_exports(lake, target)]
+
+
+def _exports(lake: Lake, target: Target) -> list[Seen]:
+    """Those that were written when something of it may have been here."""
+    rows = lake.query(
+        "select path, subset, written_at from exports where written_at >= $since order by written_at, path",
+        {"since": target.since},
+        tables=["exports"],
+    ).to_pylist()
+    of = {True: "every captioned clip", False: "the subset {subset}"}
+    return [
+        Seen(
+            "export",
+            row["path"],
+            None,
+            f"may hold it: {of[row['subset'] is None].format(**row)}, written {row['written_at']:%Y-%m-%d %H:%M} UTC",
+        )
+        for row in rows
+    ]
 
 
 # --- removing it --------------------------------------------------------------------------------------------------

@@ -292,6 +292,20 @@ COMPARISONS = Table(
     ),
 )
 
+EXPORTS = Table(
+    "exports",
+    "a file that was written out of the lake, for others to read",
+    key="export_id",
+    columns=(
+        _key("export_id", "path and time, joined by @"),
+        Column("path", TEXT, "where it was written"),
+        Column("subset", TEXT, "the subset that it holds; null: every captioned clip"),
+        Column("snapshot", TEXT, "the snapshot that it was written from; null: the tables as they were then"),
+        Column("clips", pa.int64(), "lines in it"),
+        Column("written_at", TIME, "when"),
+    ),
+)
+
 TOMBSTONES = Table(
     "tombstones",
     "what was forgotten, and is never taken in again",
@@ -746,6 +760,7 @@ TABLES: dict[str, Table] = {
         FINGERPRINTS,
         DUPLICATES,
         COMPARISONS,
+        EXPORTS,
         TOMBSTONES,
         CLIPS,
         FRAMES,
@@ -768,7 +783,7 @@ TABLES: dict[str, Table] = {
 
 # What a snapshot pins. The rest is made from snapshots, so it names the one that it was made from.
 MADE_FROM_SNAPSHOTS = (CORPUS_SNAPSHOT, SUBSETS, SUBSET_SNAPSHOTS, CHECKPOINTS, EVALUATIONS)
-BOOKKEEPING = (FEEDS, FEED_LOOKS, SOURCE_CHECKS, COMPARISONS, TOMBSTONES, COSTS)
+BOOKKEEPING = (FEEDS, FEED_LOOKS, SOURCE_CHECKS, COMPARISONS, EXPORTS, TOMBSTONES, COSTS)
 PINNED = tuple(table for table in TABLES.values() if table not in (*MADE_FROM_SNAPSHOTS, *BOOKKEEPING))
 
 

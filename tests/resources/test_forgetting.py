@@ -289,7 +289,7 @@ def test_what_is_unknown_or_means_several_things_is_told_in_words(lake: Lake):
 
 def test_every_table_is_gone_through_or_names_no_video():
     without_videos = {"tombstones", "active_checkpoint", "corpus_snapshot", "subset_snapshots", "checkpoints"}
-    assert set(HOLDING) | without_videos | {"evaluations", "costs"} == set(TABLES)
+    assert set(HOLDING) | without_videos | {"evaluations", "costs", "exports"} == set(TABLES)
 
 
 # --- removing it --------------------------------------------------------------------------------------------------
@@ -433,3 +433,24 @@ def test_models_that_saw_it_are_named_and_keep_that_as_hashes(lake: Lake, media:
     assert pq.read_table(training / "seen.parquet").to_pydict() == {"clip_id": [*hashes, clips[1]], "times": [2, 3]}
     assert [one[:7] for one in hashes] == ["sha256:"]
     assert sorted(path.name for path in training.iterdir()) == ["config.json", "seen.parquet"]
+
+
+def test_exports_that_were_written_since_it_came_are_told(lake: Lake) -> None:
+    add(
+        lake,
+        "exports",
+        *(
+            {"export_id": name, "path": f"/data/{name}.jsonl", "subset": subset, "clips": 3, "written_at": written_at}
+            for name, subset, written_at in (
+                ("before", None, WHEN - timedelta(days=2)),
+                ("since", None, WHEN),
+                ("of a subset", "flt", WHEN + timedelta(days=1)),
+            )
+        ),
+    )
+    names, _ = names_of(lake, ONE["uri"])
+    told = [(one.name, one.how.partition(",")[0]) for one in seen_by(lake, whole(lake, names)) if one.kind == "export"]
+    assert told == [
+        ("/data/since.jsonl", "may hold it: every captioned clip"),
+        ("/data/of a subset.jsonl", "may hold it: the subset flt"),
+    ]
