@@ -19,7 +19,7 @@ from assets.ingest_batches import BatchCutter, ingest_batches
 from assets.sources import new_cutter
 from assets.web_sources import WebSource, register_web
 from internvid.web.queries import Query
-from resources.downloader import SEARCHED_SITE, Downloader, LeftAlone, pause_of, sites_left_alone
+from resources.downloader import Downloader, LeftAlone, pause_of, site_asked, sites_left_alone
 from resources.lake import Lake
 from resources.refresh import (
     Done,
@@ -281,9 +281,9 @@ def look_at(lake: Lake, downloader: Downloader, registrar: "_Registrar", units: 
     """
     feed_ids = [unit.key.rpartition("/")[0] for unit in units]
     rows = lake.fetch("feeds", feed_ids).to_pylist()
-    work = sorted(zip(units, rows, strict=True), key=lambda item: (_site(item[1]["address"]), item[1]["number"]))
+    work = sorted(zip(units, rows, strict=True), key=lambda item: (site_asked(item[1]["address"]), item[1]["number"]))
     left_alone = sites_left_alone(lake)
-    for site, of_site in groupby(work, key=lambda item: _site(item[1]["address"])):
+    for site, of_site in groupby(work, key=lambda item: site_asked(item[1]["address"])):
         yield from _look_at_site(downloader, registrar, site, list(of_site), left_alone.get(site))
 
 
@@ -365,10 +365,3 @@ class _Registrar:
 def _due(lake: Lake, plans: Sequence[str], looks_at_most: int) -> list[str]:
     parameters: dict[str, Any] = {"now": datetime.now(UTC), "plans": list(plans) or None, "looks": looks_at_most}
     return lake.query(statement("operations/feeds_due"), parameters)["look_id"].to_pylist()
-
-
-def _site(address: str) -> str:
-    """Whom a look asks."""
-    from internvid.web.addresses import site_of
-
-    return SEARCHED_SITE if SEARCH_ADDRESS.fullmatch(address) else site_of(address)

@@ -37,15 +37,8 @@ def found_sources_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.
     ).to_pylist()
     if not batches:
         return dg.SkipReason("no source has been found since the last look")
-    keys = [batch["ingest_batch"] for batch in batches]
-    return dg.SensorResult(
-        dynamic_partitions_requests=[ingest_batches.build_add_request(keys)],
-        run_requests=[
-            dg.RunRequest(partition_key=batch["ingest_batch"], run_key=f"{batch['ingest_batch']}/{batch['content']}")
-            for batch in batches
-        ],
-        cursor=f"{batches[-1]['found_at'].isoformat()} {keys[-1]}",
-    )
+    run_keys = {batch["ingest_batch"]: f"{batch['ingest_batch']}/{batch['content']}" for batch in batches}
+    return _runs(run_keys, cursor=f"{batches[-1]['found_at'].isoformat()} {batches[-1]['ingest_batch']}")
 
 
 @dg.sensor(
@@ -64,11 +57,13 @@ def retry_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorRe
     ).to_pylist()
     if not due:
         return dg.SkipReason("the time has not come to try anything again")
-    keys = [batch["ingest_batch"] for batch in due]
+    return _runs({batch["ingest_batch"]: f"retry/{batch['ingest_batch']}/{batch['due']}" for batch in due})
+
+
+def _runs(run_keys: dict[str, str], *, cursor: str | None = None) -> dg.SensorResult:
+    """A run for each batch. run_keys: by batch."""
     return dg.SensorResult(
-        dynamic_partitions_requests=[ingest_batches.build_add_request(keys)],
-        run_requests=[
-            dg.RunRequest(partition_key=batch["ingest_batch"], run_key=f"retry/{batch['ingest_batch']}/{batch['due']}")
-            for batch in due
-        ],
+        dynamic_partitions_requests=[ingest_batches.build_add_request(list(run_keys))],
+        run_requests=[dg.RunRequest(partition_key=batch, run_key=run_key) for batch, run_key in run_keys.items()],
+        cursor=cursor,
     )

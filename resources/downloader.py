@@ -149,14 +149,14 @@ class Downloader(Door):
         from internvid.web.feeds import entries
 
         settings = self.settings()
-        yield from self._one_by_one(entries, feeds, lambda feed: (_site_of(feed[0]), (*feed, settings)))
+        yield from self._one_by_one(entries, feeds, lambda feed: (site_asked(feed[0]), (*feed, settings)))
 
     def check(self, urls: Sequence[str]) -> Iterator[tuple[str, Availability | Exception]]:
         """Whether each can still be had; in order, one after the other."""
         from internvid.web.availability import check
 
         settings = self.settings()
-        yield from self._one_by_one(check, urls, lambda url: (_site_of(url), (url, settings)))
+        yield from self._one_by_one(check, urls, lambda url: (site_asked(url), (url, settings)))
 
     def _one_by_one(
         self, work: Any, inputs: Sequence[Any], told: Callable[[Any], tuple[str, tuple[Any, ...]]]
@@ -292,8 +292,8 @@ class _Fetching:
         yield one, LeftAlone(alone.site, until, alone.reason_class, alone.reason, was_asked=True)
 
 
-def _site_of(address: str) -> str:
-    """Whom a look at a feed or source asks."""
+def site_asked(address: str) -> str:
+    """Whom a look at a feed (a URL, or ytsearch:words) or at a source asks."""
     from internvid.web.addresses import site_of
 
     return site_of(address) if "://" in address else SEARCHED_SITE

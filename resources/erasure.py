@@ -8,19 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from resources.maintenance import (
-    COMPACTION_BATCH_BYTES,
-    FRAGMENT_BYTES,
-    FRAGMENT_ROWS_AT_LEAST,
-    FRAGMENT_ROWS_AT_MOST,
-    KEYS_PER_PAGE,
-    IndexKind,
-    index_kinds,
-    index_vectors,
-    retried,
-)
+from resources.maintenance import build_index, compact, index_kinds, index_vectors, retried
 from resources.schema import VECTOR, Table
 
 if TYPE_CHECKING:
@@ -35,9 +26,9 @@ def erase_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table, *
     """
     if not any(int(version["metadata"]["total_data_files"]) for version in open_newest().versions()):
         return 0  # there was never a row
-    retried(open_newest, _rewrite_fragments)
+    retried(open_newest, partial(compact, every_deletion=True))
     for column, kind in index_kinds(table).items():
-        retried(open_newest, lambda dataset: _build_index(dataset, column, kind))  # noqa: B023 - runs at once
+        retried(open_newest, partial(build_index, column=column, kind=kind))
     retried(open_newest, lambda dataset: _build_vector_index(dataset, table))
     removed = open_newest().cleanup_old_versions(
         timedelta(0), error_if_tagged_old_versions=False, delete_unverified=also_unfinished
@@ -50,26 +41,6 @@ def times_of_tags(dataset: lance.LanceDataset) -> dict[str, datetime]:
     # Lance gives times without a zone, in the machine's.
     written = {one["version"]: cast(datetime, one["timestamp"]).astimezone(UTC) for one in dataset.versions()}
     return {name: written[tag["version"]] for name, tag in dataset.tags.list().items()}
-
-
-def _rewrite_fragments(dataset: lance.LanceDataset) -> None:
-    """As maintenance compacts, and however few of a fragment's rows are deleted."""
-    fragments = [fragment.metadata for fragment in dataset.get_fragments()]
-    rows = sum(fragment.physical_rows for fragment in fragments)
-    size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
-    row_bytes = max(1, size // max(1, rows))
-    dataset.optimize.compact_files(
-        target_rows_per_fragment=min(FRAGMENT_ROWS_AT_MOST, max(FRAGMENT_ROWS_AT_LEAST, FRAGMENT_BYTES // row_bytes)),
-        batch_size=min(8192, max(64, COMPACTION_BATCH_BYTES // row_bytes)),
-        materialize_deletions_threshold=0.0,
-    )
-
-
-def _build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> None:
-    from lance.indices import IndexConfig
-
-    by_key = IndexConfig("btree", {"zone_size": KEYS_PER_PAGE})
-    dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind, replace=True)
 
 
 def _build_vector_index(dataset: lance.LanceDataset, table: Table) -> None:

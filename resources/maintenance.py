@@ -26,6 +26,7 @@ FRAGMENT_BYTES = 512 * 2**20
 FRAGMENT_ROWS_AT_MOST = 1024 * 1024
 FRAGMENT_ROWS_AT_LEAST = 4096
 COMPACTION_BATCH_BYTES = 16 * 2**20
+DELETED_SHARE = 0.1  # of a fragment's rows, from which on it is rewritten: Lance's default
 
 # Keys to a page of the key's index. An upsert reads the pages that its keys lie on, and keys of clips, beginning with a
 # hash, lie apart: 5,000 new clips among 10 million take 100 ms at 4096, Lance's default, 60 at 1024 and 40 at 512. But
@@ -76,16 +77,21 @@ def add_missing_columns(open_newest: Callable[[], lance.LanceDataset], table: Ta
 def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
     """Creates those indexes of `index_kinds` that the table lacks; an empty table takes them as well."""
 
-    from lance.indices import IndexConfig
-
     def create(dataset: lance.LanceDataset) -> None:
         present = {name for index in dataset.describe_indices() for name in index.field_names}
         for column, kind in index_kinds(table).items():
             if column not in present:
-                by_key = IndexConfig("btree", {"zone_size": KEYS_PER_PAGE})
-                dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind)
+                build_index(dataset, column, kind)
 
     retried(open_newest, create)
+
+
+def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> None:
+    """Over all rows; in place of the column's index where there is one."""
+    from lance.indices import IndexConfig
+
+    by_key = IndexConfig("btree", {"zone_size": KEYS_PER_PAGE})
+    dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind, replace=True)
 
 
 def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int = ROWS_WITHOUT_VECTOR_INDEX) -> None:
@@ -125,14 +131,15 @@ def maintain(
     # Indexes first: Lance does not compact a fragment that an index covers together with one that it does not.
     retried(open_newest, lambda dataset: dataset.optimize.optimize_indices())
     retried(open_newest, lambda dataset: index_vectors(dataset, table))
-    retried(open_newest, _compact)
+    retried(open_newest, compact)
     newest = open_newest()
     # Never delete_unverified: it removes files that a running writer has written and not yet committed.
     removed = newest.cleanup_old_versions(keep_versions_for, error_if_tagged_old_versions=False)
     return Maintenance(before, len(newest.get_fragments()), removed.old_versions, removed.bytes_removed)
 
 
-def _compact(dataset: lance.LanceDataset) -> None:
+def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> None:
+    """every_deletion: rewrites a fragment also where few of its rows are deleted."""
     fragments = [fragment.metadata for fragment in dataset.get_fragments()]
     rows = sum(fragment.physical_rows for fragment in fragments)
     size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
@@ -140,6 +147,7 @@ def _compact(dataset: lance.LanceDataset) -> None:
     dataset.optimize.compact_files(
         target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, FRAGMENT_ROWS_AT_LEAST, FRAGMENT_ROWS_AT_MOST),
         batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
+        materialize_deletions_threshold=0.0 if every_deletion else DELETED_SHARE,
     )
 
 
