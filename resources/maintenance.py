@@ -26,7 +26,6 @@ FRAGMENT_BYTES = 512 * 2**20
 FRAGMENT_ROWS_AT_MOST = 1024 * 1024
 FRAGMENT_ROWS_AT_LEAST = 4096
 COMPACTION_BATCH_BYTES = 16 * 2**20
-DELETED_SHARE = 0.1  # of a fragment's rows, from which on it is rewritten: Lance's default
 
 # Keys to a page of the key's index. An upsert reads the pages that its keys lie on, and keys of clips, beginning with a
 # hash, lie apart: 5,000 new clips among 10 million take 100 ms at 4096, Lance's default, 60 at 1024 and 40 at 512. But
@@ -147,7 +146,7 @@ def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> Non
     dataset.optimize.compact_files(
         target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, FRAGMENT_ROWS_AT_LEAST, FRAGMENT_ROWS_AT_MOST),
         batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
-        materialize_deletions_threshold=0.0 if every_deletion else DELETED_SHARE,
+        materialize_deletions_threshold=0.0 if every_deletion else None,
     )
 
 
