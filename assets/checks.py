@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.corpus_snapshot import corpus_snapshot
-from assets.steps import DOORS, steps_of
-from resources.aligner import ActiveCheckpoint, Aligner
-from resources.lake import Lake
-from resources.refresh import counts
-from resources.schema import FRAME_CAPTIONS, VECTOR_SIZE
-from resources.statements import statement
+from assets.corpus.corpus_snapshot import corpus_snapshot
+from assets.stages import DOORS, steps_of
+from resources.incremental.refresh import counts
+from resources.lake.schema import FRAME_CAPTIONS, VECTOR_SIZE
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+from resources.models.aligner import ActiveCheckpoint, Aligner
 
 if TYPE_CHECKING:
     import numpy as np

@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil
 
-from resources.hub_captioner import HubCaptioner
+from resources.models.hub_captioner import HubCaptioner
 
 GOAL = 3.0
 SIZE = (512, 384)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import av
 
-from internvid.films.render import SAMPLE_FILMS, render_all
+from internvid.synthetic.render import SAMPLE_FILMS, render_all
 
 WAYS = ("scan", "scenedetect", "pyav", "decord", "decord_small")
 

@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from internvid.films.render import HARD_FILMS, SAMPLE_FILMS, read_truth, render_all
+from internvid.synthetic.render import HARD_FILMS, SAMPLE_FILMS, read_truth, render_all
 from internvid.video.scan import scan
 from internvid.video.settings import DETECTORS, ScanSettings
 

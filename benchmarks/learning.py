@@ -36,9 +36,9 @@ import torch
 from internvid.evaluation.classification import chance as chance_of_classes
 from internvid.evaluation.classification import class_vectors, zero_shot_accuracy
 from internvid.evaluation.retrieval import retrieval_ranks, summarise
-from internvid.films.actions import ACTIONS, GENERAL_SENTENCES, Doing, action_films
-from internvid.films.plans import FilmPlan
-from internvid.films.render import read_truth, render
+from internvid.synthetic.actions import ACTIONS, GENERAL_SENTENCES, Doing, action_films
+from internvid.synthetic.plans import FilmPlan
+from internvid.synthetic.render import read_truth, render
 from internvid.viclip.checkpoint import Checkpoint, load_checkpoint
 from internvid.viclip.clips import HeldClip, HeldClips
 from internvid.viclip.encoder import Encoder

@@ -31,10 +31,10 @@ from pathlib import Path
 
 import numpy as np
 
-from internvid.films.render import SAMPLE_FILMS, FilmPlan, render_all
+from internvid.synthetic.render import SAMPLE_FILMS, FilmPlan, render_all
 from internvid.viclip.frame_choice import middle_frames
-from resources.lake import Lake
-from resources.lake_clips import LakeClips, index_clips
+from resources.lake.store import Lake
+from resources.training.lake_clips import LakeClips, index_clips
 
 FRAMES = 8
 BATCH = 32
@@ -140,11 +140,11 @@ def ingest(paths: list[Path], folder: Path, frames_per_second: float, short_side
     import dagster as dg
     import pyarrow as pa
 
-    from assets.clips import clips_and_frames
-    from assets.raw_videos import raw_videos
-    from assets.sources import register
-    from resources.cutter import Cutter
-    from resources.media import Media
+    from assets.ingest.raw_videos import raw_videos
+    from assets.video.clips import clips_and_frames
+    from resources.catalog.files import register
+    from resources.media.cutter import Cutter
+    from resources.media.store import Media
 
     lake, media = Lake(root=str(folder / "lake")), Media(root=str(folder / "media"), workers=os.cpu_count() or 1)
     lake.create_tables()

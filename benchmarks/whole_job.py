@@ -54,7 +54,7 @@ def stage_seconds(lake: Path) -> tuple[dict[str, float], float]:
     os.environ["INTERNVID_LAKE"] = str(lake)
     import dagster as dg
 
-    from orchestration.house import House
+    from orchestration.cli.session import House
 
     house = House(str(lake))
     video_seconds = house.lake.query("select sum(end_seconds - start_seconds) as s from clips")["s"][0].as_py()

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from assets.active_checkpoint import activate_named
-from resources.aligner import Aligner
-from resources.lake import Lake
+from assets.vectors.active_checkpoint import activate_named
+from resources.lake.store import Lake
+from resources.models.aligner import Aligner
 
 
 class Activation(dg.Config):

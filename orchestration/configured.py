@@ -22,12 +22,12 @@ import os
 from typing import Any
 
 from orchestration.profiles import doors
-from resources.aligner import Aligner
-from resources.cutter import Cutter
-from resources.lake import Lake
-from resources.media import Media
-from resources.published_files import fsspec_options
-from resources.trainer import Trainer
+from resources.lake.published_files import fsspec_options
+from resources.lake.store import Lake
+from resources.media.cutter import Cutter
+from resources.media.store import Media
+from resources.models.aligner import Aligner
+from resources.training.trainer import Trainer
 
 
 def configured() -> dict[str, Any]:

@@ -5,33 +5,15 @@ from typing import Any
 
 import dagster as dg
 
-from assets import (
-    active_checkpoint,
-    annotations,
-    checkpoints,
-    checks,
-    clip_captions,
-    clip_embeddings,
-    clip_scores,
-    clips,
-    corpus_snapshot,
-    downloads,
-    duplicates,
-    evaluations,
-    feeds,
-    fingerprints,
-    frame_captions,
-    internvid_jsonl,
-    raw_videos,
-    report,
-    source_checks,
-    sources,
-    speech,
-    statistics,
-    subsets,
-    transcripts,
-)
-from assets.steps import DOORS, steps
+from assets import checks
+from assets.captions import clip_captions, frame_captions
+from assets.corpus import corpus_snapshot, internvid_jsonl, report, statistics
+from assets.ingest import downloads, raw_videos
+from assets.model import checkpoints, evaluations, subsets
+from assets.speech.speech import speech, transcripts
+from assets.stages import DOORS, steps
+from assets.vectors import active_checkpoint, clip_embeddings, clip_scores
+from assets.video import clips, fingerprints
 from orchestration.activation import activate_checkpoint
 from orchestration.collection import check_sources, check_sources_schedule, discover, discover_schedule
 from orchestration.configured import configured
@@ -39,6 +21,9 @@ from orchestration.follow_up import found_sources_sensor, retry_sensor
 from orchestration.inbox import inbox_sensor
 from orchestration.jobs import check_lake, ingest, pin, publish, select, train
 from orchestration.maintenance import check_schedule, maintenance, maintenance_schedule, publish_schedule
+from resources.catalog import annotations, feeds, source_checks
+from resources.catalog import files as sources
+from resources.corpus import duplicates
 
 ASSET_MODULES = [
     feeds,

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from assets.ingest_batches import ingest_batches
 from orchestration.jobs import ingest
-from resources.lake import Lake
-from resources.statements import statement
+from resources.catalog.batching import ingest_batches
+from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 SECONDS_BETWEEN_LOOKS = 60
 RUNS_PER_LOOK = 200  # Dagster ends a look after 60 s; the others have their turn in the next

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 import dagster as dg
 import pyarrow as pa
 
-from assets.ingest_batches import ingest_batches
-from assets.sources import Registered, is_video, register, seen_now, video_files
 from internvid.speech.sidecars import SidecarFinder
 from orchestration.jobs import ingest
-from resources.lake import Lake
-from resources.media import Media
-from resources.statements import statement
+from resources.catalog.batching import ingest_batches
+from resources.catalog.files import Registered, is_video, register, seen_now, video_files
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 SETTLED_SECONDS = 10.0  # a copy in progress was modified more recently; INTERNVID_INBOX_SETTLED_SECONDS overrides it
 SECONDS_BETWEEN_LOOKS = 30

@@ -10,9 +10,9 @@ from assets.checks import (
     no_orphan_rows,
     stage_counts,
 )
-from assets.corpus_snapshot import IN_SNAPSHOT
-from assets.ingest_batches import ingest_batches
-from assets.model_partitions import model_partitions, subset_partitions
+from assets.corpus.corpus_snapshot import IN_SNAPSHOT
+from assets.partitions import model_partitions, subset_partitions
+from resources.catalog.batching import ingest_batches
 
 PARTITIONED = dg.AssetSelection.assets(*IN_SNAPSHOT)
 WHOLE_LAKE_CHECKS = dg.AssetSelection.checks(stage_counts, keys_equal_clip_keys, keys_equal_frame_keys, no_orphan_rows)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration.jobs import check_lake, publish
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 
 @dg.op(pool="index")

@@ -12,10 +12,10 @@ from typing import Any
 import boto3
 import pytest
 
-from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
-from internvid.films.render import render
-from resources.lake import Lake
-from resources.schema import TABLES
+from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.render import render
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 # Before torch is imported, and for the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 INTERNVID = Path(sys.executable).with_name("internvid")
 

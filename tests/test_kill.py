@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.house import House
-from resources.lake import Lake
-from resources.schema import TABLES
+from orchestration.cli.session import House
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 INTERNVID = Path(sys.executable).with_name("internvid")
 COMPARED = ("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts")

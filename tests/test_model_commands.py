@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 INTERNVID = Path(sys.executable).parent / "internvid"
 

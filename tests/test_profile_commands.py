@@ -15,7 +15,7 @@ from tiny_language_models import tiny_chat, tiny_marian, tiny_t5
 from tiny_scorers import random_head, tiny_classifier, tiny_clip
 from tiny_whisper import save_whisper
 
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 INTERNVID = Path(sys.executable).with_name("internvid")
 SPOKEN = Path(__file__).resolve().parents[2] / "shared" / "videos" / "open" / "grid_bbaf2n.mpg"

@@ -13,23 +13,23 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from resources.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
-from resources.captioner import EmbeddedCaptioner, NoCaptioner
-from resources.door import Door
-from resources.downloader import Downloader
-from resources.frame_text_similarity import ClipFrameTextSimilarity
-from resources.hub_captioner import HubCaptioner
-from resources.hub_summariser import HubSummariser
-from resources.hub_translator import HubTranslator
-from resources.image_classifier import ImageClassifierScorer
-from resources.scorer import NoScorer
-from resources.server_captioner import ServerCaptioner
-from resources.server_summariser import ServerSummariser
-from resources.server_translator import ServerTranslator
-from resources.summariser import EmbeddedSummariser
-from resources.text_overlay import OcrTextOverlay
-from resources.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
-from resources.translator import NoTranslator
+from resources.catalog.downloader import Downloader
+from resources.models.captioner import EmbeddedCaptioner, NoCaptioner
+from resources.models.hub_captioner import HubCaptioner
+from resources.models.hub_summariser import HubSummariser
+from resources.models.hub_translator import HubTranslator
+from resources.models.provider import Door
+from resources.models.scorers.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
+from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
+from resources.models.scorers.image_classifier import ImageClassifierScorer
+from resources.models.scorers.scorer import NoScorer
+from resources.models.scorers.text_overlay import OcrTextOverlay
+from resources.models.server_captioner import ServerCaptioner
+from resources.models.server_summariser import ServerSummariser
+from resources.models.server_translator import ServerTranslator
+from resources.models.summariser import EmbeddedSummariser
+from resources.models.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
+from resources.models.translator import NoTranslator
 
 FOLDER = Path(__file__).parent
 BUILT_IN = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))

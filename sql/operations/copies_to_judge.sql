@@ -1,4 +1,4 @@
--- Some videos, with what decides which of two copies is kept (assets/duplicates.py). How long one is, its clips say: a
+-- Some videos, with what decides which of two copies is kept (resources/corpus/duplicates.py). How long one is, its clips say: a
 -- file that was cut short still has the header of the whole one.
 with measured as (
     select video_id, max(end_seconds) as seconds, max(decode_errors) as decode_errors

@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.sources import register
-from orchestration.house import House, Work
+from orchestration.cli.session import House, Work
+from resources.catalog.files import register
 
 Ingest = Callable[..., Work]
 

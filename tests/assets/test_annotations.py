@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.annotations import Imported, import_annotations, remove_others
-from assets.web_sources import source_id_of
-from orchestration.house import House, Work
-from resources.lake import Lake
-from resources.refresh import counts, work_off
-from resources.statements import statement
+from orchestration.cli.session import House, Work
+from resources.catalog.annotations import Imported, import_annotations, remove_others
+from resources.catalog.web import source_id_of
+from resources.incremental.refresh import counts, work_off
+from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 WATCH = "https://www.youtube.com/watch?v="
 

@@ -13,12 +13,12 @@ from tiny_scorers import random_head, tiny_classifier, tiny_clip
 
 from internvid.viclip.frame_choice import middle_frames
 from internvid.video.jpeg import rgb_of_jpeg
-from orchestration.house import House, Work
-from resources.aesthetics import ClipHeadAesthetics
-from resources.frame_text_similarity import ClipFrameTextSimilarity
-from resources.image_classifier import ImageClassifierScorer
-from resources.scorer import ClipToScore, Scorer
-from resources.subsets import select_subset, subset_named, waterfall
+from orchestration.cli.session import House, Work
+from resources.corpus.subsets import select_subset, subset_named, waterfall
+from resources.models.scorers.aesthetics import ClipHeadAesthetics
+from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
+from resources.models.scorers.image_classifier import ImageClassifierScorer
+from resources.models.scorers.scorer import ClipToScore, Scorer
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ import polars as pl
 import pytest
 from web_server import TEXT_PAGE, File, Hang, Redirect, Status, WebServer, make_video, page_with_video, web_server
 
-from assets.downloads import fetch, step
-from assets.web_sources import WebSource, register_web
-from resources.downloader import Downloader
-from resources.lake import Lake
-from resources.media import Media
-from resources.refresh import Report, work_off
+from assets.ingest.downloads import fetch, step
+from resources.catalog.downloader import Downloader
+from resources.catalog.web import WebSource, register_web
+from resources.incremental.refresh import Report, work_off
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 REPOSITORY = Path(__file__).parents[2]
 CHALLENGE = Status(403, {"cf-mitigated": "challenge"}, "<html><title>Just a moment...</title></html>")  # Cloudflare's
@@ -197,11 +197,11 @@ def test_a_killed_run_goes_on_with_the_file_that_it_had_in_part(server, lake, me
     server.add("/long.mp4", File(film, stalls_after=size // 2))
     batch = register(lake, f"{server.url}/long.mp4")
     code = f"""
-from assets.downloads import fetch, step
-from resources.downloader import Downloader
-from resources.lake import Lake
-from resources.media import Media
-from resources.refresh import work_off
+from assets.ingest.downloads import fetch, step
+from resources.catalog.downloader import Downloader
+from resources.lake.store import Lake
+from resources.media.store import Media
+from resources.incremental.refresh import work_off
 
 if __name__ == "__main__":
     lake, media = Lake(root={lake.root!r}), Media(root={media.root!r})

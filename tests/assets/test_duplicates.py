@@ -13,18 +13,18 @@ import polars as pl
 import pytest
 from altered_videos import copied, cropped, mirrored, remuxed, resized, with_logo
 
-from assets.clips import clips_and_frames
-from assets.duplicates import Judged, duplicates, kept
-from assets.fingerprints import fingerprints, step
-from assets.ingest_batches import ingest_batches
-from assets.raw_videos import raw_videos
-from assets.sources import register
-from resources.cutter import Cutter
-from resources.lake import Lake
-from resources.media import Media
-from resources.refresh import counts
-from resources.statements import statement
-from resources.subsets import select_subset, subset_named
+from assets.ingest.raw_videos import raw_videos
+from assets.video.clips import clips_and_frames
+from assets.video.fingerprints import fingerprints, step
+from resources.catalog.batching import ingest_batches
+from resources.catalog.files import register
+from resources.corpus.duplicates import Judged, duplicates, kept
+from resources.corpus.subsets import select_subset, subset_named
+from resources.incremental.refresh import counts
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+from resources.media.cutter import Cutter
+from resources.media.store import Media
 
 OPEN = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
 ODD = OPEN.parent / "odd"

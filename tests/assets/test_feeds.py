@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 from web_server import Page, Status, WebServer, web_server
 
-from assets.feeds import NO_PLAN, Added, Feed, Looked, Looks, add_feeds, feed_looks, look, pages
-from assets.feeds import feeds as feeds_spec
 from internvid.web.queries import Phrase, plan
-from resources.downloader import Downloader
-from resources.lake import Lake
-from resources.statements import statement
+from resources.catalog.downloader import Downloader
+from resources.catalog.feeds import NO_PLAN, Added, Feed, Looked, Looks, add_feeds, feed_looks, look, pages
+from resources.catalog.feeds import feeds as feeds_spec
+from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from tiny_captioners import WORDS, blip, qwen_2_5_vl
 
-from orchestration.house import House
-from resources.hub_captioner import HubCaptioner
+from orchestration.cli.session import House
+from resources.models.hub_captioner import HubCaptioner
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from tiny_language_models import tiny_t5
 
-from orchestration.house import House
-from resources.hub_summariser import HubSummariser
+from orchestration.cli.session import House
+from resources.models.hub_summariser import HubSummariser
 
 TABLES = ("clips", "frames", "frame_captions", "clip_captions", "clip_scores")
 

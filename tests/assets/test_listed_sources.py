@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from assets.listed_sources import register_list
-from assets.web_sources import WebSource, register_web, source_id_of
-from resources.lake import Lake
-from resources.media import Media
-from resources.tombstones import Names, begin, end
+from resources.catalog.lists import register_list
+from resources.catalog.tombstones import Names, begin, end
+from resources.catalog.web import WebSource, register_web, source_id_of
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from assets.model_partitions import model_key
-from assets.sources import register
-from orchestration.house import House, Work
-from resources.trainer import Trainer
+from assets.partitions import model_key
+from orchestration.cli.session import House, Work
+from resources.catalog.files import register
+from resources.training.trainer import Trainer
 
 MODEL = model_key("viclip-tiny", "all")
 
@@ -152,7 +152,7 @@ def test_a_caption_that_says_something_else_is_embedded_and_scored_anew_and_noth
 
 
 def test_search_ranks_by_words_and_by_vectors(house):
-    from assets.clip_embeddings import padded
+    from assets.vectors.clip_embeddings import padded
 
     row = house.lake.polars("clip_embeddings").filter(pl.col("kind") == "video").row(0, named=True)
     caption = house.lake.polars("clip_captions").filter(pl.col("clip_id") == row["clip_id"])["caption"][0]
@@ -194,7 +194,7 @@ def test_another_active_checkpoint_makes_all_vectors_and_scores_anew(house):
     first, second = (row["checkpoint_id"] for row in rows)
     assert set(house.lake.polars("clip_embeddings")["model"]) == {first}, "a newly trained model is not active yet"
 
-    from assets.active_checkpoint import activate_named
+    from assets.vectors.active_checkpoint import activate_named
 
     activate_named(house.instance, house.lake, house.resources["aligner"], second)
     vectors = house.lake.dataset("clip_embeddings").count_rows()
@@ -212,7 +212,7 @@ def test_a_checkpoint_whose_files_were_changed_is_not_used(house, tmp_path):
     content = weights.read_bytes()
     weights.write_bytes(content[:-4] + b"\x00\x00\x80\x3f")
     try:
-        from resources.aligner import _encoder
+        from resources.models.aligner import _encoder
 
         _encoder.cache_clear()
         with pytest.raises(ValueError, match="files have changed"):

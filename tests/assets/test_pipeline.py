@@ -13,17 +13,17 @@ import duckdb
 import polars as pl
 import pytest
 
-from assets.corpus_snapshot import is_current, take_snapshot
-from assets.internvid_jsonl import export
-from assets.sources import register
-from assets.statistics import statistics
+from assets.corpus.corpus_snapshot import is_current, take_snapshot
+from assets.corpus.internvid_jsonl import export
+from assets.corpus.statistics import statistics
 from internvid.captions.measured import FrameCaption
 from internvid.video.jpeg import rgb_of_jpeg
-from orchestration.house import House, Work
-from resources.captioner import EmbeddedCaptioner
-from resources.lake import Lake
-from resources.media import Media
-from resources.schema import PINNED
+from orchestration.cli.session import House, Work
+from resources.catalog.files import register
+from resources.lake.schema import PINNED
+from resources.lake.store import Lake
+from resources.media.store import Media
+from resources.models.captioner import EmbeddedCaptioner
 
 ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
 DERIVED = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")

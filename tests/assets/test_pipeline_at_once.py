@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets.sources import register
-from orchestration.house import House, Work
-from resources.refresh import pending_batches
+from orchestration.cli.session import House, Work
+from resources.catalog.files import register
+from resources.incremental.refresh import pending_batches
 
 TABLES = ("sources", "raw_videos", "clips", "frames", "frame_captions", "clip_captions", "attempts")
 FILMS = 4

@@ -7,8 +7,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from assets.sources import register
-from orchestration.house import House, Work
+from orchestration.cli.session import House, Work
+from resources.catalog.files import register
 
 BUCKET = "lakes"
 

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from scripted_server import MODEL, scripted_server, told_of
 
-from orchestration.house import House
-from resources.server_captioner import ServerCaptioner
-from resources.server_summariser import ServerSummariser
+from orchestration.cli.session import House
+from resources.models.server_captioner import ServerCaptioner
+from resources.models.server_summariser import ServerSummariser
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ import pytest
 from web_server import File as ServedFile
 from web_server import Status, WebServer, make_video, web_server
 
-from assets.source_checks import Checked, Checks, check_sources, source_checks
-from assets.web_sources import WebSource, register_web, source_id_of
-from resources.downloader import Downloader
-from resources.lake import Lake
-from resources.schema import TABLES
-from resources.statements import statement
+from resources.catalog.downloader import Downloader
+from resources.catalog.source_checks import Checked, Checks, check_sources, source_checks
+from resources.catalog.web import WebSource, register_web, source_id_of
+from resources.lake.schema import TABLES
+from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 NOW = datetime.now(UTC)
 

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from tiny_whisper import save_whisper
 
-from assets.sources import register
-from orchestration.house import House
-from resources.lake import Lake
+from orchestration.cli.session import House
+from resources.catalog.files import register
+from resources.lake.store import Lake
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
 GERMAN = """1

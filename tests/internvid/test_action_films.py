@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from internvid.films.actions import (
+from internvid.synthetic.actions import (
     ACTIONS,
     COLOURS,
     GENERAL_SENTENCES,
@@ -22,10 +22,10 @@ from internvid.films.actions import (
     action_films,
     unseen_doings,
 )
-from internvid.films.figures import PAINTS
-from internvid.films.pictures import pictures
-from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
-from internvid.films.render import read_truth, render
+from internvid.synthetic.figures import PAINTS
+from internvid.synthetic.pictures import pictures
+from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.render import read_truth, render
 
 
 @pytest.fixture(scope="module")

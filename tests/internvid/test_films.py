@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from internvid.films.figures import PAINTS
-from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
-from internvid.films.render import HARD_FILMS, SAMPLE_FILMS, Truth, read_truth, render, render_all
+from internvid.synthetic.figures import PAINTS
+from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.render import HARD_FILMS, SAMPLE_FILMS, Truth, read_truth, render, render_all
 
 BY_NAME = {plan.name: plan for plan in (*SAMPLE_FILMS, *HARD_FILMS)}
 SAMPLE_NAMES = [plan.name for plan in SAMPLE_FILMS]

@@ -18,7 +18,7 @@ import pytest
 from internvid.report.charts import Bar, bar_chart
 from internvid.report.contact_sheet import contact_sheet_markdown, smaller_jpeg
 from internvid.report.report import ContactClip, StageRow, clock, count, number, share, took, write_report
-from resources.schema import TABLES
+from resources.lake.schema import TABLES
 
 STATISTICS = Path(__file__).parents[2] / "sql" / "statistics"
 NOON = datetime(2025, 1, 2, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ import lance
 import pyarrow as pa
 import pytest
 
-from resources.schema import TABLES
+from resources.lake.schema import TABLES
 
 STATISTICS = sorted((Path(__file__).parents[2] / "sql" / "statistics").glob("*.sql"))
 NOON = datetime(2025, 1, 2, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from internvid.films.render import HARD_FILMS, read_truth, render
+from internvid.synthetic.render import HARD_FILMS, read_truth, render
 from internvid.video.cuts import Boundary, make_detector
 from internvid.video.pictures import SmallPicture
 from internvid.video.scan import ScanSettings, scan

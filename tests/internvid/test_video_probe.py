@@ -42,7 +42,7 @@ def tone() -> av.AudioFrame:
 
 
 def test_a_probe_has_the_columns_of_raw_videos(tmp_path):
-    from resources.schema import RAW_VIDEOS
+    from resources.lake.schema import RAW_VIDEOS
 
     assert set(Probe.__dataclass_fields__) <= set(RAW_VIDEOS.column_names)
     found = probe(str(write_video(tmp_path / "a.mp4", sound=True)))

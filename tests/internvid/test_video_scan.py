@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from internvid.films.render import SAMPLE_FILMS, read_truth, render
+from internvid.synthetic.render import SAMPLE_FILMS, read_truth, render
 from internvid.video.scan import ClipSpan, SampledFrame, UnreadableVideo, _Held, _Reservoir, scan
 from internvid.video.settings import ScanSettings
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from resources.lake import Lake
-from resources.media import Media
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REPOSITORY_SELECTOR = {"repositoryLocationName": "internvid", "repositoryName": "__repository__"}

@@ -8,9 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from orchestration.annotations_command import annotations
-from orchestration.house import House
-from resources.lake import Lake
+from orchestration.cli.annotations import annotations
+from orchestration.cli.session import House
+from resources.lake.store import Lake
 
 
 @pytest.fixture

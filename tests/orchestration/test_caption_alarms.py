@@ -14,9 +14,9 @@ import pytest
 
 from assets.checks import caption_alarms, captions_are_sound, vectors_to_match
 from orchestration.definitions import definitions
-from resources.aligner import ActiveCheckpoint, activate
-from resources.lake import Lake
-from resources.schema import TABLES, VECTOR_SIZE
+from resources.lake.schema import TABLES, VECTOR_SIZE
+from resources.lake.store import Lake
+from resources.models.aligner import ActiveCheckpoint, activate
 
 CHECKPOINT = ActiveCheckpoint("m", "/nowhere", "d" * 32)
 BATCHES = ("2026-01-01-0001", "2026-01-01-0002")

@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 
 from assets.checks import caption_alarms, stage_counts
-from assets.sources import register
 from orchestration.definitions import definitions
-from resources.lake import Lake
-from resources.media import Media
-from resources.schema import TABLES
+from resources.catalog.files import register
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 
 @dataclass

@@ -9,17 +9,17 @@ import polars as pl
 import pytest
 from web_server import Feed, File, Status, WebServer, make_video, web_server
 
-from assets.active_checkpoint import activate_named
-from assets.feeds import add_feeds, pages
+from assets.vectors.active_checkpoint import activate_named
 from internvid.viclip.checkpoint import Checkpoint, save_checkpoint
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.recipes import RECIPES
 from internvid.viclip.tokenizer import Tokenizer
+from orchestration.cli.session import House, Work
 from orchestration.follow_up import found_sources_sensor, retry_sensor
-from orchestration.house import House, Work
-from resources.downloader import Downloader
-from resources.lake import Lake
+from resources.catalog.downloader import Downloader
+from resources.catalog.feeds import add_feeds, pages
+from resources.lake.store import Lake
 
 FILMS = 5
 

@@ -14,15 +14,15 @@ from click.testing import Result
 from dagster_service import REPOSITORY
 from typer.testing import CliRunner
 
-from orchestration.command_line import app
-from orchestration.doctor_command import Found, print_doors
-from resources.machine import Gpu, Machine, free_bytes, this_machine
+from orchestration.cli.app import app
+from orchestration.cli.doctor import Found, print_doors
+from resources.models.machine import Gpu, Machine, free_bytes, this_machine
 
 DOORS_OF_THE_LAKE = {"aligner"}
 QUICK = """
 import sys, time
 started = time.monotonic()
-from orchestration.command_line import app
+from orchestration.cli.app import app
 try:
     app(["doctor", "--json", "--lake", sys.argv[1]])
 except SystemExit as ended:

@@ -20,9 +20,9 @@ from internvid.viclip.encoder import Encoder
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.tokenizer import Tokenizer
-from orchestration import evaluate_command as module
-from orchestration.evaluate_command import evaluate_command, read_in_children
-from resources.child_process import DecoderTimedOut
+from orchestration.cli import evaluate as module
+from orchestration.cli.evaluate import evaluate_command, read_in_children
+from resources.media.child_process import DecoderTimedOut
 
 SENTENCES = ["a circle moves to the right", "a [blue] circle, moving", "noise everywhere", "a pink disc " + "so " * 40]
 

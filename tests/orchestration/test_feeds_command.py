@@ -15,9 +15,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 from web_server import WebServer, web_server
 
+from orchestration.cli.feeds import app
 from orchestration.collection import check_sources_schedule, discover_schedule
-from orchestration.feeds_command import app
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 Internvid = Callable[..., Result]
 

@@ -7,12 +7,12 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.ingest_batches import HOURS_PER_BATCH
-from assets.web_sources import WebSource, register_web
 from orchestration.follow_up import RUNS_PER_LOOK, found_sources_sensor, retry_sensor
-from orchestration.locations import RUN_ID
-from resources.lake import Lake
-from resources.schema import ATTEMPTS
+from resources.catalog.batching import HOURS_PER_BATCH
+from resources.catalog.locations import RUN_ID
+from resources.catalog.web import WebSource, register_web
+from resources.lake.schema import ATTEMPTS
+from resources.lake.store import Lake
 
 
 @pytest.fixture

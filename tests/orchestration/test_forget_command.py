@@ -15,10 +15,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.sources import register
-from orchestration.house import House, Work
-from resources.lake import Lake
-from resources.schema import TABLES
+from orchestration.cli.session import House, Work
+from resources.catalog.files import register
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 SUBTITLES = "1\n00:00:00,200 --> 00:00:01,000\nThe heron waits at the weir.\n"
 PUBLISHED = ("statistics.duckdb", "internvid.jsonl", "report.html")
@@ -79,7 +79,7 @@ def restore(place: Path, copy: Path) -> Lake:
 
 
 def command(*arguments: str) -> list[str]:
-    code = "import typer; from orchestration.forget_command import forget; typer.run(forget)"
+    code = "import typer; from orchestration.cli.forget import forget; typer.run(forget)"
     return [sys.executable, "-c", code, *arguments]
 
 

@@ -13,8 +13,8 @@ import pytest
 from dagster_service import REPOSITORY_SELECTOR, Service
 
 from orchestration.inbox import FILES_PER_LOOK, inbox_sensor
-from resources.lake import Lake
-from resources.media import Media
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 SECONDS_TO_CAPTIONS = 240
 
@@ -178,7 +178,7 @@ def test_two_links_to_one_file_are_one_source(inbox: Inbox, tmp_path: Path) -> N
 
 
 def test_batches_that_others_registered_are_not_asked_for(inbox: Inbox, tmp_path: Path) -> None:
-    from assets.sources import register
+    from resources.catalog.files import register
 
     elsewhere = tmp_path / "elsewhere.mp4"
     elsewhere.write_bytes(b"not really a film")

@@ -11,11 +11,11 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from assets.sources import register
-from internvid.films.render import SAMPLE_FILMS, render_all
-from orchestration.command_line import app
-from orchestration.house import House
-from resources.trainer import Trainer
+from internvid.synthetic.render import SAMPLE_FILMS, render_all
+from orchestration.cli.app import app
+from orchestration.cli.session import House
+from resources.catalog.files import register
+from resources.training.trainer import Trainer
 
 QUERIES = {
     "text on a white page": "talk_with_slides",

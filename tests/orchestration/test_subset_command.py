@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from assets.corpus_snapshot import take_snapshot
-from resources.lake import Lake
-from resources.schema import TABLES
+from assets.corpus.corpus_snapshot import take_snapshot
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 # The clips of five videos, 4 each, in the pool; a sixth video has one clip without a caption. Scores are 0.05, 0.10, …
 SIMILAR = "video_text_similarity at least 0.3; if null, among the highest 0.3"
@@ -66,7 +66,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def subset(*arguments: str, lake: Lake | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command without the caller's settings; its text as a log would get it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    code = "from orchestration.subset_command import app; app(prog_name='internvid subset')"
+    code = "from orchestration.cli.subsets import app; app(prog_name='internvid subset')"
     command = [sys.executable, "-c", code, *arguments, *(["--lake", lake.root] if lake else [])]
     return subprocess.run(
         command, env=kept | {"COLUMNS": "200"} | environment, capture_output=True, text=True, timeout=120

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dagster_service import REPOSITORY_SELECTOR, Service
 
-from assets.sources import register
+from resources.catalog.files import register
 
 PARTITIONED = ["raw_videos", "clips", "frames", "frame_captions", "clip_captions"]
 SECONDS_TO_BACKFILL = 360

@@ -12,10 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from resources.forgetting import url_of
-from resources.lake import Lake
-from resources.lineage import story
-from resources.schema import TABLES
+from resources.corpus.forgetting.forgetting import url_of
+from resources.corpus.lineage import story
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 WHEN = datetime(2026, 1, 2, 12, tzinfo=UTC)
 URL = "https://www.youtube.com/watch?v=aaaaaaaaaa1"
@@ -143,7 +143,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 def why(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    code = "import typer; from orchestration.why_command import why; typer.run(why)"
+    code = "import typer; from orchestration.cli.why import why; typer.run(why)"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments, "--lake", lake.root],
         env=kept | {"COLUMNS": "160"},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 BUCKET = "lakes"
 

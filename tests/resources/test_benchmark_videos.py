@@ -12,9 +12,9 @@ from altered_videos import copied, cropped
 from internvid.video.fingerprint import Fingerprint
 from internvid.video.scan import SampledFrame, scan
 from internvid.video.settings import ScanSettings
-from resources.benchmark_videos import BENCHMARK_VIDEOS, BenchmarkVideos
-from resources.lake import Lake
-from resources.media import Media
+from resources.catalog.benchmark_videos import BENCHMARK_VIDEOS, BenchmarkVideos
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 OPEN = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
 SETTINGS = ScanSettings()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from resources.child_process import DecoderCrashed, DecoderTimedOut, RaisedInChild, ordered
+from resources.media.child_process import DecoderCrashed, DecoderTimedOut, RaisedInChild, ordered
 
 MEMORY_BYTES = 2 << 30
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from resources.erasure import erase_deleted
-from resources.lake import Lake
-from resources.schema import CLIP_CAPTIONS
+from resources.lake.erasure import erase_deleted
+from resources.lake.schema import CLIP_CAPTIONS
+from resources.lake.store import Lake
 
 CLIPS = 500
 

@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from resources.estimate import NothingMeasured, estimate
-from resources.lake import Lake
-from resources.schema import TABLES
+from resources.corpus.estimate import NothingMeasured, estimate
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 INPUTS = {"raw_videos": 2, "clips": 2, "frame_captions": 240, "clip_captions": 40, "clip_embeddings": 0}

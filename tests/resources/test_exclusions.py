@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.exclusions import Exclusions
+from resources.catalog.exclusions import Exclusions
 
 IN_BENCHMARK = ("InBenchmark", "a video of a benchmark: no model that is measured on it may be trained on it")
 CHANNEL = "UCabcdefghijklmnopqrstuv"

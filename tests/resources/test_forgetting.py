@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.forgetting import (
+from resources.catalog.tombstones import Names, Tombstones
+from resources.corpus.forgetting.forgetting import (
     HOLDING,
     VIDEOS_BY_KEY,
     NotToldApart,
@@ -26,12 +27,11 @@ from resources.forgetting import (
     unfinished,
     whole,
 )
-from resources.lake import Lake
-from resources.lake_clips import INDEX
-from resources.media import Media
-from resources.refresh import digest
-from resources.schema import PINNED, TABLES
-from resources.tombstones import Names, Tombstones
+from resources.incremental.refresh import digest
+from resources.lake.schema import PINNED, TABLES
+from resources.lake.store import Lake
+from resources.media.store import Media
+from resources.training.lake_clips import INDEX
 
 BATCH = "2026-01-02-0001"
 WHEN = datetime(2026, 1, 2, 12, tzinfo=UTC)

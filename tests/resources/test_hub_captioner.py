@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_captioners import blip, qwen_2_5_vl
 
 from orchestration.profiles import doors
-from resources.hub_captioner import HubCaptioner
+from resources.models.hub_captioner import HubCaptioner
 
 SHORT = {"max_new_tokens": 4}
 
@@ -102,7 +102,7 @@ def test_models_of_one_picture_caption_no_clip(models):
 
 def test_opening_the_door_loads_neither_torch_nor_transformers(models):
     program = (
-        "import sys; from resources.hub_captioner import HubCaptioner;"
+        "import sys; from resources.models.hub_captioner import HubCaptioner;"
         f"print(HubCaptioner(weights={str(models / 'tiny-blip')!r}).version);"
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )

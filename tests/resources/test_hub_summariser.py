@@ -16,7 +16,7 @@ from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.text.generated import EmptyAnswer
 from internvid.text.language_model import load
 from internvid.text.written_summary import said_once
-from resources.hub_summariser import HubSummariser
+from resources.models.hub_summariser import HubSummariser
 
 MEASURES = ClipMeasures(5.0, *([0.0] * 9))
 FIGURE_2 = (

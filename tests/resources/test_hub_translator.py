@@ -13,8 +13,8 @@ from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES as
 from internvid.text.generated import Generated
 from internvid.text.language_model import load
 from internvid.text.languages import NAMES, NLLB_CODES
-from resources.hub_translator import HubTranslator
-from resources.translator import Untranslated
+from resources.models.hub_translator import HubTranslator
+from resources.models.translator import Untranslated
 
 GERMAN = "Ein Hund bellt. Eine Katze schläft auf der Wiese! Sie sieht den Hund. ♪♪"
 MAKERS = {"marian": tiny_marian, "nllb": tiny_nllb, "m2m100": tiny_m2m100, "chat": tiny_chat}

@@ -16,9 +16,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from resources.lake import Change, Conformed, Lake
-from resources.maintenance import Maintenance, index_kinds, index_vectors, maintain
-from resources.schema import PINNED, TABLES, VECTOR, VECTOR_SIZE
+from resources.lake.maintenance import Maintenance, index_kinds, index_vectors, maintain
+from resources.lake.schema import PINNED, TABLES, VECTOR, VECTOR_SIZE
+from resources.lake.store import Change, Conformed, Lake
 
 WRITERS = 4
 AT_ONCE = timedelta(0)

@@ -14,8 +14,8 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from internvid.video.jpeg import rgb_of_jpeg
-from resources.lake import Lake
-from resources.lake_clips import ROWS_PER_BATCH, LakeClips, index_clips
+from resources.lake.store import Lake
+from resources.training.lake_clips import ROWS_PER_BATCH, LakeClips, index_clips
 
 SNAPSHOT = "corpus-test"
 FRAMES = 5

@@ -16,8 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from resources.lake import Lake
-from resources.refresh import (
+from resources.incremental.refresh import (
     BYTES_PER_COMMIT,
     Compute,
     Done,
@@ -37,7 +36,8 @@ from resources.refresh import (
     together_or_one_by_one,
     work_off,
 )
-from resources.schema import CHECKPOINTS, CLIP_CAPTIONS, CLIPS, FRAMES, RAW_VIDEOS, SUBSETS
+from resources.lake.schema import CHECKPOINTS, CLIP_CAPTIONS, CLIPS, FRAMES, RAW_VIDEOS, SUBSETS
+from resources.lake.store import Lake
 
 BATCH = "2026-01-01-0001"
 OTHER_BATCH = "2026-01-01-0002"

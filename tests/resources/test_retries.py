@@ -9,7 +9,7 @@ from internvid.chat_server import NoAnswer
 from internvid.video.probe import UnreadableVideo
 from internvid.web import errors
 from internvid.web.errors import NetworkTrouble, RemovedVideo
-from resources.retries import Policy, policies, policy_of
+from resources.incremental.retries import Policy, policies, policy_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

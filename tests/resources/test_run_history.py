@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from resources.run_history import remove_runs, runs_that_show, scrub_files, unfinished_runs
+from resources.corpus.forgetting.run_history import remove_runs, runs_that_show, scrub_files, unfinished_runs
 
 BATCHES = dg.StaticPartitionsDefinition(["first", "second"])
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resources.schema import MADE_BY, TABLES, render_markdown
+from resources.lake.schema import MADE_BY, TABLES, render_markdown
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
 

@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from tiny_scorers import PLACES, WIDTH, picture, random_head, tiny_classifier, tiny_clip, tiny_siglip
 from transformers import AutoModel, AutoTokenizer, CLIPImageProcessorPil, ViTForImageClassification
 
-from resources.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
-from resources.door import Readiness
-from resources.frame_text_similarity import ClipFrameTextSimilarity
-from resources.image_classifier import ImageClassifierScorer
-from resources.scorer import ClipToScore, NoScore, Scorer
-from resources.text_overlay import OcrTextOverlay
+from resources.models.provider import Readiness
+from resources.models.scorers.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
+from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
+from resources.models.scorers.image_classifier import ImageClassifierScorer
+from resources.models.scorers.scorer import ClipToScore, NoScore, Scorer
+from resources.models.scorers.text_overlay import OcrTextOverlay
 
 ABSENT = "nobody/nothing-of-this-name"
 

@@ -14,12 +14,12 @@ from internvid.captions.measured import FrameCaption
 from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.chat_server import NoAnswer, Refused
 from internvid.text.generated import EmptyAnswer, Generated
-from resources.door import Readiness
-from resources.retries import policy_of
-from resources.server_captioner import ServerCaptioner
-from resources.server_summariser import ServerSummariser
-from resources.server_translator import ServerTranslator
-from resources.translator import Untranslated
+from resources.incremental.retries import policy_of
+from resources.models.provider import Readiness
+from resources.models.server_captioner import ServerCaptioner
+from resources.models.server_summariser import ServerSummariser
+from resources.models.server_translator import ServerTranslator
+from resources.models.translator import Untranslated
 
 MEASURES = ClipMeasures(10.0, *[0.0] * 9)
 

@@ -23,11 +23,11 @@ from internvid.captions.measured import FrameCaption
 from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.chat_server import Refused
 from internvid.text.generated import Generated
-from resources.hub_captioner import HubCaptioner
-from resources.hub_summariser import HubSummariser
-from resources.server_captioner import ServerCaptioner
-from resources.server_summariser import ServerSummariser
-from resources.server_translator import ServerTranslator
+from resources.models.hub_captioner import HubCaptioner
+from resources.models.hub_summariser import HubSummariser
+from resources.models.server_captioner import ServerCaptioner
+from resources.models.server_summariser import ServerSummariser
+from resources.models.server_translator import ServerTranslator
 
 MEASURES = ClipMeasures(5.0, *[0.0] * 9)
 

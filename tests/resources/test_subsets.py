@@ -15,9 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from resources.lake import Lake
-from resources.statements import statement
-from resources.subsets import (
+from resources.corpus.subsets import (
     COMMON_PARAMETERS,
     OWN_SUBSETS,
     Subset,
@@ -29,6 +27,8 @@ from resources.subsets import (
     subsets,
     waterfall,
 )
+from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 NAMES = ("aes", "all", "div", "flt", "flt_clipscore", "random", "unique")
 TABLES = ("clips", "clip_captions", "frames", "raw_videos", "attempts", "clip_scores")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake import Lake
-from resources.tombstones import Names, Tombstones, begin, begun, end
+from resources.catalog.tombstones import Names, Tombstones, begin, begun, end
+from resources.lake.store import Lake
 
 URL = "https://example.org/film.mp4"
 

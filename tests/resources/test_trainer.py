@@ -25,9 +25,9 @@ from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.recipe import Phase, Recipe
 from internvid.viclip.recipes import RECIPES
 from internvid.viclip.recipes.viclip_tiny import VICLIP_TINY
-from resources.lake import Lake
-from resources.trainer import Trained, Trainer, TrainingFailed
-from resources.training_run import TrainingConfig, recipe_of
+from resources.lake.store import Lake
+from resources.training.trainer import Trained, Trainer, TrainingFailed
+from resources.training.worker import TrainingConfig, recipe_of
 
 SNAPSHOT = "corpus-test"
 CLIPS = 12
@@ -214,12 +214,12 @@ def kill_the_one_that_trains_in(folder: Path) -> None:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError):
             command = (process / "cmdline").read_text().split("\0")
-            if "resources.training_run" in command and str(folder / "config.json") in command:
+            if "resources.training.worker" in command and str(folder / "config.json") in command:
                 os.kill(int(process.name), signal.SIGKILL)
 
 
 def test_a_process_ends_when_what_started_it_gives_up_though_it_lives(tmp_path: Path):
-    program = "import sys, time, pathlib, resources.training_run as run; "
+    program = "import sys, time, pathlib, resources.training.worker as run; "
     program += "print('watching', flush=True); run.end_with(pathlib.Path(sys.argv[1]))"
     with (tmp_path / "starter.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

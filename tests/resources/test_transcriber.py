@@ -12,7 +12,7 @@ from tiny_whisper import save_whisper
 from internvid.speech.recognition import Recognised
 from internvid.speech.sound import HERTZ, Silero, Window, windows
 from orchestration.profiles import doors
-from resources.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
+from resources.models.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "videos"
 

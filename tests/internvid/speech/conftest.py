@@ -9,8 +9,8 @@ import pytest
 from av.stream import Disposition
 from av.subtitles.subtitle import SubtitleSet
 
-from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
-from internvid.films.render import render
+from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.render import render
 
 START_SECONDS = 2.0  # of the film's first frame, by the container's clock: not 0, so that no time is right by accident
 

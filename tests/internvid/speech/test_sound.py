@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from internvid.films.plans import FilmPlan
-from internvid.films.sound import SAMPLES_PER_SECOND, soundtrack
 from internvid.speech.sound import FRAME, HERTZ, LONGEST, Everything, Silero, Window, _Finder, windows
+from internvid.synthetic.plans import FilmPlan
+from internvid.synthetic.sound import SAMPLES_PER_SECOND, soundtrack
 
 VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "videos"
 SPAN = LONGEST * FRAME / HERTZ  # seconds of the longest window
