@@ -10,9 +10,9 @@ INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constra
 
 .PHONY: demo test check ui setup bench learn clean
 
-demo: .venv/ready ## the main job: on rendered sample films, or on VIDEOS=folder
-	@$(if $(VIDEOS),,$(BIN)/internvid films films)
-	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",films) --lake "$(LAKE)"
+demo: .venv/ready ## the main job: on rendered sample videos, or on VIDEOS=folder
+	@$(if $(VIDEOS),,$(BIN)/internvid videos videos)
+	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",videos) --lake "$(LAKE)"
 
 test: .venv/ready-dev check ## static checks, then the tests
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
@@ -50,4 +50,4 @@ setup: .venv/ready ## only set up
 	@touch $@ .venv/ready
 
 clean: ## remove what was set up and made here
-	rm -rf .venv films lake
+	rm -rf .venv videos lake

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.corpus.corpus_snapshot import corpus_snapshot
-from assets.stages import DOORS, steps_of
+from assets.stages import PROVIDERS, stages_of
 from resources.incremental.refresh import counts
 from resources.lake.schema import FRAME_CAPTIONS, VECTOR_SIZE
 from resources.lake.statements import statement
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
     from internvid.captions.matching import Match
 
-LARGEST_SHARE_OF_FAILURES = 0.2  # of a stage's inputs; a broken codec or model fails far more, odd files far fewer
+MAX_FAILURE_SHARE = 0.2  # of a stage's inputs; a broken codec or model fails far more, odd files far fewer
 
-FEWEST_CLIPS_TO_MATCH = 8  # with distinct captions; of fewer, too few orders could come out lower than the right one
+MIN_CLIPS_TO_MATCH = 8  # with distinct captions; of fewer, too few orders could come out lower than the right one
 CLIPS_TO_MATCH = 512  # of a batch at most: the test compares each with each
 BATCHES_TO_CHECK = 1_000  # by `check_lake`, the newest: some 0.1 s each
 BATCHES_TOLD = 10  # in the words of a result
-LARGEST_P_VALUE = 0.05  # above it captions fit their clips no better than shuffled ones
+MAX_P_VALUE = 0.05  # above it captions fit their clips no better than shuffled ones
 
-FEWEST_CAPTIONS_TO_JUDGE = 8  # of one kind in a batch
-LARGEST_SHARES = {
+MIN_CAPTIONS_TO_JUDGE = 8  # of one kind in a batch
+MAX_SHARES = {
     "share_empty": 0.02,  # models do fall silent now and then
     "share_truncated": 0.1,  # more, and the limit of new tokens is too low
     "share_repeated": 0.2,  # one caption on clips of different videos: test cards exist, but a model also gets stuck
@@ -52,24 +52,24 @@ LARGEST_SHARES = {
         )
         for name, description in (
             ("counts_add_up", "every input of the whole lake is done, failed or skipped."),
-            ("share_of_failures", f"at most {LARGEST_SHARE_OF_FAILURES:.0%} of the inputs failed."),
+            ("share_of_failures", f"at most {MAX_FAILURE_SHARE:.0%} of the inputs failed."),
         )
     ],
-    required_resource_keys={"lake", *DOORS},
+    required_resource_keys={"lake", *PROVIDERS},
 )
 def stage_counts(context: dg.AssetCheckExecutionContext):
     """Input = done + failed + skipped, at every stage; and not too many failed."""
-    for step in steps_of(context.resources):
-        number: dict[str, Any] = counts(context.resources.lake, step)
+    for stage in stages_of(context.resources):
+        number: dict[str, Any] = counts(context.resources.lake, stage)
         share = number["failed"] / max(1, number["total"])
         yield dg.AssetCheckResult(
-            check_name=f"{step.name}_counts_add_up",
+            check_name=f"{stage.name}_counts_add_up",
             passed=number["pending"] == 0,
             metadata=number,
         )
         yield dg.AssetCheckResult(
-            check_name=f"{step.name}_share_of_failures",
-            passed=share <= LARGEST_SHARE_OF_FAILURES,
+            check_name=f"{stage.name}_share_of_failures",
+            passed=share <= MAX_FAILURE_SHARE,
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"share": share, **number},
         )
@@ -77,7 +77,7 @@ def stage_counts(context: dg.AssetCheckExecutionContext):
 
 @dg.asset_check(asset=corpus_snapshot, description="Each clip has one caption or a row in attempts that says why not.")
 def keys_equal_clip_keys(lake: Lake) -> dg.AssetCheckResult:
-    found = lake.query(statement("operations/caption_keys")).to_pylist()[0]
+    found = lake.query(statement("checks/caption_keys")).to_pylist()[0]
     return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
 
 
@@ -85,20 +85,20 @@ def keys_equal_clip_keys(lake: Lake) -> dg.AssetCheckResult:
     asset=corpus_snapshot, description="No clip, frame or caption without the video, clip or frame it is of."
 )
 def no_orphan_rows(lake: Lake) -> dg.AssetCheckResult:
-    found = lake.query(statement("operations/orphans")).to_pylist()[0]
+    found = lake.query(statement("checks/orphans")).to_pylist()[0]
     return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
 
 
 @dg.asset_check(
     asset=corpus_snapshot,
     description="Each frame has a caption at each scale or a row in attempts, and each caption is of its own frame.",
-    required_resource_keys={"lake", *DOORS},
+    required_resource_keys={"lake", *PROVIDERS},
 )
 def keys_equal_frame_keys(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    in_order = {step.name: step for step in steps_of(context.resources)}
+    in_order = {stage.name: stage for stage in stages_of(context.resources)}
     (captions,) = in_order[FRAME_CAPTIONS.name].outputs
     scales = {"scales": list(captions.version)}
-    found = context.resources.lake.query(statement("operations/frame_caption_keys"), scales).to_pylist()[0]
+    found = context.resources.lake.query(statement("checks/frame_caption_keys"), scales).to_pylist()[0]
     return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
 
 
@@ -130,8 +130,8 @@ def caption_alarms(
         (1, "captions_fit_within_videos", dg.AssetCheckSeverity.WARN),
     ):
         if any(key.name == name for key in context.selected_asset_check_keys):
-            judged = [judged_fit(batch, fit[place], untold) for batch, fit in zip(batches, fits, strict=True)]
-            yield _result("clip_embeddings", name, severity, judged)
+            verdicts = [judged_fit(batch, fit[place], untold) for batch, fit in zip(batches, fits, strict=True)]
+            yield _result("clip_embeddings", name, severity, verdicts)
 
 
 @dg.asset_check(
@@ -149,7 +149,7 @@ def batches_to_judge(context: dg.AssetCheckExecutionContext, lake: Lake) -> list
 
 
 @dataclass(frozen=True)
-class Judged:
+class BatchVerdict:
     """A batch: what was found, in words and in numbers."""
 
     batch: str
@@ -172,9 +172,9 @@ def why_nothing_can_be_told(lake: Lake, aligner: Aligner) -> str | None:
     active = aligner.active(lake)
     if active is None:
         return "nothing to tell by: no model is active"
-    proved = lake.query(statement("operations/proved_recall"), {"checkpoint_id": active.checkpoint_id})
+    proved = lake.query(statement("training/proved_recall"), {"checkpoint_id": active.checkpoint_id})
     if proved["share"].to_pylist() == [0.0]:
-        return f"nothing to tell by: {active.checkpoint_id} finds held-out clips no better than by lot"
+        return f"nothing to tell by: {active.checkpoint_id} finds held-out clips no better than by chance"
     return None
 
 
@@ -188,16 +188,16 @@ def matched(lake: Lake, aligner: Aligner, batch: str) -> "tuple[Match | None, Ma
     return match(videos, captions), match(videos, captions, video_of)
 
 
-def judged_fit(batch: str, found: "Match | None", untold: str | None) -> Judged:
+def judged_fit(batch: str, found: "Match | None", untold: str | None) -> BatchVerdict:
     """untold: why nothing can be told of any batch."""
     clips = found.clips if found else 0
-    if untold is None and clips < FEWEST_CLIPS_TO_MATCH:
+    if untold is None and clips < MIN_CLIPS_TO_MATCH:
         untold = f"not enough to tell: {clips} clips with different captions"
     if untold is not None or found is None:
-        return Judged(batch, True, untold or "", {})
-    fits = found.p_value <= LARGEST_P_VALUE
+        return BatchVerdict(batch, True, untold or "", {})
+    fits = found.p_value <= MAX_P_VALUE
     nearer = "nearer" if fits else "NO nearer"
-    return Judged(
+    return BatchVerdict(
         batch,
         fits,
         f"captions are {nearer} to their own clips than shuffled ones: cosine {found.matched:.3f} against "
@@ -206,10 +206,10 @@ def judged_fit(batch: str, found: "Match | None", untold: str | None) -> Judged:
     )
 
 
-def judged_soundness(lake: Lake, batch: str) -> Judged:
+def judged_soundness(lake: Lake, batch: str) -> BatchVerdict:
     """Shares of faulty captions by kind, of each kind that has enough captions."""
     kinds = lake.query(
-        statement("operations/caption_faults"),
+        statement("checks/caption_faults"),
         tables=["frame_captions", "clip_captions", "attempts"],
         only={"ingest_batch": batch, "partition": batch},
     ).to_pylist()
@@ -217,11 +217,11 @@ def judged_soundness(lake: Lake, batch: str) -> Judged:
         f"{kind['kind']}: {fault.replace('_', ' ')} {kind[fault]:.0%}, more than {largest:.0%}"
         + (f" ({kind['commonest']!r})" if fault == "share_repeated" else "")
         for kind in kinds
-        for fault, largest in LARGEST_SHARES.items()
-        if kind["captions"] >= FEWEST_CAPTIONS_TO_JUDGE and kind[fault] > largest
+        for fault, largest in MAX_SHARES.items()
+        if kind["captions"] >= MIN_CAPTIONS_TO_JUDGE and kind[fault] > largest
     ]
-    shares = {f"{kind['kind']}_{fault}": kind[fault] for kind in kinds for fault in LARGEST_SHARES}
-    return Judged(batch, not faults, "; ".join(faults), shares)
+    shares = {f"{kind['kind']}_{fault}": kind[fault] for kind in kinds for fault in MAX_SHARES}
+    return BatchVerdict(batch, not faults, "; ".join(faults), shares)
 
 
 def vectors_to_match(lake: Lake, active: ActiveCheckpoint, batch: str) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
@@ -229,7 +229,7 @@ def vectors_to_match(lake: Lake, active: ActiveCheckpoint, batch: str) -> "tuple
     import numpy as np
 
     chosen = lake.query(
-        statement("operations/clips_to_match"),
+        statement("checks/clips_to_match"),
         {"model": active.checkpoint_id, "clips": CLIPS_TO_MATCH},
         tables=["clip_captions", "clip_embeddings"],
         only={"ingest_batch": batch},
@@ -243,10 +243,12 @@ def vectors_to_match(lake: Lake, active: ActiveCheckpoint, batch: str) -> "tuple
     return vectors("video"), vectors("caption"), np.array(chosen["video_id"].to_pylist(), str)
 
 
-def _result(asset: str, name: str, severity: dg.AssetCheckSeverity, judged: list[Judged]) -> dg.AssetCheckResult:
+def _result(
+    asset: str, name: str, severity: dg.AssetCheckSeverity, verdicts: list[BatchVerdict]
+) -> dg.AssetCheckResult:
     """One result for all batches; the numbers are of the first that failed, or else of the newest."""
-    failed = [one for one in judged if not one.passed]
-    told = failed[:BATCHES_TOLD] or judged[-1:]
+    failed = [one for one in verdicts if not one.passed]
+    told = failed[:BATCHES_TOLD] or verdicts[-1:]
     return dg.AssetCheckResult(
         passed=not failed,
         asset_key=asset,
@@ -254,7 +256,7 @@ def _result(asset: str, name: str, severity: dg.AssetCheckSeverity, judged: list
         severity=severity,
         description="; ".join(f"{one.batch}: {one.remark}" for one in told if one.remark) or None,
         metadata={
-            "batches": len(judged),
+            "batches": len(verdicts),
             "batches_failed": len(failed),
             **{key: value for one in told[:1] for key, value in one.metadata.items()},
         },

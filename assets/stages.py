@@ -1,4 +1,4 @@
-"""The steps that work through ingest batches, in the order data flows: what `status`, the checks and the command line
+"""The stages that work through ingest batches, in the order data flows: what `status`, the checks and the command line
 go through.
 """
 
@@ -10,9 +10,9 @@ from assets.speech.speech import speech, transcripts
 from assets.vectors import clip_embeddings, clip_scores
 from assets.video import clips, fingerprints
 from resources.catalog.downloader import Downloader
-from resources.incremental.refresh import Step
+from resources.incremental.refresh import Stage
 from resources.lake.store import Lake
-from resources.media.cutter import Cutter
+from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 from resources.models.aligner import Aligner
 from resources.models.captioner import Captioner
@@ -22,12 +22,12 @@ from resources.models.transcriber import Transcriber
 from resources.models.translator import Translator
 
 
-def steps(
+def stages(
     lake: Lake | None,
     *,
     media: Media,
     downloader: Downloader,
-    cutter: Cutter,
+    cut_detection: CutDetection,
     transcriber: Transcriber,
     translator: Translator,
     coarse_captioner: Captioner,
@@ -40,28 +40,28 @@ def steps(
     text_overlay: Scorer,
     watermark: Scorer,
     safety: Scorer,
-) -> list[Step]:
-    """Each step as configured, with the lake's active checkpoint; without a lake none is active."""
+) -> list[Stage]:
+    """Each stage as configured, with the lake's active checkpoint; without a lake none is active."""
     active = None if lake is None else aligner.active(lake)
     captioners = frame_captions.by_scale(coarse_captioner, fine_captioner, clip_captioner)
     scorers = clip_scores.by_score(aesthetics, frame_text_similarity, text_overlay, watermark, safety)
     return [
-        downloads.step(downloader),
-        raw_videos.step(media),
-        clips.step(cutter),
-        fingerprints.step(lake, media, cutter),
-        speech.step(transcriber),
-        transcripts.step(translator),
-        frame_captions.step(captioners),
-        clip_captions.step(summariser),
-        clip_embeddings.step(aligner, active),
-        clip_scores.step(scorers, active),
+        downloads.stage(downloader),
+        raw_videos.stage(media),
+        clips.stage(cut_detection),
+        fingerprints.stage(lake, media, cut_detection),
+        speech.stage(transcriber),
+        transcripts.stage(translator),
+        frame_captions.stage(captioners),
+        clip_captions.stage(summariser),
+        clip_embeddings.stage(aligner, active),
+        clip_scores.stage(scorers, active),
     ]
 
 
-DOORS = tuple(name for name in steps.__annotations__ if name not in ("lake", "return"))  # the resources it needs
+PROVIDERS = tuple(name for name in stages.__annotations__ if name not in ("lake", "return"))  # the resources it needs
 
 
-def steps_of(resources: Any) -> list[Step]:
-    """Of the resources of a Dagster context. Whoever goes through all steps needs them all."""
-    return steps(resources.lake.store, **{name: getattr(resources, name) for name in DOORS})
+def stages_of(resources: Any) -> list[Stage]:
+    """Of the resources of a Dagster context. Whoever goes through all stages needs them all."""
+    return stages(resources.lake.store, **{name: getattr(resources, name) for name in PROVIDERS})

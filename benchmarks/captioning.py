@@ -3,7 +3,7 @@
     python benchmarks/captioning.py                                    # a tiny BLIP of random weights, on the CPU
     python benchmarks/captioning.py --weights Salesforce/blip2-opt-2.7b --device cuda --batch 64
 
-The same frames, JPEGs of 512x384, through the same door, in turn: batches of --batch, and batches of one; the median of
+The same frames, JPEGs of 512x384, through the same provider, in turn: batches of --batch, and batches of one; the median of
 each, and whether the captions are the same. Then --many frames in calls of the size that the pipeline makes, with the
 resident memory of this process after the first hundred, in the middle and at the end.
 """
@@ -67,8 +67,8 @@ def frames() -> list[bytes]:
     return encoded
 
 
-def captions(door: HubCaptioner, jpegs: Sequence[bytes]) -> list[str]:
-    said = door.caption(jpegs)
+def captions(provider: HubCaptioner, jpegs: Sequence[bytes]) -> list[str]:
+    said = provider.caption(jpegs)
     failed = [one for one in said if isinstance(one, Exception)]
     if failed:
         raise failed[0]
@@ -78,12 +78,12 @@ def captions(door: HubCaptioner, jpegs: Sequence[bytes]) -> list[str]:
 def compare(weights: str, device: str, batch: int, repetitions: int) -> None:
     jpegs = frames()
     sides = {of: HubCaptioner(weights=weights, device=device, frames_per_batch=of) for of in (batch, 1)}
-    said = {of: captions(door, jpegs) for of, door in sides.items()}  # and loads the model
+    said = {of: captions(provider, jpegs) for of, provider in sides.items()}  # and loads the model
     seconds: dict[int, list[float]] = {of: [] for of in sides}
     for _ in range(repetitions):
-        for of, door in sides.items():
+        for of, provider in sides.items():
             started = time.perf_counter()
-            captions(door, jpegs)
+            captions(provider, jpegs)
             seconds[of].append(time.perf_counter() - started)
     speed = {of: len(jpegs) / statistics.median(found) for of, found in seconds.items()}
     same = sum(one == other for one, other in zip(said[batch], said[1], strict=True))
@@ -92,17 +92,17 @@ def compare(weights: str, device: str, batch: int, repetitions: int) -> None:
     print(f"{same} of {len(jpegs)} captions are the same; {len(set(said[1]))} different ones", flush=True)
 
 
-def watch_memory(door: HubCaptioner, many: int) -> None:
+def watch_memory(provider: HubCaptioner, many: int) -> None:
     jpegs = frames()
     marks = {WARM: "start", many // 2: "middle", many: "end"}
     found: dict[str, float] = {}
     done = 0
-    for call in calls(jpegs, many, door.frames_per_call):
-        captions(door, call)
+    for call in calls(jpegs, many, provider.frames_per_call):
+        captions(provider, call)
         found |= {name: resident_megabytes() for mark, name in marks.items() if done < mark <= done + len(call)}
         done += len(call)
     told = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in found.items())
-    print(f"resident over {many} frames, {door.frames_per_call} a call: {told}; ", end="")
+    print(f"resident over {many} frames, {provider.frames_per_call} a call: {told}; ", end="")
     print(f"from start to end {found['end'] - found['start']:+.1f} MB")
 
 

@@ -1,6 +1,6 @@
 """How fast one pass over a video is, with its cuts, measures and JPEGs, and how much memory it takes.
 
-    python benchmarks/cut_and_sample.py                      # the rendered sample films
+    python benchmarks/cut_and_sample.py                      # the rendered sample videos
     python benchmarks/cut_and_sample.py FILE_OR_FOLDER ...   # other videos
     python benchmarks/cut_and_sample.py --memory FILE        # peak memory of FILE and of FILE ten times over
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import av
 
-from internvid.synthetic.render import SAMPLE_FILMS, render_all
+from internvid.synthetic.render import SAMPLE_VIDEOS, render_all
 
 WAYS = ("scan", "scenedetect", "pyav", "decord", "decord_small")
 
@@ -145,10 +145,12 @@ def memory(path: Path, times: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample films")
+    parser.add_argument(
+        "videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos"
+    )
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--films", type=Path, help="where rendered films are kept between runs")
+    parser.add_argument("--videos", type=Path, help="where rendered videos are kept between runs")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
     parser.add_argument("--times", type=int, default=10, help="with --memory: how much longer the second video is")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
@@ -157,7 +159,7 @@ def main() -> None:
         measure_here(arguments.way, str(arguments.videos[0]))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        given = arguments.videos or render_all(arguments.films or Path(temporary), SAMPLE_FILMS)
+        given = arguments.videos or render_all(arguments.synthetic_videos or Path(temporary), SAMPLE_VIDEOS)
         paths = [file for path in given for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
         paths = [path for path in paths if path.suffix not in {".json", ".md", ".txt", ".csv"}]
         if arguments.memory:

@@ -26,7 +26,7 @@ from internvid.video.settings import ScanSettings
 BITS_CHANGED = 0.3  # of a hash, so that two videos drawn from the same frame are as far apart as strangers
 BITS_OF_A_COPY = 12
 VIDEOS_PER_COPY = 100
-VIDEOS_PER_LOOK = 4_000
+VIDEOS_PER_READ = 4_000
 
 
 def main() -> None:
@@ -41,8 +41,8 @@ def main() -> None:
         index = CopyIndex(videos)
         made = time.perf_counter()
         found = set()
-        for first in range(0, len(videos), VIDEOS_PER_LOOK):
-            found |= {(one, other) for one, other, _ in index.copies_of(videos[first : first + VIDEOS_PER_LOOK])}
+        for first in range(0, len(videos), VIDEOS_PER_READ):
+            found |= {(one, other) for one, other, _ in index.copies_of(videos[first : first + VIDEOS_PER_READ])}
         seconds = time.perf_counter() - started
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         hashes = sum(len(fingerprint) for _, fingerprint in videos)

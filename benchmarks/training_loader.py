@@ -1,6 +1,6 @@
 """How fast clips reach a trainer: from the lake's frames, and by decoding the video files anew.
 
-    python benchmarks/training_loader.py                      # the rendered sample films
+    python benchmarks/training_loader.py                      # the rendered sample videos
     python benchmarks/training_loader.py FILE_OR_FOLDER ...   # other videos
     python benchmarks/training_loader.py --size 64            # for another model than the paper's 224 pixels
     python benchmarks/training_loader.py --profile            # where the lake's loader spends its time
@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from internvid.synthetic.render import SAMPLE_FILMS, FilmPlan, render_all
+from internvid.synthetic.render import SAMPLE_VIDEOS, VideoPlan, render_all
 from internvid.viclip.frame_choice import middle_frames
 from resources.lake.store import Lake
 from resources.training.lake_clips import LakeClips, index_clips
@@ -46,7 +46,7 @@ Sampling = tuple[float, int]
 
 
 @dataclass(frozen=True)
-class Work:
+class RunSummary:
     """What a process loads: clips by position in the index, each with its file and its span of frames in that."""
 
     lake: Lake
@@ -68,7 +68,7 @@ def resized(video: np.ndarray, size: int) -> np.ndarray:
     return resized.permute(0, 2, 3, 1).numpy()
 
 
-def by_lake(work: Work, passes: int) -> int:
+def by_lake(work: RunSummary, passes: int) -> int:
     """Loads the clips so often over; returns the number of bytes, which every way must agree on."""
     clips = LakeClips(work.lake, work.index, SNAPSHOT, short_side=work.size)
     total = 0
@@ -82,7 +82,7 @@ def by_lake(work: Work, passes: int) -> int:
     return total
 
 
-def by_decord(work: Work, passes: int, **size: int) -> int:
+def by_decord(work: RunSummary, passes: int, **size: int) -> int:
     import decord
 
     total = 0
@@ -94,14 +94,14 @@ def by_decord(work: Work, passes: int, **size: int) -> int:
     return total
 
 
-def by_decord_resized(work: Work, passes: int) -> int:
+def by_decord_resized(work: RunSummary, passes: int) -> int:
     return by_decord(work, passes, width=work.size, height=work.size)
 
 
 LOADERS = {"lake": by_lake, "decord": by_decord, "decord_resized": by_decord_resized}
 
 
-def measured(way: str, work: Work, passes: int, ready: Barrier, results: multiprocessing.Queue) -> None:
+def measured(way: str, work: RunSummary, passes: int, ready: Barrier, results: multiprocessing.Queue) -> None:
     """In a process of its own: loads once to warm up, waits for the others, then loads and says how long it took."""
     import cv2
     import torch
@@ -115,7 +115,7 @@ def measured(way: str, work: Work, passes: int, ready: Barrier, results: multipr
     results.put((time.perf_counter() - started, time.process_time() - cpu_before, loaded))
 
 
-def samples_per_second(way: str, shares: list[Work], passes: int) -> np.ndarray:
+def samples_per_second(way: str, shares: list[RunSummary], passes: int) -> np.ndarray:
     """Of all processes together, a share each: of wall time, and of the processor's time."""
     spawn = multiprocessing.get_context("spawn")
     ready, results = spawn.Barrier(len(shares)), spawn.Queue()
@@ -143,20 +143,20 @@ def ingest(paths: list[Path], folder: Path, frames_per_second: float, short_side
     from assets.ingest.raw_videos import raw_videos
     from assets.video.clips import clips_and_frames
     from resources.catalog.files import register
-    from resources.media.cutter import Cutter
+    from resources.media.cut_detection import CutDetection
     from resources.media.store import Media
 
     lake, media = Lake(root=str(folder / "lake")), Media(root=str(folder / "media"), workers=os.cpu_count() or 1)
     lake.create_tables()
     found = register(lake, media, [str(path) for path in paths], run_id=SNAPSHOT)
-    cutter = Cutter(fine_frames_per_second=frames_per_second, frame_short_side=short_side)
+    cut_detection = CutDetection(fine_frames_per_second=frames_per_second, frame_short_side=short_side)
     instance = dg.DagsterInstance.ephemeral()
     for batch in sorted(found.batches):
         instance.add_dynamic_partitions("ingest_batch", [batch])
         dg.materialize(
             [raw_videos, clips_and_frames],
             partition_key=batch,
-            resources={"lake": lake, "media": media, "cutter": cutter},
+            resources={"lake": lake, "media": media, "cut_detection": cut_detection},
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
         )
@@ -197,12 +197,12 @@ def comparable_clips(lake: Lake) -> list[dict]:
     return [row for row in rows if readable[row["path"]]]
 
 
-def shares_of(lake: Lake, rows: list[dict], size: int, processes: int, folder: Path) -> list[Work]:
+def shares_of(lake: Lake, rows: list[dict], size: int, processes: int, folder: Path) -> list[RunSummary]:
     """The clips in random order, dealt out to the processes."""
     index = index_clips(lake, [row["clip_id"] for row in rows], folder / "index.arrow", snapshot=SNAPSHOT)
     order = np.random.default_rng(0).permutation(index.clips)
     return [
-        Work(
+        RunSummary(
             lake,
             index.path,
             size,
@@ -213,8 +213,8 @@ def shares_of(lake: Lake, rows: list[dict], size: int, processes: int, folder: P
     ]
 
 
-def scaled(plan: FilmPlan, height: int | None) -> FilmPlan:
-    """The film at another height, its shape kept."""
+def scaled(plan: VideoPlan, height: int | None) -> VideoPlan:
+    """The video at another height, its shape kept."""
     if height is None:
         return plan
     return replace(plan, height=height, width=round(plan.width * height / plan.height / 2) * 2)
@@ -251,7 +251,7 @@ def compare(paths: list[Path], folder: Path, options: argparse.Namespace) -> Non
                 )
 
 
-def profile(work: Work) -> None:
+def profile(work: RunSummary) -> None:
     """Of the lake's loader, in this process."""
     import cv2
     import torch
@@ -266,22 +266,30 @@ def profile(work: Work) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample films")
+    parser.add_argument(
+        "videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos"
+    )
     parser.add_argument("--size", type=int, nargs="+", default=[224, 64], help="pixels that frames are resized to")
     parser.add_argument("--short-side", type=int, nargs="+", default=[384], help="of the frames kept in the lake")
     parser.add_argument("--frames-per-second", type=float, default=4.0, help="that the lake keeps")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--passes", type=int, default=5, help="of the lake's loader over the clips, in a measurement")
-    parser.add_argument("--film-height", type=int, help="render the films at this height instead of their own")
-    parser.add_argument("--films", type=Path, help="where rendered films are kept between runs")
+    parser.add_argument(
+        "--video-height", type=int, help="render the videos at this height instead of their own"
+    )
+    parser.add_argument("--videos", type=Path, help="where rendered videos are kept between runs")
     parser.add_argument("--profile", action="store_true", help="profile the lake's loader instead")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, {options.processes} process(es) each way")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        plans = [scaled(plan, options.film_height) for plan in SAMPLE_FILMS if plan.codec != "av1"]
-        compare(options.videos or render_all(options.films or folder / "films", plans), folder, options)
+        plans = [scaled(plan, options.video_height) for plan in SAMPLE_VIDEOS if plan.codec != "av1"]
+        compare(
+            options.videos or render_all(options.synthetic_videos or folder / "synthetic_videos", plans),
+            folder,
+            options,
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/whole_job.py [FOLDER] [--longer N]
 
-Runs the real command line on the folder's videos (the rendered sample films unless given) into a temporary lake. Beside
+Runs the real command line on the folder's videos (the rendered sample videos unless given) into a temporary lake. Beside
 the stages it prints, measured in the same run, what decoding the same files to nothing costs with PyAV: no pipeline
 that looks at every frame can be faster. The memory of a run on one video is compared with that of a run on the same
 video N times as long: it should not grow.
@@ -28,9 +28,9 @@ def main() -> None:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        folder = given.folder or work / "films"
+        folder = given.folder or work / "synthetic_videos"
         if given.folder is None:
-            internvid("films", str(folder))
+            internvid("synthetic_videos", str(folder))
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
         cost_by_stage(folder, work / "lake")
         memory(folder, work, given.longer)
@@ -54,13 +54,13 @@ def stage_seconds(lake: Path) -> tuple[dict[str, float], float]:
     os.environ["INTERNVID_LAKE"] = str(lake)
     import dagster as dg
 
-    from orchestration.cli.session import House
+    from orchestration.cli.session import Session
 
-    house = House(str(lake))
-    video_seconds = house.lake.query("select sum(end_seconds - start_seconds) as s from clips")["s"][0].as_py()
+    session = Session(str(lake))
+    video_seconds = session.lake.query("select sum(end_seconds - start_seconds) as s from clips")["s"][0].as_py()
     stages = {}
     for stage in ("raw_videos", "clips", "frame_captions", "clip_captions"):
-        records = house.instance.fetch_materializations(dg.AssetKey(stage), limit=1_000).records
+        records = session.instance.fetch_materializations(dg.AssetKey(stage), limit=1_000).records
         reported = [record.asset_materialization.metadata["seconds"].value for record in records]
         stages["clips and frames" if stage == "clips" else stage] = sum(reported)
     return stages, video_seconds

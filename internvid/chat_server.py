@@ -26,7 +26,7 @@ from internvid.text.generated import Blocked, EmptyAnswer, Generated, Status
 
 CONNECT_SECONDS = 5.0  # a machine that is there takes a connection in well under one
 LOOK_SECONDS = 3.0  # for whether the server is there: a person waits for the answer
-LONGEST_WAIT_SECONDS = 60.0  # also where the server asks for more by Retry-After
+MAX_WAIT_SECONDS = 60.0  # also where the server asks for more by Retry-After
 # So many questions given up in a row mean that the server is gone, not that one question is more than it can bear.
 GIVEN_UP_IN_A_ROW = 3
 QUOTED_CHARACTERS = 500  # of what a server says about an error
@@ -230,11 +230,11 @@ class _Trouble(Exception):
 
 
 def wait_seconds(attempt: int, first: float, asked_for: float) -> float:
-    """Before the try of that number, 1 for the second. Drawn by lot, so that those who failed together do not come back
+    """Before the try of that number, 1 for the second. Drawn by chance, so that those who failed together do not come back
     together. asked_for: by the server, in seconds; 0 where it asks for none.
     """
     own = first * 2 ** (attempt - 1) * random.uniform(0.5, 1.0)
-    return min(max(own, asked_for * random.uniform(1.0, 1.25)), LONGEST_WAIT_SECONDS)
+    return min(max(own, asked_for * random.uniform(1.0, 1.25)), MAX_WAIT_SECONDS)
 
 
 def _is_passing(status: int) -> bool:

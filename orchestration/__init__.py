@@ -3,5 +3,5 @@
 import os
 
 # Before torch is imported, here and in the processes that are started from here. Threads of OpenMP that wait for each
-# other otherwise do so busily: on two cores with other work beside, a training step took eight times as long.
+# other otherwise do so busily: on two cores with other summary beside, a training stage took eight times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

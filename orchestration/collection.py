@@ -1,7 +1,7 @@
-"""What looks at the web by the clock: feeds for new videos, and sources for whether they are still there.
+"""What polls at the web by the clock: feeds for new videos, and sources for whether they are still there.
 
 INTERNVID_COLLECT=1 starts these schedules; else the user does, in the UI. INTERNVID_DISCOVER_CRON and
-INTERNVID_CHECK_CRON: when. How many looks and checks one run makes is in the jobs' configuration.
+INTERNVID_CHECK_CRON: when. How many polls and checks one run makes is in the jobs' configuration.
 """
 
 import os
@@ -16,8 +16,8 @@ STATUS = (
 
 discover = dg.define_asset_job(
     "discover",
-    selection=dg.AssetSelection.assets("feed_looks"),
-    description="Looks at the feeds whose turn it is; what is new there becomes sources, in new ingest batches.",
+    selection=dg.AssetSelection.assets("feed_polls"),
+    description="PollConfig at the feeds whose turn it is; what is new there becomes sources, in new ingest batches.",
 )
 check_sources = dg.define_asset_job(
     "check_sources",

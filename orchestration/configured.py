@@ -4,11 +4,11 @@ INTERNVID_LAKE: the lake's root, a folder or s3://bucket/prefix. INTERNVID_STORA
 INTERNVID_MEDIA: the media store, `<lake>/media` unless set. INTERNVID_KEEP: `reference` or `import`.
 INTERNVID_WORKERS: decoding processes, one per core unless set. INTERNVID_DEVICE: where models run, as torch names it;
 a GPU if there is one unless set. INTERNVID_PROCESSES: that a training is divided among, 1 unless set. INTERNVID_CLIP:
-folder of the CLIP checkpoint that training starts from. INTERNVID_TRIAL_STEPS: no more steps than that in each phase of
+folder of the CLIP checkpoint that training starts from. INTERNVID_TRIAL_STEPS: no more stages than that in each phase of
 a training, to try out whether all works.
 
-INTERNVID_PROFILE: which models stand behind the doors, see orchestration/profiles/. INTERNVID_DOOR_<NAME>: one door by
-itself, as in a profile: INTERNVID_DOOR_SUMMARISER='{kind: server, url: "http://localhost:8000/v1"}'.
+INTERNVID_PROFILE: which models stand behind the providers, see orchestration/profiles/. INTERNVID_PROVIDER_<NAME>: one provider by
+itself, as in a profile: INTERNVID_PROVIDER_SUMMARISER='{kind: server, url: "http://localhost:8000/v1"}'.
 
 INTERNVID_COLLECT: 1 starts the schedules and sensors that collect from the web; INTERNVID_DISCOVER_CRON and
 INTERNVID_CHECK_CRON: when they look at feeds, and whether sources are still there. INTERNVID_RETRIES: a file over
@@ -21,10 +21,10 @@ import json
 import os
 from typing import Any
 
-from orchestration.profiles import doors
+from orchestration.profiles import providers
 from resources.lake.published_files import fsspec_options
 from resources.lake.store import Lake
-from resources.media.cutter import Cutter
+from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 from resources.models.aligner import Aligner
 from resources.training.trainer import Trainer
@@ -44,13 +44,13 @@ def configured() -> dict[str, Any]:
             keep=os.environ.get("INTERNVID_KEEP", "reference"),  # type: ignore[arg-type]  # checked by the resource
             workers=int(os.environ.get("INTERNVID_WORKERS", os.cpu_count() or 1)),
         ),
-        "cutter": Cutter(),
+        "cut_detection": CutDetection(),
         "aligner": Aligner(device=os.environ.get("INTERNVID_DEVICE", "auto")),
         "trainer": Trainer(
             device=os.environ.get("INTERNVID_DEVICE", "auto"),
             processes=int(os.environ.get("INTERNVID_PROCESSES", "1")),
             initialise_from=os.environ.get("INTERNVID_CLIP"),
-            steps_at_most=int(os.environ["INTERNVID_TRIAL_STEPS"]) if "INTERNVID_TRIAL_STEPS" in os.environ else None,
+            max_steps=int(os.environ["INTERNVID_TRIAL_STEPS"]) if "INTERNVID_TRIAL_STEPS" in os.environ else None,
         ),
-        **doors(os.environ),
+        **providers(os.environ),
     }

@@ -11,7 +11,7 @@ from assets.corpus import corpus_snapshot, internvid_jsonl, report, statistics
 from assets.ingest import downloads, raw_videos
 from assets.model import checkpoints, evaluations, subsets
 from assets.speech.speech import speech, transcripts
-from assets.stages import DOORS, steps
+from assets.stages import PROVIDERS, stages
 from assets.vectors import active_checkpoint, clip_embeddings, clip_scores
 from assets.video import clips, fingerprints
 from orchestration.activation import activate_checkpoint
@@ -54,9 +54,9 @@ ASSET_MODULES = [
 
 def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The definitions with the resources of the environment; `resources` replaces some of them."""
-    doors = {**configured(), **(resources or {})}
+    providers = {**configured(), **(resources or {})}
     return dg.Definitions(
-        assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), doors),
+        assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), providers),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
         jobs=[
             *(ingest, discover, check_sources, pin, select, train),
@@ -67,19 +67,19 @@ def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             *(discover_schedule, check_sources_schedule),
             *(publish_schedule, maintenance_schedule, check_schedule),
         ],
-        resources=doors,
+        resources=providers,
     )
 
 
-def _with_code_versions(assets: Sequence[Any], doors: Mapping[str, Any]) -> list[Any]:
-    """Each partitioned asset with its step's version as code version: Dagster then shows what a change makes stale."""
-    of_steps = steps(None, **{name: doors[name] for name in DOORS})
+def _with_code_versions(assets: Sequence[Any], providers: Mapping[str, Any]) -> list[Any]:
+    """Each partitioned asset with its stage's version as code version: Dagster then shows what a change makes stale."""
+    configured_stages = stages(None, **{name: providers[name] for name in PROVIDERS})
     # What rests on the active checkpoint has no version of its own: that asset's data version tells it.
     versions = {
         output.table.name: output.readable_version
-        for step in of_steps
-        for output in step.outputs
-        if step.declared is None
+        for stage in configured_stages
+        for output in stage.outputs
+        if stage.parameters is None
     }
 
     def with_version(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -1,6 +1,6 @@
 """What starts runs by itself: batches of newly found sources, and batches in which something is to be tried again.
 
-Both are read from the tables, so a look that dies half-way is made good by the next, and a run key, made from what is
+Both are read from the tables, so a poll that dies half-way is made good by the next, and a run key, made from what is
 to be done, lets each state of a batch start one run only.
 """
 
@@ -14,15 +14,15 @@ from resources.catalog.batching import ingest_batches
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
-SECONDS_BETWEEN_LOOKS = 60
-RUNS_PER_LOOK = 200  # Dagster ends a look after 60 s; the others have their turn in the next
+SECONDS_BETWEEN_TICKS = 60
+MAX_RUNS_PER_TICK = 200  # Dagster ends a poll after 60 s; the others have their turn in the next
 COLLECTS = os.environ.get("INTERNVID_COLLECT") == "1"
 STATUS = dg.DefaultSensorStatus.RUNNING if COLLECTS else dg.DefaultSensorStatus.STOPPED
 
 
 @dg.sensor(
     job=ingest,
-    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
     default_status=STATUS,
     description="Starts a run for each batch of sources that feeds have found on the web.",
 )
@@ -31,19 +31,19 @@ def found_sources_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.
     lake.create_tables()
     since, _, last = (context.cursor or datetime.fromtimestamp(0, UTC).isoformat()).partition(" ")
     batches = lake.query(
-        statement("operations/found_batches"),
-        {"since": datetime.fromisoformat(since), "last": last, "batches": RUNS_PER_LOOK},
+        statement("catalog/found_batches"),
+        {"since": datetime.fromisoformat(since), "last": last, "batches": MAX_RUNS_PER_TICK},
         tables=["sources"],
     ).to_pylist()
     if not batches:
-        return dg.SkipReason("no source has been found since the last look")
+        return dg.SkipReason("no source has been found since the last poll")
     run_keys = {batch["ingest_batch"]: f"{batch['ingest_batch']}/{batch['content']}" for batch in batches}
     return _runs(run_keys, cursor=f"{batches[-1]['found_at'].isoformat()} {batches[-1]['ingest_batch']}")
 
 
 @dg.sensor(
     job=ingest,
-    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
     default_status=STATUS,
     description="Starts a run for each batch in which the time has come to try something again.",
 )
@@ -51,8 +51,8 @@ def retry_sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorRe
     """What is tried again, and when, says resources/retries.yaml; sites that were left alone are asked again here."""
     lake.create_tables()
     due = lake.query(
-        statement("operations/batches_to_retry"),
-        {"now": datetime.now(UTC), "batches": RUNS_PER_LOOK},
+        statement("incremental/batches_to_retry"),
+        {"now": datetime.now(UTC), "batches": MAX_RUNS_PER_TICK},
         tables=["attempts"],
     ).to_pylist()
     if not due:

@@ -18,8 +18,10 @@ from resources.lake.store import Lake
 from resources.media.store import Media
 
 SETTLED_SECONDS = 10.0  # a copy in progress was modified more recently; INTERNVID_INBOX_SETTLED_SECONDS overrides it
-SECONDS_BETWEEN_LOOKS = 30
-FILES_PER_LOOK = 500  # new ones: their headers are read, which takes some seconds, and Dagster ends a look after 60 s
+SECONDS_BETWEEN_TICKS = 30
+MAX_FILES_PER_TICK = (
+    500  # new ones: their headers are read, which takes some seconds, and Dagster ends a poll after 60 s
+)
 REGISTRAR = "inbox_sensor"  # stands in sources.run_id; what others register is theirs to run
 
 SEEN = pa.schema(
@@ -34,7 +36,7 @@ SEEN = pa.schema(
 
 @dg.sensor(
     job=ingest,
-    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
     default_status=dg.DefaultSensorStatus.RUNNING
     if os.environ.get("INTERNVID_INBOX")
     else dg.DefaultSensorStatus.STOPPED,
@@ -43,27 +45,27 @@ SEEN = pa.schema(
 def inbox_sensor(context: dg.SensorEvaluationContext, lake: Lake, media: Media) -> dg.SensorResult | dg.SkipReason:
     """One run for each batch in which the inbox has new or changed files.
 
-    What to register and what to run is read from the tables, so a look that dies between the two is made good by the
-    next: the cursor is when the last whole look began, and everything registered since is asked for. That asks for
+    What to register and what to run is read from the tables, so a poll that dies between the two is made good by the
+    next: the cursor is when the last whole poll began, and everything registered since is asked for. That asks for
     most batches twice; the run key, made from the batch's files, lets each state of a batch start one run only.
     """
     inbox = os.environ.get("INTERNVID_INBOX")
     if not inbox:
         return dg.SkipReason("INTERNVID_INBOX is not set: there is no folder to watch")
     began = datetime.now(UTC)
-    look = Look()
+    poll = InboxContents()
     lake.create_tables()
     events = []
-    if files := _unregistered(lake, inbox, look):
+    if files := _unregistered(lake, inbox, poll):
         registered = register(lake, media, files, run_id=REGISTRAR)
         found = {"files_new": registered.new, "files_changed": registered.changed}
         events = [dg.AssetMaterialization("sources", metadata=found)]
     since = datetime.fromisoformat(context.cursor) if context.cursor else datetime.fromtimestamp(0, UTC)
     batches = lake.query(
-        statement("operations/inbox_batches"), {"run_id": REGISTRAR, "since": since}, tables=["sources"]
+        statement("catalog/inbox_batches"), {"run_id": REGISTRAR, "since": since}, tables=["sources"]
     ).to_pylist()
     if not batches:
-        return dg.SensorResult(skip_reason=f"nothing new: {look}", cursor=began.isoformat())
+        return dg.SensorResult(skip_reason=f"nothing new: {poll}", cursor=began.isoformat())
     return dg.SensorResult(
         dynamic_partitions_requests=[ingest_batches.build_add_request([batch["ingest_batch"] for batch in batches])],
         run_requests=[
@@ -76,7 +78,7 @@ def inbox_sensor(context: dg.SensorEvaluationContext, lake: Lake, media: Media) 
 
 
 @dataclass
-class Look:
+class InboxContents:
     """What lies in the inbox. young: modified so lately that it may still be being written."""
 
     videos: int = 0
@@ -87,16 +89,16 @@ class Look:
         return f"{self.videos:,} video files, {self.young:,} of them too young; {self.other_files:,} other files"
 
 
-def _unregistered(lake: Lake, inbox: str, look: Look) -> list[str]:
-    """URIs of new and changed files, at most FILES_PER_LOOK: the others have their turn in the next looks."""
-    seen = pa.Table.from_pylist(list(_settled_files(inbox, look)), schema=SEEN)
+def _unregistered(lake: Lake, inbox: str, poll: InboxContents) -> list[str]:
+    """URIs of new and changed files, at most MAX_FILES_PER_TICK: the others have their turn in the next polls."""
+    seen = pa.Table.from_pylist(list(_settled_files(inbox, poll)), schema=SEEN)
     with lake.connect(["sources"]) as connection:
         connection.register("seen", seen)
-        found = connection.execute(statement("operations/unregistered"), {"files": FILES_PER_LOOK}).fetchall()
+        found = connection.execute(statement("catalog/unregistered"), {"files": MAX_FILES_PER_TICK}).fetchall()
     return [uri for (uri,) in found]
 
 
-def _settled_files(inbox: str, look: Look) -> Iterator[dict[str, object]]:
+def _settled_files(inbox: str, poll: InboxContents) -> Iterator[dict[str, object]]:
     settled_ns = 1e9 * float(os.environ.get("INTERNVID_INBOX_SETTLED_SECONDS", SETTLED_SECONDS))
     found = Registered()
     sidecars = SidecarFinder(is_video)
@@ -106,10 +108,10 @@ def _settled_files(inbox: str, look: Look) -> Iterator[dict[str, object]]:
             written = [seen["modified_ns"], *(file.stat().st_mtime_ns for file in sidecars.of(path))]
         except FileNotFoundError:  # moved away meanwhile, or a link to nothing
             continue
-        look.videos += 1
+        poll.videos += 1
         # A file dated in the future was not written just now: its date is that of another clock.
         if any(abs(time.time_ns() - modified_ns) < settled_ns for modified_ns in written):
-            look.young += 1
+            poll.young += 1
         else:
             yield {name: seen[name] for name in SEEN.names}
-    look.other_files = found.ignored
+    poll.other_files = found.ignored

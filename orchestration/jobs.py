@@ -28,7 +28,7 @@ ingest = dg.define_asset_job(
 pin = dg.define_asset_job(
     "pin",
     selection=dg.AssetSelection.assets("duplicates", "corpus_snapshot") - WHOLE_LAKE_CHECKS,
-    description="Looks for copies among the videos, and pins the lake as it is, as a snapshot.",
+    description="PollConfig for copies among the videos, and pins the lake as it is, as a snapshot.",
 )
 
 select = dg.define_asset_job(

@@ -1,4 +1,4 @@
-"""What tests of several folders share: tiny films, an S3 server, and looks at processes and at whole tables."""
+"""What tests of several folders share: tiny videos, an S3 server, and looks at processes and at whole tables."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 from internvid.synthetic.render import render
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
@@ -60,15 +60,15 @@ def without_first_model() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def film() -> Callable[..., Path]:
-    """film(folder, "name.mp4", 3): renders the third of many films, 3 s in two shots, under that name."""
+def synthetic_video() -> Callable[..., Path]:
+    """video(folder, "name.mp4", 3): renders the third of many videos, 3 s in two shots, under that name."""
 
     def rendered(folder: Path, name: str, number: int = 0) -> Path:
         shots = (
             Shot(15, Backdrop("flat", COLOURS[number % len(COLOURS)]), (Figure("circle", "pink", "moving right"),)),
             Shot(15, Backdrop("noise", "grey", number)),
         )
-        plan = FilmPlan("film", shots, width=160, height=120, fps=10, sound=False)
+        plan = VideoPlan("synthetic_video", shots, width=160, height=120, fps=10, sound=False)
         path = render(plan, folder / f".{name}.rendering", seed=number)
         return path.rename(folder / name)
 

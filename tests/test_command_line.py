@@ -52,11 +52,11 @@ def cells(text: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    film(folder, BRACKETS, 1)
-    film(folder, QUOTES, 2)
-    (folder / BROKEN).write_text("no film")
+def folder(tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[..., Path]) -> Path:
+    folder = tmp_path_factory.mktemp("synthetic_videos")
+    synthetic_video(folder, BRACKETS, 1)
+    synthetic_video(folder, QUOTES, 2)
+    (folder / BROKEN).write_text("no video")
     (folder / "notes.txt").touch()
     return folder
 

@@ -46,12 +46,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def lake(run: Run, tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -> Lake:
-    """Five films taken in by `ingest`, which has trained the lake's first model."""
-    films = tmp_path_factory.mktemp("films")
+def lake(run: Run, tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[..., Path]) -> Lake:
+    """Five videos taken in by `ingest`, which has trained the lake's first model."""
+    synthetic_videos = tmp_path_factory.mktemp("synthetic_videos")
     for number in range(5):
-        film(films, f"{number}.mp4", number)
-    first = run("ingest", films)
+        synthetic_video(synthetic_videos, f"{number}.mp4", number)
+    first = run("ingest", synthetic_videos)
     assert "Active model: viclip-tiny-all-" in first.stdout
     (uri,) = {line.split("Report: ")[1].split("/report")[0] for line in first.stdout.splitlines() if "Report: " in line}
     return Lake(root=uri)

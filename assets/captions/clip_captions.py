@@ -17,7 +17,7 @@ from resources.incremental.refresh import (
     Outcome,
     Output,
     Rows,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -35,11 +35,11 @@ WORDS_VERSION = "hanta-1.2"  # nouns and verbs are part of the row, so their tag
 MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "moving_share", "mover_x", "mover_y")
 
 
-def step(summariser: Summariser) -> Step:
+def stage(summariser: Summariser) -> Stage:
     """The version names the summariser, if one is asked, and the tagger of nouns and verbs."""
     versions = {"": f"{summariser.version}+{WORDS_VERSION}", IMPORTED: f"{IMPORTED}+{WORDS_VERSION}"}
     outputs = (Output(CLIP_CAPTIONS, versions),)
-    return Step("clip_captions", "clip_captions_units", outputs, chunk=summariser.clips_per_call)
+    return Stage("clip_captions", "clip_captions", outputs, chunk_size=summariser.clips_per_call)
 
 
 @dg.asset(
@@ -63,7 +63,7 @@ def clip_captions(
     yield from refresh(
         context,
         lake,
-        step(summariser),
+        stage(summariser),
         lambda units: caption(lake, summariser, units, batch),
         sample=sample,
     )
@@ -105,7 +105,7 @@ def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batc
     columns = ["clip_id", "video_id", "start_seconds", "end_seconds", *MEASURES]
     clips = lake.fetch("clips", clip_ids, columns).to_pylist()
     rows = lake.query(
-        statement("operations/frame_captions_of_clips"),
+        statement("inputs/frame_captions_of_clips"),
         {"clip_ids": clip_ids},
         tables=["frame_captions"],
         only={"ingest_batch": ingest_batch},

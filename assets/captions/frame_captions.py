@@ -15,7 +15,7 @@ from resources.incremental.refresh import (
     Outcome,
     Output,
     Rows,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -33,14 +33,14 @@ Captioners = dict[str, Captioner]  # by scale
 
 def by_scale(coarse_captioner: Captioner, fine_captioner: Captioner, clip_captioner: Captioner) -> Captioners:
     captioners = {"coarse": coarse_captioner, "fine": fine_captioner, "clip": clip_captioner}
-    return {scale: captioner for scale, captioner in captioners.items() if captioner.is_set}
+    return {scale: captioner for scale, captioner in captioners.items() if captioner.is_enabled}
 
 
-def step(captioners: Captioners) -> Step:
+def stage(captioners: Captioners) -> Stage:
     """Each scale has the version of its captioner: another fine captioner leaves the coarse captions as they are."""
     outputs = (Output(FRAME_CAPTIONS, {scale: captioner.version for scale, captioner in captioners.items()}),)
     chunk = max(captioner.frames_per_call for captioner in captioners.values())
-    return Step("frame_captions", "frame_captions_units", outputs, chunk=chunk)
+    return Stage("frame_captions", "frame_captions", outputs, chunk_size=chunk)
 
 
 @dg.asset(
@@ -64,7 +64,7 @@ def frame_captions(
     yield from refresh(
         context,
         lake,
-        step(captioners),
+        stage(captioners),
         lambda units: together_or_one_by_one(units, lambda some: caption(lake, captioners, some)),
         sample=lambda table: rows_sample(lake, table, context.partition_key),
     )
@@ -97,7 +97,7 @@ def _of_frames(lake: Lake, captioner: Captioner, units: list[Unit]) -> dict[str,
 def _of_clip(lake: Lake, captioner: Captioner, unit: Unit) -> Outcome:
     """A caption of the clip's frames of every second, seen at once."""
     (clip,) = lake.fetch("clips", [unit.label], ["clip_id", "video_id", "start_seconds"]).to_pylist()
-    frame_ids = lake.query(statement("operations/fine_frames_of_clip"), {"clip_id": unit.label})["frame_id"].to_pylist()
+    frame_ids = lake.query(statement("inputs/fine_frames_of_clip"), {"clip_id": unit.label})["frame_id"].to_pylist()
     jpegs = lake.fetch("frames", frame_ids, ["jpeg"])["jpeg"].to_pylist()
     said: FrameCaption | Exception
     with stopwatch() as watch:

@@ -65,7 +65,7 @@ def is_current(lake: Lake) -> bool:
 
 def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:
     """The newest snapshot's name, time and digest of each table: a row each; none where there is no snapshot yet."""
-    return lake.query(statement("operations/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
+    return lake.query(statement("corpus/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
 
 
 def newest_snapshot_name(lake: Lake) -> str:
@@ -85,7 +85,7 @@ def _table_now(lake: Lake, table: Table) -> dict[str, Any]:
     with lake.connect([table.name], at={table.name: version}) as connection:
         # Names of tables and columns cannot be bound; these come from resources.lake.schema, never from data.
         connection.execute(
-            f"create temp view rows as select {table.key} as key, {table.rests_on} as provenance from {table.name}"
+            f"create temp view rows as select {table.key} as key, {table.depends_on} as provenance from {table.name}"
         )
-        row_count, hashed = connection.sql(statement("operations/table_digest")).fetchall()[0]
+        row_count, hashed = connection.sql(statement("corpus/table_digest")).fetchall()[0]
     return {"table_name": table.name, "table_version": version, "row_count": row_count, "digest": hashed}

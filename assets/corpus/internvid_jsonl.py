@@ -53,7 +53,7 @@ def export(
     Returns how many.
     """
     with lake.connect(["clip_captions", "clips", "raw_videos", "subsets"], at=at) as connection:
-        clips = connection.sql(statement("operations/captioned_clips"), params={"subset": subset})
+        clips = connection.sql(statement("corpus/captioned_clips"), params={"subset": subset})
         reader = clips.to_arrow_reader(ROWS_PER_READ)
         return write_internvid_jsonl(reader, path, on_rows)
 

@@ -11,8 +11,8 @@ import dagster as dg
 
 from assets.corpus.corpus_snapshot import newest_snapshot_name
 from assets.corpus.statistics import MART, statistics
-from assets.stages import DOORS, steps_of
-from resources.incremental.refresh import Step, counts
+from assets.stages import PROVIDERS, stages_of
+from resources.incremental.refresh import Stage, counts
 from resources.lake.published_files import local_copy, publish
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -30,18 +30,18 @@ FRAMES_PER_CLIP = 3
     group_name="corpus",
     kinds={"html"},
     description="One self-contained HTML page: numbers, plots, failures, and clips with their captions.",
-    required_resource_keys={"lake", *DOORS},
+    required_resource_keys={"lake", *PROVIDERS},
 )
 def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """A page about the newest snapshot. Changes with the statistics."""
-    lake, in_order = context.resources.lake, steps_of(context.resources)
+    lake, in_order = context.resources.lake, stages_of(context.resources)
     path = publish(lake, FILE, lambda path: write(lake, in_order, path))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}
     )
 
 
-def write(lake: Lake, in_order: Sequence[Step], path: Path) -> None:
+def write(lake: Lake, in_order: Sequence[Stage], path: Path) -> None:
     """Writes the page from statistics.duckdb and the clips of the newest snapshot."""
     from internvid.report.report import StageRow, write_report
 
@@ -53,21 +53,21 @@ def write(lake: Lake, in_order: Sequence[Step], path: Path) -> None:
             title="InternVid lakehouse",
             lake=lake.root,
             made_at=datetime.now(UTC),
-            stages=[StageRow(step.name, seconds=None, **_ended(lake, step)) for step in in_order],
+            stages=[StageRow(stage.name, seconds=None, **_ended(lake, stage)) for stage in in_order],
         )
 
 
-def _ended(lake: Lake, step: Step) -> dict[str, int]:
-    return {state: number for state, number in counts(lake, step).items() if state != "total"}
+def _ended(lake: Lake, stage: Stage) -> dict[str, int]:
+    return {state: number for state, number in counts(lake, stage).items() if state != "total"}
 
 
 def clips_to_show(lake: Lake, snapshot: str) -> "list[ContactClip]":
     """Clips spread over the corpus, each with a few of its frames in order of time."""
     from internvid.report.report import ContactClip
 
-    clips = lake.query(statement("operations/contact_sheet"), {"clips": CLIPS_SHOWN}, at=snapshot).to_pylist()
+    clips = lake.query(statement("corpus/contact_sheet"), {"clips": CLIPS_SHOWN}, at=snapshot).to_pylist()
     strips = lake.query(
-        statement("operations/frame_strips"),
+        statement("corpus/frame_strips"),
         {"clip_ids": [clip["clip_id"] for clip in clips], "frames": FRAMES_PER_CLIP},
         at=snapshot,
     ).to_pylist()

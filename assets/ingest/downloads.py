@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from resources.catalog.batching import ingest_batches
-from resources.catalog.downloader import Downloader, LeftAlone, Wanted, remove_folder, sites_left_alone
+from resources.catalog.downloader import Cooldown, Downloader, Wanted, remove_folder, sites_in_cooldown
 from resources.catalog.exclusions import Exclusions
 from resources.catalog.files import sources
 from resources.catalog.tombstones import Tombstones
@@ -20,7 +20,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     Waiting,
     batch_counts_spec,
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from internvid.web.download import Downloaded
 
 
-def step(downloader: Downloader) -> Step:
+def stage(downloader: Downloader) -> Stage:
     """The version names which videos are taken, and in which size."""
-    return Step("downloads", "downloads_units", (Output(DOWNLOADS, {"": downloader.version}),), chunk=1_000)
+    return Stage("downloads", "downloads", (Output(DOWNLOADS, {"": downloader.version}),), chunk_size=1_000)
 
 
 @dg.asset(
@@ -48,7 +48,7 @@ def step(downloader: Downloader) -> Step:
     pool="download",
     kinds={"lance"},
     check_specs=[batch_counts_spec("downloads")],
-    description="Videos fetched from the web, with their metadata and subtitles, politely: paced by site, resumed.",
+    description="Videos fetched from the web, with their metadata and subtitles, politely: rate_limited by site, resumed.",
 )
 def downloads(
     context: dg.AssetExecutionContext, lake: Lake, media: Media, downloader: Downloader
@@ -57,7 +57,7 @@ def downloads(
     yield from refresh(
         context,
         lake,
-        step(downloader),
+        stage(downloader),
         lambda units: fetch(lake, media, downloader, units),
         sample=lambda table: rows_sample(lake, table, context.partition_key),
     )
@@ -85,14 +85,14 @@ def fetch(lake: Lake, media: Media, downloader: Downloader, units: list[Unit]) -
         Wanted(key, rows[key]["uri"], rows[key]["site"], media.download_folder(key), unit.tries)
         for key, unit in by_key.items()
     ]
-    for one, result in downloader.fetch(wanted, sites_left_alone(lake)) if wanted else ():
+    for one, result in downloader.fetch(wanted, sites_in_cooldown(lake)) if wanted else ():
         yield _outcome(media, downloader, exclusions, by_key[one.key], rows[one.key], one, result)
 
 
 def _here(lake: Lake, downloader: Downloader, units: list[Unit]) -> dict[str, dict[str, Any]]:
     """Rows of what was fetched in this form before, under other rules of what is taken at all."""
     rows = lake.query(
-        statement("operations/downloads_of_sources"), {"source_ids": [unit.key for unit in units]}
+        statement("catalog/downloads_of_sources"), {"source_ids": [unit.key for unit in units]}
     ).to_pylist()
     form = f"{downloader.form_version}+"
     return {row["source_id"]: row for row in rows if row["version"].startswith(form)}
@@ -117,7 +117,7 @@ def _outcome(
 ) -> Outcome:
     from internvid.web.crawl_rules import LeftOut
 
-    if isinstance(result, LeftAlone):
+    if isinstance(result, Cooldown):
         return Waiting(unit, result.site, result.reason_class, result.reason, result.until, was_tried=result.was_asked)
     if isinstance(result, LeftOut):
         remove_folder(one.folder)
@@ -167,10 +167,10 @@ def _stored(
 
 def _against_the_rules(downloader: Downloader, seconds: float | None, side: int | None) -> tuple[str, str] | None:
     """Class and reason where the video is not to be taken."""
-    if seconds is not None and seconds < downloader.shortest_seconds:
-        return "TooShort", f"{seconds:.1f} s, less than {downloader.shortest_seconds:g} s"
-    if seconds is not None and seconds > downloader.longest_seconds:
-        return "TooLong", f"{seconds:.1f} s, more than {downloader.longest_seconds:g} s"
-    if side is not None and side < downloader.shortest_side:
-        return "TooSmall", f"{side} pixels on its shorter side, less than {downloader.shortest_side}"
+    if seconds is not None and seconds < downloader.min_duration_seconds:
+        return "TooShort", f"{seconds:.1f} s, less than {downloader.min_duration_seconds:g} s"
+    if seconds is not None and seconds > downloader.max_duration_seconds:
+        return "TooLong", f"{seconds:.1f} s, more than {downloader.max_duration_seconds:g} s"
+    if side is not None and side < downloader.min_short_side:
+        return "TooSmall", f"{side} pixels on its shorter side, less than {downloader.min_short_side}"
     return None

@@ -19,7 +19,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -32,10 +32,10 @@ from resources.media.store import Media
 from resources.media.video_file import Inspected
 
 
-def step(media: Media) -> Step:
+def stage(media: Media) -> Stage:
     """The version names what decides a row besides the file: the probe, and whether bytes are imported."""
     version = {"": f"probe/2+{media.keep}"}
-    return Step("raw_videos", "raw_videos_units", (Output(RAW_VIDEOS, version),), chunk=64)
+    return Stage("raw_videos", "raw_videos", (Output(RAW_VIDEOS, version),), chunk_size=64)
 
 
 @dg.asset(
@@ -52,7 +52,7 @@ def raw_videos(context: dg.AssetExecutionContext, lake: Lake, media: Media) -> I
     yield from refresh(
         context,
         lake,
-        step(media),
+        stage(media),
         lambda units: store_and_probe(lake, media, units),
         sample=lambda table: rows_sample(lake, table, context.partition_key),
     )
@@ -102,7 +102,7 @@ def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:
 
 def _files(lake: Lake, units: list[Unit]) -> dict[str, str]:
     """Where the bytes of each source are: the file that it names, or what was downloaded from it."""
-    rows = lake.query(statement("operations/files_of_sources"), {"source_ids": [unit.key for unit in units]})
+    rows = lake.query(statement("catalog/files_of_sources"), {"source_ids": [unit.key for unit in units]})
     return {row["source_id"]: row["file"] for row in rows.to_pylist()}
 
 

@@ -17,7 +17,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     one_by_one,
@@ -29,21 +29,21 @@ from resources.models.aligner import ActiveCheckpoint, Aligner
 from resources.training.checkpoint_files import publish_folder, training_folder
 from resources.training.trainer import Trainer
 
-FEWEST_CLIPS = 2  # a clip is told from others by its caption: with one there is nothing to tell apart
+MIN_CLIPS = 2  # a clip is told from others by its caption: with one there is nothing to tell apart
 
 
-class TrainingConfig(dg.Config):
+class CheckpointConfig(dg.Config):
     """keep_seen: write the ids of all clips that the model saw into its folder, with how often."""
 
     keep_seen: bool = False
 
 
-def step(model: str, trainer: Trainer) -> Step:
+def stage(model: str, trainer: Trainer) -> Stage:
     """The version is the recipe's numbers; clips, frames and captions come in as the subset's content."""
     recipe, subset = model.split("|")
-    declared = pa.table({"model": [model], "subset": [subset]})
+    parameters = pa.table({"model": [model], "subset": [subset]})
     output = Output(CHECKPOINTS, {"": trainer.as_trained(RECIPES[recipe]).version})
-    return Step("checkpoints", "checkpoints_units", (output,), chunk=1, declared=declared)
+    return Stage("checkpoints", "checkpoints", (output,), chunk_size=1, parameters=parameters)
 
 
 @dg.asset(
@@ -56,13 +56,13 @@ def step(model: str, trainer: Trainer) -> Step:
     description="A ViCLIP trained by a recipe on a subset: safetensors, configuration, vocabulary and receipt.",
 )
 def checkpoints(
-    context: dg.AssetExecutionContext, config: TrainingConfig, lake: Lake, trainer: Trainer, aligner: Aligner
+    context: dg.AssetExecutionContext, config: CheckpointConfig, lake: Lake, trainer: Trainer, aligner: Aligner
 ) -> Iterator[dg.MaterializeResult]:
     """One row is a trained model. Changes when a clip, frame or caption of its subset or the recipe does."""
     yield from refresh(
         context,
         lake,
-        step(context.partition_key, trainer),
+        stage(context.partition_key, trainer),
         lambda units: one_by_one(units, lambda unit: train(context, lake, trainer, unit, keep_seen=config.keep_seen)),
         sample=lambda table: metrics_of(lake, context.partition_key),
     )
@@ -85,7 +85,7 @@ def train(context: dg.AssetExecutionContext, lake: Lake, trainer: Trainer, unit:
     chosen, held_out = clips_to_train_on(lake, subset, made_from["snapshot"])
     if held_out:
         context.log.info(f"{held_out:,} clips are left out: models are measured on their videos")
-    if len(chosen) < FEWEST_CLIPS:
+    if len(chosen) < MIN_CLIPS:
         return Skipped(
             unit, "TooFewClips", f"{len(chosen)} clips to train on; a clip is told from others, so at least 2"
         )
@@ -119,7 +119,7 @@ def train(context: dg.AssetExecutionContext, lake: Lake, trainer: Trainer, unit:
         "path": publish_folder(lake, trained.checkpoint, checkpoint_id),
         "weights_digest": trained.digest,
         "clips": trained.clips,
-        **{name: getattr(trained, name) for name in ("steps", "samples", "seconds", "loss", "accuracy")},
+        **{name: getattr(trained, name) for name in ("stages", "samples", "seconds", "loss", "accuracy")},
     }
     return Done(unit, (Rows.of([row], CHECKPOINTS),))
 
@@ -139,5 +139,5 @@ def metrics_of(lake: Lake, model: str) -> dict[str, Any]:
     row = newest(lake, model)
     if row is None:
         return {}
-    shown = ("checkpoint_id", "snapshot", "clips", "steps", "samples", "loss", "accuracy")
+    shown = ("checkpoint_id", "snapshot", "clips", "stages", "samples", "loss", "accuracy")
     return {"path": dg.MetadataValue.path(row["path"]), **{name: row[name] for name in shown}}

@@ -17,7 +17,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     digest,
@@ -34,14 +34,14 @@ HELD_OUT = "held_out"
 VERSION = "retrieval-1"
 
 
-def step(lake: Lake, model: str) -> Step:
+def stage(lake: Lake, model: str) -> Stage:
     """Rests on the checkpoint and on the held-out clips. Evaluating again never trains again."""
     row = newest(lake, model)
     held_out = held_out_clips(lake, row["snapshot"]) if row else pa.table({"clip_id": [], "content": []})
     content = digest(held_out["clip_id"].to_pylist(), held_out["content"].to_pylist())
-    declared = pa.table({"model": [model], "benchmark": [HELD_OUT], "content": [content]})
-    return Step(
-        "evaluations", "evaluations_units", (Output(EVALUATIONS, {HELD_OUT: VERSION}),), chunk=1, declared=declared
+    parameters = pa.table({"model": [model], "benchmark": [HELD_OUT], "content": [content]})
+    return Stage(
+        "evaluations", "evaluations", (Output(EVALUATIONS, {HELD_OUT: VERSION}),), chunk_size=1, parameters=parameters
     )
 
 
@@ -65,7 +65,7 @@ def evaluations(context: dg.AssetExecutionContext, lake: Lake, aligner: Aligner)
     yield from refresh(
         context,
         lake,
-        step(lake, model),
+        stage(lake, model),
         lambda units: one_by_one(units, lambda unit: evaluate(lake, aligner, unit)),
         sample=sample,
     )

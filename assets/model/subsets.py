@@ -16,7 +16,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     one_by_one,
@@ -39,12 +39,12 @@ class SubsetConfig(dg.Config):
     values: dict[str, str] = {}
 
 
-def step(subset: Subset, values: dict[str, Any], snapshot: str) -> Step:
+def stage(subset: Subset, values: dict[str, Any], snapshot: str) -> Stage:
     """The version names the statement and the values of its parameters."""
     version = {subset.name: subset.version(values)}
-    declared = pa.table({"subset": [subset.name], "snapshot": [snapshot]})
+    parameters = pa.table({"subset": [subset.name], "snapshot": [snapshot]})
     outputs = (Output(SUBSETS, version), Output(SUBSET_SNAPSHOTS, version))
-    return Step("subsets", "subsets_units", outputs, chunk=1, declared=declared)
+    return Stage("subsets", "subsets", outputs, chunk_size=1, parameters=parameters)
 
 
 @dg.multi_asset(
@@ -78,7 +78,7 @@ def subsets_and_snapshots(
     yield from refresh(
         context,
         lake,
-        step(subset, values, snapshot),
+        stage(subset, values, snapshot),
         lambda units: one_by_one(units, lambda unit: make(lake, subset, values, snapshot, unit)),
         sample=lambda table: made_from(lake, name) if table == SUBSETS.name else rows_sample(lake, table, name),
     )
@@ -87,18 +87,18 @@ def subsets_and_snapshots(
 def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit: Unit) -> Outcome:
     """Selects the subset from the snapshot. One without a clip is skipped, and the reason says what removed them."""
     with lake.connect(subset.tables, at=snapshot, untrusted=True) as connection:
-        steps = waterfall(connection, subset, values, examples=0)
+        stages = waterfall(connection, subset, values, examples=0)
         sizes = split_sizes(connection, subset, values)
-    clips = steps[-1].left
+    clips = stages[-1].left
     if clips == 0:
-        told = ", ".join(f"{one.condition} removed {one.removed:,} and left {one.left:,}" for one in steps)
+        told = ", ".join(f"{one.condition} removed {one.removed:,} and left {one.left:,}" for one in stages)
         return Skipped(unit, "EmptySubset", f"no clip is in it: {told}")
     made = {
         "subset": subset.name,
         "snapshot": snapshot,
         "parameters": json.dumps(subset.values(values)),
         "statement": subset.statement,
-        "waterfall": json.dumps([_told(one) for one in steps]),
+        "waterfall": json.dumps([_told(one) for one in stages]),
         "clips": clips,
         **{f"{split}_clips": size["clips"] for split, size in sizes.items()},
     }
@@ -111,7 +111,7 @@ def selected(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str) 
         lake.connect(subset.tables, at=snapshot, untrusted=True) as selecting,
         lake.connect(["clips", "frames", "clip_captions"], at=snapshot) as contents,
     ):
-        contents.execute(f"create temp table contents as {statement('operations/clip_contents')}")
+        contents.execute(f"create temp table contents as {statement('training/clip_contents')}")
         for batch in select_subset(selecting, subset, values):
             yield from _with_content(contents, subset.name, batch)
 
@@ -148,6 +148,6 @@ def _with_content(
     yield from rows.select(SUBSETS.content.names).cast(SUBSETS.content).to_batches()
 
 
-def _told(step: "WaterfallStep") -> dict[str, Any]:
-    condition = f"{step.condition} (cannot be told)" if step.is_unknown else step.condition
-    return {"condition": condition, "meaning": step.meaning, "removed": step.removed, "left": step.left}
+def _told(stage: "WaterfallStep") -> dict[str, Any]:
+    condition = f"{stage.condition} (cannot be told)" if stage.is_unknown else stage.condition
+    return {"condition": condition, "meaning": stage.meaning, "removed": stage.removed, "left": stage.left}

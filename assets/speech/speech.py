@@ -17,7 +17,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -39,9 +39,9 @@ RECOGNISED = "speech recognition"  # in the column source; subtitles stand there
 WITHOUT_SUBTITLES = "no subtitles came with it"
 
 
-def step(transcriber: Transcriber) -> Step:
+def stage(transcriber: Transcriber) -> Stage:
     """The version names the kinds of subtitles that are taken, and the model that listens where there are none."""
-    return Step("speech", "speech_units", (Output(SPEECH, {"": transcriber.version}),), chunk=64)
+    return Stage("speech", "speech", (Output(SPEECH, {"": transcriber.version}),), chunk_size=64)
 
 
 @dg.asset(
@@ -60,7 +60,7 @@ def speech(
     yield from refresh(
         context,
         lake,
-        step(transcriber),
+        stage(transcriber),
         lambda units: transcribe(lake, media, transcriber, units),
         sample=lambda table: rows_sample(lake, table, context.partition_key),
     )
@@ -68,13 +68,13 @@ def speech(
 
 def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[Unit]) -> Iterator[Outcome]:
     """Reads the subtitles of all videos, then listens to those that have none."""
-    rows = lake.query(statement("operations/spoken_videos"), {"video_ids": [unit.key for unit in units]}).to_pylist()
+    rows = lake.query(statement("inputs/spoken_videos"), {"video_ids": [unit.key for unit in units]}).to_pylist()
     known = {row["video_id"]: row for row in rows}
     videos = [_spoken(known[unit.key]) for unit in units]
     without = []
     for unit, (video, found) in zip(units, media.subtitles(videos, transcriber.subtitles), strict=True):
         is_unreadable = isinstance(found, ValueError)  # the subtitles, or the video: then it cannot be heard either
-        if found is None or (is_unreadable and transcriber.is_set):
+        if found is None or (is_unreadable and transcriber.is_enabled):
             without.append((unit, video))
         elif isinstance(found, BaseException):
             yield Failed(unit, found)
@@ -82,11 +82,11 @@ def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[U
             yield _read(unit, found)
     has_sound = {unit.key: known[unit.key]["audio_codec"] is not None for unit, _ in without}
     for unit, _ in without:
-        if not transcriber.is_set:
+        if not transcriber.is_enabled:
             yield Skipped(unit, "NoSubtitles", f"{WITHOUT_SUBTITLES}, and no model listens")
         elif not has_sound[unit.key]:
             yield Skipped(unit, "NoSound", f"{WITHOUT_SUBTITLES}, and it has no sound")
-    if transcriber.is_set:
+    if transcriber.is_enabled:
         yield from _listen(media, transcriber, [(unit, video) for unit, video in without if has_sound[unit.key]])
 
 

@@ -18,7 +18,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from internvid.text.generated import Generated
 
 
-def step(translator: Translator) -> Step:
+def stage(translator: Translator) -> Stage:
     """What is said in English hangs on no translator."""
     versions = {"english": VERSION, "other": f"{VERSION}+{translator.version}"}
-    return Step("transcripts", "transcripts_units", (Output(TRANSCRIPTS, versions),), chunk=translator.texts_per_call)
+    return Stage("transcripts", "transcripts", (Output(TRANSCRIPTS, versions),), chunk_size=translator.texts_per_call)
 
 
 @dg.asset(
@@ -58,7 +58,7 @@ def transcripts(
     yield from refresh(
         context,
         lake,
-        step(translator),
+        stage(translator),
         lambda units: together_or_one_by_one(units, lambda some: divide(lake, translator, some, batch)),
         sample=lambda table: rows_sample(lake, table, batch),
     )
@@ -67,7 +67,7 @@ def transcripts(
 def divide(lake: Lake, translator: Translator, units: list[Unit], ingest_batch: str) -> list[Outcome]:
     """A row for each unit, a clip in which words are said."""
     rows = lake.query(
-        statement("operations/cues_of_clips"),
+        statement("inputs/cues_of_clips"),
         {"clip_ids": [unit.key for unit in units]},
         tables=["clips", "speech"],
         only={"ingest_batch": ingest_batch},
@@ -99,7 +99,7 @@ def _said(cues: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _cost(translator: Translator, seconds: float, answer: "Generated | Exception") -> Cost:
-    if not translator.is_set:
+    if not translator.is_enabled:
         return FREE
     return Cost.of(translator, seconds, said=None if isinstance(answer, Exception) else answer)
 

@@ -16,7 +16,7 @@ from resources.incremental.refresh import (
     Outcome,
     Output,
     Rows,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 KINDS = ("video", "caption")
 
 
-def step(aligner: Aligner, active: ActiveCheckpoint | None) -> Step:
+def stage(aligner: Aligner, active: ActiveCheckpoint | None) -> Stage:
     """Nothing to do until a checkpoint is active; another one makes every vector anew."""
     version = "no checkpoint" if active is None else aligner.version(active)
-    declared = pa.table({"kind": pa.array([] if active is None else list(KINDS), pa.string())})
+    parameters = pa.table({"kind": pa.array([] if active is None else list(KINDS), pa.string())})
     outputs = (Output(CLIP_EMBEDDINGS, dict.fromkeys(KINDS, version)),)
-    return Step("clip_embeddings", "clip_embeddings_units", outputs, chunk=64, declared=declared)
+    return Stage("clip_embeddings", "clip_embeddings", outputs, chunk_size=64, parameters=parameters)
 
 
 @dg.asset(
@@ -68,7 +68,7 @@ def clip_embeddings(context: dg.AssetExecutionContext, lake: Lake, aligner: Alig
     yield from refresh(
         context,
         lake,
-        step(aligner, active),
+        stage(aligner, active),
         embed_units,
         sample=lambda table: rows_sample(lake, table, context.partition_key),
     )
@@ -129,7 +129,7 @@ def _pictures(lake: Lake, clip_ids: Sequence[str], wanted: int) -> "list[np.ndar
 
     from internvid.viclip.frame_choice import middle_frames
 
-    rows = lake.query(statement("operations/frames_of_clips"), {"clip_ids": list(clip_ids)}, tables=["frames"])
+    rows = lake.query(statement("inputs/frames_of_clips"), {"clip_ids": list(clip_ids)}, tables=["frames"])
     of_clip = dict(zip(rows["clip_id"].to_pylist(), rows["frame_ids"].to_pylist(), strict=True))
     chosen = {
         clip_id: [of_clip[clip_id][at] for at in middle_frames(len(of_clip[clip_id]), wanted)] for clip_id in clip_ids

@@ -18,7 +18,7 @@ from resources.incremental.refresh import (
     Outcome,
     Output,
     Rows,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -35,7 +35,7 @@ from resources.models.scorers.scorer import ClipToScore, NoScore, Scorer
 SIMILARITY = "video_text_similarity"  # cosine of the clip's vector and its caption's, by the active checkpoint
 SIMILARITY_VERSION = "cosine-1"
 
-DECLARED = pa.schema([("score", pa.string()), ("rests_on", pa.string())])
+PARAMETERS = pa.schema([("score", pa.string()), ("depends_on", pa.string())])
 
 Scorers = dict[str, Scorer]  # by the name of the score
 
@@ -55,21 +55,23 @@ def by_score(
         "watermark": watermark,
         "safety": safety,
     }
-    return {score: scorer for score, scorer in scorers.items() if scorer.is_set}
+    return {score: scorer for score, scorer in scorers.items() if scorer.is_enabled}
 
 
-def step(scorers: Scorers, active: ActiveCheckpoint | None) -> Step:
+def stage(scorers: Scorers, active: ActiveCheckpoint | None) -> Stage:
     """Each score has the version of its scorer. The similarity rests on the vectors alone: it needs no version of the
     model that made them, and is there once a checkpoint is active.
     """
     versions = {SIMILARITY: SIMILARITY_VERSION}
-    rests_on = {} if active is None else {SIMILARITY: "vectors"}
+    depends_on = {} if active is None else {SIMILARITY: "vectors"}
     for score, scorer in scorers.items():
         versions[score] = f"{scorer.version}+{scorer.frames}-{scorer.frame_choice}-frames"
-        rests_on[score] = "frames and caption" if scorer.reads_caption else "frames"
-    declared = pa.table({"score": list(rests_on), "rests_on": list(rests_on.values())}, DECLARED)
+        depends_on[score] = "frames and caption" if scorer.reads_caption else "frames"
+    parameters = pa.table({"score": list(depends_on), "depends_on": list(depends_on.values())}, PARAMETERS)
     chunk = max((scorer.clips_per_call for scorer in scorers.values()), default=1024) * len(versions)
-    return Step("clip_scores", "clip_scores_units", (Output(CLIP_SCORES, versions),), chunk=chunk, declared=declared)
+    return Stage(
+        "clip_scores", "clip_scores", (Output(CLIP_SCORES, versions),), chunk_size=chunk, parameters=parameters
+    )
 
 
 @dg.asset(
@@ -96,7 +98,7 @@ def clip_scores(
     yield from refresh(
         context,
         lake,
-        step(scorers, aligner.active(lake)),
+        stage(scorers, aligner.active(lake)),
         lambda units: together_or_one_by_one(units, lambda some: score(lake, scorers, some)),
         sample=lambda table: rows_sample(lake, table, context.partition_key),
     )
@@ -159,7 +161,7 @@ class _Frames:
 
     def __init__(self, lake: Lake, clip_ids: list[str]) -> None:
         self.lake = lake
-        rows = lake.query(statement("operations/frames_of_clips"), {"clip_ids": clip_ids})
+        rows = lake.query(statement("inputs/frames_of_clips"), {"clip_ids": clip_ids})
         self.of_clip = dict(zip(rows["clip_id"].to_pylist(), rows["frame_ids"].to_pylist(), strict=True))
         self.pictures: dict[str, Any] = {}
 

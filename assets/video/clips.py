@@ -25,7 +25,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     refresh,
@@ -34,7 +34,7 @@ from resources.incremental.samples import contact_sheet, rows_sample
 from resources.lake.schema import CLIPS, FRAMES
 from resources.lake.statements import statement
 from resources.lake.store import Lake
-from resources.media.cutter import Cutter
+from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 from resources.media.video_file import Scanned, ToScan
 
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 IMPORTED = "imported"  # variant of the units whose clips are spans that others annotated
 
 
-def step(cutter: Cutter) -> Step:
+def stage(cut_detection: CutDetection) -> Stage:
     """Clips and frames are two outputs of one pass: other sampling leaves the clips' rows as they are."""
-    settings = cutter.settings()
+    settings = cut_detection.settings()
     outputs = (
         Output(CLIPS, {"": settings.cut_version, IMPORTED: settings.span_version}),
         Output(FRAMES, {"": settings.frame_version, IMPORTED: settings.frame_version}),
     )
-    return Step("clips", "clips_units", outputs, chunk=256)
+    return Stage("clips", "clips", outputs, chunk_size=256)
 
 
 @dg.multi_asset(
@@ -78,7 +78,7 @@ def step(cutter: Cutter) -> Step:
     check_specs=[batch_counts_spec("clips"), batch_counts_spec("frames")],
 )
 def clips_and_frames(
-    context: dg.AssetExecutionContext, lake: Lake, media: Media, cutter: Cutter
+    context: dg.AssetExecutionContext, lake: Lake, media: Media, cut_detection: CutDetection
 ) -> Iterator[dg.MaterializeResult]:
     """One row of clips is a span of a video, one of frames a picture in it. Change with the video's bytes, and imported
     ones with its annotations.
@@ -87,8 +87,8 @@ def clips_and_frames(
     yield from refresh(
         context,
         lake,
-        step(cutter),
-        lambda units: cut_and_sample(lake, media, cutter.settings(), units, run_id=context.run_id),
+        stage(cut_detection),
+        lambda units: cut_and_sample(lake, media, cut_detection.settings(), units, run_id=context.run_id),
         sample=lambda table: contact_sheet(lake, batch) if table == "frames" else rows_sample(lake, table, batch),
     )
 
@@ -203,7 +203,7 @@ def _annotated(lake: Lake, video_ids: list[str]) -> dict[str, list[_Annotated]]:
 
     if not video_ids:
         return {}
-    rows = lake.query(statement("operations/annotated_spans"), {"video_ids": video_ids}).to_pylist()
+    rows = lake.query(statement("catalog/annotated_spans"), {"video_ids": video_ids}).to_pylist()
     return {
         video_id: [
             _Annotated(row["annotation_id"], row["dataset"], Span(row["start_seconds"], row["end_seconds"]))

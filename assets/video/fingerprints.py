@@ -15,7 +15,7 @@ from resources.incremental.refresh import (
     Output,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     batch_counts_spec,
     one_by_one,
@@ -24,19 +24,19 @@ from resources.incremental.refresh import (
 from resources.lake.schema import FINGERPRINTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
-from resources.media.cutter import Cutter
+from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 
 JPEGS_PER_READ = 64  # some 2 MB
 
 
-def step(lake: Lake | None, media: Media, cutter: Cutter) -> Step:
+def stage(lake: Lake | None, media: Media, cut_detection: CutDetection) -> Stage:
     """The version names the hashes that are made of a frame, and the benchmark videos that they are compared with."""
     from internvid.video.fingerprint import VERSION
 
-    compared = "" if lake is None else BenchmarkVideos.of_environment(lake, media, cutter.settings()).version
+    compared = "" if lake is None else BenchmarkVideos.of_environment(lake, media, cut_detection.settings()).version
     version = f"{VERSION}+benchmarks-{compared[:8]}" if compared else VERSION
-    return Step("fingerprints", "fingerprints_units", (Output(FINGERPRINTS, {"": version}),), chunk=256)
+    return Stage("fingerprints", "fingerprints", (Output(FINGERPRINTS, {"": version}),), chunk_size=256)
 
 
 @dg.asset(
@@ -48,22 +48,24 @@ def step(lake: Lake | None, media: Media, cutter: Cutter) -> Step:
     description="Hashes of a video's frames that copies of it nearly share, whatever their size, codec or crop.",
 )
 def fingerprints(
-    context: dg.AssetExecutionContext, lake: Lake, media: Media, cutter: Cutter
+    context: dg.AssetExecutionContext, lake: Lake, media: Media, cut_detection: CutDetection
 ) -> Iterator[dg.MaterializeResult]:
     """One row is a video. Changes when its frames do. A copy of a benchmark's video is told in attempts, and no subset
     has its clips.
     """
-    benchmarks = BenchmarkVideos.of_environment(lake, media, cutter.settings())
+    benchmarks = BenchmarkVideos.of_environment(lake, media, cut_detection.settings())
     if benchmarks.folder:
         for file, error in benchmarks.unreadable.items():
             context.log.warning(f"benchmark video {file}: {error}")
-    yield from refresh(context, lake, step(lake, media, cutter), lambda units: fingerprint(lake, benchmarks, units))
+    yield from refresh(
+        context, lake, stage(lake, media, cut_detection), lambda units: fingerprint(lake, benchmarks, units)
+    )
 
 
 def fingerprint(lake: Lake, benchmarks: BenchmarkVideos, units: list[Unit]) -> Iterator[Outcome]:
     """Of each video all frames that are not flat; of a black one that is none, and its row says so."""
     rows = lake.query(
-        statement("operations/frames_to_fingerprint"),
+        statement("inputs/frames_to_fingerprint"),
         {"video_ids": [unit.key for unit in units]},
         only={"ingest_batch": units[0].partition},
     ).to_pylist()

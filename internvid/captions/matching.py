@@ -1,6 +1,6 @@
 """Whether captions are those of their clips: a test of vectors, after a pipeline may have attached them to others.
 
-Clips and captions are vectors in one space. Were captions attached to clips by lot, the mean cosine of each clip and
+Clips and captions are vectors in one space. Were captions attached to clips by chance, the mean cosine of each clip and
 its own caption would be one draw among those of shuffled captions; so it is compared with them (a permutation test).
 """
 
@@ -16,7 +16,7 @@ SHUFFLES = 999  # the smallest p-value is then 0.001
 @dataclass(frozen=True)
 class Match:
     """matched, others: mean cosine of clips with their own caption, and with others'. auc: how probable it is that a
-    clip's own caption is nearer than another's; 0.5 by lot. p_value: share of shuffles whose mean is as high as that of
+    clip's own caption is nearer than another's; 0.5 by chance. p_value: share of shuffles whose mean is as high as that of
     the captions as they are.
     """
 

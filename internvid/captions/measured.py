@@ -29,7 +29,7 @@ VERSION = "embedded-measurements 1 (faces, text, regions, colours, light, textur
 
 # Long side, in pixels, at which faces are sought. At 320, one in six of the faces in the real frames tested is lost.
 _FACE_LONG_SIDE = 480
-_FACE_SMALLEST = 30  # pixels at that size: below it the cascades fire on foliage and machinery
+_MIN_FACE = 30  # pixels at that size: below it the cascades fire on foliage and machinery
 _FACE_SCALE_STEP = 1.25  # 1.1 takes two to three times as long for the same videos with a face
 _FACE_NEIGHBOURS = 2
 # How many windows of a second cascade agree on a face that is enlarged to 120 pixels. Among what the first cascade
@@ -48,8 +48,8 @@ _COLOURS = (
 # Regions are reported in these: black, grey, brown and beige patches are mostly shadow, ground and wall.
 _REGION_COLOURS = ("red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "white")
 
-_SMALLEST_REGION, _LARGEST_REGION = 0.006, 0.3  # shares of the picture
-_LEAST_CONTRAST = 45  # distance of mean colours in 8-bit Lab, where black and white are 255 apart
+_MIN_REGION, _MAX_REGION = 0.006, 0.3  # shares of the picture
+_MIN_CONTRAST = 45  # distance of mean colours in 8-bit Lab, where black and white are 255 apart
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
@@ -152,7 +152,7 @@ class MeasuringCaptioner:
         find, confirm, eyes = self._cascades
         picture = _shrink(luma, _FACE_LONG_SIDE)
         height, width = picture.shape
-        smallest = (_FACE_SMALLEST, _FACE_SMALLEST)
+        smallest = (_MIN_FACE, _MIN_FACE)
         boxes = find.detectMultiScale(
             picture, scaleFactor=_FACE_SCALE_STEP, minNeighbors=_FACE_NEIGHBOURS, minSize=smallest
         )
@@ -309,7 +309,7 @@ def _name_colours(picture: np.ndarray) -> np.ndarray:
 def _colours(small: np.ndarray, names: np.ndarray) -> list[_Phrase]:
     """What colour most of the picture is, by halves where the halves differ."""
     chroma_98th = _percentile(small.max(axis=2) - small.min(axis=2), 98)
-    if chroma_98th < 16:  # a black-and-white film measures 0, an empty grey road filmed in colour 5 to 10
+    if chroma_98th < 16:  # a black-and-white video measures 0, an empty grey road filmed in colour 5 to 10
         return [_Phrase("layout", "in shades of grey", _rounded(chroma_98th_percentile=chroma_98th), about="colours")]
     height, width = names.shape
     for here, one, there, other in (
@@ -375,7 +375,7 @@ def _regions(small: np.ndarray, names: np.ndarray, faces: list[tuple[float, floa
     found: list[tuple[float, _Phrase]] = []
     for colour in _REGION_COLOURS:
         mask = (names == _COLOURS.index(colour)).astype(np.uint8)
-        if not _SMALLEST_REGION <= mask.mean() <= _LARGEST_REGION:  # nothing, or the background
+        if not _MIN_REGION <= mask.mean() <= _MAX_REGION:  # nothing, or the background
             continue
         regions = _compact_regions(mask, lab, faces)
         if not regions:
@@ -408,7 +408,7 @@ def _compact_regions(
     _, labels, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     regions = []
     shares = stats[:, cv2.CC_STAT_AREA] / mask.size
-    for label in np.flatnonzero((shares >= _SMALLEST_REGION) & (shares <= _LARGEST_REGION)):
+    for label in np.flatnonzero((shares >= _MIN_REGION) & (shares <= _MAX_REGION)):
         if label == 0:  # what is not of the colour
             continue
         left, top, across, down, area = (int(number) for number in stats[label])
@@ -427,7 +427,7 @@ def _compact_regions(
             continue
         around = lab[rows, columns]
         contrast = float(np.linalg.norm(around[one > 0].mean(axis=0) - around[ring > 0].mean(axis=0)))
-        if contrast < _LEAST_CONTRAST:
+        if contrast < _MIN_CONTRAST:
             continue
         is_whole = left > 0 and top > 0 and left + across < width and top + down < height
         shape, fit = _shape(contour, filled) if is_whole else ("", 0.0)

@@ -24,17 +24,17 @@ from internvid.text.generated import Status
 MODEL = "embedded-merger"
 VERSION = "embedded-merger 2 (phrases once, changes with then, camera and motion from 2 % a second, 60 words)"
 
-_MOST_WORDS = 60  # the text towers of video-text models read 77 tokens at most, about 60 words
+_MAX_WORDS = 60  # the text towers of video-text models read 77 tokens at most, about 60 words
 
 # Below these nothing is said to move. 0.02 frame widths a second is a pan that takes 50 seconds to cross the picture.
-_SLOWEST_PAN = 0.02  # frame widths or heights per second
-_SLOWEST_ZOOM = 0.03  # log2 of scale per second: 2 % a second
-_SMALLEST_MOVER = 0.01  # share of the picture
-_LEAST_MOTION = 0.02  # mean change of luma per second that counts as a changing picture
-_SHORTEST_FOR_MOTION = 0.1  # seconds: of a frame or two, motion per second says nothing
+_MIN_PAN = 0.02  # frame widths or heights per second
+_MIN_ZOOM = 0.03  # log2 of scale per second: 2 % a second
+_MIN_MOVER = 0.01  # share of the picture
+_MIN_MOTION = 0.02  # mean change of luma per second that counts as a changing picture
+_MIN_SECONDS_FOR_MOTION = 0.1  # seconds: of a frame or two, motion per second says nothing
 
 # A phrase has to hold in two frames and a fifth of them to be told, or a flicker of a measurement becomes a "then".
-_LEAST_SUPPORT = 0.2
+_MIN_SUPPORT = 0.2
 _LASTING_SUPPORT = 0.5
 
 
@@ -106,7 +106,7 @@ class MergingSummariser:
         phrased = list({c.seconds: phrases for c in told if (phrases := _phrases(c)) is not None}.items())
 
         motion = _motion_sentences(measures)
-        room = _MOST_WORDS - sum(_count_words(sentence.text) for sentence in motion)
+        room = _MAX_WORDS - sum(_count_words(sentence.text) for sentence in motion)
         said: list[_Sentence] = []
         if free:
             said += _merge_free_text(free, room)
@@ -195,7 +195,7 @@ def _merge_phrases(phrased: list[tuple[float, list[dict[str, Any]]]], room: int)
             one.frames.append(index)
             one.seconds.append(seconds)
             one.phrases.append(phrase)
-    least = 1 if len(phrased) <= 3 else max(2, math.ceil(len(phrased) * _LEAST_SUPPORT))
+    least = 1 if len(phrased) <= 3 else max(2, math.ceil(len(phrased) * _MIN_SUPPORT))
     kept = [one for one in told.values() if len(one.frames) >= least]
     if not kept:
         kept = sorted(told.values(), key=lambda one: -len(one.frames))[:3]
@@ -358,7 +358,7 @@ def _motion_sentences(measures: ClipMeasures) -> list[_Sentence]:
     if measures.blackness >= 0.1:
         text = f"The picture is black for {_part_of_time(measures.blackness)} of the clip."
         sentences.append(_measured(text, blackness=measures.blackness))
-    if not measures.seconds >= _SHORTEST_FOR_MOTION:
+    if not measures.seconds >= _MIN_SECONDS_FOR_MOTION:
         return sentences
     # Stillness compares each frame with the one before: a slow or small mover stays under it, so "nothing moves" would
     # say more than was measured.
@@ -375,7 +375,7 @@ def _motion_sentences(measures: ClipMeasures) -> list[_Sentence]:
     elif mover and camera_numbers:
         text = f"The camera stays still while {mover}."
         sentences.append(_measured(text, **camera_numbers, **mover_numbers))
-    elif camera_numbers and measures.motion >= _LEAST_MOTION:
+    elif camera_numbers and measures.motion >= _MIN_MOTION:
         text = "The camera stays still while the picture changes."
         sentences.append(_measured(text, **camera_numbers, motion=measures.motion))
     elif camera_numbers:
@@ -401,11 +401,11 @@ def _camera(measures: ClipMeasures) -> tuple[str, dict[str, float]]:
         return "", {}
     moves = []
     # "turns" rather than "pans": taggers read "the camera pans" as two nouns.
-    if abs(measures.pan_x) >= _SLOWEST_PAN and abs(measures.pan_x) * 3 >= abs(measures.pan_y):
+    if abs(measures.pan_x) >= _MIN_PAN and abs(measures.pan_x) * 3 >= abs(measures.pan_y):
         moves.append("turns right" if measures.pan_x > 0 else "turns left")
-    if abs(measures.pan_y) >= _SLOWEST_PAN and abs(measures.pan_y) * 3 >= abs(measures.pan_x):
+    if abs(measures.pan_y) >= _MIN_PAN and abs(measures.pan_y) * 3 >= abs(measures.pan_x):
         moves.append("tilts down" if measures.pan_y > 0 else "tilts up")
-    if abs(measures.zoom) >= _SLOWEST_ZOOM:
+    if abs(measures.zoom) >= _MIN_ZOOM:
         moves.append("zooms in" if measures.zoom > 0 else "zooms out")
     return measured.join_with_and(moves), numbers
 
@@ -413,13 +413,13 @@ def _camera(measures: ClipMeasures) -> tuple[str, dict[str, float]]:
 def _mover(measures: ClipMeasures) -> tuple[str, dict[str, float]]:
     """What moves otherwise than the camera explains, in words, and the numbers."""
     numbers = {"moving_share": measures.moving_share, "mover_x": measures.mover_x, "mover_y": measures.mover_y}
-    if not all(map(math.isfinite, numbers.values())) or measures.moving_share < _SMALLEST_MOVER:
+    if not all(map(math.isfinite, numbers.values())) or measures.moving_share < _MIN_MOVER:
         return "", {}
     what = "much of the picture" if measures.moving_share >= 0.4 else "something"
     x, y = measures.mover_x, measures.mover_y
     ways = []
-    if abs(y) >= _SLOWEST_PAN and abs(y) * 2 >= abs(x):
+    if abs(y) >= _MIN_PAN and abs(y) * 2 >= abs(x):
         ways.append("down" if y > 0 else "up")
-    if abs(x) >= _SLOWEST_PAN and abs(x) * 2 >= abs(y):
+    if abs(x) >= _MIN_PAN and abs(x) * 2 >= abs(y):
         ways.append("to the right" if x > 0 else "to the left")
     return f"{what} moves {' and '.join(ways)}".strip(), numbers

@@ -132,7 +132,7 @@ class Request:
     prompt: of a chat model what the user says beside the picture; of another what its caption begins with, what is
     asked, or its name for the task (Florence-2: <CAPTION>); None for none. chat: what a chat model's template reads
     beside the messages, such as enable_thinking. generation: as `generate` of transformers takes it; what it leaves
-    open is as the model's makers say, except that nothing is drawn by lot, there are no beams, and after 32 tokens it
+    open is as the model's makers say, except that nothing is drawn by chance, there are no beams, and after 32 tokens it
     stops.
     """
 

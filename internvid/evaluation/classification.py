@@ -22,14 +22,14 @@ TEMPLATES = (
     "{}",
     "Playing a kind of action, {}",
     "Doing a kind of action, {}",
-    "Look, the human is {}",
+    "InboxContents, the human is {}",
     "Can you recognize the action of {}?",
     "Video classification of {}",
     "A video of {}",
     "The man is {}",
     "The woman is {}",
 )
-VIDEOS_AT_ONCE = 4096
+VIDEOS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ def class_vectors(labels: Sequence[str], encode: Callable[[Sequence[str]], np.nd
 
 
 def zero_shot_accuracy(
-    video: np.ndarray, classes: np.ndarray, labels: np.ndarray, *, videos_at_once: int = VIDEOS_AT_ONCE
+    video: np.ndarray, classes: np.ndarray, labels: np.ndarray, *, videos_per_batch: int = VIDEOS_PER_BATCH
 ) -> Accuracy:
     """video: [videos, d] float32, L2-normalised. classes: [classes, d]. labels: [videos] int, 0 to classes - 1."""
     ranks = [
-        ranks_of_labels(video[start : start + videos_at_once] @ classes.T, labels[start : start + videos_at_once])
-        for start in range(0, len(video), videos_at_once)
+        ranks_of_labels(video[start : start + videos_per_batch] @ classes.T, labels[start : start + videos_per_batch])
+        for start in range(0, len(video), videos_per_batch)
     ]
     return accuracy(np.concatenate(ranks) if ranks else np.zeros(0, np.int64), classes=len(classes))
 
@@ -96,5 +96,5 @@ def accuracy(ranks: np.ndarray, *, classes: int) -> Accuracy:
 
 
 def chance(classes: int) -> Accuracy:
-    """What a guess by lot gives."""
+    """What a guess by chance gives."""
     return Accuracy(1 / classes, min(5, classes) / classes, 0, classes)

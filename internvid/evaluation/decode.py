@@ -154,7 +154,7 @@ class _Decoded:
         for frame in self._frames():
             time = frame.time if frame.time is not None else (0.0 if first is None else first + last + step)
             first = time if first is None else first
-            # Where a clock stands still or starts again, the film goes on at its usual rate.
+            # Where a clock stands still or starts again, the video goes on at its usual rate.
             last = time - first if time - first > last else last + step
             yield frame, last
 

@@ -99,7 +99,7 @@ def summarise(ranks: np.ndarray) -> RankSummary:
 
 
 def chance(candidates: int, right: np.ndarray) -> RankSummary:
-    """What scores drawn by lot give: the expected recalls and mean rank; median: the rank that half stay within.
+    """What scores drawn by chance give: the expected recalls and mean rank; median: the rank that half stay within.
 
     candidates: how many answers are ranked. right: [queries] int, how many of them are right for each query.
     The best of p right ones among m stands below rank r with probability C(m - p, r) / C(m, r).

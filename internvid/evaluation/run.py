@@ -18,9 +18,9 @@ from internvid.evaluation.linear_probe import Probe, linear_probe
 from internvid.viclip.tokenizer import prepare_text
 
 DUAL_SOFTMAX_TEMPERATURE = 1.0  # the published evaluation's
-VIDEOS_AT_ONCE = 16
-BYTES_AT_ONCE = 256 << 20  # of frames: videos of 1080p are fewer at once
-TEXTS_AT_ONCE = 1024
+VIDEOS_PER_BATCH = 16
+BYTES_PER_READ = 256 << 20  # of frames: videos of 1080p are fewer at once
+TEXTS_PER_BATCH = 1024
 
 
 class Encodes(Protocol):
@@ -46,7 +46,7 @@ ReadFrames = Callable[[Iterable[Item], int, str], Iterator[tuple[Item, np.ndarra
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure. unit: "%" or "rank". count: queries or videos that it is over. chance: what a guess by lot gives."""
+    """A figure. unit: "%" or "rank". count: queries or videos that it is over. chance: what a guess by chance gives."""
 
     benchmark: str
     name: str
@@ -156,14 +156,14 @@ def prepared_texts(item: Item) -> list[str]:
 def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video_of_text: np.ndarray) -> list[Metric]:
     """Both ways, plain and with dual softmax. Arguments as of `retrieval.retrieval_ranks`."""
     texts_of_video = np.bincount(video_of_text, minlength=len(video))
-    by_lot = {
+    by_chance = {
         "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
         "video_to_text": retrieval.chance(len(text), texts_of_video[texts_of_video > 0]),
     }
     metrics = []
     for prefix, temperature in (("", None), ("dual_softmax_", DUAL_SOFTMAX_TEMPERATURE)):
         ranks = retrieval.retrieval_ranks(video, text, video_of_text, dual_softmax_temperature=temperature)
-        for way, lot in by_lot.items():
+        for way, lot in by_chance.items():
             found = retrieval.summarise(getattr(ranks, way))
             name = f"{prefix}{way}"
             metrics += [
@@ -187,8 +187,8 @@ def probe_metrics(benchmark: str, probe: Probe) -> list[Metric]:
 def encode_texts(encoder: Encodes, texts: Sequence[str]) -> np.ndarray:
     """[texts, d] float32. texts: prepared already."""
     parts = [
-        encoder.encode_texts(list(texts[start : start + TEXTS_AT_ONCE]), prepare=False)
-        for start in range(0, len(texts), TEXTS_AT_ONCE)
+        encoder.encode_texts(list(texts[start : start + TEXTS_PER_BATCH]), prepare=False)
+        for start in range(0, len(texts), TEXTS_PER_BATCH)
     ]
     return np.concatenate(parts)
 
@@ -221,7 +221,7 @@ def _encoded(
             continue
         items.append(item)
         waiting.append(read)
-        if len(waiting) == VIDEOS_AT_ONCE or sum(video.nbytes for video in waiting) > BYTES_AT_ONCE:
+        if len(waiting) == VIDEOS_PER_BATCH or sum(video.nbytes for video in waiting) > BYTES_PER_READ:
             vectors.append(encoder.encode_videos(waiting))
             waiting = []
     if waiting:

@@ -26,7 +26,7 @@ WANTED = frozenset(
     [*ADDRESS_COLUMNS, *YOUTUBE_COLUMNS, *SECONDS_COLUMNS, *(name for of in COLUMNS.values() for name in of)]
 )
 
-LONGEST_ADDRESS = 4096  # characters; servers refuse URLs beyond 8 KiB
+MAX_ADDRESS_CHARACTERS = 4096  # characters; servers refuse URLs beyond 8 KiB
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -81,8 +81,8 @@ def address_in(cells: Mapping[str, Any], column: str | None) -> str:
         raise ValueError(f"nothing stands in its column {column}")
     if column in YOUTUBE_COLUMNS:
         return youtube_url(said)
-    if len(said) > LONGEST_ADDRESS:
-        raise ValueError(f"its address has {len(said):,} characters, at most {LONGEST_ADDRESS:,} can be one")
+    if len(said) > MAX_ADDRESS_CHARACTERS:
+        raise ValueError(f"its address has {len(said):,} characters, at most {MAX_ADDRESS_CHARACTERS:,} can be one")
     if _CONTROL.search(said):
         raise ValueError(f"its address holds control characters: {said[:80]!r}")
     return said

@@ -16,7 +16,9 @@ from typing import Any, TextIO
 import pyarrow.parquet as pq
 
 ROWS_PER_CHUNK = 4096
-LONGEST_CELL = 64 << 20  # characters; the csv module's own limit, 128 Ki, is below what a long video's captions take
+MAX_CELL_CHARACTERS = (
+    64 << 20
+)  # characters; the csv module's own limit, 128 Ki, is below what a long video's captions take
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # as spreadsheets write "Unicode text"
 
 
@@ -68,7 +70,7 @@ def plain_columns(names: Iterable[str], path: Path) -> list[str]:
 
 def _delimited(delimiter: str) -> Callable[[Path, Collection[str]], Iterator[Row | BadItem]]:
     def rows(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
-        csv.field_size_limit(LONGEST_CELL)
+        csv.field_size_limit(MAX_CELL_CHARACTERS)
         with _text(path) as file:
             # Strict: else a quote that is not closed makes one cell of all the rows after it, and nothing tells.
             reader = csv.reader(file, delimiter=delimiter, strict=True)

@@ -68,7 +68,7 @@ class ClipTower:
         return _of_length_one(features.pooler_output)
 
 
-@lru_cache(maxsize=2)  # the doors that look through a CLIP: with one model they share it
+@lru_cache(maxsize=2)  # the providers that look through a CLIP: with one model they share it
 def clip_tower(hub_model: HubModel, version: str, device: torch.device, dtype: Dtype) -> ClipTower:
     """Kept: asked again for the same it does not load again. version: of a folder says when its files have changed."""
     return ClipTower(hub_model, device=device, dtype=dtype)

@@ -19,16 +19,16 @@ WEIGHTS = "PP-OCRv6_det_small.onnx"  # among the wheel's: the one that rapidocr 
 # How far a box reaches beyond the kernel of a line that the network marks. With 1 a box has 1.06 to 1.27 times the area
 # of the ink in lines of 16 to 72 pixels; with rapidocr's 1.6, 1.4 to 1.9 times.
 UNCLIP_RATIO = 1.0
-THREADS_AT_MOST = 8  # a picture each, of some 100 MB
+MAX_THREADS = 8  # a picture each, of some 100 MB
 
 
 class TextDetector:
-    """long_side: pixels that a larger picture is shrunk to. least_confidence: of a box, from 0 to 1.
+    """long_side: pixels that a larger picture is shrunk to. min_confidence: of a box, from 0 to 1.
 
     Raises ImportError where rapidocr or onnxruntime is not installed.
     """
 
-    def __init__(self, long_side: int = 480, least_confidence: float = 0.6) -> None:
+    def __init__(self, long_side: int = 480, min_confidence: float = 0.6) -> None:
         from rapidocr import RapidOCR
 
         weights = weights_file()
@@ -39,7 +39,7 @@ class TextDetector:
             "Det.model_path": str(weights),  # a path is never downloaded
             "Det.limit_type": "max",
             "Det.limit_side_len": long_side,
-            "Det.box_thresh": least_confidence,
+            "Det.box_thresh": min_confidence,
             "Det.unclip_ratio": UNCLIP_RATIO,
             # Pictures side by side, each on one core, take two thirds of the work of one after the other on all.
             "EngineConfig.onnxruntime.intra_op_num_threads": 1,
@@ -70,7 +70,7 @@ class TextDetector:
 
     def shares(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
         """Of each picture; for one that fails the error."""
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS_AT_MOST)) as threads:
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_THREADS)) as threads:
             return list(threads.map(self._share_or_error, pictures))
 
     def _share_or_error(self, picture: np.ndarray) -> float | Exception:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-BYTES_AT_MOST = 64 << 20  # heads are kilobytes; whatever is larger is something else
+MAX_BYTES = 64 << 20  # heads are kilobytes; whatever is larger is something else
 SECONDS_WITHOUT_ANSWER = 30
 
 
@@ -106,9 +106,9 @@ def _require_https(url: str) -> None:
 
 def _read(response: HTTPResponse, url: str) -> bytes:
     told = response.headers.get("Content-Length")
-    contents = b"" if told and int(told) > BYTES_AT_MOST else response.read(BYTES_AT_MOST + 1)
-    if max(len(contents), int(told or 0)) > BYTES_AT_MOST:
-        raise ValueError(f"{url} is larger than {BYTES_AT_MOST >> 20} MiB, which no such file is")
+    contents = b"" if told and int(told) > MAX_BYTES else response.read(MAX_BYTES + 1)
+    if max(len(contents), int(told or 0)) > MAX_BYTES:
+        raise ValueError(f"{url} is larger than {MAX_BYTES >> 20} MiB, which no such file is")
     if told and int(told) != len(contents):
         raise OSError(f"{url}: {len(contents)} of {told} bytes came")
     return contents

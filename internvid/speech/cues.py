@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-SHORTEST_SECONDS = 1.0  # of a cue that has no length of its own
+MIN_SECONDS = 1.0  # of a cue that has no length of its own
 CHARACTERS_PER_SECOND = 15.0  # at which subtitles are read aloud; gives such a cue its length
-LONGEST_BREAK_SECONDS = 0.5  # after which a line that stands there again is said again
+MAX_BREAK_SECONDS = 0.5  # after which a line that stands there again is said again
 ROLLING_SHARE = 0.4  # of a rolling track's cues show a line again and a new one below; in others hardly any does
 
 _DRAWING = re.compile(r"\{[^}]*\\p[1-9]")
@@ -87,7 +87,7 @@ def _read(raw: RawCue, shift: float) -> _Lines | None:
 
 def _repeated(shown: _Lines, cue: _Lines) -> int:
     """How many of the cue's first lines are the last ones of what was shown right before."""
-    if shown.end + LONGEST_BREAK_SECONDS < cue.start:  # not where the end is NaN
+    if shown.end + MAX_BREAK_SECONDS < cue.start:  # not where the end is NaN
         return 0
     most = min(len(shown.lines), len(cue.lines))
     return next((n for n in range(most, 0, -1) if shown.lines[-n:] == cue.lines[:n]), 0)
@@ -116,7 +116,7 @@ def _with_ends(cues: Sequence[_Lines], *, may_overlap: bool) -> list[_Lines]:
         end = cue.end
         if not math.isfinite(end) or end <= cue.start:
             letters = sum(map(len, cue.lines))
-            end = min(cue.start + max(SHORTEST_SECONDS, letters / CHARACTERS_PER_SECOND), later)
+            end = min(cue.start + max(MIN_SECONDS, letters / CHARACTERS_PER_SECOND), later)
         ended.append(replace(cue, end=end if may_overlap else min(end, later)))
     return ended[::-1]
 

@@ -10,9 +10,9 @@ from internvid.text.languages import NAMES
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-FEWEST_LETTERS = 20  # with fewer a guess is worth nothing
-MOST_CHARACTERS = 20_000  # more make it no surer
-LEAST_CONFIDENCE = 0.5  # of a share among 140 languages
+MIN_LETTERS = 20  # with fewer a guess is worth nothing
+MAX_CHARACTERS = 20_000  # more make it no surer
+MIN_CONFIDENCE = 0.5  # of a share among 140 languages
 
 _NO_LANGUAGE = {"und", "mul", "mis", "zxx", "root"}
 _BY_NAME = {name.lower(): code for code, name in NAMES.items()}
@@ -39,9 +39,9 @@ def language_code(tag: str | None) -> str | None:
 
 def language_of(text: str) -> str | None:
     """The language that the text is most likely in; None where it is too short, or could be any."""
-    if sum(map(str.isalpha, text)) < FEWEST_LETTERS:
+    if sum(map(str.isalpha, text)) < MIN_LETTERS:
         return None
-    code, _ = _identifier().classify(text[:MOST_CHARACTERS])
+    code, _ = _identifier().classify(text[:MAX_CHARACTERS])
     return language_code(code)
 
 
@@ -49,4 +49,4 @@ def language_of(text: str) -> str | None:
 def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=LEAST_CONFIDENCE)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=MIN_CONFIDENCE)

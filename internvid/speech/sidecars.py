@@ -1,7 +1,7 @@
 """Subtitle files that lie beside a video: which belong to it, and what their names tell.
 
-`film.mp4` has `film.srt`, `film.en.vtt`, `film.mp4.de.srt`, `film.en-orig.json3`; yt-dlp's `film [id].mp4` has
-`film [id].en.vtt`.
+`video.mp4` has `video.srt`, `video.en.vtt`, `video.mp4.de.srt`, `video.en-orig.json3`; yt-dlp's `video [id].mp4` has
+`video [id].en.vtt`.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class SidecarFinder:
         return [folder / name for name in sorted({*found.get(video.stem, ()), *found.get(video.name, ())})]
 
     def _by_video(self, folder: Path) -> dict[str, list[str]]:
-        """Video's name, with or without suffix -> its subtitle files: of `film.mp4` and `film.2.mp4`, both of whose
-        names `film.2.srt` begins with, it belongs to the longer."""
+        """Video's name, with or without suffix -> its subtitle files: of `video.mp4` and `video.2.mp4`, both of whose
+        names `video.2.srt` begins with, it belongs to the longer."""
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not entry.name.startswith(".")]
         subtitles = [name for name in names if name.lower().endswith(SUFFIXES)]

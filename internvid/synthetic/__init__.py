@@ -1,1 +1,1 @@
-"""Sample films: rendered, seeded, with the truth written beside them."""
+"""Sample videos: rendered, seeded, with the truth written beside them."""

@@ -1,7 +1,7 @@
-"""An action benchmark made of films: what acts, in which colour, and what it does, told in several wordings.
+"""An action benchmark made of videos: what acts, in which colour, and what it does, told in several wordings.
 
-A film stays in one place with two figures, and each of its shots shows one of them doing one thing: as in real videos,
-clips of one film look alike, and some are told in the same words. Captions never tell the place, so that a clip is
+A video stays in one place with two figures, and each of its shots shows one of them doing one thing: as in real videos,
+clips of one video look alike, and some are told in the same words. Captions never tell the place, so that a clip is
 found by its action, object and colour or not at all.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from internvid.synthetic.plans import Action, Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.plans import Action, Backdrop, Figure, Shot, VideoPlan
 
 # Each action in several wordings; the first is the action's own name.
 WORDINGS: dict[Action, tuple[str, ...]] = {
@@ -41,15 +41,15 @@ ACTIONS: tuple[Action, ...] = tuple(WORDINGS)
 SHAPES = ("square", "star", "balloon", "car")
 COLOURS = ("red", "yellow", "green", "blue")
 
-# Where films are set: in few places, none of a figure's colour. Were each film in a place of its own, the place would
-# give away what is told of the film's clips, and a model would learn places by heart instead of looking at what acts.
+# Where videos are set: in few places, none of a figure's colour. Were each video in a place of its own, the place would
+# give away what is told of the video's clips, and a model would learn places by heart instead of looking at what acts.
 PATTERNS = ("flat", "gradient", "wood")
 BACKDROP_COLOURS = ("grey", "brown", "purple", "white")
 
 # Two seconds, in which every action shows itself more than once or is over: 8 of the 16 frames make a training sample.
 FRAMES_PER_SHOT, FRAMES_PER_SECOND = 16, 8
 WIDTH, HEIGHT = 80, 60  # models of 64 pixels are trained on it
-SHOTS_PER_FILM = 8
+SHOTS_PER_VIDEO = 8
 # Of the 16 figures, as many never do a certain thing in training.
 UNSEEN_PER_ACTION = 4
 
@@ -75,29 +75,31 @@ class Doing:
 
 
 @dataclass(frozen=True)
-class ActionFilms:
-    """The benchmark's films. Triples of action, shape and colour in `unseen` occur in no other film.
+class ActionVideos:
+    """The benchmark's videos. Triples of action, shape and colour in `unseen` occur in no other video.
 
-    train, held_out: films of the same triples, each film in one of them. unseen: each of its triples once.
+    train, held_out: videos of the same triples, each video in one of them. unseen: each of its triples once.
     """
 
-    train: tuple[FilmPlan, ...]
-    held_out: tuple[FilmPlan, ...]
-    unseen: tuple[FilmPlan, ...]
+    train: tuple[VideoPlan, ...]
+    held_out: tuple[VideoPlan, ...]
+    unseen: tuple[VideoPlan, ...]
 
 
-def action_films(*, train: int = 750, held_out: int = 45, seed: int = 0) -> ActionFilms:
-    """Plans of so many films for training and for testing, of eight shots each, and of those of unseen triples."""
+def action_videos(*, train: int = 750, held_out: int = 45, seed: int = 0) -> ActionVideos:
+    """Plans of so many videos for training and for testing, of eight shots each, and of those of unseen triples."""
     rng = np.random.default_rng([seed, 1])
     unseen = unseen_doings(seed=seed)
     in_order = sorted(unseen)
     shuffled = [in_order[place] for place in rng.permutation(len(in_order))]
-    return ActionFilms(
-        train=tuple(_film(f"train_{number:04d}", _seen_doings(rng, unseen), rng) for number in range(train)),
-        held_out=tuple(_film(f"held_out_{number:04d}", _seen_doings(rng, unseen), rng) for number in range(held_out)),
+    return ActionVideos(
+        train=tuple(_synthetic_video(f"train_{number:04d}", _seen_doings(rng, unseen), rng) for number in range(train)),
+        held_out=tuple(
+            _synthetic_video(f"held_out_{number:04d}", _seen_doings(rng, unseen), rng) for number in range(held_out)
+        ),
         unseen=tuple(
-            _film(f"unseen_{start:04d}", shuffled[start : start + SHOTS_PER_FILM], rng)
-            for start in range(0, len(shuffled), SHOTS_PER_FILM)
+            _synthetic_video(f"unseen_{start:04d}", shuffled[start : start + SHOTS_PER_VIDEO], rng)
+            for start in range(0, len(shuffled), SHOTS_PER_VIDEO)
         ),
     )
 
@@ -114,21 +116,21 @@ def unseen_doings(*, seed: int = 0) -> frozenset[Doing]:
 
 
 def _seen_doings(rng: np.random.Generator, unseen: frozenset[Doing]) -> list[Doing]:
-    """What happens in a film: two figures, one after the other at random, each shot an action that it may show."""
+    """What happens in a video: two figures, one after the other at random, each shot an action that it may show."""
     figures = [(str(rng.choice(SHAPES)), str(rng.choice(COLOURS))) for _ in range(2)]
     doings: list[Doing] = []
-    while len(doings) < SHOTS_PER_FILM:
+    while len(doings) < SHOTS_PER_VIDEO:
         doing = Doing(ACTIONS[rng.integers(len(ACTIONS))], *figures[rng.integers(2)])
         if doing not in unseen:
             doings.append(doing)
     return doings
 
 
-def _film(name: str, doings: Sequence[Doing], rng: np.random.Generator) -> FilmPlan:
+def _synthetic_video(name: str, doings: Sequence[Doing], rng: np.random.Generator) -> VideoPlan:
     """One place, and a shot for each doing."""
     place = Backdrop(str(rng.choice(PATTERNS)), str(rng.choice(BACKDROP_COLOURS)))
     shots = tuple(Shot(FRAMES_PER_SHOT, place, (_figure(doing, rng),), grain=1.0) for doing in doings)
-    return FilmPlan(name, shots, width=WIDTH, height=HEIGHT, fps=FRAMES_PER_SECOND, sound=False)
+    return VideoPlan(name, shots, width=WIDTH, height=HEIGHT, fps=FRAMES_PER_SECOND, sound=False)
 
 
 def _figure(doing: Doing, rng: np.random.Generator) -> Figure:

@@ -1,4 +1,4 @@
-"""The things that act in a film: where each is at a moment, and how it is drawn."""
+"""The things that act in a video: where each is at a moment, and how it is drawn."""
 
 from __future__ import annotations
 

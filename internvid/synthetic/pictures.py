@@ -12,7 +12,7 @@ import numpy as np
 
 from internvid.synthetic.backdrops import paint_backdrop
 from internvid.synthetic.figures import Pose, draw, pose_of
-from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 
 # Backdrops reach this far beyond the widest view, as a share of it: room for shake.
 MARGIN = 0.12
@@ -30,8 +30,8 @@ class View:
     zoom: float
 
 
-def frame_seconds(plan: FilmPlan, *, seed: int) -> list[float]:
-    """Presentation time of each frame from the first, [frame_count + 1]; the last is the end of the film."""
+def frame_seconds(plan: VideoPlan, *, seed: int) -> list[float]:
+    """Presentation time of each frame from the first, [frame_count + 1]; the last is the end of the video."""
     if not plan.variable_rate:
         return [frame / plan.fps for frame in range(plan.frame_count + 1)]
     # A phone's camera: mostly on time, now and then late, slower in the dark. Milliseconds, as phones write them.
@@ -41,11 +41,11 @@ def frame_seconds(plan: FilmPlan, *, seed: int) -> list[float]:
     return [0.0, *(float(total) / 1000 for total in np.cumsum(milliseconds))]
 
 
-def pictures(plan: FilmPlan, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """The film's upright pictures in order, [height, width, 3] uint8 RGB. The array is valid until the next one."""
-    film_seed = [seed, zlib.crc32(plan.name.encode())]
+def pictures(plan: VideoPlan, *, seed: int = 0) -> Iterator[np.ndarray]:
+    """The video's upright pictures in order, [height, width, 3] uint8 RGB. The array is valid until the next one."""
+    video_seed = [seed, zlib.crc32(plan.name.encode())]
     times = frame_seconds(plan, seed=seed)
-    places = _Places(plan, [*film_seed, 2])
+    places = _Places(plan, [*video_seed, 2])
     painters: dict[int, _ShotPainter] = {}
     for index, shot in enumerate(plan.shots):
         first, last = plan.starts[index], plan.starts[index] + shot.frames
@@ -57,7 +57,7 @@ def pictures(plan: FilmPlan, *, seed: int = 0) -> Iterator[np.ndarray]:
                 painters[number] = _ShotPainter(plan, plan.shots[number], times[start], times[end], places)
         for number in [number for number in painters if number < index - 1]:
             del painters[number]
-        grain = _Grain([*film_seed, 3, index], shot.grain, plan)
+        grain = _Grain([*video_seed, 3, index], shot.grain, plan)
         for frame in range(first, last):
             picture = painters[index].picture(frame - first, times[frame])
             into, out_of = _join_weights(shot, after, frame - first, last - frame)
@@ -115,9 +115,9 @@ def camera_view(shot: Shot, progress: float) -> View:
 
 
 class _Places:
-    """The backdrops of a film, each painted once: shots of one scene share it, as jump cuts must."""
+    """The backdrops of a video, each painted once: shots of one scene share it, as jump cuts must."""
 
-    def __init__(self, plan: FilmPlan, seed: list[int]) -> None:
+    def __init__(self, plan: VideoPlan, seed: list[int]) -> None:
         self.plan, self.seed = plan, seed
         self.painted: dict[tuple[Backdrop, int, int], np.ndarray] = {}
 
@@ -139,7 +139,7 @@ class _Places:
 class _ShotPainter:
     """Draws one shot at any moment, a little before and after it too, for dissolves."""
 
-    def __init__(self, plan: FilmPlan, shot: Shot, start: float, end: float, places: _Places) -> None:
+    def __init__(self, plan: VideoPlan, shot: Shot, start: float, end: float, places: _Places) -> None:
         self.width, self.height, self.fps = plan.width, plan.height, plan.fps
         self.shot, self.start, self.seconds = shot, start, end - start
         self.backdrop = places.of(shot)
@@ -147,7 +147,7 @@ class _ShotPainter:
         self.rested: tuple[View, np.ndarray] | None = None
 
     def picture(self, frame: int, at_seconds: float) -> np.ndarray:
-        """[height, width, 3] uint8 at a frame of the shot and the film's time in seconds."""
+        """[height, width, 3] uint8 at a frame of the shot and the video's time in seconds."""
         seconds = at_seconds - self.start
         progress = seconds / self.seconds
         view = self._shaken(camera_view(self.shot, progress), seconds)
@@ -235,7 +235,7 @@ class _ShotPainter:
             canvas = cv2.convertScaleAbs(canvas, alpha=light)
         for first, length in self.shot.flashes:
             if first <= frame < first + length:
-                # Brightest at once, then it dies away; the scene shows through as it does on film.
+                # Brightest at once, then it dies away; the scene shows through as it does on video.
                 white = 0.88 * (1 - (frame - first) / (length + 1))
                 canvas = cv2.convertScaleAbs(canvas, alpha=1 - 0.8 * white, beta=235 * white)
         return canvas
@@ -269,9 +269,9 @@ def _line(
 
 
 class _Grain:
-    """Film grain: one field of noise per shot, taken at another place for every frame."""
+    """SyntheticVideo grain: one field of noise per shot, taken at another place for every frame."""
 
-    def __init__(self, seed: list[int], deviation: float, plan: FilmPlan) -> None:
+    def __init__(self, seed: list[int], deviation: float, plan: VideoPlan) -> None:
         self.deviation, self.height, self.width = deviation, plan.height, plan.width
         self.rng = np.random.default_rng(seed)
         if deviation:

@@ -1,4 +1,4 @@
-"""What a film is made of: the plan that is rendered, shot by shot. Nothing here draws.
+"""What a video is made of: the plan that is rendered, shot by shot. Nothing here draws.
 
 Sizes and places are fractions of the picture, so that a plan reads the same at any size; lengths are frames, so that
 the truth about cuts is exact.
@@ -34,13 +34,13 @@ Action = Literal[
     "appearing",
 ]
 
-# Raise it when the drawing changes: films rendered before are then rendered again.
+# Raise it when the drawing changes: videos rendered before are then rendered again.
 LOOK = 4
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What stands behind the figures. `scene` seeds it: the same scene is the same place in every shot of a film."""
+    """What stands behind the figures. `scene` seeds it: the same scene is the same place in every shot of a video."""
 
     pattern: str
     colour: str
@@ -115,8 +115,8 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class FilmPlan:
-    """A film: its shots, and the form of the file.
+class VideoPlan:
+    """A video: its shots, and the form of the file.
 
     width, height: the upright picture as it is shown, pixels; a pixel aspect other than 1 narrows the coded picture,
     a rotation turns it. rotation_degrees: clockwise turn that a player makes to show it upright: 0, 90, 180, 270.

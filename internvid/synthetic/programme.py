@@ -1,12 +1,12 @@
-"""The films themselves: those of the demo, and those whose cuts are hard to find."""
+"""The videos themselves: those of the demo, and those whose cuts are hard to find."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 
-MEADOW_GAMES = FilmPlan(
+MEADOW_GAMES = VideoPlan(
     "meadow_games",
     fps=25,
     fade_in=20,
@@ -42,7 +42,7 @@ MEADOW_GAMES = FilmPlan(
     ),
 )
 
-CITY_EVENING = FilmPlan(
+CITY_EVENING = VideoPlan(
     "city_evening",
     fps=24,
     shots=(
@@ -57,7 +57,7 @@ CITY_EVENING = FilmPlan(
     ),
 )
 
-TALK_WITH_SLIDES = FilmPlan(
+TALK_WITH_SLIDES = VideoPlan(
     "talk_with_slides",
     fps=30,
     shots=(
@@ -80,7 +80,7 @@ TALK_WITH_SLIDES = FilmPlan(
     ),
 )
 
-TOY_SHAPES = FilmPlan(
+TOY_SHAPES = VideoPlan(
     "toy_shapes",
     width=320,
     height=240,
@@ -96,7 +96,7 @@ TOY_SHAPES = FilmPlan(
     ),
 )
 
-PHONE_UPRIGHT = FilmPlan(
+PHONE_UPRIGHT = VideoPlan(
     "phone_upright",
     width=360,
     height=640,
@@ -121,7 +121,7 @@ PHONE_UPRIGHT = FilmPlan(
     ),
 )
 
-WIDE_TRAVELS = FilmPlan(
+WIDE_TRAVELS = VideoPlan(
     "wide_travels",
     fps=25,
     pixel_aspect=Fraction(4, 3),
@@ -138,7 +138,7 @@ WIDE_TRAVELS = FilmPlan(
     ),
 )
 
-PARK_UNEVEN = FilmPlan(
+PARK_UNEVEN = VideoPlan(
     "park_uneven",
     fps=24,
     variable_rate=True,
@@ -163,7 +163,7 @@ PARK_UNEVEN = FilmPlan(
     ),
 )
 
-FOREST_WALK = FilmPlan(
+FOREST_WALK = VideoPlan(
     "forest_walk",
     width=320,
     height=240,
@@ -177,7 +177,7 @@ FOREST_WALK = FilmPlan(
     ),
 )
 
-TIDE = FilmPlan(
+TIDE = VideoPlan(
     "tide",
     fps=25,
     codec="av1",
@@ -195,7 +195,7 @@ TIDE = FilmPlan(
     ),
 )
 
-STILL_GALLERY = FilmPlan(
+STILL_GALLERY = VideoPlan(
     "still_gallery",
     fps=25,
     fade_out=15,
@@ -207,7 +207,7 @@ STILL_GALLERY = FilmPlan(
     ),
 )
 
-SAMPLE_FILMS: tuple[FilmPlan, ...] = (
+SAMPLE_VIDEOS: tuple[VideoPlan, ...] = (
     MEADOW_GAMES,
     CITY_EVENING,
     TALK_WITH_SLIDES,
@@ -226,7 +226,7 @@ def _speaker(x: float, y: float) -> tuple[Figure, ...]:
 
 
 STUDIO = Backdrop("room", "grey", 1)
-JUMP_CUTS = FilmPlan(
+JUMP_CUTS = VideoPlan(
     "jump_cuts",
     fps=25,
     shots=(
@@ -239,7 +239,7 @@ JUMP_CUTS = FilmPlan(
     ),
 )
 
-SLIDE_CHANGES = FilmPlan(
+SLIDE_CHANGES = VideoPlan(
     "slide_changes",
     fps=25,
     shots=(
@@ -252,7 +252,7 @@ SLIDE_CHANGES = FilmPlan(
     ),
 )
 
-CAMERA_FLASHES = FilmPlan(
+CAMERA_FLASHES = VideoPlan(
     "camera_flashes",
     fps=25,
     shots=(
@@ -291,7 +291,7 @@ MONTAGE_PLACES = (
     Backdrop("wood", "brown", 19),
     Backdrop("landscape", "purple", 20),
 )
-TWO_FRAME_MONTAGE = FilmPlan(
+TWO_FRAME_MONTAGE = VideoPlan(
     "two_frame_montage",
     fps=25,
     shots=(
@@ -303,7 +303,7 @@ TWO_FRAME_MONTAGE = FilmPlan(
     ),
 )
 
-FADES = FilmPlan(
+FADES = VideoPlan(
     "fades",
     fps=25,
     fade_in=25,
@@ -316,7 +316,7 @@ FADES = FilmPlan(
     ),
 )
 
-DISSOLVES = FilmPlan(
+DISSOLVES = VideoPlan(
     "dissolves",
     fps=25,
     shots=(
@@ -336,7 +336,7 @@ DISSOLVES = FilmPlan(
     ),
 )
 
-WHIP_PANS = FilmPlan(
+WHIP_PANS = VideoPlan(
     "whip_pans",
     fps=25,
     shots=(
@@ -346,7 +346,7 @@ WHIP_PANS = FilmPlan(
     ),
 )
 
-LIKE_COLOURS = FilmPlan(
+LIKE_COLOURS = VideoPlan(
     "like_colours",
     fps=25,
     shots=(
@@ -361,7 +361,7 @@ LIKE_COLOURS = FilmPlan(
     ),
 )
 
-STROBE_LIGHT = FilmPlan(
+STROBE_LIGHT = VideoPlan(
     "strobe_light",
     fps=25,
     shots=(
@@ -393,7 +393,7 @@ STROBE_LIGHT = FilmPlan(
     ),
 )
 
-PASSING_BUS = FilmPlan(
+PASSING_BUS = VideoPlan(
     "passing_bus",
     fps=25,
     shots=(
@@ -424,7 +424,7 @@ PASSING_BUS = FilmPlan(
     ),
 )
 
-FIVE_FPS = FilmPlan(
+FIVE_FPS = VideoPlan(
     "five_fps",
     fps=5,
     shots=(
@@ -449,7 +449,7 @@ FIVE_FPS = FilmPlan(
     ),
 )
 
-DARK_GRAIN = FilmPlan(
+DARK_GRAIN = VideoPlan(
     "dark_grain",
     fps=24,
     shots=(
@@ -468,7 +468,7 @@ DARK_GRAIN = FilmPlan(
     ),
 )
 
-HARD_FILMS: tuple[FilmPlan, ...] = (
+HARD_VIDEOS: tuple[VideoPlan, ...] = (
     JUMP_CUTS,
     SLIDE_CHANGES,
     CAMERA_FLASHES,

@@ -1,6 +1,6 @@
-"""Films from plans: `<name>.mp4` or `.webm`, and `<name>.truth.json` beside it.
+"""Videos from plans: `<name>.mp4` or `.webm`, and `<name>.truth.json` beside it.
 
-The repository holds no footage; these films stand in for it. The same plan and seed give the same file, byte for byte.
+The repository holds no footage; these videos stand in for it. The same plan and seed give the same file, byte for byte.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from av.container import OutputContainer
 
 from internvid.synthetic.pictures import frame_seconds, pictures
-from internvid.synthetic.plans import FilmPlan
-from internvid.synthetic.programme import HARD_FILMS, SAMPLE_FILMS
+from internvid.synthetic.plans import VideoPlan
+from internvid.synthetic.programme import HARD_VIDEOS, SAMPLE_VIDEOS
 from internvid.synthetic.sound import SAMPLES_PER_SECOND, soundtrack
 from internvid.synthetic.truth import Truth, is_truth_of, read_truth, truth_json, truth_of, truth_path
 
-__all__ = ["HARD_FILMS", "SAMPLE_FILMS", "FilmPlan", "Truth", "read_truth", "render", "render_all"]
+__all__ = ["HARD_VIDEOS", "SAMPLE_VIDEOS", "Truth", "VideoPlan", "read_truth", "render", "render_all"]
 
 # Encoder and options by codec: the fastest settings whose pictures still look like footage at a glance. Thread counts
 # are fixed, because the bits that libx264 and SVT-AV1 write depend on them. SVT-AV1 drags ghosts behind moving shapes
@@ -47,55 +47,55 @@ TICKS_PER_SECOND = 90_000  # divisible by every frame rate in use, and by a thou
 SAMPLES_PER_SOUND_FRAME = 960  # 20 ms: a frame of Opus; the AAC encoder gathers its own
 
 
-def render(plan: FilmPlan, folder: str | Path, *, seed: int = 0) -> Path:
-    """Renders the film into the folder, which is made where missing, with its truth. Returns the film's path.
+def render(plan: VideoPlan, folder: str | Path, *, seed: int = 0) -> Path:
+    """Renders the video into the folder, which is made where missing, with its truth. Returns the video's path.
 
     Each file appears whole or not at all, the truth last. Raises ValueError for a plan that cannot be drawn.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    film = folder / plan.file_name
+    synthetic_video = folder / plan.file_name
     started = folder / f".{plan.file_name}.{os.getpid()}.part"
     try:
         truth = _encode(plan, started, seed=seed)
-        os.replace(started, film)
+        os.replace(started, synthetic_video)
         started.write_text(truth_json(truth))
-        os.replace(started, truth_path(film))
+        os.replace(started, truth_path(synthetic_video))
     finally:
         started.unlink(missing_ok=True)
-    return film
+    return synthetic_video
 
 
 def render_all(
     folder: str | Path,
-    plans: Iterable[FilmPlan] = SAMPLE_FILMS,
+    plans: Iterable[VideoPlan] = SAMPLE_VIDEOS,
     *,
     seed: int = 0,
-    on_film: Callable[[Path], None] | None = None,
+    on_video: Callable[[Path], None] | None = None,
 ) -> list[Path]:
-    """Renders the films that the folder does not hold yet by the same plan and seed. Returns the paths of all of them.
+    """Renders the videos that the folder does not hold yet by the same plan and seed. Returns the paths of all of them.
 
-    on_film is called with the path of each film as it is there, whether rendered now or before.
+    on_video is called with the path of each video as it is there, whether rendered now or before.
     """
-    films = []
+    synthetic_videos = []
     for plan in plans:
-        film = Path(folder) / plan.file_name
-        if not _is_rendered(film, plan, seed=seed):
-            film = render(plan, folder, seed=seed)
-        films.append(film)
-        if on_film is not None:
-            on_film(film)
-    return films
+        synthetic_video = Path(folder) / plan.file_name
+        if not _is_rendered(synthetic_video, plan, seed=seed):
+            synthetic_video = render(plan, folder, seed=seed)
+        synthetic_videos.append(synthetic_video)
+        if on_video is not None:
+            on_video(synthetic_video)
+    return synthetic_videos
 
 
-def _is_rendered(film: Path, plan: FilmPlan, *, seed: int) -> bool:
-    if not film.exists() or not truth_path(film).exists():
+def _is_rendered(synthetic_video: Path, plan: VideoPlan, *, seed: int) -> bool:
+    if not synthetic_video.exists() or not truth_path(synthetic_video).exists():
         return False
-    return is_truth_of(film, plan_digest=plan.digest, seed=seed)
+    return is_truth_of(synthetic_video, plan_digest=plan.digest, seed=seed)
 
 
-def _encode(plan: FilmPlan, path: Path, *, seed: int) -> Truth:
-    """Writes the film to the path, whatever its name, and returns its truth."""
+def _encode(plan: VideoPlan, path: Path, *, seed: int) -> Truth:
+    """Writes the video to the path, whatever its name, and returns its truth."""
     seconds = [plan.start_seconds + since for since in frame_seconds(plan, seed=seed)]
     size = _coded_size(plan)
     # Without bitexact the WebM muxer draws a random identity for each file.
@@ -118,7 +118,7 @@ def _encode(plan: FilmPlan, path: Path, *, seed: int) -> Truth:
     return truth_of(plan, seed=seed, frame_seconds=seconds[:-1], end_seconds=seconds[-1], coded_size=size)
 
 
-def _coded_size(plan: FilmPlan) -> tuple[int, int]:
+def _coded_size(plan: VideoPlan) -> tuple[int, int]:
     """Width and height of the coded picture, pixels. Raises ValueError where 4:2:0 cannot hold it."""
     width, height = (plan.width, plan.height) if plan.rotation_degrees % 180 == 0 else (plan.height, plan.width)
     coded_width = Fraction(width) / plan.pixel_aspect
@@ -127,7 +127,7 @@ def _coded_size(plan: FilmPlan) -> tuple[int, int]:
     return int(coded_width), height
 
 
-def _add_video(container: OutputContainer, plan: FilmPlan, size: tuple[int, int]) -> av.VideoStream:
+def _add_video(container: OutputContainer, plan: VideoPlan, size: tuple[int, int]) -> av.VideoStream:
     encoder, options = ENCODERS[plan.codec]
     if plan.codec == "av1":
         os.environ.setdefault("SVT_LOG", "1")  # errors only: its banner cannot be turned off by an option
@@ -142,14 +142,14 @@ def _add_video(container: OutputContainer, plan: FilmPlan, size: tuple[int, int]
     return video
 
 
-def _add_audio(container: OutputContainer, plan: FilmPlan) -> av.AudioStream:
+def _add_audio(container: OutputContainer, plan: VideoPlan) -> av.AudioStream:
     audio = container.add_stream(SOUND_ENCODERS[plan.codec], rate=SAMPLES_PER_SECOND, layout="mono")
     assert isinstance(audio, av.AudioStream)
     audio.bit_rate = 64_000
     return audio
 
 
-def _coded(picture: np.ndarray, plan: FilmPlan, size: tuple[int, int]) -> np.ndarray:
+def _coded(picture: np.ndarray, plan: VideoPlan, size: tuple[int, int]) -> np.ndarray:
     """The upright picture as it is coded: turned, narrowed, and in planes, [height * 3 / 2, width] uint8 (I420)."""
     if plan.rotation_degrees:
         picture = np.ascontiguousarray(np.rot90(picture, plan.rotation_degrees // 90))
@@ -158,7 +158,7 @@ def _coded(picture: np.ndarray, plan: FilmPlan, size: tuple[int, int]) -> np.nda
     return cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
 
 
-def _sound_frames(plan: FilmPlan, seconds: list[float], *, seed: int) -> list[tuple[float, av.AudioFrame]]:
+def _sound_frames(plan: VideoPlan, seconds: list[float], *, seed: int) -> list[tuple[float, av.AudioFrame]]:
     """The soundtrack in frames, each with the second at which it begins; the first begins with the first picture."""
     boundaries = [seconds[start] - seconds[0] for start in plan.starts[1:]]
     samples = soundtrack(plan, seconds=seconds[-1] - seconds[0], boundaries=boundaries, seed=seed)

@@ -1,4 +1,4 @@
-"""Sound for the films: chords, a beat and hiss, synthesized."""
+"""Sound for the videos: chords, a beat and hiss, synthesized."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import zlib
 
 import numpy as np
 
-from internvid.synthetic.plans import FilmPlan
+from internvid.synthetic.plans import VideoPlan
 
 SAMPLES_PER_SECOND = 48_000  # what both AAC and Opus take
 CHORDS_HZ = ((220.0, 277.2, 329.6), (196.0, 246.9, 293.7), (174.6, 220.0, 261.6), (246.9, 311.1, 370.0))
 
 
-def soundtrack(plan: FilmPlan, *, seconds: float, boundaries: list[float], seed: int) -> np.ndarray:
-    """Mono sound of the film, [samples] float32 within -1 to 1.
+def soundtrack(plan: VideoPlan, *, seconds: float, boundaries: list[float], seed: int) -> np.ndarray:
+    """Mono sound of the video, [samples] float32 within -1 to 1.
 
     boundaries: seconds at which a new shot begins; the chord changes there, so that the ear can check the eye.
     """

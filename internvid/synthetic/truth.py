@@ -1,4 +1,4 @@
-"""The truth about a film: what was put into it, frame by frame, as JSON beside the file."""
+"""The truth about a video: what was put into it, frame by frame, as JSON beside the file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from internvid.synthetic.plans import FilmPlan
+from internvid.synthetic.plans import VideoPlan
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ShotTruth:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a film holds.
+    """What a video holds.
 
     cuts: frame indices at which a new shot begins by a hard cut. either_way: [first, last] frames of fades and
     dissolves, in which a predicted cut counts neither for nor against a detector. width, height: coded pixels;
@@ -68,14 +68,14 @@ class Truth:
     seed: int
 
 
-def truth_path(film_path: Path) -> Path:
-    return film_path.with_suffix(".truth.json")
+def truth_path(video_path: Path) -> Path:
+    return video_path.with_suffix(".truth.json")
 
 
 def truth_of(
-    plan: FilmPlan, *, seed: int, frame_seconds: list[float], end_seconds: float, coded_size: tuple[int, int]
+    plan: VideoPlan, *, seed: int, frame_seconds: list[float], end_seconds: float, coded_size: tuple[int, int]
 ) -> Truth:
-    """The truth of a plan, given when each frame is shown, when the film ends, and the coded (width, height)."""
+    """The truth of a plan, given when each frame is shown, when the video ends, and the coded (width, height)."""
     times = [*frame_seconds, end_seconds]
     shots = [
         ShotTruth(
@@ -123,9 +123,9 @@ def truth_json(truth: Truth) -> str:
     return json.dumps(asdict(truth), indent=1) + "\n"
 
 
-def read_truth(film_path: str | Path) -> Truth:
-    """The truth written beside a rendered film. Raises FileNotFoundError where there is none."""
-    fields = _fields(film_path)
+def read_truth(video_path: str | Path) -> Truth:
+    """The truth written beside a rendered video. Raises FileNotFoundError where there is none."""
+    fields = _fields(video_path)
     shots = [
         ShotTruth(**{**shot, "objects": [ObjectTruth(**thing) for thing in shot["objects"]]})
         for shot in fields.pop("shots")
@@ -133,11 +133,11 @@ def read_truth(film_path: str | Path) -> Truth:
     return Truth(shots=shots, **fields)
 
 
-def is_truth_of(film_path: str | Path, *, plan_digest: str, seed: int) -> bool:
-    """Whether the truth beside the film is that of the plan and seed. Reads a truth of any older shape too."""
-    fields = _fields(film_path)
+def is_truth_of(video_path: str | Path, *, plan_digest: str, seed: int) -> bool:
+    """Whether the truth beside the video is that of the plan and seed. Reads a truth of any older shape too."""
+    fields = _fields(video_path)
     return (fields.get("plan_digest"), fields.get("seed")) == (plan_digest, seed)
 
 
-def _fields(film_path: str | Path) -> dict[str, Any]:
-    return json.loads(truth_path(Path(film_path)).read_text())
+def _fields(video_path: str | Path) -> dict[str, Any]:
+    return json.loads(truth_path(Path(video_path)).read_text())

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import GenerationConfig
 
 _NOT_FROM_MAKERS = (
-    *("temperature", "top_p", "top_k", "min_p", "typical_p"),  # of use only where words are drawn by lot
+    *("temperature", "top_p", "top_k", "min_p", "typical_p"),  # of use only where words are drawn by chance
     "max_length",  # max_new_tokens says it
     "forced_eos_token_id",  # an answer that was stopped would look like one that ended
 )
@@ -26,10 +26,10 @@ def taken_from(model: Any) -> GenerationConfig:
 
 
 def asked_for(
-    of_makers: GenerationConfig, tokenizer: Any, settings: Mapping[str, Any], by_house: Mapping[str, Any] | None = None
+    of_makers: GenerationConfig, tokenizer: Any, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
 ) -> GenerationConfig:
-    """settings: as `generate` of transformers takes them. by_house: what stands before the makers' word and behind the
-    settings. Nothing is drawn by lot unless the settings say so. Raises ValueError for what cannot be.
+    """settings: as `generate` of transformers takes them. defaults: what stands before the makers' word and behind the
+    settings. Nothing is drawn by chance unless the settings say so. Raises ValueError for what cannot be.
     """
     generation = copy.deepcopy(of_makers)
     pad, end = tokenizer.pad_token_id, generation.eos_token_id
@@ -41,7 +41,7 @@ def asked_for(
         "eos_token_id": end,
         "pad_token_id": pad if pad is not None else end[0] if isinstance(end, list) else end,
     }
-    if unknown := generation.update(**ours | dict(by_house or {}) | dict(settings)):
+    if unknown := generation.update(**ours | dict(defaults or {}) | dict(settings)):
         raise ValueError(f"generation has no {', '.join(sorted(unknown))}")
     if generation.num_return_sequences not in (None, 1):
         raise ValueError("each input has one answer: generation takes no num_return_sequences")

@@ -1,7 +1,7 @@
 """A language model of `transformers`, encoder-decoder or causal: it reads prompts and writes answers.
 
 Prompts are token ids, so that whoever splits a text knows what fits. Prompts are read in batches of about equal length;
-how they are batched and padded does not change what is written, for nothing is drawn by lot.
+how they are batched and padded does not change what is written, for nothing is drawn by chance.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _load(hub_model: HubModel, version: str, device: torch.device, dtype: torch.
 
 class LanguageModel:
     """generation: as `generate` of transformers takes it; what it leaves open is as the model's makers say, except that
-    nothing is drawn by lot. context_tokens: how many the model can read (of a causal one, read and write), None for
+    nothing is drawn by chance. context_tokens: how many the model can read (of a causal one, read and write), None for
     what its files say.
     """
 

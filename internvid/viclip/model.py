@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from internvid.viclip.config import ViCLIPConfig
 
-LOWEST_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
+MIN_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
 
 # Of where and when, in a model from nothing: as large as what is seen there. CLIP's 0.09 and zeros, right for towers
 # that know pictures already, took benchmarks/learning.py more steps to notice motion.
@@ -63,7 +63,7 @@ class ViCLIP(nn.Module):
         self,
         config: ViCLIPConfig,
         *,
-        temperature: float = LOWEST_TEMPERATURE,
+        temperature: float = MIN_TEMPERATURE,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class ViCLIP(nn.Module):
         """What similarities are divided by: the parameter, first raised to its lowest value where it fell below."""
         # Through .data: a second look within one step must not invalidate the graph of the first. And the parameter
         # itself is clamped rather than what is returned, or its gradient would vanish below the bound.
-        self.temp.data.clamp_(min=LOWEST_TEMPERATURE)
+        self.temp.data.clamp_(min=MIN_TEMPERATURE)
         return self.temp
 
 

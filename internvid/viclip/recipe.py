@@ -19,7 +19,7 @@ class Phase:
     """A stretch of training with one masking ratio. Its learning rate warms up and then falls as a cosine.
 
     mask_ratio: share of the video's tokens that are dropped. batch_size: clips of all ranks together.
-    epochs: may be a fraction. steps_at_least: for data so small that the epochs would be a few steps. steps_at_most:
+    epochs: may be a fraction. min_steps: for data so small that the epochs would be a few steps. max_steps:
     for a trial, or data so large that they would never end; None: no limit.
     learning_rate_floor: share of learning_rate that it never falls below, during warm-up and at the end alike.
     """
@@ -30,8 +30,8 @@ class Phase:
     epochs: float
     warmup_epochs: float
     batch_size: int
-    steps_at_least: int = 0
-    steps_at_most: int | None = None
+    min_steps: int = 0
+    max_steps: int | None = None
     learning_rate_floor: float = 0.01
 
 

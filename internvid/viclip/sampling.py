@@ -97,13 +97,13 @@ class Plan:
 
 def phase_plans(phases: Sequence[Phase], *, clips: int) -> list[PhasePlan]:
     """A fraction of an epoch is rounded up to whole steps. Warm-up keeps its share of a phase that
-    `steps_at_least` makes longer."""
+    `min_steps` makes longer."""
     plans: list[PhasePlan] = []
     for number, phase in enumerate(phases):
         batch_size = min(phase.batch_size, clips)
         batches = clips // batch_size
-        steps = max(1, phase.steps_at_least, math.ceil(phase.epochs * batches - 1e-9))  # 0.1 x 30 is 3, not 4
-        steps = min(steps, phase.steps_at_most or steps)
+        steps = max(1, phase.min_steps, math.ceil(phase.epochs * batches - 1e-9))  # 0.1 x 30 is 3, not 4
+        steps = min(steps, phase.max_steps or steps)
         warmup_share = min(1.0, phase.warmup_epochs / phase.epochs) if phase.epochs else 0.0
         plans.append(
             PhasePlan(

@@ -29,9 +29,9 @@ WORD_END = "</w>"
 # What CLIP calls a word. It matches without regard to case, which lowercased text can still tell: "'ſ" is "'s".
 WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 BYTES = 256
-SMALLEST_VOCABULARY = 2 * BYTES + 2
+MIN_VOCABULARY = 2 * BYTES + 2
 # The published list has 262,144 merges, of which CLIP uses the first: 49,408 tokens less those that are no merge.
-CLIP_MERGES = 49_408 - SMALLEST_VOCABULARY
+CLIP_MERGES = 49_408 - MIN_VOCABULARY
 
 # Any 256 characters that no byte is written as will do, to tell a byte at the end of a word while merges are learnt.
 _FIRST_LAST_BYTE = 0xE000
@@ -157,17 +157,17 @@ class Tokenizer:
         once is not merged, so that few captions make a smaller vocabulary. Raises ValueError below 514 tokens, which
         are those of single bytes.
         """
-        if vocab_size < SMALLEST_VOCABULARY:
-            raise ValueError(f"{vocab_size} tokens are too few: single bytes are {SMALLEST_VOCABULARY} already")
+        if vocab_size < MIN_VOCABULARY:
+            raise ValueError(f"{vocab_size} tokens are too few: single bytes are {MIN_VOCABULARY} already")
         learner = tokenizers.Tokenizer(models.BPE())
         learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         # The library's own end-of-word suffix numbers its symbols in the order of a hash table, which differs from
         # process to process, and ties between pairs are broken by number. Marked characters of our own do not.
         trainer = trainers.BpeTrainer(
-            vocab_size=2 * BYTES + vocab_size - SMALLEST_VOCABULARY, min_frequency=2, show_progress=False
+            vocab_size=2 * BYTES + vocab_size - MIN_VOCABULARY, min_frequency=2, show_progress=False
         )
         learner.train_from_iterator(_marked(texts), trainer)
-        learnt = json.loads(learner.to_str())["model"]["merges"][: vocab_size - SMALLEST_VOCABULARY]
+        learnt = json.loads(learner.to_str())["model"]["merges"][: vocab_size - MIN_VOCABULARY]
         return cls._of_merges([(_unmarked(left), _unmarked(right)) for left, right in learnt], context_length)
 
     @classmethod

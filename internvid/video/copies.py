@@ -56,8 +56,8 @@ _WAYS_FITTED = 2  # those in which most frames are alike
 _CROPS = len(CROPS)
 _BLOCK_PAIRS = list(combinations(range(len(BLOCK_BITS)), 2))
 _KEY_BITS = 2 * max(BLOCK_BITS)
-_DISTANCES_AT_ONCE = 1 << 20  # bounds memory where a video is very long
-_HITS_AT_ONCE = 1 << 20  # bounds memory where many videos show the same
+_DISTANCES_PER_BLOCK = 1 << 20  # bounds memory where a video is very long
+_HITS_PER_BLOCK = 1 << 20  # bounds memory where many videos show the same
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class _KeyTable:
         wanted = keys[frames].astype(np.uint32)
         begin = np.searchsorted(self._keys, wanted, "left")
         count = np.minimum(np.searchsorted(self._keys, wanted, "right") - begin, VIDEOS_PER_KEY)
-        step = max(1, _HITS_AT_ONCE // VIDEOS_PER_KEY)
+        step = max(1, _HITS_PER_BLOCK // VIDEOS_PER_KEY)
         for at in range(0, len(frames), step):
             some = slice(at, at + step)
             ends = np.cumsum(count[some])
@@ -259,10 +259,10 @@ def _anchors(one: Fingerprint, other: Fingerprint, way: Way) -> np.ndarray:
     """Frames of the shorter with the one that is most alike: [anchors, 3] seconds, seconds of the other, bits."""
     hashes, other_hashes = _seen(one, other, way)
     some = np.unique(np.linspace(0, len(one) - 1, min(len(one), _ANCHORS)).round().astype(int))
-    rows_at_once = max(1, _DISTANCES_AT_ONCE // len(other))
+    rows_per_block = max(1, _DISTANCES_PER_BLOCK // len(other))
     found = [np.empty((0, 3))]
-    for first in range(0, len(some), rows_at_once):
-        rows = some[first : first + rows_at_once]
+    for first in range(0, len(some), rows_per_block):
+        rows = some[first : first + rows_per_block]
         bits = distances(hashes[rows, None], other_hashes[None])
         at = bits.argmin(axis=1)
         least = bits[np.arange(len(rows)), at]

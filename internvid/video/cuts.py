@@ -72,7 +72,7 @@ _FLASH_LUMA = 15.0
 _STRUCTURE_FLOOR = 1.25 * LUMA_WIDTH * LUMA_HEIGHT  # energy of codec noise: about one level of deviation per pixel
 _SEARCH, _BLOCK_HEIGHT, _BLOCK_WIDTH = 8, 9, 8  # of 64x36: an eighth of the width each way
 _BLOCK_VARIANCE = 9.0  # flatter blocks match anywhere
-_LEAST_STRUCTURE = 12.0  # an eighth of the blocks at that variance: in an empty sky, noise must not pass for structure
+_MIN_STRUCTURE = 12.0  # an eighth of the blocks at that variance: in an empty sky, noise must not pass for structure
 
 
 class _Seen(NamedTuple):
@@ -198,7 +198,7 @@ def _unexplained(source: np.ndarray, target: np.ndarray) -> float:
             weight = math.sqrt(variance)
             missing += weight * (1 - best * best)
             total += weight
-    return missing / max(total, _LEAST_STRUCTURE)
+    return missing / max(total, _MIN_STRUCTURE)
 
 
 # Gradual transitions are looked for in samples this far apart: a dissolve shorter than half a second is rare.
@@ -309,7 +309,7 @@ def _mixture(
 # --- PySceneDetect's ---------------------------------------------------------------------------------------------
 
 # The shortest scene that its command line lets stand; in the library the default is fifteen frames at any rate.
-_SHORTEST_SCENE_SECONDS = 0.6
+_MIN_SCENE_SECONDS = 0.6
 
 
 class PySceneDetectCuts:
@@ -326,7 +326,7 @@ class PySceneDetectCuts:
         self._fps = fps
         self._last = 0
         # The filter of short scenes reports a cut up to twice its length late.
-        self.look_ahead = math.ceil(2 * _SHORTEST_SCENE_SECONDS * fps) + 4
+        self.look_ahead = math.ceil(2 * _MIN_SCENE_SECONDS * fps) + 4
         self.cut_look_ahead = self.look_ahead
 
     def push(
@@ -349,7 +349,7 @@ class PySceneDetectCuts:
 
 
 def _pyscenedetect(make: Callable[[float, float], SceneDetector]) -> Callable[[float, float], CutDetector]:
-    return lambda level, fps: PySceneDetectCuts(make(level, _SHORTEST_SCENE_SECONDS), fps)
+    return lambda level, fps: PySceneDetectCuts(make(level, _MIN_SCENE_SECONDS), fps)
 
 
 # How each is made from a threshold and the video's average frames per second.

@@ -20,7 +20,7 @@ BLACK_LUMA = 32
 BLACK_SHARE = 0.99
 # Optical flow between frames about a quarter of a second apart: long enough that a slow pan moves by a pixel.
 CAMERA_SECONDS = 0.2
-CAMERA_LONGEST_SECONDS = 1.0
+CAMERA_MAX_SECONDS = 1.0
 # Twice a second: a pair costs 0.6 ms, as much as decoding a frame of 480p.
 CAMERA_EVERY_SECONDS = 0.5
 # Of 160 pixels: what departs by more from the camera's movement moves by itself (flow errors stay below).

@@ -19,7 +19,7 @@ from av.stream import Disposition
 from internvid.video.pictures import rotation_degrees
 
 # Demuxers that read lists of other files, or draw text as pictures. A stranger's file must do neither.
-_NOT_FILMS = {
+_NOT_VIDEOS = {
     "hls": "a playlist",
     "dash": "a playlist",
     "concat": "a playlist",
@@ -131,7 +131,7 @@ def open_video(path: str) -> av.container.InputContainer:
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise UnreadableVideo(f"{_reason(path)} FFmpeg: {_ffmpeg_text(path, error)}") from error
-    what = _NOT_FILMS.get(container.format.name)
+    what = _NOT_VIDEOS.get(container.format.name)
     if what:
         name = container.format.name
         container.close()

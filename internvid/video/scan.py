@@ -7,9 +7,9 @@ alike.
 The decoder is PyAV with all threads, and not decord: decord reads no AV1, hands out whole frames as RGB and nothing
 less, and gives no timestamp ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to
 0.7 and frames of 256x144 at 0.4 to 1.1 of PyAV's rate of decoding. This whole pass, with cuts, measures and JPEGs, ran
-at 0.54 to 0.72 of it (median 0.66, five real videos and three films of 240p to 360p), 1.9 to 3.2 times (median 2.2) as
+at 0.54 to 0.72 of it (median 0.66, five real videos and three videos of 240p to 360p), 1.9 to 3.2 times (median 2.2) as
 fast as `scenedetect detect-content`. What it adds, 0.2 to 0.3 ms a frame (0.4 at 720p), shows most where a frame is
-cheap to decode: a film of flat shapes in 240p ran at 0.4 of PyAV's rate. Half of it are the small picture (waiting for
+cheap to decode: a video of flat shapes in 240p ran at 0.4 of PyAV's rate. Half of it are the small picture (waiting for
 memory), the flow and the JPEGs.
 benchmarks/cut_and_sample.py measures this anew.
 """
@@ -42,7 +42,7 @@ from internvid.video.settings import ScanSettings
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
 _HELD_BYTES = 96 << 20
-_HELD_FEWEST, _HELD_MOST = 4, 32
+_HELD_MIN, _HELD_MAX = 4, 32
 # A stream that gives nothing but errors for so long is at its end.
 _ERRORS_IN_A_ROW = 1000
 
@@ -277,7 +277,7 @@ class Meter:
             return
         first_frame, first_seconds, before = self._wide
         since = step.seconds - first_seconds
-        if since <= measures.CAMERA_LONGEST_SECONDS:
+        if since <= measures.CAMERA_MAX_SECONDS:
             step.camera = self._camera.measure(before, wide_luma(frame), since)
             step.camera_from = first_frame
             step.shown = self._orientations.of(frame)
@@ -356,7 +356,7 @@ class _Scan:
     def _decide(self, step: Step) -> None:
         """Puts a frame into the shot it belongs to: its boundary, if it has one, is known by now."""
         boundary = self._boundaries.pop(step.frame_index, None)
-        longest = self._settings.longest_shot_seconds
+        longest = self._settings.max_shot_seconds
         if self._shot is None:
             self._shot = Shot(step, "start", 0.0)
         elif boundary is not None and self._reservoir.holds(self._shot.first.frame_index, step.frame_index):
@@ -426,7 +426,7 @@ def clip_span(
 
 def _flags(settings: ScanSettings, seconds: float, sums: measures.ShotMeasures) -> list[str]:
     found = {
-        "too_short": seconds < settings.shortest_shot_seconds,
+        "too_short": seconds < settings.min_shot_seconds,
         "too_long": seconds > settings.too_long_seconds,
         "still": sums.stillness >= settings.still_share,
         "wild": sums.motion >= settings.wild_motion,
@@ -477,7 +477,7 @@ class _Reservoir:
             return
         self._older.append(leaving)
         size = sum(plane.buffer_size for plane in leaving.frame.planes) or 1
-        most = min(_HELD_MOST, max(_HELD_FEWEST, _HELD_BYTES // size))
+        most = min(_HELD_MAX, max(_HELD_MIN, _HELD_BYTES // size))
         if len(self._older) <= most:
             return
         passed = 0

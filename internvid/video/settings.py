@@ -30,16 +30,16 @@ def default_threshold(detector: str) -> float:
 class ScanSettings:
     """Everything that decides clips and frames.
 
-    threshold None: the detector's own default. longest_shot_seconds: a longer shot is split, None never.
-    frame_short_side: pixels, pictures are never enlarged. Flags: too_short below shortest_shot_seconds, too_long above
+    threshold None: the detector's own default. max_shot_seconds: a longer shot is split, None never.
+    frame_short_side: pixels, pictures are never enlarged. Flags: too_short below min_shot_seconds, too_long above
     too_long_seconds, still from still_share of the time on, wild from wild_motion (change of luma a second) on, black
     from black_share of the frames on. Nothing is left out for its flags.
     """
 
     detector: str = DEFAULT_DETECTOR
     threshold: float | None = None
-    shortest_shot_seconds: float = 1.0  # below: 23 % of the paper's pool, left out of its training subsets
-    longest_shot_seconds: float | None = 120.0  # above: 0.84 % of the paper's pool, left out likewise
+    min_shot_seconds: float = 1.0  # below: 23 % of the paper's pool, left out of its training subsets
+    max_shot_seconds: float | None = 120.0  # above: 0.84 % of the paper's pool, left out likewise
     fine_frames_per_second: float = 1.0
     frame_short_side: int = 384
     jpeg_quality: int = 90
@@ -52,7 +52,7 @@ class ScanSettings:
     def cut_version(self) -> str:
         """What decides the clips and their flags, readable: cut1/content-27+split120s+short1s+long60s and so on."""
         level = default_threshold(self.detector) if self.threshold is None else self.threshold
-        split = "whole" if self.longest_shot_seconds is None else f"split{self.longest_shot_seconds:g}s"
+        split = "whole" if self.max_shot_seconds is None else f"split{self.max_shot_seconds:g}s"
         return f"cut{REVISION}/{self.detector}-{level:g}+{split}{self._flags_version}"
 
     @property
@@ -63,7 +63,7 @@ class ScanSettings:
     @property
     def _flags_version(self) -> str:
         return (
-            f"+short{self.shortest_shot_seconds:g}s+long{self.too_long_seconds:g}s"
+            f"+short{self.min_shot_seconds:g}s+long{self.too_long_seconds:g}s"
             f"+still{self.still_share:g}+wild{self.wild_motion:g}+black{self.black_share:g}"
         )
 

@@ -1,4 +1,4 @@
-"""Addresses of the web: one form for each video, and the site that it is paced by."""
+"""Addresses of the web: one form for each video, and the site that it is rate_limited by."""
 
 from __future__ import annotations
 

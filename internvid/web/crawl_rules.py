@@ -27,20 +27,20 @@ def left_out_by_metadata(info: Mapping[str, Any], settings: DownloadSettings) ->
     if info.get("is_live") or info.get("live_status") in ("is_live", "post_live"):
         return LeftOut("LiveStream", "it is live: what is recorded of it is not there yet")
     seconds = info.get("duration")
-    if seconds is not None and seconds < settings.shortest_seconds:
-        return LeftOut("TooShort", f"{seconds:g} s; the shortest taken are {settings.shortest_seconds:g} s")
-    if seconds is not None and seconds > settings.longest_seconds:
-        return LeftOut("TooLong", f"{seconds:g} s; the longest taken are {settings.longest_seconds:g} s")
+    if seconds is not None and seconds < settings.min_duration_seconds:
+        return LeftOut("TooShort", f"{seconds:g} s; the shortest taken are {settings.min_duration_seconds:g} s")
+    if seconds is not None and seconds > settings.max_duration_seconds:
+        return LeftOut("TooLong", f"{seconds:g} s; the longest taken are {settings.max_duration_seconds:g} s")
     width, height = info.get("width"), info.get("height")
-    if width and height and min(width, height) < settings.shortest_side:
-        return LeftOut("TooSmall", f"{width}x{height}; the shorter side must have {settings.shortest_side} pixels")
+    if width and height and min(width, height) < settings.min_short_side:
+        return LeftOut("TooSmall", f"{width}x{height}; the shorter side must have {settings.min_short_side} pixels")
     sizes = [part.get("filesize") or 0 for part in info.get("requested_formats") or [info]]
     return left_out_by_size(sum(sizes), settings)
 
 
 def left_out_by_size(size_bytes: int, settings: DownloadSettings) -> LeftOut | None:
-    if size_bytes > settings.most_bytes:
-        return LeftOut("TooLarge", f"{size_bytes} bytes or more; the most that are taken are {settings.most_bytes}")
+    if size_bytes > settings.max_bytes:
+        return LeftOut("TooLarge", f"{size_bytes} bytes or more; the most that are taken are {settings.max_bytes}")
     return None
 
 

@@ -153,7 +153,7 @@ def _tracks(info: Mapping[str, Any], settings: DownloadSettings) -> Iterator[tup
     spoken = language_code(str(info.get("language") or "")) if info.get("language") else None
     written = dict(_named(info.get("subtitles") or {})) if settings.subtitles else {}
     order = sorted(written, key=lambda tag: (language_code(tag) != spoken, language_code(tag) != "en", tag))
-    for tag in order[: settings.most_subtitles]:
+    for tag in order[: settings.max_subtitles]:
         if track := _best(written[tag], _SUBTITLES):
             yield f"{tag}.{track['ext']}", track
     if not settings.automatic_subtitles or any(spoken and language_code(tag) == spoken for tag in written):

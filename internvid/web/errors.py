@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-LONGEST_TEXT = 4_000  # characters
+MAX_TEXT_CHARACTERS = 4_000  # characters
 
 
 class WebError(Exception):
@@ -272,4 +272,4 @@ def _text(error: BaseException) -> str:
     if type(error).__module__ == "builtins" and not isinstance(error, OSError):
         text = f"{type(error).__name__}: {text}"  # KeyError('x') alone would be 'x'
     text = _UNPRINTABLE.sub("", _TERMINAL.sub("", text))
-    return text.strip().removeprefix("ERROR: ")[:LONGEST_TEXT]
+    return text.strip().removeprefix("ERROR: ")[:MAX_TEXT_CHARACTERS]

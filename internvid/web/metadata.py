@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _TITLE, _DESCRIPTION, _NAME, _ADDRESS = 1_000, 20_000, 200, 2_000  # characters kept
-_MOST_TAGS = 500
+_MAX_TAGS = 500
 
 
 def metadata(info: Mapping[str, Any], page_url: str, downloader: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def cleaned(text: Any, most: int, *, keep_lines: bool = False) -> str | None:
 
 def _all_cleaned(texts: Any) -> list[str]:
     found = texts if isinstance(texts, (list, tuple)) else []
-    return [text for item in found[:_MOST_TAGS] if (text := cleaned(item, _NAME))]
+    return [text for item in found[:_MAX_TAGS] if (text := cleaned(item, _NAME))]
 
 
 def _address(url: Any) -> str | None:

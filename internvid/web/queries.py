@@ -23,7 +23,7 @@ PHRASE_COLUMNS = ("search_word_id", "phrase", "query")  # the first of them that
 CHINESE_COLUMN = "search_word"  # of the released form: beside search_word_id
 # Also the usual name of a number of the row. It is Indonesian where that language is asked for.
 AMBIGUOUS = frozenset({"id"})
-ALTERNATIVES_AT_MOST = 64  # that the slashes of one phrase make
+MAX_ALTERNATIVES = 64  # that the slashes of one phrase make
 WORDS_BETWEEN = 3  # that `*` stands for at most, in the list of what is refused
 UNSAFE_PHRASES = Path(__file__).with_name("unsafe_phrases.txt")
 
@@ -160,7 +160,7 @@ def plan(
 
     categories: none for the phrases by themselves. In a language that a category has no word in, the phrase is searched
     for by itself. languages: all that are there, unless some are named.
-    Alternatives ("open/close door") become a search each; a hyphen ("slide-along") is a space, for a search reads one
+    Alternatives ("open/close provider") become a search each; a hyphen ("slide-along") is a space, for a search reads one
     before a word as "without".
     Raises ValueError for a phrase without a word, and for one with more than 64 alternatives.
     """
@@ -192,18 +192,16 @@ def _searches(phrase: Phrase, category: Phrase | None, language: str) -> Iterato
 def alternatives(phrase: str) -> list[str]:
     """The phrases that its slashes make, each slash between two words; hyphens as spaces.
 
-    >>> alternatives("open/close sliding-door")
-    ['open sliding door', 'close sliding door']
+    >>> alternatives("open/close sliding-provider")
+    ['open sliding provider', 'close sliding provider']
     """
     spaced = re.sub(r"\s*/\s*", "/", re.sub(r"[-‐‑–—]", " ", phrase))
     parts = [[part for part in word.split("/") if part] for word in spaced.split() if word.strip("/")]
     if not parts:
         raise ValueError(f"{phrase!r} has no word to search for")
     number = prod(map(len, parts))
-    if number > ALTERNATIVES_AT_MOST:
-        raise ValueError(
-            f"{phrase!r} has {number} alternatives: divide it into phrases of at most {ALTERNATIVES_AT_MOST}"
-        )
+    if number > MAX_ALTERNATIVES:
+        raise ValueError(f"{phrase!r} has {number} alternatives: divide it into phrases of at most {MAX_ALTERNATIVES}")
     return list(dict.fromkeys(" ".join(chosen) for chosen in product(*parts)))
 
 

@@ -31,7 +31,7 @@ from internvid.web.settings import DownloadSettings
 
 DOWNLOADER = f"yt-dlp {yt_dlp.version.__version__}"
 RETRIES = 2  # of a part; a video that fails is tried again later, by whoever asked for it
-MOST_HOPS = 5  # from one site to the next that it embeds
+MAX_HOPS = 5  # from one site to the next that it embeds
 CONTAINERS = ("mp4", "m4v", "webm", "mkv", "mov", "avi", "flv", "ts", "m2ts", "mpg", "mpeg", "ogv", "3gp", "wmv")
 # What yt-dlp's own code fetches. The rest is left to programs, such as rtmpdump and ffmpeg, that are not watched.
 _FETCHED_HERE = "[protocol~='^(https?|m3u8|m3u8_native|http_dash_segments)$']"
@@ -67,7 +67,7 @@ class Session(yt_dlp.YoutubeDL):
         super().__init__({**_options(settings), **options, "logger": _Log(self.warnings)})
 
     def urlopen(self, req: Any) -> Any:
-        """As yt-dlp's; looks at what the answer says of itself before its body is read."""
+        """As yt-dlp's; polls at what the answer says of itself before its body is read."""
         url = req if isinstance(req, str) else req.url
         if urlsplit(url).scheme not in ("http", "https", "data"):
             raise RefusedAddress(f"{url[:200]} was refused: only http and https URLs are opened")
@@ -137,8 +137,8 @@ def listed(session: Session, url: str) -> dict[str, Any]:
     info = session.extract_info(url, download=False, process=False)
     hops = 0
     while info and info.get("_type") in ("url", "url_transparent"):
-        if (hops := hops + 1) > MOST_HOPS:
-            raise RedirectLoop(f"{url} leads from page to page: {MOST_HOPS} were followed")
+        if (hops := hops + 1) > MAX_HOPS:
+            raise RedirectLoop(f"{url} leads from page to page: {MAX_HOPS} were followed")
         info = session.extract_info(info["url"], download=False, process=False, ie_key=info.get("ie_key"))
     return info or {}
 
@@ -185,7 +185,7 @@ def _options(settings: DownloadSettings) -> dict[str, Any]:
         "postprocessor_args": {f"{user}+ffmpeg_i": list(_FFMPEG_READS) for user in _FFMPEG_USERS},
         "format": _FORMAT,
         # H.264 and what came before it, then VP9, then AV1, which decord does not read.
-        "format_sort": [f"res:{settings.longest_short_side}", "vcodec:h264"],
+        "format_sort": [f"res:{settings.max_short_side}", "vcodec:h264"],
         "merge_output_format": "mp4/webm/mkv",
         "http_headers": {"User-Agent": settings.user_agent} if settings.user_agent else {},
     }

@@ -34,13 +34,13 @@ def annotations(
 
     try:
         check_dataset(dataset)
-        house = opened(lake)
+        session = opened(lake)
         run_id = f"internvid annotations {uuid4().hex[:8]}"  # of this call: --replace goes by it
         imported = Imported()
         with progress("reading", 0, notes.print) as advance:
             for file in files:
-                imported += import_annotations(house.lake, file, dataset, run_id, advance, mark_all=replace)
-        removed = remove_others(house.lake, dataset, run_id) if replace else 0
+                imported += import_annotations(session.lake, file, dataset, run_id, advance, mark_all=replace)
+        removed = remove_others(session.lake, dataset, run_id) if replace else 0
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     console.print(
@@ -56,7 +56,7 @@ def annotations(
     if imported.bad:
         console.print("what is bad stands in the table attempts, stage annotations", highlight=False)
     changes = {"annotations_new": imported.new, "annotations_changed": imported.changed, "annotations_removed": removed}
-    house.instance.report_runless_asset_event(dg.AssetMaterialization("annotations", metadata=changes))
+    session.instance.report_runless_asset_event(dg.AssetMaterialization("annotations", metadata=changes))
     if imported.sources_new:
-        house.tell_dagster_of_sources({"sources_new": imported.sources_new})
-        house.instance.add_dynamic_partitions("ingest_batch", sorted(imported.batches))
+        session.tell_dagster_of_sources({"sources_new": imported.sources_new})
+        session.instance.add_dynamic_partitions("ingest_batch", sorted(imported.batches))

@@ -17,7 +17,7 @@ from orchestration.cli import forget as forget_command
 from orchestration.cli import plan as plan_command
 from orchestration.cli import subsets as subset_command
 from orchestration.cli import why as why_command
-from orchestration.cli.options import DoorOption, LakeOption, ProfileOption, existing, opened, require_snapshot
+from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, existing, opened, require_snapshot
 from orchestration.cli.output import (
     Format,
     console,
@@ -27,7 +27,7 @@ from orchestration.cli.output import (
     print_summary,
     rows_of,
 )
-from orchestration.cli.session import REPOSITORY, House
+from orchestration.cli.session import REPOSITORY, Session
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +53,7 @@ def ingest(
     lake: LakeOption = None,
     hours_per_batch: Annotated[float | None, typer.Option(help="Hours of video in one ingest batch.")] = None,
     profile: ProfileOption = None,
-    door: DoorOption = None,
+    provider: ProviderOption = None,
 ) -> None:
     """Add videos and bring the lake up to date. Later runs do only what is new or changed."""
     from resources.catalog.batching import HOURS_PER_BATCH
@@ -61,11 +61,11 @@ def ingest(
     from resources.incremental.progress import progress
 
     started = time.monotonic()
-    house = opened(lake, profile, door)
-    with progress("looking", 0, notes.print) as advance:
+    session = opened(lake, profile, provider)
+    with progress("polling", 0, notes.print) as advance:
         try:
             registered, bad_rows = register_all(
-                house.lake, house.media, locations, hours_per_batch or HOURS_PER_BATCH, on_items=advance
+                session.lake, session.media, locations, hours_per_batch or HOURS_PER_BATCH, on_items=advance
             )
         except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error)) from error
@@ -80,16 +80,16 @@ def ingest(
     if not registered.found and not bad_rows and not registered.left_out:
         raise typer.BadParameter("no video found there: folders are searched for names that end as videos do")
     if registered.batches:
-        house.tell_dagster_of_sources({"files_new": registered.new, "files_changed": registered.changed})
-    work = house.bring_up_to_date()
-    print_summary(house, work, time.monotonic() - started)
-    raise typer.Exit(0 if work.is_well else 1)
+        session.tell_dagster_of_sources({"files_new": registered.new, "files_changed": registered.changed})
+    summary = session.bring_up_to_date()
+    print_summary(session, summary, time.monotonic() - started)
+    raise typer.Exit(0 if summary.is_well else 1)
 
 
 @app.command()
-def status(lake: LakeOption = None, profile: ProfileOption = None, door: DoorOption = None) -> None:
+def status(lake: LakeOption = None, profile: ProfileOption = None, provider: ProviderOption = None) -> None:
     """Per stage: done, failed, skipped, pending; and the newest failures."""
-    print_status(existing(lake, profile, door))
+    print_status(existing(lake, profile, provider))
 
 
 @app.command()
@@ -99,24 +99,24 @@ def retry(
     error: Annotated[str | None, typer.Option(help="Only failures of this error class.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Also those that resources/retries.yaml gives up.")] = False,
     profile: ProfileOption = None,
-    door: DoorOption = None,
+    provider: ProviderOption = None,
 ) -> None:
     """Try again now what failed and may succeed another time; or all of one stage, or of one class of error."""
     from resources.lake.statements import statement
 
     started = time.monotonic()
-    house = existing(lake, profile, door)
+    session = existing(lake, profile, provider)
     asked = {"stage": stage, "error": error, "all": all or stage is not None or error is not None}
-    failures = house.lake.query(statement("operations/failures_to_retry"), asked)
+    failures = session.lake.query(statement("incremental/failures_to_retry"), asked)
     console.print(f"{failures.num_rows:,} failures to try again")
     if failures.num_rows == 0:
         if not asked["all"]:
             notes.print("those that nothing but a change will mend are tried again by --all, --stage or --error")
         return
-    house.try_again(failures)
-    work = house.bring_up_to_date()
-    print_summary(house, work, time.monotonic() - started)
-    raise typer.Exit(0 if work.is_well else 1)
+    session.try_again(failures)
+    summary = session.bring_up_to_date()
+    print_summary(session, summary, time.monotonic() - started)
+    raise typer.Exit(0 if summary.is_well else 1)
 
 
 @app.command()
@@ -130,10 +130,10 @@ def sql(
     import duckdb
     import pyarrow as pa
 
-    house = existing(lake)
-    require_snapshot(house, at)
+    session = existing(lake)
+    require_snapshot(session, at)
     try:
-        with house.lake.connect(at=at, untrusted=True) as connection:
+        with session.lake.connect(at=at, untrusted=True) as connection:
             relation = connection.sql(query)
             if relation is not None:
                 print_rows(relation.columns, rows_of(relation.to_arrow_reader(1_000)), format)
@@ -149,13 +149,13 @@ def search(
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
 ) -> None:
     """Clips that fit the words best: by their captions (BM25), and by their pictures once a model is active."""
-    house = existing(lake)
-    vector, weight = _vector_of(house, text)
-    found = house.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
+    session = existing(lake)
+    vector, weight = _vector_of(session, text)
+    found = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
     columns = ["video_id", "start_seconds", "end_seconds"]
-    clips = house.lake.fetch("clips", found["clip_id"].to_pylist(), columns).to_pylist()
+    clips = session.lake.fetch("clips", found["clip_id"].to_pylist(), columns).to_pylist()
     video_ids = sorted({clip["video_id"] for clip in clips})
-    sources = house.lake.fetch("raw_videos", video_ids, ["source"])["source"].to_pylist()
+    sources = session.lake.fetch("raw_videos", video_ids, ["source"])["source"].to_pylist()
     videos = dict(zip(video_ids, sources, strict=True))
     rows = [
         (
@@ -255,9 +255,9 @@ def export(
     from assets.corpus.internvid_jsonl import note_export
     from resources.incremental.progress import progress
 
-    house = existing(lake)
-    require_snapshot(house, at)
-    at, total = _clips_to_export(house, at, subset)
+    session = existing(lake)
+    require_snapshot(session, at)
+    at, total = _clips_to_export(session, at, subset)
     written = 0
     with progress("exporting", total, notes.print) as advance:
 
@@ -266,20 +266,20 @@ def export(
             advance(lines - written)
             written = lines
 
-        lines = export_clips(house.lake, path, at=at, subset=subset, on_rows=on_rows)
-    note_export(house.lake, path, subset=subset, snapshot=at, clips=lines)
+        lines = export_clips(session.lake, path, at=at, subset=subset, on_rows=on_rows)
+    note_export(session.lake, path, subset=subset, snapshot=at, clips=lines)
     console.print(f"{lines:,} clips in {path}", markup=False)
 
 
-@app.command()
-def films(folder: Annotated[Path, typer.Argument(help="Where to put them.")]) -> None:
-    """Render the sample films, each with the truth about it beside it."""
-    from internvid.synthetic.render import SAMPLE_FILMS, render_all
+@app.command("sample-videos")
+def sample_videos(folder: Annotated[Path, typer.Argument(help="Where to put them.")]) -> None:
+    """Render the sample videos, each with its ground truth beside it."""
+    from internvid.synthetic.render import SAMPLE_VIDEOS, render_all
     from resources.incremental.progress import progress
 
-    with progress("rendering films", len(SAMPLE_FILMS), notes.print) as advance:
-        rendered = render_all(folder, SAMPLE_FILMS, on_film=lambda path: advance(1))
-    console.print(f"{len(rendered)} films in {folder}", markup=False)
+    with progress("rendering videos", len(SAMPLE_VIDEOS), notes.print) as advance:
+        rendered = render_all(folder, SAMPLE_VIDEOS, on_video=lambda path: advance(1))
+    console.print(f"{len(rendered)} videos in {folder}", markup=False)
 
 
 @app.command()
@@ -288,10 +288,10 @@ def ui(
     port: int = 3000,
     host: str = "127.0.0.1",
     profile: ProfileOption = None,
-    door: DoorOption = None,
+    provider: ProviderOption = None,
 ) -> None:
     """The Dagster UI on this lake, with the daemon that runs backfills, sensors and schedules."""
-    opened(lake, profile, door).instance  # noqa: B018 - it sets the limits of the pools
+    opened(lake, profile, provider).instance  # noqa: B018 - it sets the limits of the pools
     command = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if command is None:
         raise typer.BadParameter("the dagster command is not installed beside internvid")
@@ -302,8 +302,8 @@ def ui(
 @app.command()
 def maintain(lake: LakeOption = None) -> None:
     """Compact and index the tables, and remove old versions that no snapshot pins. Writers may go on meanwhile."""
-    house = existing(lake)
-    for table, done in house.lake.optimize().items():
+    session = existing(lake)
+    for table, done in session.lake.optimize().items():
         console.print(f"{table}: {done}")
 
 
@@ -315,11 +315,11 @@ def docs() -> None:
     (REPOSITORY / "docs" / "tables.md").write_text(render_markdown(), encoding="utf-8")
 
 
-def _clips_to_export(house: House, at: str | None, subset: str | None) -> tuple[str | None, int]:
+def _clips_to_export(session: Session, at: str | None, subset: str | None) -> tuple[str | None, int]:
     """The snapshot to read, for a subset the one it was made from, and how many clips there are."""
     if subset is None:
-        return at, house.lake.dataset("clip_captions", at).count_rows()
-    made = house.lake.query(
+        return at, session.lake.dataset("clip_captions", at).count_rows()
+    made = session.lake.query(
         "select snapshot, clips from subset_snapshots where subset = $subset",
         {"subset": subset},
         tables=["subset_snapshots"],
@@ -327,23 +327,23 @@ def _clips_to_export(house: House, at: str | None, subset: str | None) -> tuple[
     if not made:
         raise typer.BadParameter(f"the subset {subset!r} has not been made yet: `internvid subset make {subset}`")
     snapshot = at or made[0]["snapshot"]
-    if snapshot not in house.lake.tags():
+    if snapshot not in session.lake.tags():
         raise typer.BadParameter(f"the snapshot of {subset!r} is gone: `internvid ingest` selects it anew")
     return snapshot, made[0]["clips"]
 
 
-def _vector_of(house: House, text: str) -> "tuple[np.ndarray | None, float]":
+def _vector_of(session: Session, text: str) -> "tuple[np.ndarray | None, float]":
     """The text's vector by the active checkpoint, None where no model is active; and how much it is to count beside
-    the words: as much as the model proved on held-out clips, from 0 (no better than by lot) to 1.
+    the words: as much as the model proved on held-out clips, from 0 (no better than by chance) to 1.
     """
     from assets.vectors.clip_embeddings import padded
     from resources.lake.statements import statement
 
-    aligner = house.resources["aligner"]
-    active = aligner.active(house.lake)
+    aligner = session.resources["aligner"]
+    active = aligner.active(session.lake)
     if active is None:
         return None, 0.0
     about = {"checkpoint_id": active.checkpoint_id}
-    proved = house.lake.query(statement("operations/proved_recall"), about)["share"].to_pylist()
+    proved = session.lake.query(statement("training/proved_recall"), about)["share"].to_pylist()
     weight = proved[0] if proved else 1.0  # a model from elsewhere, not measured here
-    return padded(aligner.encoder(house.lake, active).encode_texts([text])[0]), weight
+    return padded(aligner.encoder(session.lake, active).encode_texts([text])[0]), weight

@@ -13,15 +13,15 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table as TextTable
 
-from orchestration.cli.options import DoorOption, LakeOption, ProfileOption, choose_models
+from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, choose_models
 from orchestration.cli.output import console
 
 if TYPE_CHECKING:
     from resources.lake.store import Lake
     from resources.models.machine import Machine
-    from resources.models.provider import Door
+    from resources.models.provider import ModelProvider
 
-LEAST_FREE_BYTES = 5 << 30  # a batch of two hours writes some gigabytes of frames, and a full disk ends it
+MIN_FREE_BYTES = 5 << 30  # a batch of two hours writes some gigabytes of frames, and a full disk ends it
 STATES = {"none": "not set", "broken": "[red]broken[/red]"} | {
     state: f"[red]{state}[/red]" for state in ("missing", "unreachable")
 }
@@ -29,11 +29,11 @@ STATES = {"none": "not set", "broken": "[red]broken[/red]"} | {
 
 @dataclass(frozen=True)
 class Found:
-    """A door as it stands. state: of `Readiness`, or broken where looking itself failed. where: a device, or the
+    """A provider as it stands. state: of `Readiness`, or broken where looking itself failed. where: a device, or the
     server's address; None where it does not matter.
     """
 
-    door: str
+    provider: str
     kind: str
     model: str | None
     revision: str | None
@@ -44,7 +44,7 @@ class Found:
 
     @property
     def can_run(self) -> bool:
-        """Also where the door is left open: that is a choice."""
+        """Also where the provider is left open: that is a choice."""
         return self.state in ("ready", "none")
 
 
@@ -61,50 +61,50 @@ class Part:
 def doctor(
     lake: LakeOption = None,
     profile: ProfileOption = None,
-    door: DoorOption = None,
+    provider: ProviderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """What would run behind each door, whether it can run here now, and what to do if not. Exit code 1 if it cannot."""
+    """What would run behind each provider, whether it can run here now, and what to do if not. Exit code 1 if it cannot."""
     from orchestration.configured import configured
     from resources.models.machine import this_machine
 
-    choose_models(profile, door)
+    choose_models(profile, provider)
     if lake is not None:
         os.environ["INTERNVID_LAKE"] = lake
     resources = configured()
     machine = this_machine()
-    doors = [*examined(resources, machine), aligner_of(resources, machine)]
+    providers = [*examined(resources, machine), aligner_of(resources, machine)]
     parts = parts_of(machine, resources["lake"].root, resources["media"].root)
-    is_well = all(found.can_run for found in doors) and not any(part.problem and part.is_vital for part in parts)
+    is_well = all(found.can_run for found in providers) and not any(part.problem and part.is_vital for part in parts)
     if as_json:
-        about = {"profile": _profile(), "doors": doors, "machine": machine, "parts": parts, "is_well": is_well}
+        about = {"profile": _profile(), "providers": providers, "machine": machine, "parts": parts, "is_well": is_well}
         typer.echo(json.dumps(about, default=asdict, indent=2, ensure_ascii=False))
     else:
-        print_doors(doors)
+        print_providers(providers)
         print_parts(parts)
     raise typer.Exit(0 if is_well else 1)
 
 
 def examined(resources: Mapping[str, Any], machine: "Machine") -> list[Found]:
-    """Every door of the profile. All at once: several may wait for the same server."""
+    """Every provider of the profile. All at once: several may wait for the same server."""
     from orchestration.profiles import KINDS
 
     with ThreadPoolExecutor() as threads:
         return list(threads.map(lambda name: _examined(name, resources[name], machine), KINDS))
 
 
-def _examined(name: str, door: "Door", machine: "Machine") -> Found:
+def _examined(name: str, provider: "ModelProvider", machine: "Machine") -> Found:
     from orchestration.profiles import KINDS
 
-    kind = next(kind for kind, of_kind in KINDS[name].items() if of_kind is type(door))
+    kind = next(kind for kind, of_kind in KINDS[name].items() if of_kind is type(provider))
     try:
-        readiness = door.readiness()
+        readiness = provider.readiness()
         state, size, advice = readiness.state, readiness.size_bytes, readiness.advice
         # The device's own name would need torch, which takes seconds to import.
-        device = getattr(door, "device", None)
-        where = machine.device_named(device) if isinstance(device, str) else door.device_name
-        model, revision = (door.model, door.revision) if door.is_set else (None, None)
-    except Exception as error:  # noqa: BLE001 - what a door raises is what its report says
+        device = getattr(provider, "device", None)
+        where = machine.device_named(device) if isinstance(device, str) else provider.device_name
+        model, revision = (provider.model, provider.revision) if provider.is_enabled else (None, None)
+    except Exception as error:  # noqa: BLE001 - what a provider raises is what its report says
         return Found(name, kind, None, None, "broken", None, None, f"{type(error).__name__}: {error}")
     if state == "ready" and size and where is not None and size > (room := _room(machine, where)):
         advice = f"its {decimal(size)} of weights are more than the {decimal(room)} of memory there"
@@ -127,7 +127,7 @@ def aligner_of(resources: Mapping[str, Any], machine: "Machine") -> Found:
     if active is None:
         advice = "no vectors, and no search by pictures, until a model is active; a new lake trains its first by itself"
         return Found("aligner", "checkpoint", None, None, "none", None, where, advice)
-    known = {"door": "aligner", "kind": "checkpoint", "model": active.checkpoint_id, "where": where}
+    known = {"provider": "aligner", "kind": "checkpoint", "model": active.checkpoint_id, "where": where}
     known |= {"revision": active.digest}
     folder = Path(active.path)
     if "://" in active.path:
@@ -191,7 +191,7 @@ def _folder(name: str, folder: str) -> Part:
     path = Path(folder)
     free = free_bytes(path)
     found = f"{folder}, {decimal(free)} free" + ("" if path.is_dir() else " (not there yet)")
-    problem = f"less than {decimal(LEAST_FREE_BYTES)} free" if free < LEAST_FREE_BYTES else ""
+    problem = f"less than {decimal(MIN_FREE_BYTES)} free" if free < MIN_FREE_BYTES else ""
     return Part(name, found, problem=problem, is_vital=False)
 
 
@@ -205,15 +205,15 @@ def _profile() -> str:
     return os.environ.get("INTERNVID_PROFILE", "embedded")
 
 
-def print_doors(doors: list[Found]) -> None:
-    """A line for each door, then what to do."""
+def print_providers(providers: list[Found]) -> None:
+    """A line for each provider, then what to do."""
     table = TextTable(title=f"Models of the profile {escape(_profile())}", title_justify="left")
-    for name in ("door", "kind", "model", "state", "size", "where"):
+    for name in ("provider", "kind", "model", "state", "size", "where"):
         table.add_column(name, overflow="fold")  # a name that is cut off cannot be copied
-    for found in doors:
+    for found in providers:
         revision = f" @ {found.revision[:8]}" if found.revision else ""
         table.add_row(
-            found.door,
+            found.provider,
             found.kind,
             escape(f"{found.model or '–'}{revision}"),
             STATES.get(found.state, found.state),
@@ -221,13 +221,13 @@ def print_doors(doors: list[Found]) -> None:
             escape(found.where or "–") if found.state != "none" else "–",
         )
     console.print(table)
-    to_do = [found for found in doors if found.advice and found.state != "none"]
-    left_open = [found for found in doors if found.advice and found.state == "none"]
+    to_do = [found for found in providers if found.advice and found.state != "none"]
+    left_open = [found for found in providers if found.advice and found.state == "none"]
     for title, some in (("What to do", to_do), ("Not set, which is a choice", left_open)):
         if some:
             console.print(f"[bold]{title}[/bold]")
         for found in some:
-            console.print(f"  {found.door}: {escape(found.advice)}", highlight=False, soft_wrap=True)
+            console.print(f"  {found.provider}: {escape(found.advice)}", highlight=False, soft_wrap=True)
 
 
 def print_parts(parts: list[Part]) -> None:

@@ -1,4 +1,4 @@
-"""`internvid feeds`: where videos are found on the web, and looking there."""
+"""`internvid feeds`: where videos are found on the web, and polling there."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ ROWS_PER_READ = 1_000
 
 
 class FeedState(StrEnum):
-    """active: it will be looked at. done: it was, and needs no second look. failed, waiting: its next look."""
+    """active: it will be polled at. done: it was, and needs no second poll. failed, waiting: its next poll."""
 
     active = "active"
     done = "done"
@@ -40,18 +40,18 @@ def add(
         list[str],
         typer.Argument(help="URLs of channels, playlists and pages with videos; ytsearch:WORDS for a search."),
     ],
-    every_hours: Annotated[float, typer.Option(help="How often each is looked at.")] = 24.0,
-    once: Annotated[bool, typer.Option("--once", help="Each is looked at once.")] = False,
-    most: Annotated[int, typer.Option(min=1, help="Videos that one look takes at most.")] = 50,
+    every_hours: Annotated[float, typer.Option(help="How often each is polled at.")] = 24.0,
+    once: Annotated[bool, typer.Option("--once", help="Each is polled at once.")] = False,
+    most: Annotated[int, typer.Option(min=1, help="Videos that one poll takes at most.")] = 50,
     lake: LakeOption = None,
 ) -> None:
     """Add feeds. One that is there takes the new settings."""
     from resources.catalog.feeds import add_feeds, pages
 
-    house = opened(lake)
+    session = opened(lake)
     try:
         added = add_feeds(
-            house.lake, pages(house.lake, addresses), most_per_look=most, every_hours=None if once else every_hours
+            session.lake, pages(session.lake, addresses), max_per_poll=most, every_hours=None if once else every_hours
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -83,11 +83,11 @@ def plan(
     from internvid.web.queries import read_phrases
     from resources.catalog.feeds import Feed, add_feeds
 
-    house = opened(lake)
+    session = opened(lake)
     try:
         queries = planned(read_phrases(file, phrases_in), _categories(categories, phrases_in), _listed(languages))
         added = add_feeds(
-            house.lake, map(Feed.of_query, queries), plan=name, most_per_look=most, every_hours=every_hours
+            session.lake, map(Feed.of_query, queries), plan=name, max_per_poll=most, every_hours=every_hours
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -107,11 +107,11 @@ def list_(
     lake: LakeOption = None,
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
 ) -> None:
-    """The feeds: how they stand, what they have found, and when they are looked at next."""
+    """The feeds: how they stand, what they have found, and when they are polled at next."""
     from resources.lake.statements import statement
 
-    with existing(lake).lake.connect(["feeds", "feed_looks", "attempts"]) as connection:
-        listed = connection.sql(statement("operations/feeds_listed"), params={"plan": plan, "state": state})
+    with existing(lake).lake.connect(["feeds", "feed_polls", "attempts"]) as connection:
+        listed = connection.sql(statement("catalog/feeds_listed"), params={"plan": plan, "state": state})
         rows = rows_of(listed.to_arrow_reader(ROWS_PER_READ))
         if format is Format.table:
             print_rows([name.replace("_", " ") for name in listed.columns], map(_readable, rows), format)
@@ -120,32 +120,36 @@ def list_(
 
 
 @app.command()
-def look(
+def poll(
     plan: Annotated[list[str] | None, typer.Option(help="Only at those of this plan; may be repeated.")] = None,
-    at_most: Annotated[int, typer.Option(min=1, help="Looks in all; the rest have their turn the next time.")] = 100,
-    take_in: Annotated[bool, typer.Option("--take-in", help="Then download what was found, and work on it.")] = False,
+    at_most: Annotated[
+        int, typer.Option(min=1, help="PollConfig in all; the rest have their turn the next time.")
+    ] = 100,
+    take_in: Annotated[
+        bool, typer.Option("--take-in", help="Then download what was found, and summary on it.")
+    ] = False,
     lake: LakeOption = None,
 ) -> None:
-    """Look now at the feeds whose turn it is. What is new there becomes sources."""
+    """InboxContents now at the feeds whose turn it is. What is new there becomes sources."""
     from orchestration.cli.output import print_failed_runs
-    from orchestration.cli.session import Work
+    from orchestration.cli.session import RunSummary
 
     started = time.monotonic()
-    house, work = existing(lake), Work()
-    found = house.look_at_feeds(work, plan or [], at_most)
-    print_failed_runs(work)
-    if work.failed_batches:
+    session, summary = existing(lake), RunSummary()
+    found = session.poll_feeds(summary, plan or [], at_most)
+    print_failed_runs(summary)
+    if summary.failed_batches:
         raise typer.Exit(1)
     console.print(
-        f"looks: {found['looks']:,}, videos found: {found['found']:,}, of them new: {found['sources_new']:,}, "
-        f"left out: {found['left_out']:,}; looks that failed: {found['looks_failed']:,}, "
-        f"that wait: {found['looks_waiting']:,}",
+        f"polls: {found['polls']:,}, videos found: {found['found']:,}, of them new: {found['sources_new']:,}, "
+        f"left out: {found['left_out']:,}; polls that failed: {found['polls_failed']:,}, "
+        f"that wait: {found['polls_waiting']:,}",
         highlight=False,
     )
     if take_in:
-        work = house.bring_up_to_date()
-        print_summary(house, work, time.monotonic() - started)
-    raise typer.Exit(0 if work.is_well else 1)
+        summary = session.bring_up_to_date()
+        print_summary(session, summary, time.monotonic() - started)
+    raise typer.Exit(0 if summary.is_well else 1)
 
 
 def _readable(row: Sequence[Any]) -> list[Any]:

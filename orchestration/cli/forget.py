@@ -9,7 +9,7 @@ from rich.table import Table as TextTable
 
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes
-from orchestration.cli.session import House, end_runs_of_killed_processes
+from orchestration.cli.session import Session, end_runs_of_killed_processes
 
 if TYPE_CHECKING:
     from resources.catalog.tombstones import Names
@@ -51,25 +51,25 @@ def forget(
 
     if bool(what) == resume:
         raise typer.BadParameter("give a video or a channel, or --resume by itself")
-    house = existing(lake)
-    end_runs_of_killed_processes(house.instance)
-    names, unknown = _named(house, what or [], is_channel=channel)
-    left, since = begun(house.lake)
+    session = existing(lake)
+    end_runs_of_killed_processes(session.instance)
+    names, unknown = _named(session, what or [], is_channel=channel)
+    left, since = begun(session.lake)
     if resume and not left:
         console.print("nothing was begun that has not ended")
         return
     if left:
         notes.print("with what was begun before and has not ended")
-    target = whole(house.lake, names | left, since=since)
-    _tell(house, target, unknown, dry_run=dry_run)
+    target = whole(session.lake, names | left, since=since)
+    _tell(session, target, unknown, dry_run=dry_run)
     if dry_run:
         return
     if not yes and not resume and not typer.confirm("Forget it? It cannot be undone"):
         raise typer.Exit(1)
-    _forget(house, target, reason=reason, also_unfinished=alone)
+    _forget(session, target, reason=reason, also_unfinished=alone)
 
 
-def _named(house: House, what: list[str], *, is_channel: bool) -> "tuple[Names, list[str]]":
+def _named(session: Session, what: list[str], *, is_channel: bool) -> "tuple[Names, list[str]]":
     """All that the words mean together, and those of them that the lake knows nothing of."""
     from resources.catalog.tombstones import Names
     from resources.corpus.forgetting.forgetting import names_of
@@ -77,7 +77,7 @@ def _named(house: House, what: list[str], *, is_channel: bool) -> "tuple[Names, 
     names, unknown = Names(), []
     for word in what:
         try:
-            meant, is_known = names_of(house.lake, word, is_channel=is_channel)
+            meant, is_known = names_of(session.lake, word, is_channel=is_channel)
         except ValueError as error:  # NotToldApart, or a URL that is none
             raise typer.BadParameter(str(error)) from error
         names = names | meant
@@ -86,21 +86,21 @@ def _named(house: House, what: list[str], *, is_channel: bool) -> "tuple[Names, 
     return names, unknown
 
 
-def _forget(house: House, target: "Target", *, reason: str | None, also_unfinished: bool) -> None:
+def _forget(session: Session, target: "Target", *, reason: str | None, also_unfinished: bool) -> None:
     from resources.corpus.forgetting.forgetting import forget as remove
 
-    steps = remove(
-        house.lake,
-        house.media,
-        house.instance,
+    stages = remove(
+        session.lake,
+        session.media,
+        session.instance,
         target,
         reason=reason,
         run_id=RUN_ID,
         published=_published(),
         also_unfinished=also_unfinished,
     )
-    for step in steps:
-        console.print(escape(step), highlight=False, soft_wrap=True)
+    for stage in stages:
+        console.print(escape(stage), highlight=False, soft_wrap=True)
 
 
 def _published() -> list[str]:
@@ -109,15 +109,15 @@ def _published() -> list[str]:
     return [statistics.MART, internvid_jsonl.FILE, report.FILE]
 
 
-def _tell(house: House, target: "Target", unknown: list[str], *, dry_run: bool) -> None:
+def _tell(session: Session, target: "Target", unknown: list[str], *, dry_run: bool) -> None:
     from resources.corpus.forgetting.forgetting import own_files, survey
 
     for word in unknown:
         console.print(f"{escape(word)} is not known here: it is refused in advance", highlight=False, soft_wrap=True)
-    found = survey(house.lake, house.media, house.instance, target, _published())
+    found = survey(session.lake, session.media, session.instance, target, _published())
     _print_target(target)
     _print_survey(found, "would go" if dry_run else "goes")
-    if kept := own_files(house.lake, house.media, target):
+    if kept := own_files(session.lake, session.media, target):
         more = f" and {len(kept) - NAMES_SHOWN:,} more" if len(kept) > NAMES_SHOWN else ""
         shown = f"{', '.join(kept[:NAMES_SHOWN])}{more}"
         console.print(f"stays, for it is yours: {escape(shown)}", highlight=False, soft_wrap=True)

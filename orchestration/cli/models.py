@@ -7,41 +7,41 @@ import typer
 from rich.table import Table as TextTable
 
 from orchestration.cli.output import console, notes, print_failed_runs
-from orchestration.cli.session import House, Work
+from orchestration.cli.session import RunSummary, Session
 
 
-def train_model(house: House, recipe: str, subset: str, *, keep_seen: bool) -> None:
+def train_model(session: Session, recipe: str, subset: str, *, keep_seen: bool) -> None:
     """Trains the recipe on the subset of the lake as it is now, and prints what it is worth."""
     _require(recipe, [subset])
     started = time.monotonic()
-    work = Work()
-    house.train(recipe, subset, work, keep_seen=keep_seen)
-    print_failed_runs(work)
-    _print_models(house, recipe, [subset])
+    summary = RunSummary()
+    session.train(recipe, subset, summary, keep_seen=keep_seen)
+    print_failed_runs(summary)
+    _print_models(session, recipe, [subset])
     console.print(f"{time.monotonic() - started:.1f} s")
-    raise typer.Exit(1 if work.failed_batches else 0)
+    raise typer.Exit(1 if summary.failed_batches else 0)
 
 
-def ablate(house: House, recipe: str, subsets: list[str]) -> None:
+def ablate(session: Session, recipe: str, subsets: list[str]) -> None:
     """The paper's central experiment: one model for each subset, by the same recipe, evaluated on the same videos."""
     _require(recipe, subsets)
-    work = Work()
+    summary = RunSummary()
     for subset in subsets:
-        house.train(recipe, subset, work)
-    print_failed_runs(work)
-    _print_models(house, recipe, subsets)
-    raise typer.Exit(1 if work.failed_batches else 0)
+        session.train(recipe, subset, summary)
+    print_failed_runs(summary)
+    _print_models(session, recipe, subsets)
+    raise typer.Exit(1 if summary.failed_batches else 0)
 
 
-def activate(house: House, checkpoint: str) -> None:
+def activate(session: Session, checkpoint: str) -> None:
     """Makes the checkpoint the active one and says what that means."""
     from assets.vectors.active_checkpoint import activate_named
 
     try:
-        active = activate_named(house.instance, house.lake, house.resources["aligner"], checkpoint)
+        active = activate_named(session.instance, session.lake, session.resources["aligner"], checkpoint)
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from error
-    stale = sum(number["pending"] for step, number in house.counts() if step.name == "clip_embeddings")
+    stale = sum(number["pending"] for stage, number in session.counts() if stage.name == "clip_embeddings")
     console.print(f"{active.checkpoint_id} is active; {stale:,} vectors are to be made anew by `internvid ingest`")
 
 
@@ -66,21 +66,21 @@ SHOWN = (
 )
 
 
-def _print_models(house: House, recipe: str, subsets: list[str]) -> None:
+def _print_models(session: Session, recipe: str, subsets: list[str]) -> None:
     """A row for each subset: what the model was trained on, and its metrics on the held-out videos with chance."""
     from assets.model.checkpoints import newest
     from assets.partitions import model_key
 
-    table = TextTable("subset", "train clips", "steps", "loss", *(name.replace("_", " ") for name in SHOWN), "active")
+    table = TextTable("subset", "train clips", "stages", "loss", *(name.replace("_", " ") for name in SHOWN), "active")
     table.title, table.title_justify = f"{recipe}, on the held-out videos of the snapshot", "left"
-    active = house.resources["aligner"].active(house.lake)
+    active = session.resources["aligner"].active(session.lake)
     chance: dict[str, Any] = {}
     for subset in subsets:
-        row = newest(house.lake, model_key(recipe, subset))
+        row = newest(session.lake, model_key(recipe, subset))
         if row is None:
             table.add_row(subset, "no model: see `internvid status`")
             continue
-        metrics = house.lake.query(
+        metrics = session.lake.query(
             "select metric, value, chance, items from evaluations where checkpoint_id = $checkpoint_id",
             {"checkpoint_id": row["checkpoint_id"]},
             tables=["evaluations"],
@@ -91,7 +91,7 @@ def _print_models(house: House, recipe: str, subsets: list[str]) -> None:
         table.add_row(
             subset,
             f"{row['clips']:,}",
-            f"{row['steps']:,}",
+            f"{row['stages']:,}",
             f"{row['loss']:.3f}",
             *(_figure(values.get(name)) for name in SHOWN),
             "yes" if is_active else "",

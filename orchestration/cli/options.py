@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.session import House
+from orchestration.cli.session import Session
 
 LakeOption = Annotated[
     str | None,
@@ -21,23 +21,23 @@ ProfileOption = Annotated[
         "Else INTERNVID_PROFILE, else embedded.",
     ),
 ]
-DoorOption = Annotated[
+ProviderOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--door",
+        "--provider",
         metavar="NAME=SETTINGS",
         help="One model by itself, as in a profile: summariser='{kind: embedded}'. May be repeated.",
     ),
 ]
 
 
-def choose_models(profile: str | None = None, doors: Sequence[str] | None = None) -> None:
-    """Writes --profile and --door into the environment, where this process and those that it starts read them.
+def choose_models(profile: str | None = None, providers: Sequence[str] | None = None) -> None:
+    """Writes --profile and --provider into the environment, where this process and those that it starts read them.
 
-    Raises typer.BadParameter where they, or what the environment says already, make no set of doors.
+    Raises typer.BadParameter where they, or what the environment says already, make no set of providers.
     """
     from orchestration.profiles import BUILT_IN, ENVIRONMENT_PREFIX
-    from orchestration.profiles import doors as configured_doors
+    from orchestration.profiles import providers as configured_providers
 
     if profile := profile or os.environ.get("INTERNVID_PROFILE"):
         os.environ["INTERNVID_PROFILE"] = ",".join(
@@ -45,33 +45,35 @@ def choose_models(profile: str | None = None, doors: Sequence[str] | None = None
             os.path.abspath(name) if name not in BUILT_IN and os.path.isfile(name) else name
             for name in profile.split(",")
         )
-    for door in doors or []:
-        name, equals, settings = door.partition("=")
+    for provider in providers or []:
+        name, equals, settings = provider.partition("=")
         if not equals:
-            raise typer.BadParameter(f"--door {door}: give a name and settings: --door summariser='{{kind: embedded}}'")
+            raise typer.BadParameter(
+                f"--provider {provider}: give a name and settings: --provider summariser='{{kind: embedded}}'"
+            )
         os.environ[f"{ENVIRONMENT_PREFIX}{name.strip().upper()}"] = settings
     try:
-        configured_doors(os.environ)
+        configured_providers(os.environ)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-def opened(root: str | None, profile: str | None = None, doors: Sequence[str] | None = None) -> House:
+def opened(root: str | None, profile: str | None = None, providers: Sequence[str] | None = None) -> Session:
     """The lake with the chosen models; a new one where there is none."""
-    choose_models(profile, doors)
-    return House(root)
+    choose_models(profile, providers)
+    return Session(root)
 
 
-def existing(root: str | None, profile: str | None = None, doors: Sequence[str] | None = None) -> House:
+def existing(root: str | None, profile: str | None = None, providers: Sequence[str] | None = None) -> Session:
     """The lake to look at, with the chosen models: a mistyped name makes no new one."""
-    choose_models(profile, doors)
+    choose_models(profile, providers)
     try:
-        return House(root, must_exist=True)
+        return Session(root, must_exist=True)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-def require_snapshot(house: House, name: str | None) -> None:
+def require_snapshot(session: Session, name: str | None) -> None:
     """Raises typer.BadParameter for a snapshot that is not there; None is none."""
-    if name is not None and name not in house.lake.tags():
+    if name is not None and name not in session.lake.tags():
         raise typer.BadParameter(f"there is no snapshot {name!r}; the table corpus_snapshot lists them")

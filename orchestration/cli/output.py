@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table as TextTable
 
 if TYPE_CHECKING:
-    from orchestration.cli.session import House, Work
+    from orchestration.cli.session import RunSummary, Session
     from resources.lake.store import Lake
 
 WIDTH_OF_A_LOG = 120  # characters, where the output goes to no terminal
@@ -60,48 +60,48 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Fo
             console.print(table)
 
 
-def print_status(house: "House") -> None:
+def print_status(session: "Session") -> None:
     """Where the inputs of each stage stand, and the newest failures."""
-    table = _table("stage", "in", *STATES, title=f"Inputs by stage, {house.lake.root}")
-    for step, number in house.counts():
-        table.add_row(step.name, *(f"{number[name]:,}" for name in ("total", *STATES)))
+    table = _table("stage", "in", *STATES, title=f"Inputs by stage, {session.lake.root}")
+    for stage, number in session.counts():
+        table.add_row(stage.name, *(f"{number[name]:,}" for name in ("total", *STATES)))
     console.print(table)
-    print_model(house)
-    print_failures(house.lake)
-    print_waiting(house.lake)
+    print_model(session)
+    print_failures(session.lake)
+    print_waiting(session.lake)
 
 
-def print_summary(house: "House", work: "Work", seconds: float) -> None:
+def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> None:
     """What the lake holds, what this run did, what failed, a few captions, and where the report is."""
     from assets.corpus.report import FILE
     from resources.lake.statements import statement
 
-    total = house.lake.query(statement("operations/summary")).to_pylist()[0]
+    total = session.lake.query(statement("corpus/summary")).to_pylist()[0]
     table = _table(*total, title="The lake")
     table.add_row(*(f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" for value in total.values()))
     console.print(table)
     stages = _table("stage", "seconds", "rows added", "changed", "removed", title="This run")
-    for name, rows in work.rows.items():
-        stages.add_row(name, f"{work.seconds[name]:.1f}", *(f"{number:,}" for number in rows.values()))
+    for name, rows in summary.rows.items():
+        stages.add_row(name, f"{summary.seconds[name]:.1f}", *(f"{number:,}" for number in rows.values()))
     stages.add_row("all, with start-up", f"{seconds:.1f}")
     console.print(stages)
-    print_model(house)
-    print_failures(house.lake)
-    print_waiting(house.lake)
-    examples = house.lake.query(statement("operations/example_captions"), {"captions": CAPTIONS_SHOWN}).to_pylist()
+    print_model(session)
+    print_failures(session.lake)
+    print_waiting(session.lake)
+    examples = session.lake.query(statement("corpus/example_captions"), {"captions": CAPTIONS_SHOWN}).to_pylist()
     for clip in examples:
         where = f"{_name(clip['source'])} {clip['start_seconds']:.1f}-{clip['end_seconds']:.1f} s"
         console.print(f"[bold]{escape(where)}[/bold]: {escape(clip['caption'])}", highlight=False)
-    print_failed_runs(work)
-    if house.is_published(FILE):
-        console.print(f"Report: {escape(house.lake.root)}/{FILE}", soft_wrap=True, highlight=False)
+    print_failed_runs(summary)
+    if session.is_published(FILE):
+        console.print(f"Report: {escape(session.lake.root)}/{FILE}", soft_wrap=True, highlight=False)
 
 
 def print_waiting(lake: "Lake") -> None:
     """Which sites are left alone, why, until when, and how much waits for them."""
     from resources.lake.statements import statement
 
-    for site in lake.query(statement("operations/sites_left_alone"), {"now": datetime.now(UTC)}).to_pylist():
+    for site in lake.query(statement("catalog/sites_in_cooldown"), {"now": datetime.now(UTC)}).to_pylist():
         line = (
             f"{site['site']} is left alone until {site['until']:%Y-%m-%d %H:%M} UTC, {site['inputs']:,} inputs wait: "
             f"{site['reason_class']}: {site['reason']}"
@@ -109,13 +109,13 @@ def print_waiting(lake: "Lake") -> None:
         console.print(escape(line), highlight=False)
 
 
-def print_model(house: "House") -> None:
+def print_model(session: "Session") -> None:
     """Which model is active, and how well it finds held-out clips by their captions."""
-    active = house.resources["aligner"].active(house.lake)
+    active = session.resources["aligner"].active(session.lake)
     if active is None:
         return
     line = f"Active model: {active.checkpoint_id}"
-    found = house.lake.query(
+    found = session.lake.query(
         "select value, chance, items from evaluations "
         "where checkpoint_id = $checkpoint_id and metric = 'text_to_video_recall_at_1'",
         {"checkpoint_id": active.checkpoint_id},
@@ -123,17 +123,17 @@ def print_model(house: "House") -> None:
     ).to_pylist()
     for metric in found:
         line += f"; finds {metric['value']:.0f} % of {metric['items']} held-out clips by their caption at once"
-        line += f" (by lot {metric['chance']:.0f} %)"
+        line += f" (by chance {metric['chance']:.0f} %)"
     console.print(line, highlight=False)
 
 
-def print_failed_runs(work: "Work") -> None:
+def print_failed_runs(summary: "RunSummary") -> None:
     """Partitions that could not be finished, each with the error that ended its run; and checks that failed."""
-    for warning in work.warnings:
+    for warning in summary.warnings:
         notes.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
-    for alarm in work.alarms:
+    for alarm in summary.alarms:
         notes.print(f"[red]alarm:[/red] {escape(alarm)}", highlight=False, soft_wrap=True)
-    for partition, error in work.failed_batches.items():
+    for partition, error in summary.failed_batches.items():
         notes.print(f"[red]{escape(partition)} could not be finished:[/red] {escape(error)}")
 
 

@@ -9,15 +9,15 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table as TextTable
 
-from orchestration.cli.options import DoorOption, LakeOption, ProfileOption, existing
+from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, existing
 from orchestration.cli.output import console
-from orchestration.cli.session import House
+from orchestration.cli.session import Session
 
 if TYPE_CHECKING:
     from resources.corpus.estimate import Estimate, ModelCost
 
 HOURS_TO_TRUST = 0.5  # of video in a run: below it the time to start a stage is most of what it took
-BUSY_TO_TRUST = 0.5  # cores at work, on average: fewer, where no GPU or server was waited for, and they were taken
+BUSY_TO_TRUST = 0.5  # cores at summary, on average: fewer, where no GPU or server was waited for, and they were taken
 
 
 def plan(
@@ -26,34 +26,34 @@ def plan(
     days: Annotated[float | None, typer.Option(min=0.01, help="To be done in: how many machines that takes.")] = None,
     lake: LakeOption = None,
     profile: ProfileOption = None,
-    door: DoorOption = None,
+    provider: ProviderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Estimate the hours, GPU hours and terabytes of a larger collection, from what this lake measured."""
     from resources.corpus.estimate import NothingMeasured, estimate
 
-    house = existing(lake, profile, door)
-    inputs = {step.name: number["total"] for step, number in house.counts()}
+    session = existing(lake, profile, provider)
+    inputs = {stage.name: number["total"] for stage, number in session.counts()}
     try:
-        estimated = estimate(house.lake, inputs, models_of(house), videos=videos, minutes=minutes)
+        estimated = estimate(session.lake, inputs, models_of(session), videos=videos, minutes=minutes)
     except NothingMeasured as error:
         raise typer.BadParameter(str(error)) from error
     if as_json:
         typer.echo(json.dumps(as_plain(estimated, days), indent=2, ensure_ascii=False))
     else:
-        print_estimate(estimated, house.lake.root, days)
+        print_estimate(estimated, session.lake.root, days)
 
 
-def models_of(house: House) -> dict[str, str]:
-    """By door, the model that would be asked; doors that are left open ask none."""
+def models_of(session: Session) -> dict[str, str]:
+    """By provider, the model that would be asked; providers that are left open ask none."""
     from resources.corpus.estimate import ASKED
 
-    active = house.resources["aligner"].active(house.lake)
+    active = session.resources["aligner"].active(session.lake)
     models = {} if active is None else {"aligner": active.checkpoint_id}
     for name in ASKED:
-        door = house.resources.get(name)
-        if name != "aligner" and door is not None and door.is_set:
-            models[name] = door.model
+        provider = session.resources.get(name)
+        if name != "aligner" and provider is not None and provider.is_enabled:
+            models[name] = provider.model
     return models
 
 
@@ -109,7 +109,7 @@ def _model_cells(model: "ModelCost") -> tuple[str, ...]:
     where = f" on {model.where}" if model.where else ""
     is_on_gpu = (model.where or "").startswith(("cuda", "mps", "xpu"))
     return (
-        f"  {escape(f'{model.door}: {model.model}{where}')}",
+        f"  {escape(f'{model.provider}: {model.model}{where}')}",
         _many(model.inputs),
         _hours(model.hours, model.inputs),
         "",
@@ -122,7 +122,7 @@ def _print_tokens(estimated: "Estimate") -> None:
     for model in estimated.models:
         if model.prompt_tokens or model.output_tokens:
             console.print(
-                f"{escape(model.model)} as {model.door}: reads {_many(model.prompt_tokens)} tokens, "
+                f"{escape(model.model)} as {model.provider}: reads {_many(model.prompt_tokens)} tokens, "
                 f"writes {_many(model.output_tokens)}",
                 highlight=False,
             )
@@ -156,7 +156,7 @@ def _notes(estimated: "Estimate") -> list[str]:
     waits = estimated.gpu_hours + estimated.server_hours
     if not waits and estimated.processor_hours < BUSY_TO_TRUST * estimated.wall_hours:
         notes.append(
-            "while it measured, the machine had other work to do, or waited for its disk: wall hours are too many, "
+            "while it measured, the machine had other summary to do, or waited for its disk: wall hours are too many, "
             "core hours are not"
         )
     notes.append("not counted: downloading, indexes and old versions of tables, snapshots, training")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import dagster as dg
     import pyarrow as pa
 
-    from resources.incremental.refresh import Step
+    from resources.incremental.refresh import Stage
     from resources.lake.store import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ POOL_LIMITS = {"download": 1}  # runs at once: the pace that a site is asked at 
 ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
 
 
-class Work:
+class RunSummary:
     """What was run: rows and seconds by stage, as the assets reported them, batches that could not be finished, and the
     checks of batches that failed, each in words: errors in `alarms`, the rest in `warnings`.
     """
@@ -59,7 +59,7 @@ class Work:
                 told.append(f"{check.check_name}: {check.description or 'the check failed'}")
 
 
-class House:
+class Session:
     """The lake with its resources, and the Dagster instance that keeps its runs."""
 
     def __init__(self, root: str | None, *, must_exist: bool = False) -> None:
@@ -78,55 +78,55 @@ class House:
         self.lake.create_tables()
 
     @property
-    def steps(self) -> "list[Step]":
-        from assets.stages import DOORS, steps
+    def stages(self) -> "list[Stage]":
+        from assets.stages import PROVIDERS, stages
 
-        return steps(self.lake, **{name: self.resources[name] for name in DOORS})
+        return stages(self.lake, **{name: self.resources[name] for name in PROVIDERS})
 
-    def counts(self) -> "list[tuple[Step, dict[str, int]]]":
+    def counts(self) -> "list[tuple[Stage, dict[str, int]]]":
         from resources.incremental.refresh import counts
 
-        return [(step, counts(self.lake, step)) for step in self.steps]
+        return [(stage, counts(self.lake, stage)) for stage in self.stages]
 
-    def bring_up_to_date(self) -> Work:
+    def bring_up_to_date(self) -> RunSummary:
         """Runs every batch in which something is pending, then publishes what changed. A lake without a model trains
         one as soon as it has captions, and embeds its clips with it.
         """
-        work = Work()
-        self.run_pending_batches(work)
-        if self.train_first_model(work):
-            self.run_pending_batches(work)
-        self.publish_what_changed(work)
-        return work
+        summary = RunSummary()
+        self.run_pending_batches(summary)
+        if self.train_first_model(summary):
+            self.run_pending_batches(summary)
+        self.publish_what_changed(summary)
+        return summary
 
-    def train_first_model(self, work: Work) -> bool:
+    def train_first_model(self, summary: RunSummary) -> bool:
         """Trains the first model of a lake that has none, on all of it. Returns whether one is active since."""
         model = os.environ.get("INTERNVID_FIRST_MODEL", FIRST_MODEL)
         aligner = self.resources["aligner"]
         if not model or aligner.active(self.lake) or not self.lake.dataset("clip_captions").count_rows():
             return False
         recipe, _, subset = model.partition("|")
-        self.train(recipe, subset, work)
+        self.train(recipe, subset, summary)
         return aligner.active(self.lake) is not None
 
-    def train(self, recipe: str, subset: str, work: Work, **training: Any) -> None:
+    def train(self, recipe: str, subset: str, summary: RunSummary, **training: Any) -> None:
         """Pins the lake, selects the subset, trains the recipe on it, and evaluates: what of that is not done yet."""
         from assets.partitions import model_key
         from orchestration.cli.output import notes
 
-        self.select(subset, work)
+        self.select(subset, summary)
         notes.print(f"[bold]training {recipe} on {subset}[/bold]")
-        self._run("train", work, model_key(recipe, subset), {"checkpoints": {"config": training}})
+        self._run("train", summary, model_key(recipe, subset), {"checkpoints": {"config": training}})
 
-    def select(self, subset: str, work: Work, **values: str) -> None:
+    def select(self, subset: str, summary: RunSummary, **values: str) -> None:
         """Pins the lake as it is, and makes the subset of it. values: of its parameters."""
         from assets.corpus.corpus_snapshot import is_current
         from orchestration.cli.output import notes
 
         if not is_current(self.lake):
-            self._run("pin", work)
+            self._run("pin", summary)
         notes.print(f"[bold]selecting {subset}[/bold]")
-        self._run("select", work, subset, {"subsets_and_snapshots": {"config": {"values": values}}})
+        self._run("select", summary, subset, {"subsets_and_snapshots": {"config": {"values": values}}})
 
     def tell_dagster_of_sources(self, found: dict[str, int]) -> None:
         """What was registered, as a materialization of `sources`: the UI then shows it as it shows the rest."""
@@ -134,29 +134,29 @@ class House:
 
         self.instance.report_runless_asset_event(dg.AssetMaterialization("sources", metadata=found))
 
-    def run_pending_batches(self, work: Work) -> None:
+    def run_pending_batches(self, summary: RunSummary) -> None:
         from orchestration.cli.output import notes
         from resources.incremental.refresh import pending_batches
 
         for _ in range(ROUNDS):
-            # A batch that is pending in one step is brought up to date in all.
-            pending = {batch for step in self.steps for batch in pending_batches(self.lake, step)}
-            for batch in sorted(pending - set(work.failed_batches)):
+            # A batch that is pending in one stage is brought up to date in all.
+            pending = {batch for stage in self.stages for batch in pending_batches(self.lake, stage)}
+            for batch in sorted(pending - set(summary.failed_batches)):
                 notes.print(f"[bold]{batch}[/bold]")
                 self.instance.add_dynamic_partitions("ingest_batch", [batch])
-                self._run("ingest", work, batch)
+                self._run("ingest", summary, batch)
             if not pending:
                 break
 
-    def publish_what_changed(self, work: Work) -> None:
+    def publish_what_changed(self, summary: RunSummary) -> None:
         from orchestration.cli.output import notes
 
         if not self._is_all_published():
             notes.print("[bold]publishing[/bold]")
-            self._run("publish", work)
-        self._select_again(work)
+            self._run("publish", summary)
+        self._select_again(summary)
 
-    def _select_again(self, work: Work) -> None:
+    def _select_again(self, summary: RunSummary) -> None:
         """Makes the subsets that were made before of the newest snapshot, each with its parameters: Dagster then shows
         which models were trained on other clips than those that are in their subset now.
         """
@@ -168,17 +168,17 @@ class House:
         for row in made:
             if row["subset"] in known and row["snapshot"] != newest_snapshot_name(self.lake):
                 values = {name: shown(value) for name, value in json.loads(row["parameters"]).items()}
-                self.select(row["subset"], work, **values)
+                self.select(row["subset"], summary, **values)
 
-    def look_at_feeds(self, work: Work, plans: Sequence[str], looks_at_most: int) -> dict[str, Any]:
-        """Looks at the feeds whose turn it is. Returns what the asset tells of it; nothing where the run failed."""
-        looks = {"plans": list(plans), "looks_at_most": looks_at_most}
-        result = self._run("discover", work, ops={"feed_looks": {"config": looks}})
+    def poll_feeds(self, summary: RunSummary, plans: Sequence[str], max_polls: int) -> dict[str, Any]:
+        """PollConfig at the feeds whose turn it is. Returns what the asset tells of it; nothing where the run failed."""
+        polls = {"plans": list(plans), "max_polls": max_polls}
+        result = self._run("discover", summary, ops={"feed_polls": {"config": polls}})
         told = [event.materialization.metadata for event in result.get_asset_materialization_events()]
         return {name: value.value for metadata in told for name, value in metadata.items()}
 
     def _run(
-        self, job: str, work: Work, partition: str | None = None, ops: Mapping[str, Any] | None = None
+        self, job: str, summary: RunSummary, partition: str | None = None, ops: Mapping[str, Any] | None = None
     ) -> "dg.ExecuteInProcessResult":
         end_runs_of_killed_processes(self.instance)
         result = self._definitions.resolve_job_def(job).execute_in_process(
@@ -188,10 +188,10 @@ class House:
             instance=self.instance,
             raise_on_error=False,
         )
-        work.take(result)
+        summary.take(result)
         if not result.success:
             errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-            work.failed_batches[partition or job] = str(errors[0]) if errors else "a check failed"
+            summary.failed_batches[partition or job] = str(errors[0]) if errors else "a check failed"
         return result
 
     @cached_property

@@ -56,15 +56,15 @@ def preview(
     try:
         subset = subset_named(name)
         given = subset.parsed(settings or [])
-        house = existing(lake)
-        require_snapshot(house, at)
-        with house.lake.connect(subset.tables, at=at, untrusted=True) as connection:
-            steps = waterfall(connection, subset, given, examples=examples)
+        session = existing(lake)
+        require_snapshot(session, at)
+        with session.lake.connect(subset.tables, at=at, untrusted=True) as connection:
+            stages = waterfall(connection, subset, given, examples=examples)
             sizes = split_sizes(connection, subset, given)
         version = subset.version(given)
     except (ValueError, duckdb.Error) as error:
         raise typer.BadParameter(str(error)) from error
-    print_waterfall(f"{subset.name}: {subset.title}", steps)
+    print_waterfall(f"{subset.name}: {subset.title}", stages)
     print_split_sizes(sizes)
     console.print(f"version {escape(version)}", highlight=False)
 
@@ -79,42 +79,42 @@ def make(
 ) -> None:
     """Select a subset from the lake as it is now, pinned as a snapshot, into the table subsets."""
     from orchestration.cli.output import print_failed_runs
-    from orchestration.cli.session import Work
+    from orchestration.cli.session import RunSummary
     from resources.corpus.subsets import subset_named
 
     try:
         subset_named(name).parsed(settings or [])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    house, work = existing(lake), Work()
-    house.select(name, work, **dict(setting.split("=", 1) for setting in settings or []))
-    print_failed_runs(work)
-    made = house.lake.query("select * from subset_snapshots where subset = $name", {"name": name}).to_pylist()
-    if not work.failed_batches and made:
+    session, summary = existing(lake), RunSummary()
+    session.select(name, summary, **dict(setting.split("=", 1) for setting in settings or []))
+    print_failed_runs(summary)
+    made = session.lake.query("select * from subset_snapshots where subset = $name", {"name": name}).to_pylist()
+    if not summary.failed_batches and made:
         row = made[0]
         sizes = ", ".join(f"{row[f'{split}_clips']:,} {split}" for split in ("train", "validation", "test"))
         console.print(f"{name}: {row['clips']:,} clips of {row['snapshot']} ({sizes})", highlight=False)
     if not made:
         console.print(f"{name} holds no clip: `internvid subset preview {name}` shows why")
-    raise typer.Exit(1 if work.failed_batches else 0)
+    raise typer.Exit(1 if summary.failed_batches else 0)
 
 
-def print_waterfall(title: str, steps: "list[WaterfallStep]") -> None:
-    """The steps as a table, then examples of what each removed."""
+def print_waterfall(title: str, stages: "list[WaterfallStep]") -> None:
+    """The stages as a table, then examples of what each removed."""
     table = TextTable("condition", "removes", "leaves", "in words", title=escape(title), title_justify="left")
-    for step in steps:
+    for stage in stages:
         table.add_row(
-            escape(_name(step)),
-            f"{step.removed:,}",
-            f"{step.left:,}",
-            escape(step.meaning),
+            escape(_name(stage)),
+            f"{stage.removed:,}",
+            f"{stage.left:,}",
+            escape(stage.meaning),
         )
     console.print(table)
-    for step in steps:
-        if step.examples:
-            shown = f"{len(step.examples)} of {step.removed:,}"
-            console.print(f"removed by [bold]{escape(_name(step))}[/bold], {shown}:", highlight=False)
-        for example in step.examples:
+    for stage in stages:
+        if stage.examples:
+            shown = f"{len(stage.examples)} of {stage.removed:,}"
+            console.print(f"removed by [bold]{escape(_name(stage))}[/bold], {shown}:", highlight=False)
+        for example in stage.examples:
             for line in _told(example):
                 console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
 
@@ -128,8 +128,8 @@ def print_split_sizes(sizes: dict[str, dict[str, int]]) -> None:
     console.print(table)
 
 
-def _name(step: "WaterfallStep") -> str:
-    return f"{step.condition}: not known" if step.is_unknown else step.condition
+def _name(stage: "WaterfallStep") -> str:
+    return f"{stage.condition}: not known" if stage.is_unknown else stage.condition
 
 
 def _told(example: "Example") -> list[str]:

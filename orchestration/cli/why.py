@@ -37,16 +37,16 @@ def why(
     from resources.corpus.forgetting.forgetting import url_of
     from resources.corpus.lineage import story
 
-    house = existing(lake)
+    session = existing(lake)
     try:
-        told = story(house.lake, what, url_of(what))
+        told = story(session.lake, what, url_of(what))
     except ValueError as error:  # NotKnown, or a URL that is none
         raise typer.BadParameter(str(error)) from error
     if format is Form.json:
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False, default=_plain))
         return
     _print_facts(told)
-    _print_steps(told)
+    _print_stages(told)
     for line in _rest(told):
         console.print(escape(line), highlight=False, soft_wrap=True)
 
@@ -106,26 +106,26 @@ def _found(source: dict[str, Any]) -> str:
 
 
 def _state_of(told: dict[str, Any], table: str) -> str:
-    return next(step["state"] for step in told["steps"] if step["table"] == table)
+    return next(stage["state"] for stage in told["stages"] if stage["table"] == table)
 
 
-def _print_steps(told: dict[str, Any]) -> None:
+def _print_stages(told: dict[str, Any]) -> None:
     """A row for each thing that made rows, and for each table that has none, why."""
     table = TextTable()
     for name in ("table", "rows", VERSION, "model", "run", "written"):
         table.add_column(name, no_wrap=name != VERSION)
-    for step in told["steps"]:
-        for made in step["made"]:
+    for stage in told["stages"]:
+        for made in stage["made"]:
             table.add_row(
-                step["table"],
+                stage["table"],
                 f"{made['rows']:,}",
                 _one_line(made["version"] or ""),
                 escape(made.get("model") or ""),
                 escape((made["run_id"] or "")[:8]),
                 _time(made["written_at"]),
             )
-        if not step["made"]:
-            table.add_row(step["table"], "", _one_line(step["state"]))
+        if not stage["made"]:
+            table.add_row(stage["table"], "", _one_line(stage["state"]))
     console.print(table)
 
 

@@ -1,7 +1,7 @@
-"""Which model stands behind each door: a profile is a file, and any door can be set by itself.
+"""Which model stands behind each provider: a profile is a file, and any provider can be set by itself.
 
-A profile names a kind for each door, and that kind's settings: the fields of its class, which KINDS gives. Files given
-one after the other, `hub,mine.yaml`, are laid over each other door by door: `mine.yaml` names only what it changes.
+A profile names a kind for each provider, and that kind's settings: the fields of its class, which KINDS gives. Files given
+one after the other, `hub,mine.yaml`, are laid over each other provider by provider: `mine.yaml` names only what it changes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from resources.models.captioner import EmbeddedCaptioner, NoCaptioner
 from resources.models.hub_captioner import HubCaptioner
 from resources.models.hub_summariser import HubSummariser
 from resources.models.hub_translator import HubTranslator
-from resources.models.provider import Door
+from resources.models.provider import ModelProvider
 from resources.models.scorers.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
 from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
 from resources.models.scorers.image_classifier import ImageClassifierScorer
@@ -33,15 +33,15 @@ from resources.models.translator import NoTranslator
 
 FOLDER = Path(__file__).parent
 BUILT_IN = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-ENVIRONMENT_PREFIX = "INTERNVID_DOOR_"
+ENVIRONMENT_PREFIX = "INTERNVID_PROVIDER_"
 
-_CAPTIONERS: dict[str, type[Door]] = {
+_CAPTIONERS: dict[str, type[ModelProvider]] = {
     "embedded": EmbeddedCaptioner,
     "hub": HubCaptioner,
     "server": ServerCaptioner,
 }
-_NO_SCORE: dict[str, type[Door]] = {"none": NoScorer}
-KINDS: dict[str, dict[str, type[Door]]] = {
+_NO_SCORE: dict[str, type[ModelProvider]] = {"none": NoScorer}
+KINDS: dict[str, dict[str, type[ModelProvider]]] = {
     "downloader": {"yt_dlp": Downloader},
     "coarse_captioner": _CAPTIONERS,
     "fine_captioner": _CAPTIONERS,
@@ -61,19 +61,19 @@ KINDS: dict[str, dict[str, type[Door]]] = {
 }
 
 
-def doors(environment: Mapping[str, str]) -> dict[str, Door]:
-    """Every door as INTERNVID_PROFILE and INTERNVID_DOOR_… set it. Raises ValueError for what cannot be."""
+def providers(environment: Mapping[str, str]) -> dict[str, ModelProvider]:
+    """Every provider as INTERNVID_PROFILE and INTERNVID_PROVIDER_… set it. Raises ValueError for what cannot be."""
     settings = profile(environment.get("INTERNVID_PROFILE", "embedded"))
     for variable, text in environment.items():
         if variable.startswith(ENVIRONMENT_PREFIX):
             settings |= _checked({variable.removeprefix(ENVIRONMENT_PREFIX).lower(): _parsed(text, variable)}, variable)
-    return {name: _door(name, settings[name]) for name in KINDS}
+    return {name: _provider(name, settings[name]) for name in KINDS}
 
 
 def profile(names: str) -> dict[str, dict[str, Any]]:
-    """The settings of each door, of profiles joined by commas: a built-in one's name, or a file.
+    """The settings of each provider, of profiles joined by commas: a built-in one's name, or a file.
 
-    Raises ValueError for a profile or door that is not there, and for doors that none of them names.
+    Raises ValueError for a profile or provider that is not there, and for providers that none of them names.
     """
     settings: dict[str, dict[str, Any]] = {}
     for name in names.split(","):
@@ -95,13 +95,15 @@ def _parsed(text: str, where: str) -> Any:
 
 def _checked(settings: Any, where: str) -> dict[str, dict[str, Any]]:
     if not isinstance(settings, dict) or not all(isinstance(of, dict) and "kind" in of for of in settings.values()):
-        raise ValueError(f"{where} must hold a door's name and its settings, with a kind: `summariser: {{kind: …}}`")
+        raise ValueError(
+            f"{where} must hold a provider's name and its settings, with a kind: `summariser: {{kind: …}}`"
+        )
     if unknown := sorted(set(settings) - set(KINDS)):
-        raise ValueError(f"{where}: there is no door {', '.join(unknown)}; the doors are {', '.join(KINDS)}")
+        raise ValueError(f"{where}: there is no provider {', '.join(unknown)}; the providers are {', '.join(KINDS)}")
     return settings
 
 
-def _door(name: str, settings: Mapping[str, Any]) -> Door:
+def _provider(name: str, settings: Mapping[str, Any]) -> ModelProvider:
     given = dict(settings)
     kind = given.pop("kind")
     if kind not in KINDS[name]:

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from internvid.lists.annotations import Annotation, read_annotations
 from internvid.lists.rows import BadItem
-from resources.catalog.batching import BatchCutter
+from resources.catalog.batching import IngestBatcher
 from resources.catalog.files import sources
 from resources.catalog.tombstones import Tombstones
-from resources.catalog.web import WebSource, new_cutter, register_web, source_id_of
+from resources.catalog.web import WebSource, new_batcher, register_web, source_id_of
 from resources.incremental import attempts
 from resources.incremental.attempts import Unusable
 from resources.incremental.refresh import digest
@@ -80,7 +80,7 @@ def import_annotations(
     """
     check_dataset(dataset)
     lake.create_tables()
-    file = _File(lake, path, dataset, run_id, new_cutter(lake), Tombstones(lake), mark_all)
+    file = _File(lake, path, dataset, run_id, new_batcher(lake), Tombstones(lake), mark_all)
     imported = Imported()
     for found in _parts(read_annotations(path)):
         imported += file.take(found)
@@ -104,7 +104,7 @@ def remove_others(lake: Lake, dataset: str, run_id: str) -> int:
     """
     with lake.connect([ANNOTATIONS.name]) as connection:
         found = connection.sql(
-            statement("operations/annotations_of_other_runs"), params={"dataset": dataset, "run_id": run_id}
+            statement("catalog/annotations_of_other_runs"), params={"dataset": dataset, "run_id": run_id}
         ).to_arrow_reader(SPANS_PER_COMMIT)
         removed = 0
         for part in found:
@@ -144,7 +144,7 @@ class _File:
     path: Path
     dataset: str
     run_id: str
-    cutter: BatchCutter
+    batcher: IngestBatcher
     tombstones: Tombstones
     mark_all: bool
 
@@ -160,7 +160,7 @@ class _File:
             [WebSource(span.url, seconds=span.video_seconds) for span in of_web.values()],
             found_by=self.dataset,
             run_id=self.run_id,
-            cutter=self.cutter,
+            batcher=self.batcher,
             tombstones=self.tombstones,
         )
         imported = Imported(len(found), sources_new=registered.new, batches=registered.batches)

@@ -11,7 +11,7 @@ HOURS_PER_BATCH = 2.0  # of video: some ten minutes of work on two cores; 7 mill
 VIDEOS_PER_BATCH = 5_000  # bounds a batch of very short videos
 
 
-class BatchCutter:
+class IngestBatcher:
     """Gives each video of a stream a batch key, YYYY-MM-DD-NNNN: new keys only, each filled before the next."""
 
     def __init__(self, taken: Iterable[str], today: date, hours_per_batch: float = HOURS_PER_BATCH) -> None:

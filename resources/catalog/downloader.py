@@ -1,4 +1,4 @@
-"""The door to videos on the web: yt-dlp, in child processes, paced by site.
+"""The provider to videos on the web: yt-dlp, in child processes, rate_limited by site.
 
 A site that asks whether we are a robot, or says that it is asked too often, is left alone for a while: what waits for
 it is not tried meanwhile, by this run or another, and nothing of it counts as failed.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from resources.incremental.retries import policy_of
 from resources.media.child_process import Call, Children
-from resources.models.provider import Door, Readiness
+from resources.models.provider import ModelProvider, Readiness
 
 if TYPE_CHECKING:
     from internvid.web.availability import Availability
@@ -45,7 +45,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class LeftAlone:
+class Cooldown:
     """A site is left alone until then. reason: its own words. was_asked: the video that this stands for met with it."""
 
     site: str
@@ -55,24 +55,24 @@ class LeftAlone:
     was_asked: bool = False
 
 
-class Downloader(Door):
-    """Which videos are taken, as InternVid did: of shortest_seconds to longest_seconds; of at least shortest_side
-    pixels on the shorter side, in the largest size up to longest_short_side.
+class Downloader(ModelProvider):
+    """Which videos are taken, as InternVid did: of min_duration_seconds to max_duration_seconds; of at least min_short_side
+    pixels on the shorter side, in the largest size up to max_short_side.
 
-    at_once: downloads at the same time; at_once_per_site: of one site. seconds_between_starts: of downloads from a site
+    max_concurrent: downloads at the same time; max_concurrent_per_site: of one site. seconds_between_starts: of downloads from a site
     and looks at it, whichever process of this machine makes them. bytes_per_second: of one
-    download, None for no limit. longest_wait_seconds: that a run waits where a site says how long it is to be left
-    alone; where it is longer, that site's videos are left to a later run. seconds_at_most: for one video.
+    download, None for no limit. max_wait_seconds: that a run waits where a site says how long it is to be left
+    alone; where it is longer, that site's videos are left to a later run. max_seconds_per_video: for one video.
     subtitles: those that people made, and automatic_subtitles: those by machine in the language that is spoken.
     robots_refused: words of X-Robots-Tag that keep a direct link from being taken. allowed_addresses: besides public
     ones, as 10.0.0.0/8. cookies_file: in Netscape's form. proxy: a URL.
     """
 
-    shortest_seconds: float = 10.0
-    longest_seconds: float = 1800.0
-    shortest_side: int = 360
-    longest_short_side: int = 720
-    most_bytes: int = 4 << 30
+    min_duration_seconds: float = 10.0
+    max_duration_seconds: float = 1800.0
+    min_short_side: int = 360
+    max_short_side: int = 720
+    max_bytes: int = 4 << 30
     subtitles: bool = True
     automatic_subtitles: bool = True
     robots_refused: list[str] = ["noai", "noimageai", "noindex", "noimageindex", "none"]
@@ -81,11 +81,11 @@ class Downloader(Door):
     user_agent: str | None = None
     bytes_per_second: int | None = None
     timeout_seconds: float = 20.0
-    seconds_at_most: float = 3600.0
-    at_once: int = 4
-    at_once_per_site: int = 2
+    max_seconds_per_video: float = 3600.0
+    max_concurrent: int = 4
+    max_concurrent_per_site: int = 2
     seconds_between_starts: float = 1.0
-    longest_wait_seconds: float = 120.0
+    max_wait_seconds: float = 120.0
     allowed_addresses: list[str] = []
 
     @property
@@ -100,26 +100,26 @@ class Downloader(Door):
 
     @property
     def version(self) -> str:
-        """What decides which videos are taken, and in which size; yt-dlp's version is a row's, not the step's."""
-        rules = f"{self.shortest_side}-{self.longest_short_side}px+{self.shortest_seconds:g}-{self.longest_seconds:g}s"
+        """What decides which videos are taken, and in which size; yt-dlp's version is a row's, not the stage's."""
+        rules = f"{self.min_short_side}-{self.max_short_side}px+{self.min_duration_seconds:g}-{self.max_duration_seconds:g}s"
         return f"{self.form_version}+{rules}"
 
     @property
     def form_version(self) -> str:
         """What decides what is taken of a video: of one that was fetched by the same, nothing needs to be fetched."""
         kinds = "+subtitles" * self.subtitles + "+automatic" * self.automatic_subtitles
-        return f"download/1+{self.longest_short_side}px{kinds}"
+        return f"download/1+{self.max_short_side}px{kinds}"
 
     def settings(self) -> DownloadSettings:
         from internvid.web.download import DownloadSettings
         from internvid.web.javascript import javascript_runtime
 
         return DownloadSettings(
-            shortest_seconds=self.shortest_seconds,
-            longest_seconds=self.longest_seconds,
-            shortest_side=self.shortest_side,
-            longest_short_side=self.longest_short_side,
-            most_bytes=self.most_bytes,
+            min_duration_seconds=self.min_duration_seconds,
+            max_duration_seconds=self.max_duration_seconds,
+            min_short_side=self.min_short_side,
+            max_short_side=self.max_short_side,
+            max_bytes=self.max_bytes,
             subtitles=self.subtitles,
             automatic_subtitles=self.automatic_subtitles,
             robots_refused=tuple(self.robots_refused),
@@ -139,10 +139,10 @@ class Downloader(Door):
         return Readiness("ready", 0, f"other sites work; for YouTube: {lacking}" if lacking else "")
 
     def fetch(
-        self, wanted: Sequence[Wanted], left_alone: Mapping[str, LeftAlone]
-    ) -> Iterator[tuple[Wanted, Downloaded | LeftOut | LeftAlone | Exception]]:
-        """What became of each, as they end. left_alone: sites that are to be left alone from the start."""
-        yield from _Fetching(self, wanted, left_alone).run()
+        self, wanted: Sequence[Wanted], cooldowns: Mapping[str, Cooldown]
+    ) -> Iterator[tuple[Wanted, Downloaded | LeftOut | Cooldown | Exception]]:
+        """What became of each, as they end. cooldowns: sites that are to be left alone from the start."""
+        yield from _Fetching(self, wanted, cooldowns).run()
 
     def entries(self, feeds: Sequence[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], list[Entry] | Exception]]:
         """What each feed lists, given as its address and how many are wanted at most; in order, one after the other."""
@@ -164,14 +164,14 @@ class Downloader(Door):
         """told: the site that is asked for an input, and what `work` is given. A next one is not begun before whoever
         takes the answers wants it.
         """
-        from internvid.web.pace import paced
+        from internvid.web.rate_limit import rate_limited
 
         children = Children(1, memory_bytes=None)  # a JavaScript runtime reserves more addresses than it ever uses
         try:
             for item in inputs:
                 site, arguments = told(item)
                 seconds = SECONDS_FOR_A_PAGE + self.timeout_seconds + self.seconds_between_starts
-                call = children.call(paced, (work, site, self.seconds_between_starts, *arguments), seconds)
+                call = children.call(rate_limited, (work, site, self.seconds_between_starts, *arguments), seconds)
                 yield item, _as_web_error(children.outcome(call))
         finally:
             children.end()
@@ -191,12 +191,12 @@ def pause_of(error: BaseException, tries: int, now: datetime) -> datetime | None
     return policy.next_try(min(tries, policy.tries - 1), now)
 
 
-def sites_left_alone(lake: Lake) -> dict[str, LeftAlone]:
+def sites_in_cooldown(lake: Lake) -> dict[str, Cooldown]:
     """As the tables say now, by site."""
     from resources.lake.statements import statement
 
-    rows = lake.query(statement("operations/sites_left_alone"), {"now": datetime.now(UTC)}).to_pylist()
-    return {row["site"]: LeftAlone(row["site"], row["until"], row["reason_class"], row["reason"]) for row in rows}
+    rows = lake.query(statement("catalog/sites_in_cooldown"), {"now": datetime.now(UTC)}).to_pylist()
+    return {row["site"]: Cooldown(row["site"], row["until"], row["reason_class"], row["reason"]) for row in rows}
 
 
 @dataclass
@@ -206,22 +206,22 @@ class _Site:
     waiting: deque[Wanted] = field(default_factory=deque)
     under_way: int = 0
     free_at: float = 0.0
-    stopped: LeftAlone | None = None
+    stopped: Cooldown | None = None
 
 
 class _Fetching:
-    def __init__(self, downloader: Downloader, wanted: Sequence[Wanted], left_alone: Mapping[str, LeftAlone]) -> None:
+    def __init__(self, downloader: Downloader, wanted: Sequence[Wanted], cooldowns: Mapping[str, Cooldown]) -> None:
         self.downloader = downloader
         self.settings = downloader.settings()
         self.sites: dict[str, _Site] = {}
         # What was tried least comes first: a video that its site always refuses does not keep the others from theirs.
         for one in sorted(wanted, key=lambda one: one.tries):
-            self.sites.setdefault(one.site, _Site(stopped=left_alone.get(one.site))).waiting.append(one)
+            self.sites.setdefault(one.site, _Site(stopped=cooldowns.get(one.site))).waiting.append(one)
         self.under_way: dict[Any, tuple[Wanted, Call]] = {}  # by future
         self.waited_out: dict[str, int] = {}
 
     def run(self) -> Iterator[tuple[Wanted, Any]]:
-        children = Children(self.downloader.at_once, memory_bytes=None)
+        children = Children(self.downloader.max_concurrent, memory_bytes=None)
         try:
             while True:
                 yield from self._refused()
@@ -232,7 +232,7 @@ class _Fetching:
         finally:
             children.end()
 
-    def _refused(self) -> Iterator[tuple[Wanted, LeftAlone]]:
+    def _refused(self) -> Iterator[tuple[Wanted, Cooldown]]:
         """What waits for sites that are left alone from now on."""
         for site in self.sites.values():
             while site.stopped and site.waiting:
@@ -240,20 +240,20 @@ class _Fetching:
 
     def _begin(self, children: Children) -> None:
         from internvid.web.download import download
-        from internvid.web.pace import paced
+        from internvid.web.rate_limit import rate_limited
 
         gap = self.downloader.seconds_between_starts
         for site in self.sites.values():
             while (
                 site.waiting
-                and site.under_way < self.downloader.at_once_per_site
-                and len(self.under_way) < self.downloader.at_once
+                and site.under_way < self.downloader.max_concurrent_per_site
+                and len(self.under_way) < self.downloader.max_concurrent
                 and time.monotonic() >= site.free_at
             ):
                 one = site.waiting.popleft()
                 Path(one.folder).mkdir(parents=True, exist_ok=True)
                 what = (download, one.site, gap, one.url, one.folder, self.settings)
-                call = children.call(paced, what, self.downloader.seconds_at_most)
+                call = children.call(rate_limited, what, self.downloader.max_seconds_per_video)
                 self.under_way[call.future] = one, call
                 site.under_way += 1
 
@@ -281,15 +281,15 @@ class _Fetching:
             return
         seconds = (until - now).total_seconds()
         times = self.waited_out.get(one.key, 0)
-        if seconds <= self.downloader.longest_wait_seconds and times < WAITED_OUT:
+        if seconds <= self.downloader.max_wait_seconds and times < WAITED_OUT:
             self.waited_out[one.key] = times + 1
             site.free_at = max(site.free_at, time.monotonic() + seconds)
             site.waiting.appendleft(one)
             return
-        alone = LeftAlone(one.site, until, type(outcome).__name__, str(outcome))
+        alone = Cooldown(one.site, until, type(outcome).__name__, str(outcome))
         if site.stopped is None or site.stopped.until < until:
             site.stopped = alone
-        yield one, LeftAlone(alone.site, until, alone.reason_class, alone.reason, was_asked=True)
+        yield one, Cooldown(alone.site, until, alone.reason_class, alone.reason, was_asked=True)
 
 
 def site_asked(address: str) -> str:

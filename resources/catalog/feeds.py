@@ -1,7 +1,7 @@
-"""`feeds` and `feed_looks`: where videos are found, and what each look there found.
+"""`feeds` and `feed_polls`: where videos are found, and what each poll there found.
 
 A feed is a search, or a page that lists videos: a channel, a playlist. The user adds them, alone or as a plan of
-searches. A look registers in `sources` what is new in it.
+searches. A poll registers in `sources` what is new in it.
 """
 
 import re
@@ -16,9 +16,9 @@ import dagster as dg
 import pyarrow as pa
 
 from internvid.web.queries import Query
-from resources.catalog.batching import BatchCutter, ingest_batches
-from resources.catalog.downloader import Downloader, LeftAlone, pause_of, site_asked, sites_left_alone
-from resources.catalog.files import new_cutter
+from resources.catalog.batching import IngestBatcher, ingest_batches
+from resources.catalog.downloader import Cooldown, Downloader, pause_of, site_asked, sites_in_cooldown
+from resources.catalog.files import new_batcher
 from resources.catalog.tombstones import Tombstones
 from resources.catalog.web import WebSource, register_web
 from resources.incremental.refresh import (
@@ -27,30 +27,30 @@ from resources.incremental.refresh import (
     Outcome,
     Output,
     Rows,
-    Step,
+    Stage,
     Unit,
     Waiting,
     column_schema,
     digest,
     one_by_one,
-    work_off,
+    process_pending,
 )
-from resources.lake.schema import FEED_LOOKS, FEEDS
+from resources.lake.schema import FEED_POLLS, FEEDS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
 NO_PLAN = "feeds"  # stands in feeds.plan where a feed was added by itself
-MOST_PER_LOOK = 50
-LOOKS_AT_MOST = 100
+MAX_PER_POLL = 50
+MAX_POLLS = 100
 SEARCH_ADDRESS = re.compile(r"(?P<how>ytsearch(?:date)?)\d*:(?P<words>.*\S.*)")
 FEEDS_PER_COMMIT = 10_000
 LIKE_A_BATCH = re.compile(r"\d{4}-\d{2}-\d{2}-\d+")
-DUE = pa.schema([("look_id", pa.string())])
+DUE = pa.schema([("poll_id", pa.string())])
 
 
 @dataclass(frozen=True)
 class Feed:
-    """Where to look. address: as yt-dlp takes it. number: its place in its plan, the lower come first. The rest is of
+    """Where to poll. address: as yt-dlp takes it. number: its place in its plan, the lower come first. The rest is of
     searches, as in internvid.web.queries.
     """
 
@@ -106,22 +106,22 @@ def add_feeds(
     feeds: Iterable[Feed],
     *,
     plan: str = NO_PLAN,
-    most_per_look: int = MOST_PER_LOOK,
+    max_per_poll: int = MAX_PER_POLL,
     every_hours: float | None = None,
 ) -> Added:
     """Adds those that are new. One that is there keeps its plan and number, and takes the settings that are given now.
 
-    every_hours: None for one look. Raises ValueError for settings that make no sense.
+    every_hours: None for one poll. Raises ValueError for settings that make no sense.
     """
     if LIKE_A_BATCH.fullmatch(plan):
         raise ValueError(f"a plan cannot be called {plan}: that is how ingest batches are called")
-    if most_per_look < 1:
-        raise ValueError(f"a look takes at least one video, not {most_per_look}")
+    if max_per_poll < 1:
+        raise ValueError(f"a poll takes at least one video, not {max_per_poll}")
     if every_hours is not None and every_hours <= 0:
-        raise ValueError(f"a feed is looked at every so many hours, more than 0, not every {every_hours:g}")
+        raise ValueError(f"a feed is polled at every so many hours, more than 0, not every {every_hours:g}")
     lake.create_tables()
     added = Added()
-    settings = {"most_per_look": most_per_look, "every_hours": every_hours}
+    settings = {"max_per_poll": max_per_poll, "every_hours": every_hours}
     stream = iter(feeds)
     while chunk := list(islice(stream, FEEDS_PER_COMMIT)):
         by_id = {feed.feed_id: feed for feed in chunk}
@@ -162,7 +162,7 @@ def _known(lake: Lake, feed_ids: list[str]) -> dict[str, dict[str, Any]]:
     return {row["feed_id"]: row for row in rows.to_pylist()}
 
 
-# --- looks ----------------------------------------------------------------------------------------------------------
+# --- polls ----------------------------------------------------------------------------------------------------------
 
 
 feeds = dg.AssetSpec(
@@ -173,13 +173,13 @@ feeds = dg.AssetSpec(
 )
 
 
-class Looks(dg.Config):
-    """plans: those whose feeds are looked at; none means all. looks_at_most: in this run; the rest have their turn in
+class PollConfig(dg.Config):
+    """plans: those whose feeds are polled at; none means all. max_polls: in this run; the rest have their turn in
     the next.
     """
 
     plans: list[str] = []
-    looks_at_most: int = LOOKS_AT_MOST
+    max_polls: int = MAX_POLLS
 
 
 @dg.asset(
@@ -187,45 +187,45 @@ class Looks(dg.Config):
     group_name="ingest",
     pool="download",
     kinds={"lance"},
-    description="Looks at feeds that are due, and what each found. New videos become sources, in new ingest batches.",
+    description="PollConfig at feeds that are due, and what each found. New videos become sources, in new ingest batches.",
 )
-def feed_looks(
-    context: dg.AssetExecutionContext, config: Looks, lake: Lake, downloader: Downloader
+def feed_polls(
+    context: dg.AssetExecutionContext, config: PollConfig, lake: Lake, downloader: Downloader
 ) -> dg.MaterializeResult:
-    """One row is a look at a feed. A look is never made anew: the next one is another row."""
+    """One row is a poll at a feed. A poll is never made anew: the next one is another row."""
     lake.create_tables()
-    looked = look(lake, downloader, config.plans, config.looks_at_most, run_id=context.run_id, log=context.log.info)
-    context.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(looked.batches))
-    if looked.new:
-        # Looking registers them: the UI shows `sources` as changed, as when files are registered.
+    polled = poll(lake, downloader, config.plans, config.max_polls, run_id=context.run_id, log=context.log.info)
+    context.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(polled.batches))
+    if polled.new:
+        # Polling registers them: the UI shows `sources` as changed, as when files are registered.
         context.instance.report_runless_asset_event(
-            dg.AssetMaterialization("sources", metadata={"sources_new": looked.new, "found_by": "feed_looks"})
+            dg.AssetMaterialization("sources", metadata={"sources_new": polled.new, "found_by": "feed_polls"})
         )
     return dg.MaterializeResult(
         metadata={
-            "dagster/table_name": FEED_LOOKS.name,
-            "dagster/uri": lake.uri(FEED_LOOKS.name),
-            "dagster/row_count": lake.dataset(FEED_LOOKS.name).count_rows(),
-            "dagster/column_schema": column_schema(FEED_LOOKS),
-            "looks": looked.looks,
-            "found": looked.found,
-            "sources_new": looked.new,
-            "left_out": looked.left_out,
-            "looks_failed": looked.failed,
-            "looks_waiting": looked.waiting,
-            "searches_refused": looked.refused,
-            "batches": sorted(looked.batches),
+            "dagster/table_name": FEED_POLLS.name,
+            "dagster/uri": lake.uri(FEED_POLLS.name),
+            "dagster/row_count": lake.dataset(FEED_POLLS.name).count_rows(),
+            "dagster/column_schema": column_schema(FEED_POLLS),
+            "polls": polled.polls,
+            "found": polled.found,
+            "sources_new": polled.new,
+            "left_out": polled.left_out,
+            "polls_failed": polled.failed,
+            "polls_waiting": polled.waiting,
+            "searches_refused": polled.refused,
+            "batches": sorted(polled.batches),
         }
     )
 
 
 @dataclass
-class Looked:
-    """What a run of looks found. looks: that were made. failed, waiting: looks that are not made now, also those an
+class PollResult:
+    """What a run of polls found. polls: that were made. failed, waiting: polls that are not made now, also those an
     earlier run began. refused: searches of its plans. batches: in which there are new sources.
     """
 
-    looks: int = 0
+    polls: int = 0
     found: int = 0
     new: int = 0
     left_out: int = 0
@@ -235,73 +235,77 @@ class Looked:
     batches: set[str] = field(default_factory=set)
 
 
-def step(due: Iterable[str] = ()) -> Step:
-    """due: ids of the looks whose turn it is. The version stays: a look at a feed cannot be made anew."""
-    declared = pa.Table.from_pylist([{"look_id": look_id} for look_id in due], schema=DUE)
-    return Step("feed_looks", "feed_looks_units", (Output(FEED_LOOKS, {"": "look/1"}),), chunk=1_000, declared=declared)
+def stage(due: Iterable[str] = ()) -> Stage:
+    """due: ids of the polls whose turn it is. The version stays: a poll at a feed cannot be made anew."""
+    parameters = pa.Table.from_pylist([{"poll_id": poll_id} for poll_id in due], schema=DUE)
+    return Stage(
+        "feed_polls", "feed_polls", (Output(FEED_POLLS, {"": "poll/1"}),), chunk_size=1_000, parameters=parameters
+    )
 
 
-def look(
+def poll(
     lake: Lake,
     downloader: Downloader,
     plans: Sequence[str] = (),
-    looks_at_most: int = LOOKS_AT_MOST,
+    max_polls: int = MAX_POLLS,
     *,
     run_id: str,
     log: Any = None,
-) -> Looked:
-    """Looks at the feeds whose turn it is, plan by plan, and registers what is new.
+) -> PollResult:
+    """PollConfig at the feeds whose turn it is, plan by plan, and registers what is new.
 
     Raises ValueError for a plan without feeds.
     """
     known = lake.query("select distinct plan from feeds", tables=["feeds"])["plan"].to_pylist()
     if unknown := set(plans) - set(known):
         raise ValueError(f"no feed is of the plan {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
-    due = _due(lake, plans, looks_at_most)
-    looked = Looked()
-    registrar = _Registrar(lake, run_id, new_cutter(lake), Tombstones(lake), looked)
+    due = _due(lake, plans, max_polls)
+    polled = PollResult()
+    registrar = _Registrar(lake, run_id, new_batcher(lake), Tombstones(lake), polled)
     for plan in sorted(plans or known):
-        report = work_off(
+        report = process_pending(
             lake,
-            step(due),
-            partial(look_at, lake, downloader, registrar),
+            stage(due),
+            partial(poll_feeds_by_site, lake, downloader, registrar),
             partition=plan,
             run_id=run_id,
             log=log,
         )
-        looked.failed += report.units["failed"]
-        looked.waiting += report.units["waiting"]
-        looked.refused += report.units["skipped"]
-    return looked
+        polled.failed += report.units["failed"]
+        polled.waiting += report.units["waiting"]
+        polled.refused += report.units["skipped"]
+    return polled
 
 
-def look_at(lake: Lake, downloader: Downloader, registrar: "_Registrar", units: list[Unit]) -> Iterator[Outcome]:
-    """One look at each feed, site after site. A site that asks whether we are a robot, or says that it is asked too
-    often, is not asked again: the rest of its looks wait.
+def poll_feeds_by_site(
+    lake: Lake, downloader: Downloader, registrar: "_Registrar", units: list[Unit]
+) -> Iterator[Outcome]:
+    """One poll at each feed, site after site. A site that asks whether we are a robot, or says that it is asked too
+    often, is not asked again: the rest of its polls wait.
     """
     feed_ids = [unit.key.rpartition("/")[0] for unit in units]
     rows = lake.fetch("feeds", feed_ids).to_pylist()
     work = sorted(zip(units, rows, strict=True), key=lambda item: (site_asked(item[1]["address"]), item[1]["number"]))
-    left_alone = sites_left_alone(lake)
+    cooldowns = sites_in_cooldown(lake)
     for site, of_site in groupby(work, key=lambda item: site_asked(item[1]["address"])):
-        yield from _look_at_site(downloader, registrar, site, list(of_site), left_alone.get(site))
+        yield from _poll_site(downloader, registrar, site, list(of_site), cooldowns.get(site))
 
 
-def _look_at_site(
+def _poll_site(
     downloader: Downloader,
     registrar: "_Registrar",
     site: str,
     work: list[tuple[Unit, Mapping[str, Any]]],
-    stopped: LeftAlone | None,
+    stopped: Cooldown | None,
 ) -> Iterator[Outcome]:
     asked = 0
     if stopped is None:
-        for _, answer in downloader.entries([(feed["address"], feed["most_per_look"]) for _, feed in work]):
+        for _, answer in downloader.entries([(feed["address"], feed["max_per_poll"]) for _, feed in work]):
             unit, feed = work[asked]
             asked += 1
             until = pause_of(answer, unit.tries + 1, datetime.now(UTC)) if isinstance(answer, Exception) else None
             if until is not None:
-                stopped = LeftAlone(site, until, type(answer).__name__, str(answer))
+                stopped = Cooldown(site, until, type(answer).__name__, str(answer))
                 yield Waiting(unit, site, stopped.reason_class, stopped.reason, until, was_tried=True)
                 break
             if isinstance(answer, Exception):
@@ -315,13 +319,13 @@ def _look_at_site(
 
 @dataclass
 class _Registrar:
-    """Registers what looks find; `cutter` fills batches across them."""
+    """Registers what polls find; `batcher` fills batches across them."""
 
     lake: Lake
     run_id: str
-    cutter: BatchCutter
+    batcher: IngestBatcher
     tombstones: Tombstones
-    looked: Looked
+    polled: PollResult
 
     def take(self, unit: Unit, feed: Mapping[str, Any], entries: Sequence[Any]) -> Outcome:
         """entries: of internvid.web.feeds."""
@@ -342,26 +346,26 @@ class _Registrar:
             sources,
             found_by=feed["feed_id"],
             run_id=self.run_id,
-            cutter=self.cutter,
+            batcher=self.batcher,
             tombstones=self.tombstones,
         )
-        self.looked.looks += 1
-        self.looked.found += len(entries)
-        self.looked.new += registered.new
-        self.looked.left_out += registered.left_out
-        self.looked.batches |= registered.batches
+        self.polled.polls += 1
+        self.polled.found += len(entries)
+        self.polled.new += registered.new
+        self.polled.left_out += registered.left_out
+        self.polled.batches |= registered.batches
         row = {
-            "look_id": unit.key,
+            "poll_id": unit.key,
             "feed_id": feed["feed_id"],
             "number": int(unit.key.rpartition("/")[2]),
-            "looked_at": datetime.now(UTC),
+            "polled_at": datetime.now(UTC),
             "found": len(entries),
             "new": registered.new,
             "left_out": registered.left_out,
         }
-        return Done(unit, (Rows.of([row], FEED_LOOKS),))
+        return Done(unit, (Rows.of([row], FEED_POLLS),))
 
 
-def _due(lake: Lake, plans: Sequence[str], looks_at_most: int) -> list[str]:
-    parameters: dict[str, Any] = {"now": datetime.now(UTC), "plans": list(plans) or None, "looks": looks_at_most}
-    return lake.query(statement("operations/feeds_due"), parameters)["look_id"].to_pylist()
+def _due(lake: Lake, plans: Sequence[str], max_polls: int) -> list[str]:
+    parameters: dict[str, Any] = {"now": datetime.now(UTC), "plans": list(plans) or None, "polls": max_polls}
+    return lake.query(statement("catalog/feeds_due"), parameters)["poll_id"].to_pylist()

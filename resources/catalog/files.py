@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from internvid.speech.sidecars import SUFFIXES as SUBTITLE_SUFFIXES
 from internvid.speech.sidecars import SidecarFinder
-from resources.catalog.batching import HOURS_PER_BATCH, BatchCutter, ingest_batches
+from resources.catalog.batching import HOURS_PER_BATCH, IngestBatcher, ingest_batches
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.refresh import column_schema, digest
 from resources.lake.schema import SOURCES
@@ -62,7 +62,7 @@ class Locations(dg.Config):
 
 
 @dg.asset(
-    deps=[dg.AssetKey("feed_looks")],  # by its name: looking registers sources, so its module imports this one
+    deps=[dg.AssetKey("feed_polls")],  # by its name: looking registers sources, so its module imports this one
     group_name="ingest",
     kinds={"lance"},
     description="Where videos can be had, one row a place. Registering cuts the ingest batches that all else works on.",
@@ -102,17 +102,17 @@ def register(
     *,
     run_id: str,
     hours_per_batch: float = HOURS_PER_BATCH,
-    cutter: BatchCutter | None = None,
+    batcher: IngestBatcher | None = None,
     on_files: Callable[[int], object] = lambda number: None,
 ) -> Registered:
     """Adds the video files under the locations to `sources` and cuts new ones into batches; a changed one keeps its.
 
-    cutter: of a caller with many calls, which then fills batches across them. Raises FileNotFoundError for a location
+    batcher: of a caller with many calls, which then fills batches across them. Raises FileNotFoundError for a location
     that does not exist.
     """
     lake.create_tables()
     registered = Registered()
-    cutter = cutter or new_cutter(lake, hours_per_batch)
+    batcher = batcher or new_batcher(lake, hours_per_batch)
     tombstones = Tombstones(lake)
     files = video_files(locations, registered)
     sidecars = SidecarFinder(is_video)
@@ -125,7 +125,7 @@ def register(
         paths = [str(local_path(row["uri"])) for row in fresh]
         for row, (_, seconds) in zip(fresh, media.durations(paths) if paths else (), strict=True):
             is_new = row["source_id"] not in known
-            batch = cutter.key_for(seconds) if is_new else known[row["source_id"]][2]
+            batch = batcher.key_for(seconds) if is_new else known[row["source_id"]][2]
             row |= {
                 "first_seen_at": datetime.now(UTC) if is_new else known[row["source_id"]][3],
                 "estimated_seconds": seconds,
@@ -143,10 +143,10 @@ def register(
     return registered
 
 
-def new_cutter(lake: Lake, hours_per_batch: float = HOURS_PER_BATCH) -> BatchCutter:
+def new_batcher(lake: Lake, hours_per_batch: float = HOURS_PER_BATCH) -> IngestBatcher:
     """Goes on after the batches that there are."""
     taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
-    return BatchCutter(taken, datetime.now(UTC).date(), hours_per_batch)
+    return IngestBatcher(taken, datetime.now(UTC).date(), hours_per_batch)
 
 
 def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Path]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from internvid.lists.items import Item, read_items
 from internvid.lists.rows import BadItem
-from resources.catalog.batching import BatchCutter
+from resources.catalog.batching import IngestBatcher
 from resources.catalog.files import Registered, register
 from resources.catalog.tombstones import Tombstones
-from resources.catalog.web import WebSource, new_cutter, register_web
+from resources.catalog.web import WebSource, new_batcher, register_web
 from resources.incremental import attempts
 from resources.incremental.attempts import Unusable
 from resources.lake.store import Lake
@@ -25,7 +25,7 @@ def register_list(
     path: Path,
     *,
     run_id: str,
-    cutter: BatchCutter | None = None,
+    batcher: IngestBatcher | None = None,
     on_rows: Callable[[int], object] = lambda number: None,
 ) -> tuple[Registered, int]:
     """Adds the videos that the file lists; also returns how many of its rows name none: they stand in attempts.
@@ -33,7 +33,7 @@ def register_list(
     Paths are taken as they stand, or from the list's folder. Raises ValueError and OSError as `read_items`.
     """
     lake.create_tables()
-    cutter, tombstones = cutter or new_cutter(lake), Tombstones(lake)
+    batcher, tombstones = batcher or new_batcher(lake), Tombstones(lake)
     registered, bad = Registered(), 0
     for rows in read_items(path):
         items = [row for row in rows if isinstance(row, Item)]
@@ -44,10 +44,10 @@ def register_list(
         unusable += refused + absent
         attempts.note(lake, STAGE, unusable, run_id)
         bad += len(unusable)
-        found = register_web(lake, sources, found_by=path.name, run_id=run_id, cutter=cutter, tombstones=tombstones)
+        found = register_web(lake, sources, found_by=path.name, run_id=run_id, batcher=batcher, tombstones=tombstones)
         registered.add(found)
         if files:
-            registered.add(register(lake, media, files, run_id=run_id, cutter=cutter))
+            registered.add(register(lake, media, files, run_id=run_id, batcher=batcher))
         on_rows(len(rows))
     attempts.settle(lake, STAGE, f"{path.resolve()}/", run_id)
     return registered, bad

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from resources.catalog.files import Registered, new_cutter, register
+from resources.catalog.files import Registered, new_batcher, register
 from resources.catalog.lists import SUFFIXES, register_list
 from resources.catalog.web import WebSource, register_web
 from resources.lake.store import Lake
@@ -30,17 +30,17 @@ def register_all(
     searches = [location for location in locations if location.startswith("ytsearch")]
     if searches:
         raise ValueError(
-            f"{searches[0]} is a search: `internvid feeds add` takes it, `internvid feeds look` looks there"
+            f"{searches[0]} is a search: `internvid feeds add` takes it, `internvid feeds poll` looks there"
         )
     lists = [path for location in locations if (path := _list(location))]
     others = [location for location in locations if location not in urls and not _list(location)]
-    cutter = new_cutter(lake, hours_per_batch)
+    batcher = new_batcher(lake, hours_per_batch)
     registered, bad_rows = Registered(), 0
     if others:
-        registered.add(register(lake, media, others, run_id=RUN_ID, cutter=cutter, on_files=on_items))
-    registered.add(register_web(lake, [WebSource(url) for url in urls], found_by=None, run_id=RUN_ID, cutter=cutter))
+        registered.add(register(lake, media, others, run_id=RUN_ID, batcher=batcher, on_files=on_items))
+    registered.add(register_web(lake, [WebSource(url) for url in urls], found_by=None, run_id=RUN_ID, batcher=batcher))
     for path in lists:
-        listed, bad = register_list(lake, media, path, run_id=RUN_ID, cutter=cutter, on_rows=on_items)
+        listed, bad = register_list(lake, media, path, run_id=RUN_ID, batcher=batcher, on_rows=on_items)
         registered.add(listed)
         bad_rows += bad
     return registered, bad_rows

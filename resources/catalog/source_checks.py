@@ -1,4 +1,4 @@
-"""`source_checks`: looks at whether web sources can still be had. Their history is how links rot."""
+"""`source_checks`: polls at whether web sources can still be had. Their history is how links rot."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.ingest.downloads import downloads
-from resources.catalog.downloader import Downloader, pause_of, sites_left_alone
+from resources.catalog.downloader import Downloader, pause_of, sites_in_cooldown
 from resources.catalog.exclusions import Exclusions
 from resources.incremental.refresh import column_schema
 from resources.lake.schema import ATTEMPTS, SOURCE_CHECKS
@@ -18,28 +18,28 @@ from resources.lake.statements import statement
 from resources.lake.store import Lake
 
 STAGE = "source_checks"
-CHECKS_AT_MOST = 500
+MAX_CHECKS = 500
 CHECKS_PER_COMMIT = 50  # what a killed run loses at most
 # Errors of which the source is no cause: whether it is there is as open as before.
 NOT_TOLD = frozenset({"NetworkTrouble", "BotCheck", "RateLimited", "DiskFull", "RefusedAddress", "UnknownTrouble"})
 
 
 class Checks(dg.Config):
-    """checks_at_most: in one run, those first of which there was no word for longest."""
+    """max_checks: in one run, those first of which there was no word for longest."""
 
-    checks_at_most: int = CHECKS_AT_MOST
+    max_checks: int = MAX_CHECKS
 
 
 @dataclass
 class Checked:
-    """What became of the checks of one run. not_told: the network, or the site, did not let us find out. left_alone:
+    """What became of the checks of one run. not_told: the network, or the site, did not let us find out. cooldowns:
     when the sites that were asked too often are asked again.
     """
 
     available: int = 0
     gone: int = 0
     not_told: int = 0
-    left_alone: dict[str, datetime] = field(default_factory=dict)
+    cooldowns: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def checks(self) -> int:
@@ -51,14 +51,14 @@ class Checked:
     group_name="ingest",
     pool="download",
     kinds={"lance"},
-    description="Looks at whether web sources can still be had, and under which licence; the oldest word first.",
+    description="PollConfig at whether web sources can still be had, and under which licence; the oldest word first.",
 )
 def source_checks(
     context: dg.AssetExecutionContext, config: Checks, lake: Lake, downloader: Downloader
 ) -> dg.MaterializeResult:
-    """One row is a look at one source. Rows stay: they are its history."""
+    """One row is a poll at one source. Rows stay: they are its history."""
     lake.create_tables()
-    checked = check_sources(lake, downloader, config.checks_at_most, run_id=context.run_id)
+    checked = check_sources(lake, downloader, config.max_checks, run_id=context.run_id)
     return dg.MaterializeResult(
         metadata={
             "dagster/table_name": SOURCE_CHECKS.name,
@@ -69,12 +69,12 @@ def source_checks(
             "available": checked.available,
             "gone": checked.gone,
             "not_told": checked.not_told,
-            "sites_left_alone": {site: until.isoformat() for site, until in checked.left_alone.items()},
+            "sites_in_cooldown": {site: until.isoformat() for site, until in checked.cooldowns.items()},
         }
     )
 
 
-def check_sources(lake: Lake, downloader: Downloader, checks_at_most: int = CHECKS_AT_MOST, *, run_id: str) -> Checked:
+def check_sources(lake: Lake, downloader: Downloader, max_checks: int = MAX_CHECKS, *, run_id: str) -> Checked:
     """Asks site after site, and writes down every answer. A site that asks whether we are a robot, or says that it is
     asked too often, is asked no more, by downloads neither: its other sources keep their place in the queue.
 
@@ -83,7 +83,7 @@ def check_sources(lake: Lake, downloader: Downloader, checks_at_most: int = CHEC
     _forget_sites_whose_time_is_over(lake)
     checked = Checked()
     rows = []
-    for row in _answers(lake, downloader, _oldest(lake, checks_at_most), checked, run_id):
+    for row in _answers(lake, downloader, _oldest(lake, max_checks), checked, run_id):
         rows.append(row)
         if len(rows) == CHECKS_PER_COMMIT:
             _commit(lake, rows)
@@ -92,24 +92,24 @@ def check_sources(lake: Lake, downloader: Downloader, checks_at_most: int = CHEC
     return checked
 
 
-def _oldest(lake: Lake, checks_at_most: int) -> list[dict[str, Any]]:
+def _oldest(lake: Lake, max_checks: int) -> list[dict[str, Any]]:
     exclusions = Exclusions.of_environment()
-    parameters = {"sites": sorted(sites_left_alone(lake)), "most": checks_at_most}
+    parameters = {"sites": sorted(sites_in_cooldown(lake)), "most": max_checks}
     chosen: list[dict[str, Any]] = []
     after = datetime.fromtimestamp(0, UTC), ""
-    while len(chosen) < checks_at_most:
+    while len(chosen) < max_checks:
         rows = lake.query(
-            statement("operations/sources_to_check"), parameters | {"after": after[0], "after_id": after[1]}
+            statement("catalog/sources_to_check"), parameters | {"after": after[0], "after_id": after[1]}
         ).to_pylist()
         chosen += [
             row
             for row in rows
             if not exclusions.refuses(row["uri"], row["site_key"], row["channel_id"], row["channel"])
         ]
-        if len(rows) < checks_at_most:
+        if len(rows) < max_checks:
             break
         after = rows[-1]["told_at"], rows[-1]["source_id"]
-    return chosen[:checks_at_most]
+    return chosen[:max_checks]
 
 
 def _answers(
@@ -122,8 +122,8 @@ def _answers(
             yield _row(row["source_id"], answer, checked, run_id)
             until = pause_of(answer, 1, datetime.now(UTC)) if isinstance(answer, Exception) else None
             if until is not None:
-                checked.left_alone[site] = until
-                _leave_alone(lake, site, answer, until, run_id)
+                checked.cooldowns[site] = until
+                _start_cooldown(lake, site, answer, until, run_id)
                 break
 
 
@@ -157,8 +157,8 @@ def _is_told(error: Exception) -> bool:
     return isinstance(error, WebError) and type(error).__name__ not in NOT_TOLD
 
 
-def _leave_alone(lake: Lake, site: str, error: Any, until: datetime, run_id: str) -> None:
-    """Told where downloads and looks at feeds tell it, so that they leave the site alone as well."""
+def _start_cooldown(lake: Lake, site: str, error: Any, until: datetime, run_id: str) -> None:
+    """Told where downloads and polls at feeds tell it, so that they leave the site alone as well."""
     now = datetime.now(UTC)
     attempt = {
         "attempt_id": f"{STAGE}/{site}",

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from internvid.web.addresses import canonical_url, site_of
-from resources.catalog.batching import BatchCutter
-from resources.catalog.files import Registered, new_cutter
+from resources.catalog.batching import IngestBatcher
+from resources.catalog.files import Registered, new_batcher
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.refresh import digest
 from resources.lake.schema import SOURCES
@@ -43,20 +43,20 @@ def register_web(
     *,
     found_by: str | None,
     run_id: str,
-    cutter: BatchCutter | None = None,
+    batcher: IngestBatcher | None = None,
     tombstones: Tombstones | None = None,
 ) -> Registered:
     """Adds those that are not known yet, and cuts them into batches. Known ones stay as they are, also if another feed
     finds them again; forgotten ones are left out.
 
-    found_by: the feed or list. cutter, tombstones: of a caller with many calls, which then fills batches across them
+    found_by: the feed or list. batcher, tombstones: of a caller with many calls, which then fills batches across them
     and reads once what is forgotten. Raises ValueError for a URL that is not http or https.
     """
-    cutter = cutter or new_cutter(lake)
+    batcher = batcher or new_batcher(lake)
     tombstones = tombstones or Tombstones(lake)
     registered = Registered()
     for first in range(0, len(found), ROWS_PER_COMMIT):
-        _register(lake, found[first : first + ROWS_PER_COMMIT], found_by, run_id, cutter, tombstones, registered)
+        _register(lake, found[first : first + ROWS_PER_COMMIT], found_by, run_id, batcher, tombstones, registered)
     return registered
 
 
@@ -65,7 +65,7 @@ def _register(
     found: Sequence[WebSource],
     found_by: str | None,
     run_id: str,
-    cutter: BatchCutter,
+    batcher: IngestBatcher,
     tombstones: Tombstones,
     registered: Registered,
 ) -> None:
@@ -98,7 +98,7 @@ def _register(
                 "first_seen_at": now,
                 "estimated_seconds": seconds,
                 "subtitles": [],
-                "ingest_batch": cutter.key_for(seconds),
+                "ingest_batch": batcher.key_for(seconds),
                 "provenance": digest(uri),
                 "run_id": run_id,
                 "written_at": now,

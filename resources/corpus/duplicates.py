@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from internvid.video.fingerprint import Fingerprint
 
 FRAMES_PER_INDEX = 1_000_000  # of the videos compared at once; some 500 MB
-FRAMES_PER_LOOK = 50_000  # of those that they are compared with, a few at a time
+FRAMES_PER_READ = 50_000  # of those that they are compared with, a few at a time
 VIDEOS_PER_READ = 512
 PAIRS_PER_COMMIT = 5_000
 COLUMNS = ["video_id", "seconds", "hashes"]  # of fingerprints
@@ -46,7 +46,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Judged:
+class VideoQuality:
     """A video with what decides which of two copies is kept. seconds: measured. decode_errors: packets that could not
     be decoded. first_seen_at: of its source.
     """
@@ -76,9 +76,9 @@ def duplicates(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
     compared = compare_new_videos(lake, run_id=context.run_id, log=context.log.info)
     with lake.connect([DUPLICATES.name]) as connection:
         connection.execute(
-            f"create temp view rows as select pair_id as key, {DUPLICATES.rests_on} as provenance from duplicates"
+            f"create temp view rows as select pair_id as key, {DUPLICATES.depends_on} as provenance from duplicates"
         )
-        pairs, version = connection.sql(statement("operations/table_digest")).fetchall()[0]
+        pairs, version = connection.sql(statement("corpus/table_digest")).fetchall()[0]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
@@ -99,13 +99,13 @@ def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] 
     from internvid.video.copies import VERSION
 
     compared = Compared()
-    gone = lake.query(statement("operations/duplicates_without_ground"))["pair_id"].to_pylist()
+    gone = lake.query(statement("corpus/duplicates_without_ground"))["pair_id"].to_pylist()
     compared.removed += lake.delete(DUPLICATES.name, gone)
-    lake.delete(COMPARISONS.name, lake.query(statement("operations/compared_without_ground"))["video_id"].to_pylist())
-    same = lake.query(statement("operations/same_packets")).to_pylist()
+    lake.delete(COMPARISONS.name, lake.query(statement("corpus/compared_without_ground"))["video_id"].to_pylist())
+    same = lake.query(statement("corpus/same_packets")).to_pylist()
     for first in range(0, len(same), PAIRS_PER_COMMIT):
         _write(lake, _with_same_packets(lake, same[first : first + PAIRS_PER_COMMIT]), run_id, compared)
-    to_compare = lake.query(statement("operations/fingerprints_to_compare"), {"version": VERSION})
+    to_compare = lake.query(statement("corpus/fingerprints_to_compare"), {"version": VERSION})
     for block in _blocks(to_compare):
         _compare_block(lake, block, run_id, compared)
         compared.videos += len(block)
@@ -113,14 +113,14 @@ def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] 
     return compared
 
 
-def kept(one: Judged, other: Judged) -> tuple[Judged, str]:
+def kept(one: VideoQuality, other: VideoQuality) -> tuple[VideoQuality, str]:
     """Which of two copies a subset without copies keeps, and by which rule: the first that tells them apart.
 
     1. The longer one, by powers of two: a part, however sharp, does not stand for the whole.
     2. The one with more pixels.
     3. The one that is less damaged.
     4. The longer one, by whole seconds.
-    5. The one with more bytes a second, by steps of a quarter: the less compressed, whatever the container adds.
+    5. The one with more bytes a second, by stages of a quarter: the less compressed, whatever the container adds.
     6. The one whose source was registered first.
     7. The one with the lower video_id.
 
@@ -141,24 +141,24 @@ def kept(one: Judged, other: Judged) -> tuple[Judged, str]:
     return min(one, other, key=lambda video: video.video_id), "nothing tells them apart: the lower video_id"
 
 
-def _longer(best: Judged, rest: Judged) -> str:
+def _longer(best: VideoQuality, rest: VideoQuality) -> str:
     return f"it is longer: {best.seconds:.1f} s, the other {rest.seconds:.1f} s"
 
 
-def _more_pixels(best: Judged, rest: Judged) -> str:
+def _more_pixels(best: VideoQuality, rest: VideoQuality) -> str:
     return f"it has more pixels: {best.width} x {best.height}, the other {rest.width} x {rest.height}"
 
 
-def _less_damaged(best: Judged, rest: Judged) -> str:
+def _less_damaged(best: VideoQuality, rest: VideoQuality) -> str:
     return f"it is less damaged: {best.decode_errors} packets could not be decoded, of the other {rest.decode_errors}"
 
 
-def _more_bytes(best: Judged, rest: Judged) -> str:
+def _more_bytes(best: VideoQuality, rest: VideoQuality) -> str:
     rates = f"{best.bytes_per_second / 1000:.0f} kB, the other {rest.bytes_per_second / 1000:.0f} kB"
     return f"it has more bytes a second: {rates}"
 
 
-def _seen(video: Judged) -> float:
+def _seen(video: VideoQuality) -> float:
     return math.inf if video.first_seen_at is None else video.first_seen_at.timestamp()
 
 
@@ -199,7 +199,7 @@ def _compare_block(lake: Lake, block: list[dict[str, Any]], run_id: str, compare
         if len(waiting) >= PAIRS_PER_COMMIT:
             write()
     write()
-    known = lake.query(statement("operations/pairs_of_videos"), {"video_ids": of_block}).to_pylist()
+    known = lake.query(statement("corpus/pairs_of_videos"), {"video_ids": of_block}).to_pylist()
     no_more = [pair["pair_id"] for pair in known if pair["kind"] == "perceptual" and pair["pair_id"] not in pair_ids]
     compared.removed += lake.delete(DUPLICATES.name, no_more)
     lake.upsert(COMPARISONS.name, _notes(block, found, run_id))
@@ -235,7 +235,7 @@ def _looking_alike(lake: Lake, copies: dict[str, tuple[str, str, "Copy"]]) -> li
     return rows
 
 
-def _pair(one: Judged, other: Judged) -> dict[str, Any]:
+def _pair(one: VideoQuality, other: VideoQuality) -> dict[str, Any]:
     best, why = kept(one, other)
     return {
         "pair_id": f"{one.video_id}/{other.video_id}",
@@ -246,9 +246,9 @@ def _pair(one: Judged, other: Judged) -> dict[str, Any]:
     }
 
 
-def _judged(lake: Lake, video_ids: Iterable[str]) -> dict[str, Judged]:
-    rows = lake.query(statement("operations/copies_to_judge"), {"video_ids": sorted(video_ids)}).to_pylist()
-    return {row["video_id"]: Judged(**row) for row in rows}
+def _judged(lake: Lake, video_ids: Iterable[str]) -> dict[str, VideoQuality]:
+    rows = lake.query(statement("corpus/copies_to_judge"), {"video_ids": sorted(video_ids)}).to_pylist()
+    return {row["video_id"]: VideoQuality(**row) for row in rows}
 
 
 def _write(lake: Lake, rows: list[dict[str, Any]], run_id: str, compared: Compared) -> None:
@@ -315,7 +315,7 @@ def _looks(lake: Lake) -> "Iterator[list[tuple[str, Fingerprint]]]":
         for video in _decoded(batch):
             some.append(video)
             frames += len(video[1])
-            if frames >= FRAMES_PER_LOOK:
+            if frames >= FRAMES_PER_READ:
                 yield some
                 some, frames = [], 0
     yield some

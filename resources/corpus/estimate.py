@@ -19,7 +19,7 @@ from resources.lake.statements import statement
 if TYPE_CHECKING:
     from resources.lake.store import Lake
 
-# Door -> its stage, and what of the lake its model is asked for (a column of sql/operations/plan_quantities.sql).
+# ModelProvider -> its stage, and what of the lake its model is asked for (a column of sql/corpus/plan_quantities.sql).
 ASKED = {
     "transcriber": ("speech", "unsubtitled_videos"),
     "translator": ("transcripts", "translated_transcripts"),
@@ -53,7 +53,7 @@ class ModelCost:
     frames_per_second: that it looked at; None where it looks at none.
     """
 
-    door: str
+    provider: str
     model: str
     where: str | None
     inputs: int
@@ -127,7 +127,7 @@ class Estimate:
     def unmeasured(self) -> list[str]:
         """Stages and models that the sums lack."""
         stages = [stage.stage for stage in self.stages if stage.wall_hours is None and stage.inputs]
-        return stages + [f"{model.door} ({model.model})" for model in self.models if model.hours is None]
+        return stages + [f"{model.provider} ({model.model})" for model in self.models if model.hours is None]
 
     def machines(self, days: float) -> int:
         """Like that which measured, to be done in so many days."""
@@ -147,14 +147,12 @@ def estimate(
 ) -> Estimate:
     """For so many videos of so many minutes, None: as long as the lake's.
 
-    inputs: of each stage, in order, how many there are in the lake. models: of each door that is set, its model's name.
+    inputs: of each stage, in order, how many there are in the lake. models: of each provider that is set, its model's name.
     Raises NothingMeasured where no video has been cut, or the ledger is empty.
     """
-    held = lake.query(statement("operations/plan_quantities")).to_pylist()[0]
-    spent = {row["stage"]: row for row in lake.query(statement("operations/costs_of_stages")).to_pylist()}
-    asked = {
-        (row["stage"], row["model"]): row for row in lake.query(statement("operations/costs_of_models")).to_pylist()
-    }
+    held = lake.query(statement("corpus/plan_quantities")).to_pylist()[0]
+    spent = {row["stage"]: row for row in lake.query(statement("corpus/costs_of_stages")).to_pylist()}
+    asked = {(row["stage"], row["model"]): row for row in lake.query(statement("corpus/costs_of_models")).to_pylist()}
     if not held["video_seconds"] or "clips" not in spent:
         raise NothingMeasured("nothing has been measured in this lake yet: `internvid ingest` some videos first")
     seconds = videos * (minutes * 60 if minutes is not None else held["video_seconds"] / held["videos"])
@@ -187,7 +185,9 @@ class _Collection:
 
     def stage(self, name: str, inputs_here: int, models: Mapping[str, str]) -> StageCost:
         inputs = self.videos if name in INPUTS_ARE_VIDEOS else round(inputs_here * self.times_larger)
-        of_models = tuple(self.model(door, model) for door, model in models.items() if ASKED[door][0] == name)
+        of_models = tuple(
+            self.model(provider, model) for provider, model in models.items() if ASKED[provider][0] == name
+        )
         spent = self.spent.get(name)
         if spent is None or not spent["units"]:
             return StageCost(name, inputs, 0, None, None, of_models)
@@ -197,18 +197,18 @@ class _Collection:
         busy = spent["processors_busy"]
         return StageCost(name, inputs, spent["units"], wall, None if busy is None else wall * busy, of_models)
 
-    def model(self, door: str, model: str) -> ModelCost:
-        stage, quantity = ASKED[door]
+    def model(self, provider: str, model: str) -> ModelCost:
+        stage, quantity = ASKED[provider]
         is_of_videos = stage in INPUTS_ARE_VIDEOS
         share = self.held[quantity] / self.held["videos"]
         inputs = round(self.videos * share if is_of_videos else self.held[quantity] * self.times_larger)
         row = self.asked.get((stage, model))
         if row is None or not row["units"]:
-            return ModelCost(door, model, None, inputs, None, None, 0, 0)
+            return ModelCost(provider, model, None, inputs, None, None, 0, 0)
         grown = self._grown(row["model_seconds"], row, inputs, share=share if is_of_videos else 1.0)
         frames, taken = row["frames"], row["model_seconds"]
         return ModelCost(
-            door,
+            provider,
             model,
             row["device"],
             inputs,

@@ -9,18 +9,18 @@ from resources.lake.store import Lake
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CLIPS_AT_MOST = 10_000  # of more, those with the smallest hash of their id
+MAX_CLIPS = 10_000  # of more, those with the smallest hash of their id
 
 
 def held_out_clips(lake: Lake, snapshot: str) -> "pa.Table":
     """clip_id and content of the clips to measure on: of the snapshot's test videos, by the split that is default."""
     with lake.connect(["clips", "frames", "clip_captions"], at=snapshot) as connection:
         connection.register("chosen", _every_clip_with_its_split(lake, snapshot))
-        connection.execute(f"create temp view contents as {statement('operations/clip_contents')}")
+        connection.execute(f"create temp view contents as {statement('training/clip_contents')}")
         return connection.sql(
             "select clip_id, content from chosen inner join contents using (clip_id) where split = 'test' "
             "order by md5(clip_id) limit $limit",
-            params={"limit": CLIPS_AT_MOST},
+            params={"limit": MAX_CLIPS},
         ).to_arrow_table()
 
 

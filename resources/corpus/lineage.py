@@ -71,9 +71,9 @@ def story(lake: Lake, word: str, url: str | None = None) -> dict[str, Any]:
     Raises NotKnown.
     """
     source_id, video_id, clip_id = _meant(lake, word, url)
-    source = _first(lake.query(statement("operations/why_source"), {"source_id": source_id}))
+    source = _first(lake.query(statement("lineage/source"), {"source_id": source_id}))
     about = {"source_id": source_id, "video_id": video_id, "clip_id": clip_id}
-    attempts = lake.query(statement("operations/why_attempts"), about, tables=["attempts"]).to_pylist()
+    attempts = lake.query(statement("lineage/attempts"), about, tables=["attempts"]).to_pylist()
     told: dict[str, Any] = {
         "asked": word,
         **about,
@@ -82,7 +82,7 @@ def story(lake: Lake, word: str, url: str | None = None) -> dict[str, Any]:
         "download": _first_of(_of_source(lake, "downloads", source_id)),
         "file": _first_of(_rows(lake, "raw_videos", video_id, None)),
         "clip": _first_of(_rows(lake, "clips", video_id, clip_id)) if clip_id else None,
-        "steps": [_step(lake, table, source, about, attempts) for table in STAGES],
+        "stages": [_stage(lake, table, source, about, attempts) for table in STAGES],
         "attempts": attempts,
         "captions": _rows(lake, "clip_captions", video_id, clip_id, ("clip_id", "caption", "model")),
         "frame_captions": [],
@@ -100,9 +100,9 @@ def story(lake: Lake, word: str, url: str | None = None) -> dict[str, Any]:
         told["frame_captions"] = sorted(rows, key=lambda row: (row["scale"], row["seconds"]))
     if video_id:
         of_clips = {"video_id": video_id, "clip_id": clip_id}
-        told["subsets"] = lake.query(statement("operations/why_subsets"), of_clips).to_pylist()
+        told["subsets"] = lake.query(statement("lineage/subsets"), of_clips).to_pylist()
         told["checkpoints"] = [vars(one) for one in trained_on(lake, [video_id], clip_id)]
-        told["duplicates"] = lake.query(statement("operations/why_duplicates"), {"video_id": video_id}).to_pylist()
+        told["duplicates"] = lake.query(statement("lineage/duplicates"), {"video_id": video_id}).to_pylist()
     return told
 
 
@@ -113,7 +113,7 @@ def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str
         if video is None:
             raise NotKnown(f"{word} is a clip of {clip['video_id']}, which is not here any more: `internvid ingest`")
         return video["source_id"], clip["video_id"], word
-    found = lake.query(statement("operations/forget_matches"), {"word": word, "url": url}).to_pylist()
+    found = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
     found = [row for row in found if row["named_by"] != "channel"]
     if len(found) > 1:
         raise NotKnown(
@@ -138,7 +138,7 @@ def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str
     return source_id, video["video_id"] if video else None, None
 
 
-def _step(
+def _stage(
     lake: Lake,
     table: str,
     source: dict[str, Any] | None,
@@ -195,12 +195,12 @@ def _rows(
     """Those made from the video, or the clip, in the order of their keys; found by the index on the key."""
     import pyarrow.compute as pc
 
-    declared = TABLES[table]
+    definition = TABLES[table]
     if video_id is None or len(video_id) != ID_LENGTH:
         return []
-    key = pc.field(declared.key)
+    key = pc.field(definition.key)
     condition = (key >= video_id) & (key < f"{video_id}\U0010ffff")
-    if clip_id and table not in OF_VIDEO_ALONE and "clip_id" in declared.column_names:
+    if clip_id and table not in OF_VIDEO_ALONE and "clip_id" in definition.column_names:
         condition = condition & (pc.field("clip_id") == clip_id)
     return _scanned(lake, table, condition, columns)
 
@@ -214,11 +214,11 @@ def _of_source(
 
 
 def _scanned(lake: Lake, table: str, condition: Any, columns: Iterable[str] | None) -> list[dict[str, Any]]:
-    declared = TABLES[table]
-    there = [name for name in columns or declared.column_names if name in declared.column_names]
-    wanted = list(dict.fromkeys([declared.key, *there]))
+    definition = TABLES[table]
+    there = [name for name in columns or definition.column_names if name in definition.column_names]
+    wanted = list(dict.fromkeys([definition.key, *there]))
     rows: pa.Table = lake.dataset(table).scanner(columns=wanted, filter=condition).to_table()
-    return rows.sort_by(declared.key).to_pylist()
+    return rows.sort_by(definition.key).to_pylist()
 
 
 def _annotations(lake: Lake, source_id: str, video_id: str | None, clip_id: str | None) -> list[dict[str, Any]]:

@@ -271,7 +271,7 @@ def read_subset(file: Path) -> Subset:
     first, *header = _header(text) or [""]
     if not first or first.startswith("@"):
         raise ValueError(f"{file}: the first line must be the subset's title, as a comment: -- Clips with dogs")
-    declared: dict[str, Parameter] = {}
+    parameters_by_name: dict[str, Parameter] = {}
     conditions: dict[str, str] = {}
     reads: list[str] = []
     description: list[str] = []
@@ -281,7 +281,7 @@ def read_subset(file: Path) -> Subset:
             match kind:
                 case "@parameter":
                     parameter = _parameter(rest)
-                    declared[parameter.name] = parameter
+                    parameters_by_name[parameter.name] = parameter
                 case "@condition":
                     name, _, meaning = rest.partition(": ")
                     conditions[name] = meaning
@@ -294,13 +294,13 @@ def read_subset(file: Path) -> Subset:
         except ValueError as error:
             raise ValueError(f"{file}: in the line `-- {line}`: {error}") from error
     for common in COMMON_PARAMETERS:
-        declared[common.name] = _as_common(declared.pop(common.name, common), common, file)
+        parameters_by_name[common.name] = _as_common(parameters_by_name.pop(common.name, common), common, file)
     return Subset(
         name=file.stem,
         path=file,
         title=first,
         description=" ".join(line for line in description if line),
-        parameters=declared,
+        parameters=parameters_by_name,
         conditions=conditions,
         reads=tuple(reads),
         statement=text,
@@ -319,7 +319,7 @@ def select_subset(
     """
     statements, values = _prepared(connection, subset, given, "drawn", "split")
     _check(connection, subset, statements, values)
-    sql = _composed(statements, statement("operations/subset_selection"))
+    sql = _composed(statements, statement("selection/selection"))
     return _relation(connection, sql, values).to_arrow_reader(ROWS_PER_BATCH)
 
 
@@ -328,7 +328,7 @@ def split_sizes(
 ) -> dict[str, dict[str, int]]:
     """Clips and videos of the subset on each side: {"train": {"clips": 80, "videos": 8}, …}. Raises as above."""
     statements, values = _prepared(connection, subset, given, "drawn", "split")
-    sql = _composed(statements, statement("operations/subset_split_sizes"))
+    sql = _composed(statements, statement("selection/split_sizes"))
     found = {row["split"]: row for row in _rows(connection, sql, values)}
     return {
         split: {name: found[split][name] if split in found else 0 for name in ("clips", "videos")} for split in SPLITS
@@ -350,8 +350,8 @@ def waterfall(
     """
     statements, values = _prepared(connection, subset, given, "drawn")
     _check(connection, subset, statements, values)
-    sql = _composed(statements, statement("operations/subset_waterfall"))
-    outside = _rows(connection, statement("operations/subset_outside_pool"), {"examples": max(1, examples)})
+    sql = _composed(statements, statement("selection/waterfall"))
+    outside = _rows(connection, statement("selection/outside_pool"), {"examples": max(1, examples)})
     judged = _rows(connection, sql, values | {"examples": max(1, examples)})
 
     lacking = {row["lacks"]: row for row in outside}
@@ -402,7 +402,7 @@ def _prepared(
     values = subset.values(given)
     try:
         query = _one_select(connection, subset)
-        pool = {"pool": statement("operations/subset_pool")}
+        pool = {"pool": statement("selection/pool")}
         described = _relation(connection, _composed(_Statements([], pool), f"select * from (\n{query}\n)"), values)
     except duckdb.Error as error:
         raise ValueError(f"{subset.path}: {error}") from error
@@ -424,14 +424,14 @@ def _prepared(
     normal = {
         "pool": pool["pool"],
         "candidate": _in_one_form(query, conditions, measured),
-        "judged": statement("operations/subset_judged"),
+        "judged": statement("selection/judged"),
     }
     more = {part: statement(f"operations/subset_{part}") for part in parts}
     return _Statements(conditions, normal | more), values
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, subset: Subset) -> str:
-    """The file's statement, without the semicolon that may end it, and known to use declared parameters only."""
+    """The file's statement, without the semicolon that may end it, and known to use parameters_by_name parameters only."""
     import duckdb
 
     found = connection.extract_statements(subset.statement)
@@ -467,7 +467,7 @@ def _check(
     connection: duckdb.DuckDBPyConnection, subset: Subset, statements: _Statements, values: Mapping[str, Value]
 ) -> None:
     """Raises ValueError for rows that no subset can be made from."""
-    (found,) = _rows(connection, _composed(statements, statement("operations/subset_check")), values)
+    (found,) = _rows(connection, _composed(statements, statement("selection/check")), values)
     if found["without_id"]:
         raise ValueError(f"{subset.path}: the statement returns a row whose clip_id is null")
     if found["twice"] is not None:
@@ -499,7 +499,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, 
 
 
 def _told(connection: duckdb.DuckDBPyConnection, clip_ids: list[str]) -> dict[str, dict[str, Any]]:
-    rows = _rows(connection, statement("operations/subset_examples"), {"clip_ids": clip_ids})
+    rows = _rows(connection, statement("selection/examples"), {"clip_ids": clip_ids})
     return {row["clip_id"]: row for row in rows}
 
 
@@ -540,7 +540,7 @@ def _as_common(parameter: Parameter, common: Parameter, file: Path) -> Parameter
     """A common parameter as a header declares it again: with another default and meaning, within the same bounds."""
     if parameter.type != common.type or (parameter.default is None and common.default is not None):
         raise ValueError(
-            f"{file}: every subset has a parameter {common.name}; declared again it must be a {common.type}"
+            f"{file}: every subset has a parameter {common.name}; parameters_by_name again it must be a {common.type}"
             + ("" if common.default is None else " with a default that is not null")
         )
     lowest, highest = max(parameter.lowest, common.lowest), min(parameter.highest, common.highest)

@@ -1,6 +1,6 @@
-"""Rows of `attempts` for what never becomes an input of a step: rows of lists that say nothing that can be used.
+"""Rows of `attempts` for what never becomes an input of a stage: rows of lists that say nothing that can be used.
 
-What a step's inputs end as is written by resources.incremental.refresh.
+What a stage's inputs end as is written by resources.incremental.refresh.
 """
 
 from __future__ import annotations
@@ -60,6 +60,6 @@ def note(lake: Lake, stage: str, found: Iterable[Unusable], run_id: str) -> None
 def settle(lake: Lake, stage: str, prefix: str, run_id: str) -> None:
     """Removes what other runs said of the keys that begin so: the list has been read again, to its end."""
     earlier = lake.query(
-        statement("operations/bad_rows_of_other_runs"), {"stage": stage, "prefix": prefix, "run_id": run_id}
+        statement("incremental/bad_rows_of_other_runs"), {"stage": stage, "prefix": prefix, "run_id": run_id}
     )
     lake.delete(ATTEMPTS.name, earlier["attempt_id"].to_pylist())

@@ -13,7 +13,7 @@ from resources.lake.schema import COSTS
 
 if TYPE_CHECKING:
     from resources.lake.store import Lake
-    from resources.models.provider import Door
+    from resources.models.provider import ModelProvider
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Cost:
     output_tokens: int = 0
 
     @classmethod
-    def of(cls, door: Door, seconds: float, *, frames: int = 0, said: Said | None = None) -> Cost:
-        """Of an input that a door's model was asked for."""
+    def of(cls, provider: ModelProvider, seconds: float, *, frames: int = 0, said: Said | None = None) -> Cost:
+        """Of an input that a provider's model was asked for."""
         tokens = {} if said is None else {name: getattr(said, name) or 0 for name in ("prompt_tokens", "output_tokens")}
-        return cls(model=door.model, device=door.device_name, model_seconds=seconds, frames=frames, **tokens)
+        return cls(model=provider.model, device=provider.device_name, model_seconds=seconds, frames=frames, **tokens)
 
 
 class Said(Protocol):

@@ -1,7 +1,7 @@
 """The one function that does incremental work, and the words it is described in.
 
-A *step* makes rows from *units*. A unit is one input: a source, a video, a frame at one scale, a clip. What a unit's
-rows would carry as provenance is a hash of (the unit, its inputs' digests, the step's version and settings). A unit
+A *stage* makes rows from *units*. A unit is one input: a source, a video, a frame at one scale, a clip. What a unit's
+rows would carry as provenance is a hash of (the unit, its inputs' digests, the stage's version and settings). A unit
 is
 
 * done: every output table holds all of its rows at that provenance,
@@ -9,7 +9,7 @@ is
 * waiting: an `attempts` row says until when it is not to be tried, for a reason that is not its own,
 * pending: anything else, and that is the work list.
 
-sql/operations/state.sql reads this from the tables alone, never from a marker, so a run killed anywhere goes on where
+sql/incremental/state.sql reads this from the tables alone, never from a marker, so a run killed anywhere goes on where
 it was, and a row removed by hand makes its unit pending again. `refresh` works the list off: compute in chunks, commit
 each chunk, write down what failed, remove what nothing stands behind any more, and report.
 """
@@ -41,12 +41,14 @@ if TYPE_CHECKING:
 BYTES_PER_COMMIT = 64 << 20  # bounds the memory of a commit; a commit costs some 20 ms, so larger gains nothing
 SECONDS_PER_COMMIT = 30.0  # what a killed run loses at most
 PASSES = 3  # a second pass meets what another writer, or an earlier row of the same chunk, made of a unit meanwhile
-RECIPES = pa.schema([("output", pa.int32()), ("variant", pa.string()), ("recipe", pa.string())])  # of `Step.recipes`
+STAGE_VERSIONS = pa.schema(
+    [("output", pa.int32()), ("variant", pa.string()), ("version", pa.string())]
+)  # of `Stage.stage_versions`
 
 
 @dataclass(frozen=True)
 class Output:
-    """A table that a step fills, and the version of what it does for that table, by variant of the unit."""
+    """A table that a stage fills, and the version of what it does for that table, by variant of the unit."""
 
     table: Table
     version: Mapping[str, str]
@@ -58,32 +60,32 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Step:
+class Stage:
     """name: the stage, as in attempts. units: name of the SQL file that lists its units. chunk: units per compute.
 
-    declared: what that file cannot read from the lake, as its relation `declared`: rows of equal keys, texts.
+    parameters: what that file cannot read from the lake, as its relation `parameters`: rows of equal keys, texts.
     """
 
     name: str
     units: str
     outputs: tuple[Output, ...]
-    chunk: int
-    declared: pa.Table | None = None
+    chunk_size: int
+    parameters: pa.Table | None = None
 
     @property
     def partition_column(self) -> str:
-        """The column of the step's tables that holds the Dagster partition."""
+        """The column of the stage's tables that holds the Dagster partition."""
         (column,) = {output.table.partition for output in self.outputs}
         assert column is not None, f"{self.name} fills a table without partitions"
         return column
 
-    def recipes(self) -> list[dict[str, Any]]:
-        """What is done to a unit, per output and variant. A later output rests on the earlier ones of the same step."""
+    def stage_versions(self) -> list[dict[str, Any]]:
+        """What is done to a unit, per output and variant. A later output rests on the earlier ones of the same stage."""
         rows = []
         for variant in self.outputs[0].version:
             versions = [output.version[variant] for output in self.outputs]
             rows += [
-                {"output": index, "variant": variant, "recipe": "|".join(versions[: index + 1])}
+                {"output": index, "variant": variant, "version": "|".join(versions[: index + 1])}
                 for index in range(len(self.outputs))
             ]
         return rows
@@ -91,7 +93,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Unit:
-    """One input. `provenances`: what its rows will carry, per output of the step."""
+    """One input. `provenances`: what its rows will carry, per output of the stage."""
 
     key: str
     partition: str
@@ -120,7 +122,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Done:
-    """The unit's rows, per output of the step; `release` is called once they have been read."""
+    """The unit's rows, per output of the stage; `release` is called once they have been read."""
 
     unit: Unit
     rows: tuple[Rows, ...]
@@ -185,19 +187,19 @@ def together_or_one_by_one(units: list[Unit], compute: Callable[[list[Unit]], li
         yield from outcomes
 
 
-def counts(lake: Lake, step: Step, *, partition: str | None = None) -> dict[str, int]:
-    """Units of the step: total, done, failed, skipped, waiting, pending."""
-    with _state_connection(lake, step, partition=partition) as connection:
+def counts(lake: Lake, stage: Stage, *, partition: str | None = None) -> dict[str, int]:
+    """Units of the stage: total, done, failed, skipped, waiting, pending."""
+    with _state_connection(lake, stage, partition=partition) as connection:
         found = dict(connection.sql("select state, count(*) from state group by state").fetchall())
     by_state = {name: found.get(name, 0) for name in ("done", "failed", "skipped", "waiting", "pending")}
     return {"total": sum(by_state.values()), **by_state}
 
 
-def pending_batches(lake: Lake, step: Step) -> list[str]:
-    """The batches in which the step has something to do, in order: pending units, or rows to remove."""
-    with _state_connection(lake, step) as connection:
+def pending_batches(lake: Lake, stage: Stage) -> list[str]:
+    """The batches in which the stage has something to do, in order: pending units, or rows to remove."""
+    with _state_connection(lake, stage) as connection:
         pending = connection.sql("select distinct partition from state where state = 'pending'").fetchall()
-        stale = connection.sql(f"select distinct partition from ({statement('operations/stale')})").fetchall()
+        stale = connection.sql(f"select distinct partition from ({statement('incremental/stale')})").fetchall()
     return sorted({batch for (batch,) in (*pending, *stale)})
 
 
@@ -222,19 +224,19 @@ class Report:
 def refresh(
     context: dg.AssetExecutionContext,
     lake: Lake,
-    step: Step,
+    stage: Stage,
     compute: Compute,
     *,
     sample: Callable[[str], Mapping[str, Any]] = lambda table: {},
 ) -> Iterator[dg.MaterializeResult]:
-    """Brings the step's tables up to date for the run's partition; one result per output table.
+    """Brings the stage's tables up to date for the run's partition; one result per output table.
 
-    compute: gets at most `step.chunk` units and yields one outcome for each, in their order.
+    compute: gets at most `stage.chunk_size` units and yields one outcome for each, in their order.
     sample: further metadata for a table's result, from the rows as committed (a few rows, a contact sheet).
     """
     partition = context.partition_key
-    report = work_off(lake, step, compute, partition=partition, run_id=context.run_id, log=context.log.info)
-    for output in step.outputs:
+    report = process_pending(lake, stage, compute, partition=partition, run_id=context.run_id, log=context.log.info)
+    for output in stage.outputs:
         name = output.table.name
         rows_in_partition, unchanged, data_version = _content(lake, output.table, partition, context.run_id)
         context.log.info(
@@ -259,7 +261,7 @@ def refresh(
                 "units_worked_on": report.worked_on,
                 **{f"units_{state_}": number for state_, number in report.units.items()},
                 "seconds": round(report.seconds, 3),
-                "step_version": output.readable_version,
+                "stage_version": output.readable_version,
             },
             check_results=[batch_counts(name, report.units)],
         )
@@ -292,9 +294,9 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def work_off(
+def process_pending(
     lake: Lake,
-    step: Step,
+    stage: Stage,
     compute: Compute,
     *,
     partition: str,
@@ -305,33 +307,33 @@ def work_off(
     started = time.monotonic()
     report = Report()
     for _ in range(PASSES):
-        pending = _pending(lake, step, partition)
+        pending = _pending(lake, stage, partition)
         if pending:
             report.worked_on += len(pending)
-            with progress(step.name, len(pending), log) as advance:
-                commits = _Commits(lake, step, run_id, report)
-                for outcome in _outcomes(step, compute, pending):
+            with progress(stage.name, len(pending), log) as advance:
+                commits = _Commits(lake, stage, run_id, report)
+                for outcome in _outcomes(stage, compute, pending):
                     commits.take(outcome)
                     advance(1)
                 commits.flush()
         # Within the pass: a duplicate whose original goes is pending in the next.
-        _remove_stale(lake, step, partition, report)
+        _remove_stale(lake, stage, partition, report)
         if not pending:
             break
-    report.units = counts(lake, step, partition=partition)
+    report.units = counts(lake, stage, partition=partition)
     report.seconds = time.monotonic() - started
     if report.worked_on:
-        report.ledger.write(lake, step.name, partition, run_id, units=report.worked_on, wall_seconds=report.seconds)
+        report.ledger.write(lake, stage.name, partition, run_id, units=report.worked_on, wall_seconds=report.seconds)
     return report
 
 
-def _pending(lake: Lake, step: Step, partition: str) -> list[dict[str, Any]]:
-    """The work list: rows of sql/operations/state.sql, in its order."""
-    with _state_connection(lake, step, partition=partition) as connection:
+def _pending(lake: Lake, stage: Stage, partition: str) -> list[dict[str, Any]]:
+    """The work list: rows of sql/incremental/state.sql, in its order."""
+    with _state_connection(lake, stage, partition=partition) as connection:
         return connection.sql("select * from state where state = 'pending'").to_arrow_table().to_pylist()
 
 
-def _outcomes(step: Step, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _outcomes(stage: Stage, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
     work = []
     for row in pending:
         unit = Unit(row["unit"], row["partition"], row["label"], row["variant"], row["provenances"], row["tries"])
@@ -339,26 +341,26 @@ def _outcomes(step: Step, compute: Compute, pending: list[dict[str, Any]]) -> It
             work.append(unit)
         else:
             yield Skipped(unit, "NothingToDo", row["skip"])
-    for first in range(0, len(work), step.chunk):
-        chunk = work[first : first + step.chunk]
+    for first in range(0, len(work), stage.chunk_size):
+        chunk = work[first : first + stage.chunk_size]
         answered = 0
         for outcome in compute(chunk):
             answered += 1
             yield outcome
         if answered != len(chunk):
-            raise RuntimeError(f"{step.name}: {len(chunk)} inputs were given, {answered} outcomes came back")
+            raise RuntimeError(f"{stage.name}: {len(chunk)} inputs were given, {answered} outcomes came back")
 
 
 class _Commits:
     """Gathers outcomes and commits them when there is enough to commit."""
 
-    def __init__(self, lake: Lake, step: Step, run_id: str, report: Report) -> None:
-        self.lake, self.step, self.run_id, self.report = lake, step, run_id, report
+    def __init__(self, lake: Lake, stage: Stage, run_id: str, report: Report) -> None:
+        self.lake, self.stage, self.run_id, self.report = lake, stage, run_id, report
         self._start()
 
     def _start(self) -> None:
-        self.slices: list[list[pa.RecordBatch]] = [[] for _ in self.step.outputs]
-        self.keys: list[set[str]] = [set() for _ in self.step.outputs]
+        self.slices: list[list[pa.RecordBatch]] = [[] for _ in self.stage.outputs]
+        self.keys: list[set[str]] = [set() for _ in self.stage.outputs]
         self.attempts: list[dict[str, Any]] = []
         self.bytes = 0
         self.since = time.monotonic()
@@ -374,16 +376,16 @@ class _Commits:
                 if outcome.release is not None:
                     outcome.release()
             case Failed():
-                self.attempts.append(_failed(self.step, outcome, self.run_id))
+                self.attempts.append(_failed(self.stage, outcome, self.run_id))
             case Skipped():
-                self.attempts.append(_skipped(self.step, outcome, self.run_id))
+                self.attempts.append(_skipped(self.stage, outcome, self.run_id))
             case Waiting():
-                self.attempts.append(_waiting(self.step, outcome, self.run_id))
+                self.attempts.append(_waiting(self.stage, outcome, self.run_id))
         if time.monotonic() - self.since >= SECONDS_PER_COMMIT:
             self.flush()
 
     def _take_batch(self, index: int, unit: Unit, unit_rows: int, batch: pa.RecordBatch) -> None:
-        output = self.step.outputs[index]
+        output = self.stage.outputs[index]
         keys = batch.column(output.table.key).to_pylist()
         if not self.keys[index].isdisjoint(keys):
             return  # another unit of this commit made the same row; the next pass decides what this unit is
@@ -397,7 +399,7 @@ class _Commits:
 
     def flush(self) -> None:
         """Outputs in their order, then attempts: whatever moment the process dies at, what is missing is seen."""
-        for output, batches in zip(self.step.outputs, self.slices, strict=True):
+        for output, batches in zip(self.stage.outputs, self.slices, strict=True):
             if batches:
                 change = self.lake.upsert(output.table.name, pa.Table.from_batches(batches))
                 _add(self.report.added, output.table.name, change.added)
@@ -449,10 +451,10 @@ def _hashable(column: pa.Array) -> list[Any]:
     return [vector.tobytes() for vector in vectors]
 
 
-def _failed(step: Step, failed: Failed, run_id: str) -> dict[str, Any]:
+def _failed(stage: Stage, failed: Failed, run_id: str) -> dict[str, Any]:
     tries = failed.unit.tries + 1
     now = datetime.now(UTC)
-    return _attempt(step, failed.unit, run_id, now) | {
+    return _attempt(stage, failed.unit, run_id, now) | {
         "outcome": "failed",
         "error_class": type(failed.error).__name__,
         # An error may quote a file name that is not text.
@@ -462,8 +464,8 @@ def _failed(step: Step, failed: Failed, run_id: str) -> dict[str, Any]:
     }
 
 
-def _skipped(step: Step, skipped: Skipped, run_id: str) -> dict[str, Any]:
-    return _attempt(step, skipped.unit, run_id, datetime.now(UTC)) | {
+def _skipped(stage: Stage, skipped: Skipped, run_id: str) -> dict[str, Any]:
+    return _attempt(stage, skipped.unit, run_id, datetime.now(UTC)) | {
         "outcome": "skipped",
         "error_class": skipped.reason_class,
         "message": skipped.reason,
@@ -472,8 +474,8 @@ def _skipped(step: Step, skipped: Skipped, run_id: str) -> dict[str, Any]:
     }
 
 
-def _waiting(step: Step, waiting: Waiting, run_id: str) -> dict[str, Any]:
-    return _attempt(step, waiting.unit, run_id, datetime.now(UTC)) | {
+def _waiting(stage: Stage, waiting: Waiting, run_id: str) -> dict[str, Any]:
+    return _attempt(stage, waiting.unit, run_id, datetime.now(UTC)) | {
         "outcome": "waiting",
         "error_class": waiting.reason_class,
         "message": waiting.reason,
@@ -483,10 +485,10 @@ def _waiting(step: Step, waiting: Waiting, run_id: str) -> dict[str, Any]:
     }
 
 
-def _attempt(step: Step, unit: Unit, run_id: str, now: datetime) -> dict[str, Any]:
+def _attempt(stage: Stage, unit: Unit, run_id: str, now: datetime) -> dict[str, Any]:
     return {
-        "attempt_id": f"{step.name}/{unit.key}",
-        "stage": step.name,
+        "attempt_id": f"{stage.name}/{unit.key}",
+        "stage": stage.name,
         "key": unit.key,
         "label": unit.label,
         "partition": unit.partition,
@@ -496,11 +498,11 @@ def _attempt(step: Step, unit: Unit, run_id: str, now: datetime) -> dict[str, An
     }
 
 
-def _remove_stale(lake: Lake, step: Step, partition: str, report: Report) -> None:
-    with _state_connection(lake, step, partition=partition) as connection:
-        stale = connection.sql(statement("operations/stale")).fetchall()
-        settled = connection.execute(statement("operations/settled_attempts"), {"stage": step.name}).fetchall()
-    for index, output in enumerate(step.outputs):
+def _remove_stale(lake: Lake, stage: Stage, partition: str, report: Report) -> None:
+    with _state_connection(lake, stage, partition=partition) as connection:
+        stale = connection.sql(statement("incremental/stale")).fetchall()
+        settled = connection.execute(statement("incremental/settled_attempts"), {"stage": stage.name}).fetchall()
+    for index, output in enumerate(stage.outputs):
         keys = [key for output_index, key, _ in stale if output_index == index]
         if keys:
             _add(report.removed, output.table.name, lake.delete(output.table.name, keys))
@@ -509,42 +511,42 @@ def _remove_stale(lake: Lake, step: Step, partition: str, report: Report) -> Non
 
 
 @contextmanager
-def _state_connection(lake: Lake, step: Step, *, partition: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def _state_connection(lake: Lake, stage: Stage, *, partition: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the views and the table `state` that the statements of sql/operations/ read."""
-    units = statement(f"operations/{step.units}")
-    tables = {*tables_in(units), *(output.table.name for output in step.outputs), "attempts"}
-    with lake.connect(sorted(tables), only=_only(step, partition)) as connection:
-        connection.register("recipes", pa.Table.from_pylist(step.recipes(), schema=RECIPES))
-        if step.declared is not None:
-            connection.register("declared", step.declared)
+    units = statement(f"operations/{stage.units}")
+    tables = {*tables_in(units), *(output.table.name for output in stage.outputs), "attempts"}
+    with lake.connect(sorted(tables), only=_only(stage, partition)) as connection:
+        connection.register("stage_versions", pa.Table.from_pylist(stage.stage_versions(), schema=STAGE_VERSIONS))
+        if stage.parameters is not None:
+            connection.register("parameters", stage.parameters)
         connection.execute(f"create temp view units as {units}")
         # Names of tables and columns cannot be bound; these come from resources.lake.schema, never from data.
         children = " union all ".join(
             f"select {index} as output, {output.table.key} as key, {output.table.unit} as unit, "
             f"{output.table.partition} as partition, provenance, unit_rows, "
-            f"{output.table.keeps_history} as keeps_history from {output.table.name}"
-            for index, output in enumerate(step.outputs)
+            f"{output.table.append_only} as append_only from {output.table.name}"
+            for index, output in enumerate(stage.outputs)
         )
         connection.execute(f"create temp view children as {children}")
-        connection.register("originals", _originals(lake, step, connection))
+        connection.register("originals", _originals(lake, stage, connection))
         connection.execute(
-            f"create temp table state as {statement('operations/state')}",
-            {"stage": step.name, "now": datetime.now(UTC)},
+            f"create temp table state as {statement('incremental/state')}",
+            {"stage": stage.name, "now": datetime.now(UTC)},
         )
         yield connection
 
 
-def _only(step: Step, partition: str | None) -> dict[str, str]:
+def _only(stage: Stage, partition: str | None) -> dict[str, str]:
     """What the statements see of a partition: its rows, and its attempts."""
-    return {} if partition is None else {step.partition_column: partition, "partition": partition}
+    return {} if partition is None else {stage.partition_column: partition, "partition": partition}
 
 
-def _originals(lake: Lake, step: Step, connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """Those rows of the step's first table that skipped units are duplicates of: they may lie in any batch."""
-    table = step.outputs[0].table
+def _originals(lake: Lake, stage: Stage, connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Those rows of the stage's first table that skipped units are duplicates of: they may lie in any batch."""
+    table = stage.outputs[0].table
     named = connection.execute(
         "select distinct related_key from attempts where stage = $stage and related_key is not null",
-        {"stage": step.name},
+        {"stage": stage.name},
     ).fetchall()
     if not named:
         return pa.table({"key": pa.array([], pa.string())})

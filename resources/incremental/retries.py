@@ -23,12 +23,12 @@ class Policy:
     """tries: in all. minutes: between the first try and the second; times: that for each further one."""
 
     tries: int = 1
-    minutes: float = 0.0
-    times: float = 1.0
+    delay_minutes: float = 0.0
+    backoff: float = 1.0
 
     def next_try(self, tries: int, now: datetime) -> datetime | None:
         """When to try again after `tries` tries, the last one now; None: not by itself."""
-        return now + timedelta(minutes=self.minutes * self.times ** (tries - 1)) if tries < self.tries else None
+        return now + timedelta(minutes=self.delay_minutes * self.backoff ** (tries - 1)) if tries < self.tries else None
 
 
 def policy_of(error_class: type[BaseException]) -> Policy:
@@ -51,5 +51,5 @@ def _read(path: Path) -> dict[str, Policy]:
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no table of retries, which holds lines like "
-            f"`NetworkTrouble: {{tries: 5, minutes: 15, times: 4}}`: {error}"
+            f"`NetworkTrouble: {{tries: 5, delay_minutes: 15, backoff: 4}}`: {error}"
         ) from error

@@ -56,7 +56,7 @@ def contact_sheet(lake: Lake, ingest_batch: str) -> dict[str, dg.MetadataValue]:
 
     tables = ["clips", "frames", "raw_videos", "clip_captions"]
     clips = lake.query(
-        statement("operations/contact_sheet"), {"clips": CLIPS}, tables=tables, only={"ingest_batch": ingest_batch}
+        statement("corpus/contact_sheet"), {"clips": CLIPS}, tables=tables, only={"ingest_batch": ingest_batch}
     ).to_pylist()
     if not clips:
         return {}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # A compacted fragment: large enough that a scan reads long runs, small enough that the last, half-full one can be
 # written anew by every maintenance run. By rows alone (Lance's default, 1 Mi) a fragment of JPEGs would hold 30 GB.
 FRAGMENT_BYTES = 512 * 2**20
-FRAGMENT_ROWS_AT_MOST = 1024 * 1024
-FRAGMENT_ROWS_AT_LEAST = 4096
+MAX_FRAGMENT_ROWS = 1024 * 1024
+MIN_FRAGMENT_ROWS = 4096
 COMPACTION_BATCH_BYTES = 16 * 2**20
 
 # Keys to a page of the key's index. An upsert reads the pages that its keys lie on, and keys of clips, beginning with a
@@ -144,7 +144,7 @@ def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> Non
     size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
     row_bytes = max(1, size // max(1, rows))
     dataset.optimize.compact_files(
-        target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, FRAGMENT_ROWS_AT_LEAST, FRAGMENT_ROWS_AT_MOST),
+        target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, MIN_FRAGMENT_ROWS, MAX_FRAGMENT_ROWS),
         batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
         materialize_deletions_threshold=0.0 if every_deletion else None,
     )

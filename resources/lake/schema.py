@@ -37,8 +37,8 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """A Lance table. `key` identifies a row; `unit` is SQL for the input that a row was made from, mostly a column;
-    `partition` is the one that holds the Dagster partition. `keeps_history`: rows that a newer row of the same unit
-    supersedes stay. `rests_on`: SQL for what tells a row from another state of it, where no step makes it.
+    `partition` is the one that holds the Dagster partition. `append_only`: rows that a newer row of the same unit
+    supersedes stay. `depends_on`: SQL for what tells a row from another state of it, where no stage makes it.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Table:
     columns: tuple[Column, ...]
     unit: str | None = None
     partition: str | None = None
-    keeps_history: bool = False
-    rests_on: str = "provenance"
+    append_only: bool = False
+    depends_on: str = "provenance"
 
     @property
     def arrow(self) -> pa.Schema:
@@ -69,7 +69,7 @@ class Table:
 
     @property
     def content(self) -> pa.Schema:
-        """What a step computes: all but the columns that say what made the row."""
+        """What a stage computes: all but the columns that say what made the row."""
         added_later = {self.partition, *(column.name for column in MADE_BY)} - {self.key}
         return pa.schema([field for field in self.arrow if field.name not in added_later])
 
@@ -83,9 +83,9 @@ BATCH = Column("ingest_batch", TEXT, "the Dagster partition, YYYY-MM-DD-NNNN")
 # The last columns of every derived table: the heart of the lake, see resources.incremental.refresh.
 MADE_BY = (
     Column("digest", TEXT, "hash of what the row says; what hangs on the row is made anew only when this changes"),
-    Column("provenance", TEXT, "hash of what decided this row: its inputs, the step's version and settings"),
+    Column("provenance", TEXT, "hash of what decided this row: its inputs, the stage's version and settings"),
     Column("unit_rows", pa.int32(), "rows of this table made from the same input; fewer present: unfinished"),
-    Column("version", TEXT, "the step's version and settings in readable form"),
+    Column("version", TEXT, "the stage's version and settings in readable form"),
     Column("run_id", TEXT, "Dagster run that wrote the row"),
     Column("written_at", TIME, "when the row was written"),
 )
@@ -99,7 +99,7 @@ SOURCES = Table(
         _key("source_id", "hash of the canonical URI"),
         Column("uri", TEXT, "canonical URI: file:///… for local files, https://… for what is downloaded"),
         Column("kind", TEXT, "how it is had: file (read where it lies) or web (downloaded)"),
-        Column("site", TEXT, "host of a web source, without www.: requests are paced by it; null for files"),
+        Column("site", TEXT, "host of a web source, without www.: requests are rate_limited by it; null for files"),
         Column("site_key", TEXT, "the site's own id of the video, where known; null for files"),
         Column("title", TEXT, "as the feed or list that named it says; null where it says nothing"),
         Column("channel", TEXT, "the channel's name, likewise"),
@@ -138,27 +138,27 @@ FEEDS = Table(
         Column("phrase", TEXT, "of a search: the phrase of the plan that the words were made of"),
         Column("category", TEXT, "of a search: the category that was put to the phrase; null for none"),
         Column("language", TEXT, "of a search: ISO 639-1 code of the words"),
-        Column("most_per_look", pa.int32(), "sources taken from one look"),
-        Column("every_hours", pa.float64(), "how often it is looked at; null: once"),
-        Column("refused", TEXT, "why it is never looked at; null where it is"),
+        Column("max_per_poll", pa.int32(), "sources taken from one poll"),
+        Column("every_hours", pa.float64(), "how often it is polled at; null: once"),
+        Column("refused", TEXT, "why it is never polled at; null where it is"),
         Column("added_at", TIME, "when it was added"),
     ),
 )
 
-FEED_LOOKS = Table(
-    "feed_looks",
-    "a look at a feed, and what was found",
-    key="look_id",
-    unit="look_id",
+FEED_POLLS = Table(
+    "feed_polls",
+    "a poll at a feed, and what was found",
+    key="poll_id",
+    unit="poll_id",
     partition="plan",
-    keeps_history=True,
+    append_only=True,
     columns=(
-        _key("look_id", "feed_id and the number of the look, joined by /"),
+        _key("poll_id", "feed_id and the number of the poll, joined by /"),
         Column("feed_id", TEXT, "feeds"),
         Column("plan", TEXT, "the query plan of the feed"),
-        Column("number", pa.int32(), "of the look at this feed, from 1"),
-        Column("looked_at", TIME, "when"),
-        Column("found", pa.int32(), "entries that the feed listed, up to the feed's most_per_look"),
+        Column("number", pa.int32(), "of the poll at this feed, from 1"),
+        Column("polled_at", TIME, "when"),
+        Column("found", pa.int32(), "entries that the feed listed, up to the feed's max_per_poll"),
         Column("new", pa.int32(), "of these, sources that were not known"),
         Column("left_out", pa.int32(), "of these, entries that were not registered: excluded, opted out, forgotten"),
         *MADE_BY,
@@ -167,7 +167,7 @@ FEED_LOOKS = Table(
 
 SOURCE_CHECKS = Table(
     "source_checks",
-    "a look at whether a web source can still be had",
+    "a poll at whether a web source can still be had",
     key="check_id",
     columns=(
         _key("check_id", "source_id and time, joined by /"),
@@ -190,7 +190,7 @@ DOWNLOADS = Table(
     columns=(
         _key("source_id", "sources"),
         Column("url", TEXT, "what was asked for"),
-        Column("page_url", TEXT, "where a person would look at it"),
+        Column("page_url", TEXT, "where a person would poll at it"),
         Column("extractor", TEXT, "the part of yt-dlp that knows the site: youtube, vimeo, generic, …"),
         Column("site_key", TEXT, "the site's own id of the video"),
         Column("path", TEXT, "where the bytes are: in the media store"),
@@ -226,7 +226,7 @@ ANNOTATIONS = Table(
     "a span of a video with a caption, from a dataset that others released",
     key="annotation_id",
     partition="ingest_batch",
-    rests_on="digest",
+    depends_on="digest",
     columns=(
         _key("annotation_id", "dataset and a hash of source, span and caption, joined by /"),
         Column("dataset", TEXT, "name under which it was imported"),
@@ -244,7 +244,7 @@ ANNOTATIONS = Table(
 
 FINGERPRINTS = Table(
     "fingerprints",
-    "what a video's pictures look like, in a few bytes a frame: copies have nearly the same",
+    "what a video's pictures poll like, in a few bytes a frame: copies have nearly the same",
     key="video_id",
     unit="video_id",
     partition="ingest_batch",
@@ -262,7 +262,7 @@ DUPLICATES = Table(
     "duplicates",
     "two videos of which one is a copy of the other, or holds part of it; nothing is deleted for it",
     key="pair_id",
-    rests_on="kind || kept",
+    depends_on="kind || kept",
     columns=(
         _key("pair_id", "both video_ids, the lower first, joined by /"),
         Column("video_id", TEXT, "raw_videos: the lower of the two"),
@@ -647,7 +647,7 @@ CHECKPOINTS = Table(
     key="checkpoint_id",
     unit="model",
     partition="model",
-    keeps_history=True,
+    append_only=True,
     columns=(
         _key("checkpoint_id", "recipe, subset and the beginning of its provenance"),
         Column("model", TEXT, "the Dagster partition: recipe and subset, joined by |"),
@@ -657,10 +657,10 @@ CHECKPOINTS = Table(
         Column("path", TEXT, "folder of its files"),
         Column("weights_digest", TEXT, "hash of its weights, configuration and vocabulary"),
         Column("clips", pa.int64(), "it was trained on"),
-        Column("steps", pa.int64(), "of the optimiser"),
+        Column("stages", pa.int64(), "of the optimiser"),
         Column("samples", pa.int64(), "clips seen, each as often as it was"),
         Column("seconds", pa.float64(), "spent on training, over all tries"),
-        Column("loss", pa.float64(), "mean over the last steps"),
+        Column("loss", pa.float64(), "mean over the last stages"),
         Column(
             "accuracy", pa.float64(), "share of the last batches' clips whose own caption came first, and inversely"
         ),
@@ -674,7 +674,7 @@ EVALUATIONS = Table(
     key="evaluation_id",
     unit="benchmark_of_model",
     partition="model",
-    keeps_history=True,
+    append_only=True,
     columns=(
         _key("evaluation_id", "checkpoint_id, benchmark and metric, joined by /"),
         Column("benchmark_of_model", TEXT, "model and benchmark, joined by /"),
@@ -684,7 +684,7 @@ EVALUATIONS = Table(
         Column("metric", TEXT, "text_to_video_recall_at_1 and the like"),
         Column("value", pa.float64(), "of the metric, in its unit"),
         Column("unit", TEXT, "% or rank (from 1)"),
-        Column("chance", pa.float64(), "what a guess by lot gives"),
+        Column("chance", pa.float64(), "what a guess by chance gives"),
         Column("items", pa.int64(), "clips or videos that it was measured over"),
         *MADE_BY,
     ),
@@ -738,7 +738,7 @@ COSTS = Table(
         ),
         Column("model_seconds", pa.float64(), "spent waiting for the model; null in the row of the stage as a whole"),
         Column("video_seconds", pa.float64(), "of video that was read"),
-        Column("frames", pa.int64(), "that were decoded from video, or looked at by the model"),
+        Column("frames", pa.int64(), "that were decoded from video, or polled at by the model"),
         Column("bytes_read", pa.int64(), "of video files"),
         Column("bytes_written", pa.int64(), "of rows, in memory, before compression"),
         Column("prompt_tokens", pa.int64(), "that models read"),
@@ -754,7 +754,7 @@ TABLES: dict[str, Table] = {
     for table in (
         SOURCES,
         FEEDS,
-        FEED_LOOKS,
+        FEED_POLLS,
         SOURCE_CHECKS,
         DOWNLOADS,
         ANNOTATIONS,
@@ -785,7 +785,7 @@ TABLES: dict[str, Table] = {
 
 # What a snapshot pins. The rest is made from snapshots, so it names the one that it was made from.
 MADE_FROM_SNAPSHOTS = (CORPUS_SNAPSHOT, SUBSETS, SUBSET_SNAPSHOTS, CHECKPOINTS, EVALUATIONS)
-BOOKKEEPING = (FEEDS, FEED_LOOKS, SOURCE_CHECKS, COMPARISONS, EXPORTS, TOMBSTONES, COSTS)
+BOOKKEEPING = (FEEDS, FEED_POLLS, SOURCE_CHECKS, COMPARISONS, EXPORTS, TOMBSTONES, COSTS)
 PINNED = tuple(table for table in TABLES.values() if table not in (*MADE_FROM_SNAPSHOTS, *BOOKKEEPING))
 
 

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "sql"
 
 @cache
 def statement(name: str) -> str:
-    """The text of `sql/<name>.sql`, for instance `operations/state`. Raises FileNotFoundError for an unknown name."""
+    """The text of `sql/<name>.sql`, for instance `incremental/state`. Raises FileNotFoundError for an unknown name."""
     return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 

@@ -89,7 +89,7 @@ class Lake(dg.ConfigurableResource):
         return partial(type(self), root=self.root, storage_options=self.storage_options), ()
 
     def uri(self, table: str) -> str:
-        return f"{self.root.rstrip('/')}/{_declared(table).name}.lance"
+        return f"{self.root.rstrip('/')}/{_definition(table).name}.lance"
 
     def exists(self) -> bool:
         """Whether tables have ever been created here."""
@@ -110,7 +110,7 @@ class Lake(dg.ConfigurableResource):
         return self.dataset(table).version
 
     def upsert(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
-        """Adds rows with new keys and replaces those that are there; in a table that a step fills, those that differ
+        """Adds rows with new keys and replaces those that are there; in a table that a stage fills, those that differ
         in provenance or batch. A stored video is replaced only by the source that brought it: the first keeps it.
 
         Columns are cast to the table's types, and missing ones are null. A RecordBatchReader is passed on batch by
@@ -118,19 +118,19 @@ class Lake(dg.ConfigurableResource):
         moment, readers may see it twice until the later of them is done.
         Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
         """
-        declared = _declared(table)
-        if declared.name in MADE_BY_SEVERAL_UNITS:
-            return self._upsert_on_condition(declared, rows)
+        definition = _definition(table)
+        if definition.name in MADE_BY_SEVERAL_UNITS:
+            return self._upsert_on_condition(definition, rows)
         dataset = self.dataset(table)
         read_version = dataset.version
-        stored = _Stored(dataset, declared)
-        source = Conformed(rows, declared, keep=stored.worth_writing)
-        merge = _merge(dataset, declared).when_matched_update_all().when_not_matched_insert_all()
+        stored = _Stored(dataset, definition)
+        source = Conformed(rows, definition, keep=stored.worth_writing)
+        merge = _merge(dataset, definition).when_matched_update_all().when_not_matched_insert_all()
         change = _merged(dataset, merge, source)
         if change.version is not None and change.version > read_version + 1:
-            stored.note_doubles(_present(dataset, declared, pa.array(source.seen, pa.string())))
+            stored.note_doubles(_present(dataset, definition, pa.array(source.seen, pa.string())))
         if stored.doubles:
-            version = self._leave_one_of_each(declared, stored.doubles)
+            version = self._leave_one_of_each(definition, stored.doubles)
             return Change(max(0, change.added - len(stored.doubles)), change.changed, version)
         return change
 
@@ -139,20 +139,20 @@ class Lake(dg.ConfigurableResource):
 
         The cost grows with the table: some 60 ms per million rows. Raises as `upsert` does.
         """
-        declared = _declared(table)
+        definition = _definition(table)
         dataset = self.dataset(table)
-        merge = _merge(dataset, declared).use_index(False).when_not_matched_insert_all()
-        return _merged(dataset, merge, Conformed(rows, declared, keep=partial(_absent, dataset, declared)))
+        merge = _merge(dataset, definition).use_index(False).when_not_matched_insert_all()
+        return _merged(dataset, merge, Conformed(rows, definition, keep=partial(_absent, dataset, definition)))
 
     def delete(self, table: str, keys: Sequence[str]) -> int:
         """Deletes the rows with these keys in one commit. Returns how many there were."""
-        declared = _declared(table)
+        definition = _definition(table)
         dataset = self.dataset(table)
-        source = pa.table({declared.key: pa.array(sorted(set(keys)), pa.string())})
-        if _present(dataset, declared, source[declared.key]).num_rows == 0:
+        source = pa.table({definition.key: pa.array(sorted(set(keys)), pa.string())})
+        if _present(dataset, definition, source[definition.key]).num_rows == 0:
             return 0
         # A merge rather than DELETE … WHERE key IN (…): one commit however many keys, and no key is ever quoted.
-        return _merge(dataset, declared).when_matched_delete().execute(source)["num_deleted_rows"]
+        return _merge(dataset, definition).when_matched_delete().execute(source)["num_deleted_rows"]
 
     def replace_batch(
         self, table: str, ingest_batch: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader
@@ -162,39 +162,39 @@ class Lake(dg.ConfigurableResource):
         The cost grows with the table (the whole key column is read); for daily work use `upsert` and `delete`.
         Raises as `upsert` does, and ValueError for rows of another batch.
         """
-        declared = _declared(table)
+        definition = _definition(table)
         dataset = self.dataset(table)
         merge = (
-            _merge(dataset, declared)
+            _merge(dataset, definition)
             .use_index(False)  # a merge that deletes what the source lacks reads every key in any case
             .when_matched_update_all("source.provenance IS DISTINCT FROM target.provenance")
             .when_not_matched_insert_all()
             .when_not_matched_by_source_delete(f"ingest_batch = {_sql_text(ingest_batch)}")
         )
-        return _merged(dataset, merge, Conformed(rows, declared, only_batch=ingest_batch), even_if_empty=True)
+        return _merged(dataset, merge, Conformed(rows, definition, only_batch=ingest_batch), even_if_empty=True)
 
     def fetch(self, table: str, keys: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows with these keys, in their order. Raises KeyError naming keys that are missing."""
         import pyarrow.compute as pc
 
-        declared = _declared(table)
+        definition = _definition(table)
         dataset = self.dataset(table)
-        wanted = list(columns) if columns is not None else declared.column_names
+        wanted = list(columns) if columns is not None else definition.column_names
         parts = []
         for asked in _parts(pa.array(keys, pa.string())):
-            found = _present(dataset, declared, asked, wanted)
-            positions = pc.index_in(asked, found[declared.key].combine_chunks())
+            found = _present(dataset, definition, asked, wanted)
+            positions = pc.index_in(asked, found[definition.key].combine_chunks())
             missing = asked.filter(positions.is_null())
             if len(missing):
-                raise KeyError(f"{table} has no row with {declared.key} {_named(missing.to_pylist())}")
+                raise KeyError(f"{table} has no row with {definition.key} {_named(missing.to_pylist())}")
             parts.append(found.take(positions).select(wanted))
         return pa.concat_tables(parts) if parts else dataset.schema.empty_table().select(wanted)
 
     def known(self, table: str, keys: Sequence[str], columns: Sequence[str] = ()) -> pa.Table:
         """Those rows of the table that have one of the keys, in no order: the key and the columns. Found by the key's
         index, so however large the table is."""
-        declared = _declared(table)
-        return _present(self.dataset(table), declared, pa.array(keys, pa.string()), columns)
+        definition = _definition(table)
+        return _present(self.dataset(table), definition, pa.array(keys, pa.string()), columns)
 
     def connect(
         self,
@@ -220,7 +220,7 @@ class Lake(dg.ConfigurableResource):
             version = self._version_at(table, at)
             relation = connection.from_arrow(self.dataset(table, version))
             for column, value in (only or {}).items():
-                if column in _declared(table).column_names:
+                if column in _definition(table).column_names:
                     wanted = duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value)
                     relation = relation.filter(wanted)
             relation.create_view(table)
@@ -352,7 +352,7 @@ class Lake(dg.ConfigurableResource):
 
     def _version_at(self, table: str, at: str | Mapping[str, int] | None) -> str | int | None:
         if at is None or isinstance(at, str):
-            return at if _declared(table) in PINNED else None
+            return at if _definition(table) in PINNED else None
         return at.get(table)
 
     def _upsert_on_condition(self, table: Table, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
@@ -510,7 +510,7 @@ class _Stored:
         self.doubles: set[str] = set()
 
     def worth_writing(self, rows: pa.Table) -> pa.Table:
-        """Of a table that a step fills: the rows that are not in it, in their partition and at their provenance."""
+        """Of a table that a stage fills: the rows that are not in it, in their partition and at their provenance."""
         import pyarrow.compute as pc
 
         if self.table.unit is None:
@@ -518,7 +518,7 @@ class _Stored:
         key = self.table.key
         # By partition, not by key: 5 ms against 100 ms for 5,000 clips among 10 million. Rows of a batch lie together,
         # while keys, being hashes, are spread over all pages of their index.
-        assert self.table.partition is not None, f"{self.table.name} is filled by a step, so it has partitions"
+        assert self.table.partition is not None, f"{self.table.name} is filled by a stage, so it has partitions"
         partitions = rows[self.table.partition].unique().drop_null()
         found = self.dataset.scanner(
             columns=[key, "provenance"], filter=pc.field(self.table.partition).isin(partitions)
@@ -590,7 +590,7 @@ def _merged(
     return Change(counts["num_inserted_rows"], counts["num_updated_rows"], dataset.version, counts["num_deleted_rows"])
 
 
-def _declared(table: str) -> Table:
+def _definition(table: str) -> Table:
     if table not in TABLES:
         raise KeyError(f"no table {table!r}; there are {', '.join(TABLES)}")
     return TABLES[table]

@@ -1,4 +1,4 @@
-"""The door to the model whose vectors the lake holds: the active checkpoint.
+"""The provider to the model whose vectors the lake holds: the active checkpoint.
 
 Which checkpoint that is stands in the table `active_checkpoint`, changed only by `activate`: a newly trained one does
 not replace it by itself, for with it every vector and every score of the lake is made anew.
@@ -55,7 +55,7 @@ class Aligner(dg.ConfigurableResource):
         return f"{active.checkpoint_id}+{active.digest[:8]}+{FRAMES}-frames"
 
     def encoder(self, lake: Lake, active: ActiveCheckpoint) -> Encoder:
-        """The loaded model; kept, so that each call of a step does not load it again."""
+        """The loaded model; kept, so that each call of a stage does not load it again."""
         return _encoder(str(local_folder(lake, active.path)), active.digest, self.device)
 
 

@@ -1,4 +1,4 @@
-"""The door to whatever captions a frame."""
+"""The provider to whatever captions a frame."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from resources.models.provider import Door, NotSet, Readiness
+from resources.models.provider import Disabled, ModelProvider, Readiness
 
 if TYPE_CHECKING:
     from internvid.captions.measured import FrameCaption, MeasuringCaptioner
 
 
-class Captioner(Door):
+class Captioner(ModelProvider):
     """Captions frames. frames_per_call: how many it likes to be given at once; bounds the memory, not what it says."""
 
     frames_per_call: int = 64
@@ -30,7 +30,7 @@ class Captioner(Door):
         raise ValueError(f"{self.model} captions one picture at a time; a clip captioner needs one that sees several")
 
 
-class NoCaptioner(NotSet, Captioner):
+class NoCaptioner(Disabled, Captioner):
     """Captions nothing: for the scale that few need, a clip's frames together."""
 
     def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:

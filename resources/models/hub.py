@@ -1,4 +1,4 @@
-"""What the doors to models of `transformers` have in common: where the model is from, and where it runs."""
+"""What the providers to models of `transformers` have in common: where the model is from, and where it runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from internvid.hub import HubModel
-from resources.models.provider import Door, Readiness
+from resources.models.provider import ModelProvider, Readiness
 
 if TYPE_CHECKING:
     import torch
 
 
-class HubDoor(Door):
+class HubProvider(ModelProvider):
     """weights: an id of the Hugging Face hub, or a folder as `save_pretrained` writes it. commit: of the hub, a commit,
     tag or branch; only a commit is sure to be the same model tomorrow. device: as torch names it; auto takes a GPU if
     there is one. dtype: auto is as the weights are stored on a GPU, and float32 on a CPU.
@@ -39,7 +39,7 @@ class HubDoor(Door):
 
     @property
     def weights_version(self) -> str:
-        """What the version of such a door begins with."""
+        """What the version of such a provider begins with."""
         return self.hub_model.version + ("" if self.dtype == "auto" else f"+{self.dtype}")
 
     @property

@@ -1,4 +1,4 @@
-"""The door to captioners of `transformers`: any model that looks at pictures and writes, by its id or folder."""
+"""The provider to captioners of `transformers`: any model that looks at pictures and writes, by its id or folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from pydantic import Field
 
 from resources.models.captioner import Captioner
-from resources.models.hub import HubDoor
+from resources.models.hub import HubProvider
 
 if TYPE_CHECKING:
     from internvid.captions.measured import FrameCaption
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VERSION = "vision-language-1"  # count it up with any change to what a model is given, or to what is made of its answer
 
 
-class HubCaptioner(HubDoor, Captioner):
+class HubCaptioner(HubProvider, Captioner):
     """prompt, chat, generation: as of `internvid.captions.vision_language.Request`. frames_per_batch: that the model
     looks at together. frames_together: of a clip, how many at most it is shown at once, spread over the clip.
     """

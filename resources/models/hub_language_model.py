@@ -1,4 +1,4 @@
-"""What the doors to language models of `transformers` have in common: what they read and write, and how much."""
+"""What the providers to language models of `transformers` have in common: what they read and write, and how much."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from resources.incremental.refresh import digest
-from resources.models.hub import HubDoor
+from resources.models.hub import HubProvider
 
 if TYPE_CHECKING:
     from internvid.text.language_model import LanguageModel
 
 
-class HubLanguageModel(HubDoor):
+class HubLanguageModel(HubProvider):
     """generation: as `generate` of transformers takes it, laid over what the model's makers set; greedy where they set
-    no beams, and nothing is drawn by lot unless it says so. context_tokens: how many tokens the model can read, of a
+    no beams, and nothing is drawn by chance unless it says so. context_tokens: how many tokens the model can read, of a
     causal one read and write; as its files say unless set. batch: texts read at once; bounds the memory, not what is
     written. template: what a model that follows instructions is told; without one the model gets the text alone.
     """

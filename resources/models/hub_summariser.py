@@ -1,4 +1,4 @@
-"""The summariser door to a language model of `transformers`."""
+"""The summariser provider to a language model of `transformers`."""
 
 from __future__ import annotations
 

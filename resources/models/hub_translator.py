@@ -1,4 +1,4 @@
-"""The translator door to a language model of `transformers`."""
+"""The translator provider to a language model of `transformers`."""
 
 from __future__ import annotations
 

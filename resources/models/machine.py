@@ -1,6 +1,6 @@
 """What this machine has that the pipeline needs: processors, memory, GPUs, decoders, room on its disks.
 
-Looks only, and loads nothing large: torch is asked what it was built for without importing it, which takes seconds.
+PollConfig only, and loads nothing large: torch is asked what it was built for without importing it, which takes seconds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the doors to models have in common: a name and revision for every row, a version, and whether it could run now.
+"""What the providers to models have in common: a name and revision for every row, a version, and whether it could run now.
 
-A door is a resource behind which a model stands that the user chooses: embedded (no download), a model of the Hugging
+A provider is a resource behind which a model stands that the user chooses: embedded (no download), a model of the Hugging
 Face hub or of a folder, or a server. Which one is the choice of a profile: orchestration/profiles/.
 """
 
@@ -18,10 +18,10 @@ import dagster as dg
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a door's model could run on this machine now, as `internvid doctor` tells it.
+    """Whether a provider's model could run on this machine now, as `internvid doctor` tells it.
 
     state: ready; missing (the model's files or a package are not here); unreachable (a server does not answer); none
-    (nothing is set: what the door would give is not there). size_bytes: of the model's files, None where
+    (nothing is set: what the provider would give is not there). size_bytes: of the model's files, None where
     not known. advice: what to do, for a person; empty where nothing is to be done.
     """
 
@@ -30,7 +30,7 @@ class Readiness:
     advice: str = ""
 
 
-class Door(dg.ConfigurableResource, ABC):
+class ModelProvider(dg.ConfigurableResource, ABC):
     """`model` and `revision` go into every row; `version` decides whether a row has to be made anew."""
 
     @property
@@ -39,8 +39,8 @@ class Door(dg.ConfigurableResource, ABC):
         """The model's name."""
 
     @property
-    def is_set(self) -> bool:
-        """Whether there is a model behind the door."""
+    def is_enabled(self) -> bool:
+        """Whether there is a model behind the provider."""
         return True
 
     @property
@@ -59,15 +59,15 @@ class Door(dg.ConfigurableResource, ABC):
         """The model with all settings that decide what it says, readable. Needs neither the model nor a network."""
 
     def readiness(self) -> Readiness:
-        """Looks, without downloading or loading anything."""
+        """PollConfig, without downloading or loading anything."""
         return Readiness("ready", 0)
 
 
-class NotSet(Door):
-    """A door without a model behind it."""
+class Disabled(ModelProvider):
+    """A provider without a model behind it."""
 
     @property
-    def is_set(self) -> bool:
+    def is_enabled(self) -> bool:
         return False
 
     @property

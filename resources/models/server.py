@@ -1,4 +1,4 @@
-"""What the doors to models of a server have in common: where it is, what it is asked for, and how patiently."""
+"""What the providers to models of a server have in common: where it is, what it is asked for, and how patiently."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from resources.incremental.refresh import digest
-from resources.models.provider import Door, Readiness
+from resources.models.provider import ModelProvider, Readiness
 
 if TYPE_CHECKING:
     from internvid.chat_server import ChatServer
 
 
-class ServerDoor(Door):
+class ServerProvider(ModelProvider):
     """A model of any server with OpenAI's chat protocol.
 
     url: up to and with /v1. served_model: the name that the server has for it. key_variable: the environment variable

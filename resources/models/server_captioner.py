@@ -1,4 +1,4 @@
-"""The captioner door to a model of a server that takes pictures."""
+"""The captioner provider to a model of a server that takes pictures."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from resources.models.captioner import Captioner
-from resources.models.server import ServerDoor
+from resources.models.server import ServerProvider
 
 if TYPE_CHECKING:
     from internvid.captions.measured import FrameCaption
     from internvid.text.generated import Generated
 
 
-class ServerCaptioner(ServerDoor, Captioner):
+class ServerCaptioner(ServerProvider, Captioner):
     """Asks with each frame by itself and `prompt`, or with frames of a clip together and `prompt_together`.
 
     frames_together: how many of a clip at most it is shown at once, spread over the clip; the server must allow so many

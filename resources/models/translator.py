@@ -1,4 +1,4 @@
-"""The door to whatever puts what is said into English."""
+"""The provider to whatever puts what is said into English."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resources.models.provider import Door, NotSet, Readiness
+from resources.models.provider import Disabled, ModelProvider, Readiness
 
 if TYPE_CHECKING:
     from internvid.text.generated import Generated
@@ -16,7 +16,7 @@ class Untranslated(Exception):
     """There is no translation, and its text says why."""
 
 
-class Translator(Door):
+class Translator(ModelProvider):
     """Translates into English. texts_per_call: how many it likes to be given at once."""
 
     texts_per_call: int = 64
@@ -28,11 +28,11 @@ class Translator(Door):
         """
 
 
-class NoTranslator(NotSet, Translator):
+class NoTranslator(Disabled, Translator):
     """Translates nothing, and says so."""
 
     def translate(self, texts: Sequence[tuple[str, str]]) -> list[Generated | Exception]:
         return [Untranslated("no translator is set")] * len(texts)
 
     def readiness(self) -> Readiness:
-        return Readiness("none", 0, "speech in other languages stays without English; set the door `translator`")
+        return Readiness("none", 0, "speech in other languages stays without English; set the provider `translator`")

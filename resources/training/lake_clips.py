@@ -113,9 +113,9 @@ def _join(connection: duckdb.DuckDBPyConnection, chosen: pa.Table, places: pa.Re
     if twice:
         raise ValueError(f"clips given twice: {', '.join(str(clip_id) for (clip_id,) in twice)}")
     connection.from_arrow(places).create_view("places")
-    connection.execute(f"create table chosen_frames as {statement('operations/clip_index_frames')}")
-    connection.execute(f"create table found as {statement('operations/clip_index_found')}")
-    connection.execute(f"create table kept as {statement('operations/clip_index_kept')}")
+    connection.execute(f"create table chosen_frames as {statement('training/clip_index_frames')}")
+    connection.execute(f"create table found as {statement('training/clip_index_found')}")
+    connection.execute(f"create table kept as {statement('training/clip_index_kept')}")
     left_out = "select lacks, count(*) from found where lacks is not null group by lacks order by lacks"
     return dict(connection.sql(left_out).fetchall())
 
@@ -127,7 +127,7 @@ def _write(connection: duckdb.DuckDBPyConnection, path: Path, schema: pa.Schema)
     """Puts the two sorted streams together. Returns the number of clips."""
     written = 0
     with connection.cursor() as other, pa.ipc.new_file(path, schema) as file:
-        frame_rows = _Stream(other.sql(statement("operations/clip_index_frame_order")).to_arrow_reader(ROWS_PER_BATCH))
+        frame_rows = _Stream(other.sql(statement("training/clip_index_frame_order")).to_arrow_reader(ROWS_PER_BATCH))
         for clips in connection.sql(IN_ORDER).to_arrow_reader(ROWS_PER_BATCH):
             offsets = np.concatenate([[0], np.cumsum(clips["frame_count"].to_numpy())])
             lists = pa.ListArray.from_arrays(

@@ -66,7 +66,7 @@ class Trainer(dg.ConfigurableResource):
     processes: ranks; a batch is divided among them. device: as torch names it; auto: a GPU for each process if there
     are any. workers: of the data loader, for each process. threads: of torch, for each process; None: the machine's
     cores, divided. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder, in place of the one
-    that a recipe names; recipes that start from nothing still do. steps_at_most: of each phase, for a trial.
+    that a recipe names; recipes that start from nothing still do. max_steps: of each phase, for a trial.
     """
 
     processes: int = 1
@@ -75,15 +75,15 @@ class Trainer(dg.ConfigurableResource):
     threads: int | None = None
     compile: bool = False
     initialise_from: str | None = None
-    steps_at_most: int | None = None
+    max_steps: int | None = None
     save_every_seconds: float = 60.0
 
     def as_trained(self, recipe: Recipe) -> Recipe:
         """The recipe with this trainer's checkpoint to start from, and its limit of steps: its version says so."""
         if self.initialise_from is not None and recipe.initialise_from is not None:
             recipe = replace(recipe, initialise_from=self.initialise_from)
-        if self.steps_at_most is not None:
-            limited = tuple(replace(phase, steps_at_most=self.steps_at_most) for phase in recipe.phases)
+        if self.max_steps is not None:
+            limited = tuple(replace(phase, max_steps=self.max_steps) for phase in recipe.phases)
             recipe = replace(recipe, phases=limited)
         return recipe
 

@@ -7,7 +7,7 @@ with searches as (
 ),
 
 looked as (
-    select feed_id, count(*) as looks, sum(found) as found from feed_looks group by feed_id
+    select feed_id, count(*) as looks, sum(found) as found from feed_polls group by feed_id
 ),
 
 brought as (

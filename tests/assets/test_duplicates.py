@@ -15,15 +15,15 @@ from altered_videos import copied, cropped, mirrored, remuxed, resized, with_log
 
 from assets.ingest.raw_videos import raw_videos
 from assets.video.clips import clips_and_frames
-from assets.video.fingerprints import fingerprints, step
+from assets.video.fingerprints import fingerprints, stage
 from resources.catalog.batching import ingest_batches
 from resources.catalog.files import register
-from resources.corpus.duplicates import Judged, duplicates, kept
+from resources.corpus.duplicates import VideoQuality, duplicates, kept
 from resources.corpus.subsets import select_subset, subset_named
 from resources.incremental.refresh import counts
 from resources.lake.statements import statement
 from resources.lake.store import Lake
-from resources.media.cutter import Cutter
+from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 
 OPEN = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
@@ -67,15 +67,15 @@ class Corpus:
         """Takes in the folder as it is; returns what the asset `duplicates` reports."""
         found = register(self.lake, self.media, [str(self.folder)], run_id="test")
         self.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(found.batches))
-        resources = {"lake": self.lake, "media": self.media, "cutter": Cutter()}
+        resources = {"lake": self.lake, "media": self.media, "cut_detection": CutDetection()}
         for batch in self.instance.get_dynamic_partitions(str(ingest_batches.name)):
-            steps = [raw_videos, clips_and_frames, fingerprints]
-            dg.materialize(steps, partition_key=batch, resources=resources, instance=self.instance)
+            stages = [raw_videos, clips_and_frames, fingerprints]
+            dg.materialize(stages, partition_key=batch, resources=resources, instance=self.instance)
         return self.look_for_copies()
 
     def fingerprint(self) -> None:
         """Brings the fingerprints alone up to date."""
-        resources = {"lake": self.lake, "media": self.media, "cutter": Cutter()}
+        resources = {"lake": self.lake, "media": self.media, "cut_detection": CutDetection()}
         batches = sorted(set(self.lake.polars("raw_videos")["ingest_batch"]))
         self.instance.add_dynamic_partitions(str(ingest_batches.name), batches)
         for batch in batches:
@@ -171,7 +171,7 @@ def test_which_copy_is_kept_and_why(made: Corpus) -> None:
     assert keeps["carphone_qcif.mp4", "lower bitrate.mp4"][0] == "carphone_qcif.mp4"
 
 
-def judged(video_id: str = "a", **other: Any) -> Judged:
+def judged(video_id: str = "a", **other: Any) -> VideoQuality:
     usual = {
         "seconds": 20.0,
         "width": 640,
@@ -180,7 +180,7 @@ def judged(video_id: str = "a", **other: Any) -> Judged:
         "decode_errors": 2,
         "first_seen_at": None,
     }
-    return Judged(video_id, None, **(usual | other))
+    return VideoQuality(video_id, None, **(usual | other))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def judged(video_id: str = "a", **other: Any) -> Judged:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_first_rule_that_tells_two_apart_decides(better: Judged, why: str) -> None:
+def test_the_first_rule_that_tells_two_apart_decides(better: VideoQuality, why: str) -> None:
     assert kept(judged(), better) == kept(better, judged()) == (better, why)
 
 
@@ -328,9 +328,9 @@ def test_a_fingerprint_changes_with_what_the_frames_show_alone(corpus: Corpus) -
     frames = corpus.lake.polars("frames").filter(video_id=next(iter(corpus.names())))
     made_anew = frames.with_columns(provenance=pl.lit("of another run"))
     corpus.lake.upsert("frames", made_anew)
-    assert counts(corpus.lake, step(corpus.lake, corpus.media, Cutter()))["pending"] == 0
+    assert counts(corpus.lake, stage(corpus.lake, corpus.media, CutDetection()))["pending"] == 0
     corpus.lake.upsert("frames", made_anew.with_columns(provenance=pl.lit("again"), digest=pl.lit("other pictures")))
-    assert counts(corpus.lake, step(corpus.lake, corpus.media, Cutter()))["pending"] == 1
+    assert counts(corpus.lake, stage(corpus.lake, corpus.media, CutDetection()))["pending"] == 1
 
 
 def test_a_copy_of_a_benchmark_video_is_told_and_no_subset_has_its_clips(
@@ -352,7 +352,7 @@ def test_a_copy_of_a_benchmark_video_is_told_and_no_subset_has_its_clips(
     assert set(told["error_class"]) == {"InBenchmark"}
     assert set(told["message"]) == {"looks like of_a_benchmark.mp4"}
     assert video_id in set(told["key"]) <= copies
-    pool = corpus.lake.query(statement("operations/subset_pool"))
+    pool = corpus.lake.query(statement("selection/pool"))
     assert not set(pool["video_id"].to_pylist()) & set(told["key"])
     monkeypatch.delenv("INTERNVID_BENCHMARK_VIDEOS")
     corpus.fingerprint()

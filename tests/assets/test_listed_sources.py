@@ -23,8 +23,10 @@ def media(tmp_path: Path) -> Media:
     return Media(root=str(tmp_path / "media"), workers=1)
 
 
-def test_urls_ids_and_files_are_sources_and_what_names_no_video_is_told_by_its_row(lake, media, film, tmp_path):
-    film(tmp_path, "beside the list.mp4", 1)
+def test_urls_ids_and_files_are_sources_and_what_names_no_video_is_told_by_its_row(
+    lake, media, synthetic_video, tmp_path
+):
+    synthetic_video(tmp_path, "beside the list.mp4", 1)
     file = tmp_path / "list.csv"
     file.write_text(
         "url,title,seconds\n"

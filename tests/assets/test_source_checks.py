@@ -36,7 +36,7 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_video(tmp_path_factory.mktemp("video") / "film.mp4", seconds=1, size=(64, 48))
+    return make_video(tmp_path_factory.mktemp("video") / "video.mp4", seconds=1, size=(64, 48))
 
 
 @pytest.fixture
@@ -134,11 +134,11 @@ def test_a_site_that_is_asked_too_often_is_left_alone_until_it_says_and_others_a
         checked = check_sources(lake, downloader, run_id="one")
 
         assert (checked.available, checked.gone, checked.not_told) == (1, 0, 1)
-        assert list(checked.left_alone) == ["127.0.0.1"]
+        assert list(checked.cooldowns) == ["127.0.0.1"]
         assert told(lake) == {busy: ((None, "RateLimited"),), there: ((True, None),)}
         (waiting,) = lake.polars("attempts").to_dicts()
         assert (waiting["outcome"], waiting["related_key"]) == ("waiting", "127.0.0.1")
-        assert waiting["next_try_at"] == checked.left_alone["127.0.0.1"] > NOW + timedelta(hours=1.9)
+        assert waiting["next_try_at"] == checked.cooldowns["127.0.0.1"] > NOW + timedelta(hours=1.9)
         assert check_sources(lake, downloader, run_id="two") == Checked(available=1)
 
         later = {"next_try_at": NOW - timedelta(minutes=1)}
@@ -153,7 +153,7 @@ def test_the_asset_tells_what_it_found(lake: Lake, server: WebServer, downloader
     result = dg.materialize(
         [source_checks],
         resources={"lake": lake, "downloader": downloader},
-        run_config=dg.RunConfig({"source_checks": Checks(checks_at_most=5)}),
+        run_config=dg.RunConfig({"source_checks": Checks(max_checks=5)}),
     )
     metadata = result.asset_materializations_for_node("source_checks")[0].metadata
     assert [metadata[name].value for name in ("checks", "available", "gone", "not_told")] == [1, 1, 0, 0]
@@ -264,11 +264,11 @@ def test_a_phrase_is_counted_by_what_its_searches_brought(lake: Lake) -> None:
 
     page = full("feeds", feed_id="page", address="https://example.org/", kind="page")
     upsert(lake, "feeds", search("a", "swim"), search("b", "swim"), search("c", "kill people", refused="x"), page)
-    looks = [("a", 1, 5), ("a", 2, 4), ("b", 1, 3), ("page", 1, 9)]
+    polls = [("a", 1, 5), ("a", 2, 4), ("b", 1, 3), ("page", 1, 9)]
     upsert(
         lake,
-        "feed_looks",
-        *(full("feed_looks", look_id=f"{feed}/{number}", feed_id=feed, found=n) for feed, number, n in looks),
+        "feed_polls",
+        *(full("feed_polls", poll_id=f"{feed}/{number}", feed_id=feed, found=n) for feed, number, n in polls),
     )
     found = [("s1", "a"), ("s2", "a"), ("s3", "b"), ("s4", "b"), ("s5", "page"), ("s6", None)]
     upsert(lake, "sources", *(full("sources", source_id=name, found_by=by, kind="web") for name, by in found))
@@ -280,7 +280,7 @@ def test_a_phrase_is_counted_by_what_its_searches_brought(lake: Lake) -> None:
 
     rows = lake.query(statement("statistics/queries")).to_pylist()
 
-    names = ("phrase", "searches", "refused", "looks", "found", "sources", "downloads", "videos", "clips", "share")
+    names = ("phrase", "searches", "refused", "polls", "found", "sources", "downloads", "videos", "clips", "share")
     assert [tuple(row[name] for name in names) for row in rows] == [
         ("swim", 2, 0, 3, 12, 4, 3, 2, 3, 0.5),
         ("kill people", 1, 1, 0, 0, 0, 0, 0, 0, None),

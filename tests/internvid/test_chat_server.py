@@ -100,7 +100,7 @@ def test_never_more_questions_are_under_way_than_allowed() -> None:
     script = {f"picture {number}": [503] for number in range(0, 40, 3)}
     with scripted_server(script, late=lambda about: 0.02) as server:
         client(server.url, concurrency=4).ask(pictures(40))
-        assert server.most_under_way == 4
+        assert server.max_under_way == 4
 
 
 def test_a_try_that_comes_after_retry_after_comes_no_earlier() -> None:

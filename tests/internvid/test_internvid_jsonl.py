@@ -33,7 +33,7 @@ def test_lines_have_the_released_shape_byte_by_byte(tmp_path: Path):
     rows = [
         batch(
             ("v1", "https://www.youtube.com/watch?v=HdYoyzCSWyw", 190.567, 191.2, "woman using a mouse", 4.5, 0.25),
-            ("0123456789abcdef", "file:///films/dQw4w9WgXcQ.mp4", 0.0, 59.9996, 'naïve "名前"\n<b>', None, math.nan),
+            ("0123456789abcdef", "file:///videos/dQw4w9WgXcQ.mp4", 0.0, 59.9996, 'naïve "名前"\n<b>', None, math.nan),
             columns=7,
         ),
         batch(("v3", None, 359_999.9994, 360_000.0, ""), columns=5),
@@ -91,7 +91,7 @@ def test_an_impossible_time_is_refused(seconds: float):
         ("https://www.youtube.com/@channel", None),
         ("https://notyoutube.com/watch?v=HdYoyzCSWyw", None),
         ("https://evil.example/https://youtu.be/HdYoyzCSWyw", None),
-        ("file:///films/HdYoyzCSWyw_00:00:01.000_00:00:02.000.mp4", None),
+        ("file:///videos/HdYoyzCSWyw_00:00:01.000_00:00:02.000.mp4", None),
         ("", None),
     ],
 )

@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 
 def jpeg(width: int = 320, height: int = 180, seed: int = 0) -> bytes:
-    """Noise, which compresses worse than any film: limits that it keeps, films keep."""
+    """Noise, which compresses worse than any video: limits that it keeps, videos keep."""
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return cv2.imencode(".jpg", picture)[1].tobytes()
 

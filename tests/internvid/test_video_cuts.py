@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from internvid.synthetic.render import HARD_FILMS, read_truth, render
+from internvid.synthetic.render import HARD_VIDEOS, read_truth, render
 from internvid.video.cuts import Boundary, make_detector
 from internvid.video.pictures import SmallPicture
 from internvid.video.scan import ScanSettings, scan
@@ -32,7 +32,7 @@ HARD = ("jump_cuts", "slide_changes", "camera_flashes", "strobe_light", "passing
 
 @pytest.mark.parametrize("name", HARD)
 def test_hard_cuts_are_found_and_nothing_else(tmp_path, name):
-    (plan,) = (plan for plan in HARD_FILMS if plan.name == name)
+    (plan,) = (plan for plan in HARD_VIDEOS if plan.name == name)
     path = render(plan, tmp_path)
     truth = read_truth(path)
     check(cuts_of(path), truth.cuts, truth.either_way)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from internvid.synthetic.render import SAMPLE_FILMS, read_truth, render
+from internvid.synthetic.render import SAMPLE_VIDEOS, read_truth, render
 from internvid.video.scan import ClipSpan, SampledFrame, UnreadableVideo, _Held, _Reservoir, scan
 from internvid.video.settings import ScanSettings
 
@@ -296,7 +296,7 @@ def test_a_video_of_which_no_frame_decodes_is_refused(tmp_path):
 
 def test_long_shots_are_split(tmp_path):
     path = write_video(tmp_path / "a.mp4", places(110, 20))
-    clips, frames = scanned(path, longest_shot_seconds=2.0)
+    clips, frames = scanned(path, max_shot_seconds=2.0)
     check_whole(clips, frames, decoded_pts(path))
     assert [(clip.start_frame, clip.boundary) for clip in clips] == [
         (0, "start"),
@@ -304,7 +304,7 @@ def test_long_shots_are_split(tmp_path):
         (100, "split"),
         (110, "cut"),
     ]
-    whole, _ = scanned(path, longest_shot_seconds=None)
+    whole, _ = scanned(path, max_shot_seconds=None)
     assert [clip.start_frame for clip in whole] == [0, 110]
 
 
@@ -369,9 +369,9 @@ def test_versions_hold_what_decides_the_rows():
     for change in (
         {"detector": "adaptive"},
         {"threshold": 5.0},
-        {"longest_shot_seconds": None},
-        {"longest_shot_seconds": 30.0},
-        {"shortest_shot_seconds": 2.0},
+        {"max_shot_seconds": None},
+        {"max_shot_seconds": 30.0},
+        {"min_shot_seconds": 2.0},
         {"too_long_seconds": 9.0},
         {"still_share": 0.5},
         {"wild_motion": 1.0},
@@ -387,8 +387,8 @@ def test_versions_hold_what_decides_the_rows():
 
 
 @pytest.mark.parametrize("name", ["phone_upright", "park_uneven", "wide_travels"])
-def test_a_rendered_film_is_read_as_it_was_made(tmp_path, name):
-    (plan,) = (plan for plan in SAMPLE_FILMS if plan.name == name)
+def test_a_rendered_video_is_read_as_it_was_made(tmp_path, name):
+    (plan,) = (plan for plan in SAMPLE_VIDEOS if plan.name == name)
     path = render(plan, tmp_path)
     truth = read_truth(path)
     clips, frames = scanned(path)

@@ -16,9 +16,9 @@ FPS = 10
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def synthetic_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """6 s at 10 frames a second: frame n is grey of value 4 n, and its timestamps begin at 0.7 s."""
-    return write(tmp_path_factory.mktemp("films") / "film.mp4", [100 * n for n in range(60)])
+    return write(tmp_path_factory.mktemp("synthetic_videos") / "video.mp4", [100 * n for n in range(60)])
 
 
 def write(path: Path, milliseconds: list[int]) -> Path:
@@ -49,7 +49,7 @@ def scanned(
 
 
 def grey(frame: SampledFrame) -> int:
-    """The number of the film's frame that it shows."""
+    """The number of the video's frame that it shows."""
     picture = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
     return round(float(picture.mean()) / 4)
 
@@ -61,8 +61,8 @@ def edges(clips: list[ClipSpan | SpanNotThere]) -> list[tuple]:
     ]
 
 
-def test_a_clip_begins_with_the_frame_at_its_spans_start_and_ends_before_the_one_at_its_end(film):
-    clips, kept = scanned(film, (1.5, 3.0), (1.56, 2.96), (0.0, 0.1), (2.0, 2.01), (2.04, 2.05))
+def test_a_clip_begins_with_the_frame_at_its_spans_start_and_ends_before_the_one_at_its_end(synthetic_video):
+    clips, kept = scanned(synthetic_video, (1.5, 3.0), (1.56, 2.96), (0.0, 0.1), (2.0, 2.01), (2.04, 2.05))
     assert edges(clips) == [
         (15, 30, 1.5, 3.0),
         (16, 30, 1.6, 3.0),
@@ -74,8 +74,8 @@ def test_a_clip_begins_with_the_frame_at_its_spans_start_and_ends_before_the_one
     assert [(clip.boundary, clip.cut_score) for clip in clips] == [("imported", 0.0)] * 5
 
 
-def test_spans_may_overlap_and_each_has_its_first_frame_one_a_second_from_there_and_its_middle_one(film):
-    clips, kept = scanned(film, (1.5, 4.3), (2.0, 3.0), (0.5, 6.0), (2.0, 3.0))
+def test_spans_may_overlap_and_each_has_its_first_frame_one_a_second_from_there_and_its_middle_one(synthetic_video):
+    clips, kept = scanned(synthetic_video, (1.5, 4.3), (2.0, 3.0), (0.5, 6.0), (2.0, 3.0))
     assert [sorted(map(grey, kept[number])) for number in range(4)] == [
         [15, 25, 29, 35],
         [20, 25],
@@ -100,19 +100,19 @@ def test_spans_may_overlap_and_each_has_its_first_frame_one_a_second_from_there_
         assert len({frame.pts for frame in kept[number]}) == len(kept[number])
 
 
-def test_a_span_without_end_goes_to_the_videos_end_and_one_that_ends_later_does_too(film):
-    clips, kept = scanned(film, (4.0, None), (5.0, 7.5), video_seconds=6.0)
+def test_a_span_without_end_goes_to_the_videos_end_and_one_that_ends_later_does_too(synthetic_video):
+    clips, kept = scanned(synthetic_video, (4.0, None), (5.0, 7.5), video_seconds=6.0)
     assert edges(clips) == [(40, 60, 4.0, 6.0), (50, 60, 5.0, 6.0)]
     assert [[grey(frame) for frame in kept[number] if frame.pts == clips[number].middle_pts] for number in (0, 1)] == [
         [50],
         [55],
     ]
-    clips, kept = scanned(film, (4.0, None))
+    clips, kept = scanned(synthetic_video, (4.0, None))
     assert [grey(frame) for frame in kept[0] if frame.pts == clips[0].middle_pts] == [59]
 
 
-def test_a_span_beyond_the_videos_end_is_an_error_of_its_own_and_the_others_are_there(film):
-    (beyond, within), kept = scanned(film, (6.2, 7.0), (1.0, 2.0))
+def test_a_span_beyond_the_videos_end_is_an_error_of_its_own_and_the_others_are_there(synthetic_video):
+    (beyond, within), kept = scanned(synthetic_video, (6.2, 7.0), (1.0, 2.0))
     assert isinstance(beyond, SpanNotThere)
     assert str(beyond) == "it begins at 6.2 s, and the video ends at 6 s: is it another cut?"
     assert edges([within]) == [(10, 20, 1.0, 2.0)]
@@ -127,15 +127,15 @@ def test_a_span_between_two_frames_of_slides_is_an_error_of_its_own(tmp_path):
     assert edges([whole])[0][:2] == (0, 5)
 
 
-def test_the_measures_are_those_of_a_clip_that_is_cut_there(film):
-    (cut,) = scan(str(film), ScanSettings(), lambda frame: None)
-    (given,), _ = scanned(film, (0.0, None))
+def test_the_measures_are_those_of_a_clip_that_is_cut_there(synthetic_video):
+    (cut,) = scan(str(synthetic_video), ScanSettings(), lambda frame: None)
+    (given,), _ = scanned(synthetic_video, (0.0, None))
     same = set(vars(cut)) - {"boundary", "cut_score", "middle_pts"}
     assert {name: vars(given)[name] for name in same} == {name: vars(cut)[name] for name in same}
     assert given.motion > 0
     # A gap before it is no movement in it.
-    first, later = scanned(film, (0.0, 1.0), (4.0, 5.0))[0]
-    alone = scanned(film, (4.0, 5.0))[0][0]
+    first, later = scanned(synthetic_video, (0.0, 1.0), (4.0, 5.0))[0]
+    alone = scanned(synthetic_video, (4.0, 5.0))[0][0]
     assert (later.motion, later.stillness) == (alone.motion, alone.stillness)
     assert first.motion == pytest.approx(alone.motion, rel=0.2)
 

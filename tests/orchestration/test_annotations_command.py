@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from orchestration.cli.annotations import annotations
-from orchestration.cli.session import House
+from orchestration.cli.session import Session
 from resources.lake.store import Lake
 
 
@@ -45,10 +45,10 @@ def test_it_says_what_became_of_the_rows_and_tells_dagster(root, tmp_path):
             "what is bad stands in the table attempts, stage annotations",
         ],
     )
-    house = House(root)
+    session = Session(root)
     (batch,) = set(Lake(root=root).polars("sources")["ingest_batch"])
-    assert house.instance.get_dynamic_partitions("ingest_batch") == [batch]
-    event = house.instance.get_latest_materialization_event(dg.AssetKey("annotations"))
+    assert session.instance.get_dynamic_partitions("ingest_batch") == [batch]
+    event = session.instance.get_latest_materialization_event(dg.AssetKey("annotations"))
     assert event is not None
     assert event.asset_materialization is not None
     told = {name: value.value for name, value in event.asset_materialization.metadata.items()}

@@ -152,7 +152,7 @@ def test_captions_that_slipped_to_other_clips_of_one_batch_fail_that_batch_and_n
     ("why", "said"),
     [
         ("no model", "no model is active"),
-        ("an unproved model", "no better than by lot"),
+        ("an unproved model", "no better than by chance"),
         ("few captions", "not enough to tell: 7 clips"),
     ],
 )

@@ -17,7 +17,7 @@ from resources.media.store import Media
 
 @dataclass
 class Ingested:
-    """A lake that holds one film in one batch."""
+    """A lake that holds one video in one batch."""
 
     lake: Lake
     batch: str
@@ -41,10 +41,10 @@ class Ingested:
 
 
 @pytest.fixture(scope="module")
-def ingested(film: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+def ingested(synthetic_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Ingested:
     folder = tmp_path_factory.mktemp("checks")
     lake, media = Lake(root=str(folder / "lake")), Media(root=str(folder / "media"), workers=1)
-    (batch,) = register(lake, media, [str(film(folder, "film.mp4"))], run_id="test").batches
+    (batch,) = register(lake, media, [str(synthetic_video(folder, "video.mp4"))], run_id="test").batches
     instance = dg.DagsterInstance.ephemeral()
     instance.add_dynamic_partitions("ingest_batch", [batch])
     ingested = Ingested(lake, batch, definitions({"lake": lake, "media": media}), instance)

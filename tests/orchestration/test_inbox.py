@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 from dagster_service import REPOSITORY_SELECTOR, Service
 
-from orchestration.inbox import FILES_PER_LOOK, inbox_sensor
+from orchestration.inbox import MAX_FILES_PER_TICK, inbox_sensor
 from resources.lake.store import Lake
 from resources.media.store import Media
 
@@ -31,7 +31,7 @@ query ($sensor: SensorSelector!) {
 
 
 class Inbox:
-    """A watched folder with its lake, and the cursor that Dagster would keep between looks."""
+    """A watched folder with its lake, and the cursor that Dagster would keep between polls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "inbox"
@@ -40,7 +40,7 @@ class Inbox:
         self.media = Media(root=str(folder / "media"), workers=1)
         self.cursor: str | None = None
 
-    def look(self) -> dg.SensorResult:
+    def poll(self) -> dg.SensorResult:
         """One tick of the sensor; its cursor is kept."""
         result = self.lost_look()
         self.cursor = result.cursor
@@ -64,7 +64,7 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbox:
     return inbox
 
 
-def put(inbox: Inbox, name: str, content: bytes = b"not really a film", *, seconds_old: float = 60) -> Path:
+def put(inbox: Inbox, name: str, content: bytes = b"not really a video", *, seconds_old: float = 60) -> Path:
     path = inbox.folder / name
     path.write_bytes(content)
     modified = time.time() - seconds_old
@@ -73,7 +73,7 @@ def put(inbox: Inbox, name: str, content: bytes = b"not really a film", *, secon
 
 
 def put_long(inbox: Inbox, name: str, *, hours: float) -> None:
-    """A film of two pictures, the second `hours` after the first."""
+    """A video of two pictures, the second `hours` after the first."""
     path = inbox.folder / name
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
@@ -105,49 +105,49 @@ def test_without_a_folder_to_watch_the_sensor_says_so(tmp_path: Path, monkeypatc
 
 
 def test_a_new_file_becomes_a_batch_that_is_asked_for_once(inbox: Inbox) -> None:
-    put(inbox, "film.mp4")
+    put(inbox, "video.mp4")
     put(inbox, "notes.txt")
-    first = inbox.look()
+    first = inbox.poll()
     (batch,) = asked_for(first)
-    assert inbox.sources() == ["film.mp4"]
+    assert inbox.sources() == ["video.mp4"]
     assert [request.partition_keys for request in first.dynamic_partitions_requests or []] == [[batch]]
     assert [event.asset_key for event in first.asset_events] == [dg.AssetKey("sources")]
-    # A look may ask again for what the one before asked for: under a key that Dagster has had a run of.
-    assert run_keys(inbox.look()) <= run_keys(first)
-    third = inbox.look()
+    # A poll may ask again for what the one before asked for: under a key that Dagster has had a run of.
+    assert run_keys(inbox.poll()) <= run_keys(first)
+    third = inbox.poll()
     assert asked_for(third) == []
     assert third.skip_reason is not None
     assert "1 video files" in str(third.skip_reason.skip_message)
 
 
 def test_a_file_still_being_written_is_left_for_a_later_look(inbox: Inbox) -> None:
-    path = put(inbox, "film.mp4", b"half of", seconds_old=0)
-    assert asked_for(inbox.look()) == []
+    path = put(inbox, "video.mp4", b"half of", seconds_old=0)
+    assert asked_for(inbox.poll()) == []
     assert inbox.sources() == []
     put(inbox, path.name, b"half of it and the other half")
-    assert len(asked_for(inbox.look())) == 1
-    assert inbox.sources() == ["film.mp4"]
+    assert len(asked_for(inbox.poll())) == 1
+    assert inbox.sources() == ["video.mp4"]
 
 
 def test_a_file_dated_in_the_future_is_taken_in(inbox: Inbox) -> None:
-    put(inbox, "film.mp4", seconds_old=-365 * 24 * 3600)
-    assert len(asked_for(inbox.look())) == 1
+    put(inbox, "video.mp4", seconds_old=-365 * 24 * 3600)
+    assert len(asked_for(inbox.poll())) == 1
 
 
 def test_a_changed_file_asks_for_its_batch_again(inbox: Inbox) -> None:
-    put(inbox, "film.mp4")
-    first = inbox.look()
-    inbox.look()
-    put(inbox, "film.mp4", b"another cut of it")
-    again = inbox.look()
+    put(inbox, "video.mp4")
+    first = inbox.poll()
+    inbox.poll()
+    put(inbox, "video.mp4", b"another cut of it")
+    again = inbox.poll()
     assert asked_for(again) == asked_for(first)
     assert run_keys(again).isdisjoint(run_keys(first))
 
 
 def test_a_look_that_dies_after_registering_is_made_good_by_the_next(inbox: Inbox) -> None:
-    put(inbox, "film.mp4")
+    put(inbox, "video.mp4")
     lost = inbox.lost_look()
-    made_good = inbox.look()
+    made_good = inbox.poll()
     assert len(asked_for(lost)) == 1
     assert (asked_for(made_good), run_keys(made_good)) == (asked_for(lost), run_keys(lost))
 
@@ -155,42 +155,42 @@ def test_a_look_that_dies_after_registering_is_made_good_by_the_next(inbox: Inbo
 def test_hours_of_video_are_cut_into_several_batches(inbox: Inbox) -> None:
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         put_long(inbox, name, hours=1.5)
-    assert len(asked_for(inbox.look())) == 3
+    assert len(asked_for(inbox.poll())) == 3
 
 
 def test_thousands_of_new_files_are_taken_in_over_several_looks(inbox: Inbox) -> None:
-    for number in range(FILES_PER_LOOK + 1):
+    for number in range(MAX_FILES_PER_TICK + 1):
         put(inbox, f"{number:05d}.mp4")
-    first = inbox.look()
-    assert len(inbox.sources()) == FILES_PER_LOOK
-    second = inbox.look()
-    assert len(inbox.sources()) == FILES_PER_LOOK + 1
+    first = inbox.poll()
+    assert len(inbox.sources()) == MAX_FILES_PER_TICK
+    second = inbox.poll()
+    assert len(inbox.sources()) == MAX_FILES_PER_TICK + 1
     assert len(set(asked_for(first)) | set(asked_for(second))) == 2
 
 
 def test_two_links_to_one_file_are_one_source(inbox: Inbox, tmp_path: Path) -> None:
-    put(inbox, "film.mp4").rename(tmp_path / "film.mp4")
+    put(inbox, "video.mp4").rename(tmp_path / "video.mp4")
     for name in ("one.mp4", "two.mp4"):
-        (inbox.folder / name).symlink_to(tmp_path / "film.mp4")
+        (inbox.folder / name).symlink_to(tmp_path / "video.mp4")
     (inbox.folder / "nowhere.mp4").symlink_to(tmp_path / "missing.mp4")
-    assert len(asked_for(inbox.look())) == 1
-    assert inbox.sources() == ["film.mp4"]
+    assert len(asked_for(inbox.poll())) == 1
+    assert inbox.sources() == ["video.mp4"]
 
 
 def test_batches_that_others_registered_are_not_asked_for(inbox: Inbox, tmp_path: Path) -> None:
     from resources.catalog.files import register
 
     elsewhere = tmp_path / "elsewhere.mp4"
-    elsewhere.write_bytes(b"not really a film")
+    elsewhere.write_bytes(b"not really a video")
     register(inbox.lake, inbox.media, [str(elsewhere)], run_id="internvid ingest")
-    assert asked_for(inbox.look()) == []
+    assert asked_for(inbox.poll()) == []
 
 
 @pytest.mark.timeout(400)
 def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_one_run(
-    service: Service, film: Callable[..., Path], tmp_path: Path
+    service: Service, synthetic_video: Callable[..., Path], tmp_path: Path
 ) -> None:
-    shutil.copy(film(tmp_path, "landed.mp4", 7), service.inbox)
+    shutil.copy(synthetic_video(tmp_path, "landed.mp4", 7), service.inbox)
 
     def batch_with_captions() -> str | None:
         rows = service.lake.query(
@@ -202,12 +202,12 @@ def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_o
 
     batch = service.wait(batch_with_captions, seconds=SECONDS_TO_CAPTIONS)
 
-    def looks_that_asked() -> int:
+    def polls_that_asked() -> int:
         ticks = service.graphql(TICKS, sensor={**REPOSITORY_SELECTOR, "sensorName": "inbox_sensor"})["sensorState"][
             "ticks"
         ]
         return sum(any(key.startswith(batch) for key in tick["runKeys"]) for tick in ticks)
 
-    service.wait(lambda: looks_that_asked() > 1, seconds=120)
+    service.wait(lambda: polls_that_asked() > 1, seconds=120)
     runs = service.graphql(RUNS_OF_BATCH, filter={"tags": [{"key": "dagster/partition", "value": batch}]})["results"]
     assert len(runs) == 1

@@ -41,7 +41,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         "raw_videos",
         rows(
             "raw_videos",
-            [{"video_id": video, "source": f"file:///films/{video}%20[red].mp4"} | times for video in VIDEOS],
+            [{"video_id": video, "source": f"file:///videos/{video}%20[red].mp4"} | times for video in VIDEOS],
         ),
     )
     captions = [

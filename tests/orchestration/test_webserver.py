@@ -83,11 +83,13 @@ query ($asset: AssetKeyInput!, $partitions: [String!]) {
 
 
 @pytest.fixture(scope="module")
-def batches(service: Service, film: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Four films registered as four batches, each known to Dagster as a partition."""
-    folder = tmp_path_factory.mktemp("films")
-    films = [str(film(folder, f"film_{number}.mp4", number)) for number in range(4)]
-    registered = register(service.lake, service.media, films, run_id="test", hours_per_batch=4 / 3600)
+def batches(
+    service: Service, synthetic_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """Four videos registered as four batches, each known to Dagster as a partition."""
+    folder = tmp_path_factory.mktemp("synthetic_videos")
+    synthetic_videos = [str(synthetic_video(folder, f"film_{number}.mp4", number)) for number in range(4)]
+    registered = register(service.lake, service.media, synthetic_videos, run_id="test", hours_per_batch=4 / 3600)
     for batch in sorted(registered.batches):
         added = service.graphql(ADD_PARTITION, repository=REPOSITORY_SELECTOR, key=batch)
         assert added["__typename"] == "AddDynamicPartitionSuccess", added
@@ -132,7 +134,7 @@ def test_a_backfill_of_three_batches_from_the_ui_ends_with_captions_of_every_cli
 
     sheet = shown(service, "frames", batches[0])["contact_sheet"]["mdStr"]
     assert "data:image/jpeg;base64," in sheet
-    assert r"1. film\_0\.mp4, 0\.0 to 1\.5 s" in sheet  # there were no captions yet
+    assert r"1. video\_0\.mp4, 0\.0 to 1\.5 s" in sheet  # there were no captions yet
     sample = shown(service, "clip_captions", batches[0])["sample"]["table"]
     assert [column["name"] for column in sample["schema"]["columns"]] == ["caption", "nouns", "verbs", "clip_id"]
     assert len(sample["records"]) == 2

@@ -43,7 +43,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         | {"title": "Herons [bold]", "channel": "Weirs", "query_words": "heron fishing", "first_seen_at": WHEN},
         web | {"source_id": "source0000000002", "uri": "https://www.youtube.com/watch?v=aaaaaaaaaa2"},
         web | {"source_id": "source0000000003", "uri": "https://www.youtube.com/watch?v=aaaaaaaaaa3"},
-        {"source_id": "source0000000004", "uri": "file:///films/broken.mp4", "kind": "file"},
+        {"source_id": "source0000000004", "uri": "file:///videos/broken.mp4", "kind": "file"},
     )
     add(lake, "feeds", {"feed_id": "f1", "address": "ytsearch:heron fishing"})
     source = {"source_id": "source0000000001"}
@@ -200,7 +200,7 @@ def test_a_video_is_found_by_any_of_its_names_and_told_with_all_its_clips(lake: 
     found = story(lake, word, url_of(word))
     assert (found["source_id"], found["video_id"], found["clip_id"]) == ("source0000000001", VIDEO, None)
     assert [row["clip_id"] for row in found["captions"]] == [CLIP, LATER]
-    assert {step["table"]: step["rows"] for step in found["steps"] if step["rows"]} == {
+    assert {stage["table"]: stage["rows"] for stage in found["stages"] if stage["rows"]} == {
         **dict.fromkeys(("downloads", "raw_videos"), 1),
         **dict.fromkeys(("clips", "frame_captions", "clip_captions", "transcripts", "clip_scores"), 2),
     }
@@ -213,9 +213,9 @@ def test_what_is_missing_is_told_with_the_reason(lake: Lake):
     reason = "waiting: RateLimited: HTTP Error 429 (the site is left alone until 2026-01-02 12:00 UTC)"
     assert f"download not downloaded yet: {reason}" in waiting
     assert "file none: not yet" in waiting
-    states = {step["table"]: step["state"] for step in story(lake, "source0000000003")["steps"]}
+    states = {stage["table"]: stage["state"] for stage in story(lake, "source0000000003")["stages"]}
     assert states["downloads"] == "not yet"
-    states = {step["table"]: step["state"] for step in story(lake, "broken", "file:///films/broken.mp4")["steps"]}
+    states = {stage["table"]: stage["state"] for stage in story(lake, "broken", "file:///videos/broken.mp4")["stages"]}
     why_not = "(2 tries; not tried again by itself: `internvid retry --all`)"
     assert states["downloads"] == "nothing to do: it is a file"
     assert states["raw_videos"] == f"failed: InvalidData: moov atom not found {why_not}"

@@ -29,7 +29,7 @@ def test_nothing_is_refused_without_files(monkeypatch: pytest.MonkeyPatch):
     exclusions = Exclusions.of_environment()
 
     assert exclusions.refuses(watch("aaaaaaaaaaa"), "aaaaaaaaaaa", CHANNEL, "Somebody") is None
-    assert exclusions.refuses("file:///films/one.mp4") is None
+    assert exclusions.refuses("file:///videos/one.mp4") is None
 
 
 def test_a_benchmark_is_excluded_in_the_forms_in_which_benchmarks_write_ids(tmp_path: Path):
@@ -37,7 +37,7 @@ def test_a_benchmark_is_excluded_in_the_forms_in_which_benchmarks_write_ids(tmp_
         written(
             tmp_path / "ids.txt",
             *("# Kinetics and others", "aaaaaaaaaaa", "", "-_bbbbbbbbb_000010_000020", "ccccccccccc_33_46.avi"),
-            *("v_ddddddddddd", "https://youtu.be/eeeeeeeeeee?t=10", "https://example.org/films/1.mp4#t=3  # a film"),
+            *("v_ddddddddddd", "https://youtu.be/eeeeeeeeeee?t=10", "https://example.org/videos/1.mp4#t=3  # a video"),
         ),
         written(tmp_path / "k.csv", "label,youtube_id,time_start", "run,fffffffffff,3", '"a, b",ggggggggggg,4'),
         written(tmp_path / "m.tsv", "YoutubeID\tcaption", "hhhhhhhhhhh\tA dog runs."),
@@ -46,7 +46,7 @@ def test_a_benchmark_is_excluded_in_the_forms_in_which_benchmarks_write_ids(tmp_
 
     listed = ["aaaaaaaaaaa", "-_bbbbbbbbb", *(letter * 11 for letter in "cdefgh")]
     assert [exclusions.refuses(watch(video)) for video in listed] == [IN_BENCHMARK] * len(listed)
-    assert exclusions.refuses("https://example.org/films/1.mp4") == IN_BENCHMARK
+    assert exclusions.refuses("https://example.org/videos/1.mp4") == IN_BENCHMARK
     assert exclusions.refuses(watch("zzzzzzzzzzz"), "zzzzzzzzzzz") is None
     assert exclusions.refuses("https://vimeo.com/aaaaaaaaaaa", "aaaaaaaaaaa") is None, "another site's id"
 
@@ -56,7 +56,7 @@ def test_videos_channels_and_hosts_opt_out(tmp_path: Path):
         tmp_path / "opt-outs.txt",
         *("# asked for in spring", "https://m.youtube.com/watch?v=aaaaaaaaaaa&t=3", "bbbbbbbbbbb", "id:1234"),
         *(CHANNEL, "https://www.youtube.com/channel/UCzzzzzzzzzzzzzzzzzzzzzz/videos", "channel: Mia's  Kitchen"),
-        *("example.org", "https://films.example.com/", "https://example.net/a.mp4?id=1", "host:localhost"),
+        *("example.org", "https://videos.example.com/", "https://example.net/a.mp4?id=1", "host:localhost"),
     )
     exclusions = Exclusions.read(opt_out_files=[file])
 
@@ -76,7 +76,7 @@ def test_videos_channels_and_hosts_opt_out(tmp_path: Path):
     )
     hosts = ["https://example.org/1", "https://www.example.org/1", "http://cdn.example.org:8080/1"]
     assert [exclusions.refuses(url) for url in hosts] == [("OptedOut", "example.org opted out")] * 3
-    assert exclusions.refuses("https://films.example.com/x/y.mp4") == ("OptedOut", "films.example.com opted out")
+    assert exclusions.refuses("https://videos.example.com/x/y.mp4") == ("OptedOut", "videos.example.com opted out")
     assert exclusions.refuses("http://localhost:8000/x") == ("OptedOut", "localhost opted out")
 
     others = ["https://example.com/1", "https://notexample.org/1", "https://example.net/a.mp4?id=2", "file:///a.mp4"]
@@ -117,7 +117,7 @@ def test_a_benchmark_file_that_cannot_be_understood_names_the_line(
         ("Mia's Kitchen", 'o.txt:2: "Mia\'s Kitchen" is no URL, YouTube id, channel id .* say which by url:, id:'),
         ("@mia", "o.txt:2: '@mia' is no URL"),
         ("https://www.youtube.com/@mia", "o.txt:2: .*give the channel's id"),
-        ("file:///films/1.mp4", "o.txt:2: .*no http or https URL"),
+        ("file:///videos/1.mp4", "o.txt:2: .*no http or https URL"),
     ],
 )
 def test_an_opt_out_that_would_not_take_effect_is_an_error_that_names_the_line(tmp_path: Path, line: str, said: str):

@@ -52,10 +52,10 @@ def youtube(key: str, channel_id: str, channel: str) -> dict[str, Any]:
     )
 
 
-# Two films of one channel, one of another with the same bytes as the first, and a direct link.
+# Two videos of one channel, one of another with the same bytes as the first, and a direct link.
 ONE, TWO = youtube("aaaaaaaaaa1", HERONS, "Herons"), youtube("aaaaaaaaaa2", HERONS, "Herons")
 COPY = youtube("bbbbbbbbbb1", WEIRS, "Weirs")
-DIRECT = source("https://example.org/film.mp4", site="example.org", site_key="film")
+DIRECT = source("https://example.org/video.mp4", site="example.org", site_key="synthetic_video")
 SHA = {name: digest(name) * 2 for name in ("one", "two", "direct")}
 VIDEO = {name: sha256[:16] for name, sha256 in SHA.items()}
 
@@ -133,7 +133,7 @@ def _fill(lake: Lake, media: Media) -> None:
         {"feed_id": "herons", "address": f"https://www.youtube.com/channel/{HERONS}"},
         {"feed_id": "search", "address": f"ytsearch:{HERONS}"},
     )
-    add(lake, "feed_looks", {"look_id": "herons/1", "feed_id": "herons"}, {"look_id": "search/1", "feed_id": "search"})
+    add(lake, "feed_polls", {"poll_id": "herons/1", "feed_id": "herons"}, {"poll_id": "search/1", "feed_id": "search"})
 
 
 def _store(lake: Lake, media: Media, name: str, row: dict[str, Any]) -> None:
@@ -248,8 +248,8 @@ def test_a_channel_is_meant_by_id_name_or_url_with_all_its_videos_and_its_feed(l
 
 
 def test_a_path_is_meant_by_the_file_that_lies_there(lake: Lake, tmp_path: Path):
-    file = tmp_path / "a film.mp4"
-    file.write_text("film")
+    file = tmp_path / "a video.mp4"
+    file.write_text("synthetic_video")
     assert names_of(lake, str(file)) == (Names(urls=frozenset([file.as_uri()])), False)
 
 
@@ -354,7 +354,7 @@ def test_a_channel_goes_with_its_videos_and_its_feed_and_copies_elsewhere(lake, 
     left = keys(lake)
     assert left["sources"] == {DIRECT["source_id"]}
     assert left["clips"] == {clip_of("direct"), clip_of("direct", "10_20")}
-    assert (left["feeds"], left["feed_looks"]) == ({"search"}, {"search/1"})
+    assert (left["feeds"], left["feed_polls"]) == ({"search"}, {"search/1"})
     assert left["attempts"] == set() == left["duplicates"]
     assert Tombstones(lake).refuses_source("https://www.youtube.com/watch?v=ccccccccccc", None, HERONS, None)
 
@@ -372,11 +372,14 @@ def test_a_snapshot_from_before_the_video_came_stays(lake: Lake, media: Media, i
 
 
 def test_a_channel_of_more_videos_than_are_looked_up_by_key_goes_as_well(lake, media, instance):
-    films = [youtube(f"eeeeeeeee{number:02}", "UCmany", "Many") for number in range(VIDEOS_BY_KEY + 1)]
-    videos = [{"source_id": film["source_id"], "sha256": digest(film["uri"]) * 2} for film in films]
+    synthetic_videos = [youtube(f"eeeeeeeee{number:02}", "UCmany", "Many") for number in range(VIDEOS_BY_KEY + 1)]
+    videos = [
+        {"source_id": synthetic_video["source_id"], "sha256": digest(synthetic_video["uri"]) * 2}
+        for synthetic_video in synthetic_videos
+    ]
     videos = [video | {"video_id": video["sha256"][:16]} for video in videos]
     before = keys(lake)
-    add(lake, "sources", *films)
+    add(lake, "sources", *synthetic_videos)
     add(lake, "raw_videos", *videos)
     for table, key in (("clips", "clip_id"), ("frames", "frame_id"), ("speech", "cue_id")):
         add(lake, table, *({key: f"{video['video_id']}_0_9", "video_id": video["video_id"]} for video in videos))

@@ -1,4 +1,4 @@
-"""The door to captioners of `transformers`: what its settings do, and what it keeps."""
+"""The provider to captioners of `transformers`: what its settings do, and what it keeps."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tiny_captioners import blip, qwen_2_5_vl
 
-from orchestration.profiles import doors
+from orchestration.profiles import providers
 from resources.models.hub_captioner import HubCaptioner
 
 SHORT = {"max_new_tokens": 4}
@@ -35,13 +35,15 @@ def frames(count: int) -> list[bytes]:
 
 def test_a_folder_and_settings_in_the_environment_open_the_door(models):
     settings = f"{{kind: hub, weights: {models / 'tiny-blip'}, prompt: a photo of, generation: {{max_new_tokens: 4}}}}"
-    door = doors({"INTERNVID_DOOR_COARSE_CAPTIONER": settings})["coarse_captioner"]
-    said = door.caption([*frames(3), b"no picture"])
+    provider = providers({"INTERNVID_PROVIDER_COARSE_CAPTIONER": settings})["coarse_captioner"]
+    said = provider.caption([*frames(3), b"no picture"])
     assert [one.output_tokens for one in said[:3]] == [4, 4, 4]
     assert isinstance(said[3], ValueError)
-    assert (door.model, door.device_name, door.readiness().state) == ("tiny-blip", "cpu", "ready")
-    assert len(door.revision) == 32
-    assert door.version == f"tiny-blip@{door.revision[:12]}+vision-language-1+max_new_tokens=4+prompt='a photo of'"
+    assert (provider.model, provider.device_name, provider.readiness().state) == ("tiny-blip", "cpu", "ready")
+    assert len(provider.revision) == 32
+    assert (
+        provider.version == f"tiny-blip@{provider.revision[:12]}+vision-language-1+max_new_tokens=4+prompt='a photo of'"
+    )
 
 
 def test_the_version_holds_what_decides_the_caption_and_nothing_else(models):
@@ -68,7 +70,11 @@ def test_the_version_holds_what_decides_the_caption_and_nothing_else(models):
 def test_settings_that_cannot_be_are_refused():
     for settings in ("frames_per_batch: 0", "frames_together: 0", "dtype: int8", "promt: a photo", "generation: 32"):
         with pytest.raises(ValueError, match=settings.split(":")[0]):
-            doors({"INTERNVID_DOOR_COARSE_CAPTIONER": f"{{kind: hub, weights: Salesforce/blip2-opt-2.7b, {settings}}}"})
+            providers(
+                {
+                    "INTERNVID_PROVIDER_COARSE_CAPTIONER": f"{{kind: hub, weights: Salesforce/blip2-opt-2.7b, {settings}}}"
+                }
+            )
 
 
 def test_a_model_is_loaded_once_for_all_doors_and_again_when_its_folder_changed(tmp_path):
@@ -89,10 +95,10 @@ def test_a_model_is_loaded_once_for_all_doors_and_again_when_its_folder_changed(
 
 
 def test_a_long_clip_is_shown_in_frames_spread_over_it(models):
-    door = HubCaptioner(weights=str(models / "tiny-qwen"), generation=SHORT, prompt="a photo", frames_together=3)
+    provider = HubCaptioner(weights=str(models / "tiny-qwen"), generation=SHORT, prompt="a photo", frames_together=3)
     of_clip = frames(7)
-    assert door.caption_together(of_clip) == door.caption_together([of_clip[at] for at in (0, 2, 5)])
-    assert door.caption_together(of_clip) != door.caption_together(of_clip[:3])
+    assert provider.caption_together(of_clip) == provider.caption_together([of_clip[at] for at in (0, 2, 5)])
+    assert provider.caption_together(of_clip) != provider.caption_together(of_clip[:3])
 
 
 def test_models_of_one_picture_caption_no_clip(models):

@@ -1,4 +1,4 @@
-"""Translations by tiny language models of the real classes, through the door, from their folders."""
+"""Translations by tiny language models of the real classes, through the provider, from their folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: make(place / name) for name, make in MAKERS.items()}
 
 
-def door(folder: Path, **settings: Any) -> HubTranslator:
+def provider(folder: Path, **settings: Any) -> HubTranslator:
     if folder.name == "chat":
         settings = {"template": TEMPLATE} | settings
     return HubTranslator(weights=str(folder), device="cpu", **{"generation": {"max_new_tokens": 48}} | settings)
@@ -36,15 +36,15 @@ def door(folder: Path, **settings: Any) -> HubTranslator:
 @pytest.mark.parametrize("kind", MAKERS)
 def test_texts_are_translated_together_as_one_by_one(folders, kind):
     texts = [("ein Hund", "de"), (GERMAN, "de"), ("Die Wiese ist grün. Sie ist schön.", "de")]
-    together = door(folders[kind], batch=3).translate(texts)
-    assert together == [door(folders[kind], batch=1).translate([text])[0] for text in texts]
+    together = provider(folders[kind], batch=3).translate(texts)
+    assert together == [provider(folders[kind], batch=1).translate([text])[0] for text in texts]
     assert all(isinstance(english, Generated) and english.text for english in together)
     assert len({english.text for english in together}) == 3
 
 
 @pytest.mark.parametrize("kind", ["marian", "nllb", "m2m100"])
 def test_sentences_are_translated_by_themselves_and_joined_in_order(folders, kind):
-    translator = door(folders[kind])
+    translator = provider(folders[kind])
     sentences = ["Ein Hund bellt.", "Eine Katze schläft auf der Wiese!", "Sie sieht den Hund."]
     (whole,) = translator.translate([(GERMAN, "de")])
     parts = translator.translate([(sentence, "de") for sentence in sentences])
@@ -54,7 +54,7 @@ def test_sentences_are_translated_by_themselves_and_joined_in_order(folders, kin
 
 
 def test_a_sentence_that_is_too_long_is_split_between_words_and_none_is_lost(folders):
-    translator = door(folders["marian"])  # 64 positions, 24 tokens at a time, a token a letter
+    translator = provider(folders["marian"])  # 64 positions, 24 tokens at a time, a token a letter
     words = [f"wort{number}" for number in range(20)]
     parts = translator._translator._parts(" ".join(words), "de")
     assert len(parts) > 4
@@ -66,7 +66,7 @@ def test_a_sentence_that_is_too_long_is_split_between_words_and_none_is_lost(fol
 
 @pytest.mark.parametrize("kind", ["nllb", "m2m100"])
 def test_tokens_say_which_language_is_read_and_that_english_is_written(folders, kind):
-    translator = door(folders[kind])
+    translator = provider(folders[kind])
     way, tokenizer = translator._translator.way, translator._language_model.tokenizer
     names = {"nllb": ("deu_Latn", "fra_Latn", "eng_Latn"), "m2m100": ("__de__", "__fr__", "__en__")}[kind]
     german, french, english = tokenizer.convert_tokens_to_ids(list(names))
@@ -92,14 +92,14 @@ def test_languages_that_a_model_does_not_know_are_untranslated_with_the_reason(f
         ("chat", "nobody knows what language 'qq' is"),
     ):
         unknown = {"marian": "fr", "nllb": "it", "m2m100": "eo", "chat": "qq"}[kind]
-        known, unknown_one = door(folders[kind]).translate([("ein Hund", "de"), ("un chien", unknown)])
+        known, unknown_one = provider(folders[kind]).translate([("ein Hund", "de"), ("un chien", unknown)])
         assert isinstance(known, Generated)
         assert isinstance(unknown_one, Untranslated)
         assert str(unknown_one) == reason
 
 
 def test_a_chat_model_is_told_the_languages_name_and_reads_the_whole_text(folders):
-    translator = door(folders["chat"])
+    translator = provider(folders["chat"])
     way, tokenizer = translator._translator.way, translator._language_model.tokenizer
     assert tokenizer.decode(way.tokens("Hallo {language}. Du!", "de")) == (
         "<|im_start|>user\nFrom German: Hallo {language}. Du!<|im_end|>\n<|im_start|>assistant\n"
@@ -108,26 +108,26 @@ def test_a_chat_model_is_told_the_languages_name_and_reads_the_whole_text(folder
 
 
 def test_what_was_stopped_at_the_limit_is_truncated_though_marian_forces_an_end(folders):
-    (stopped,) = door(folders["marian"], generation={"max_new_tokens": 8}).translate([("a", "de")])
+    (stopped,) = provider(folders["marian"], generation={"max_new_tokens": 8}).translate([("a", "de")])
     assert (stopped.status, stopped.output_tokens) == ("truncated", 8)
     ending = {"max_new_tokens": 40, "exponential_decay_length_penalty": [2, 3.0]}
-    (ended,) = door(folders["marian"], generation=ending).translate([("ein Hund", "de")])
+    (ended,) = provider(folders["marian"], generation=ending).translate([("ein Hund", "de")])
     assert ended.status == "success"
 
 
 def test_the_language_of_a_pair_is_in_its_files_its_name_or_the_settings(tmp_path):
     nameless = tiny_marian(tmp_path / "mine", source=None, target=None)
     with pytest.raises(ValueError, match="which language mine reads cannot be told: set languages"):
-        door(nameless).translate([("ein Hund", "de")])
-    (english,) = door(nameless, languages=["fr", "it"]).translate([("un chien", "it")])
+        provider(nameless).translate([("ein Hund", "de")])
+    (english,) = provider(nameless, languages=["fr", "it"]).translate([("un chien", "it")])
     assert isinstance(english, Generated)
     named = nameless.rename(tmp_path / "opus-mt-fr-en")
-    french, german = door(named).translate([("un chien", "fr"), ("ein Hund", "de")])
+    french, german = provider(named).translate([("un chien", "fr"), ("ein Hund", "de")])
     assert isinstance(french, Generated)
     assert isinstance(german, Untranslated)
     into_german = named.rename(tmp_path / "opus-mt-en-de")
     with pytest.raises(ValueError, match="opus-mt-en-de translates into de, not into English"):
-        door(into_german).translate([("a dog", "en")])
+        provider(into_german).translate([("a dog", "en")])
 
 
 def test_models_that_cannot_be_told_what_to_do_are_refused(folders, tmp_path):
@@ -135,13 +135,13 @@ def test_models_that_cannot_be_told_what_to_do_are_refused(folders, tmp_path):
     with pytest.raises(ValueError, match="chat follows instructions: it needs a template"):
         chat.translate([("ein Hund", "de")])
     with pytest.raises(ValueError, match="max_new_tokens: 64 is more than the model's 64 positions"):
-        door(folders["marian"], generation={"max_new_tokens": 64}).translate([("ein Hund", "de")])
+        provider(folders["marian"], generation={"max_new_tokens": 64}).translate([("ein Hund", "de")])
     with pytest.raises(ValueError, match=r"must say by \{text\}"):
         HubTranslator(weights=str(folders["chat"]), template="translate!")
 
 
 def test_a_model_that_was_trained_for_one_pair_needs_no_more_than_its_language(tmp_path):
-    (english,) = door(tiny_t5(tmp_path / "t5"), languages=["de"]).translate([("ein Hund", "de")])
+    (english,) = provider(tiny_t5(tmp_path / "t5"), languages=["de"]).translate([("ein Hund", "de")])
     assert isinstance(english, Generated)
 
 
@@ -152,9 +152,9 @@ def test_the_table_of_languages_names_what_the_models_have():
 
 
 def test_the_version_says_what_decides_the_words(folders):
-    marian = door(folders["marian"])
+    marian = provider(folders["marian"])
     assert marian.version == f"{marian.hub_model.version}+max_new_tokens=48+sentences-1"
-    assert door(folders["marian"], languages=["de"]).version != marian.version
+    assert provider(folders["marian"], languages=["de"]).version != marian.version
     assert HubTranslator(weights="facebook/nllb-200-distilled-600M").version == (
         "facebook/nllb-200-distilled-600M@main+max_new_tokens=256+sentences-1"
     )

@@ -245,8 +245,8 @@ def test_rows_that_do_not_fit_are_refused_in_words(lake, rows, message):
 
 @IN_A_FOLDER
 def test_a_table_that_is_not_declared_is_named_in_the_error(lake):
-    with pytest.raises(KeyError, match="no table 'films'; there are sources, feeds"):
-        lake.upsert("films", clips(["a"]))
+    with pytest.raises(KeyError, match="no table 'videos'; there are sources, feeds"):
+        lake.upsert("synthetic_videos", clips(["a"]))
 
 
 def test_insert_new_leaves_rows_that_are_there(lake):

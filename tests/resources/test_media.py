@@ -61,14 +61,14 @@ def test_a_file_uri_leads_to_the_file_whatever_its_name(tmp_path, name):
     assert local_path("s3://bucket/a.mp4") is None
 
 
-def test_files_are_inspected_whatever_their_names(tmp_path, media, film):
-    film(tmp_path, "film.mp4")
-    uris = [shutil.copy(tmp_path / "film.mp4", tmp_path / name).as_uri() for name in NAMES]
+def test_files_are_inspected_whatever_their_names(tmp_path, media, synthetic_video):
+    synthetic_video(tmp_path, "video.mp4")
+    uris = [shutil.copy(tmp_path / "video.mp4", tmp_path / name).as_uri() for name in NAMES]
     found = list(media.inspect(uris))
     assert [uri for uri, _ in found] == uris
-    assert {it.sha256 for _, it in found} == {sha256(tmp_path / "film.mp4")}
+    assert {it.sha256 for _, it in found} == {sha256(tmp_path / "video.mp4")}
     probes = {(it.size_bytes, it.probe.width, it.probe.height, it.probe.video_codec) for _, it in found}
-    assert probes == {((tmp_path / "film.mp4").stat().st_size, 160, 120, "h264")}
+    assert probes == {((tmp_path / "video.mp4").stat().st_size, 160, 120, "h264")}
 
 
 # --- the store --------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_exact_duplicates_share_their_imported_bytes(tmp_path, media):
 
 def test_what_is_half_imported_is_not_taken_for_the_file(tmp_path, media):
     media = media.model_copy(update={"keep": "import"})
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     path.write_bytes(b"whole")
     gone = tmp_path / "gone.mp4"
     with pytest.raises(FileNotFoundError):
@@ -132,9 +132,9 @@ def test_what_is_half_imported_is_not_taken_for_the_file(tmp_path, media):
 
 
 def test_a_scan_in_a_child_gives_the_clips_and_streams_the_frames_among_them_each_clips_middle_one(
-    tmp_path, media, film
+    tmp_path, media, synthetic_video
 ):
-    paths = [film(tmp_path, f"{number}.mp4", number) for number in range(2)]
+    paths = [synthetic_video(tmp_path, f"{number}.mp4", number) for number in range(2)]
     settings = ScanSettings()
     videos = [ToScan(str(path), 3.0) for path in paths]
     for path, (video, scanned) in zip(paths, media.scan(videos, settings), strict=True):
@@ -156,8 +156,8 @@ def test_a_scan_in_a_child_gives_the_clips_and_streams_the_frames_among_them_eac
         assert not scanned.frames_path.parent.exists()
 
 
-def test_durations_are_read_from_headers_and_zero_where_there_is_none(tmp_path, media, film):
-    path = film(tmp_path, "film.mp4")
+def test_durations_are_read_from_headers_and_zero_where_there_is_none(tmp_path, media, synthetic_video):
+    path = synthetic_video(tmp_path, "video.mp4")
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     asked = [str(path), str(text), str(tmp_path / "gone.mp4")]
@@ -192,8 +192,8 @@ def test_every_odd_file_ends_as_a_result_or_as_one_error_of_its_own(media):
             assert scan_found.clips
 
 
-def test_a_file_that_is_gone_is_an_error_of_its_own(tmp_path, media, film: Callable[..., Path]):
-    path = film(tmp_path, "film.mp4")
+def test_a_file_that_is_gone_is_an_error_of_its_own(tmp_path, media, synthetic_video: Callable[..., Path]):
+    path = synthetic_video(tmp_path, "video.mp4")
     gone = tmp_path / "gone.mp4"
     found = [it for _, it in media.inspect([gone.as_uri(), path.as_uri()])]
     assert isinstance(found[0], FileNotFoundError)

@@ -1,6 +1,6 @@
 """The one function that does incremental work, on real tables: what it computes, keeps, removes, holds back and says.
 
-The step under test makes clips and frames of videos, as the real one does, but by a rule: a video whose content is
+The stage under test makes clips and frames of videos, as the real one does, but by a rule: a video whose content is
 "3 red" has three red clips, each with one frame.
 """
 
@@ -25,16 +25,16 @@ from resources.incremental.refresh import (
     Report,
     Rows,
     Skipped,
-    Step,
+    Stage,
     Unit,
     _row_digests,
     batch_counts_spec,
     counts,
     one_by_one,
     pending_batches,
+    process_pending,
     refresh,
     together_or_one_by_one,
-    work_off,
 )
 from resources.lake.schema import CHECKPOINTS, CLIP_CAPTIONS, CLIPS, FRAMES, RAW_VIDEOS, SUBSETS
 from resources.lake.store import Lake
@@ -50,11 +50,11 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
-# --- a step by a rule -------------------------------------------------------------------------------------------
+# --- a stage by a rule -------------------------------------------------------------------------------------------
 
 
-def clips_step(cut: str = "cut/1", frame: str = "frames/1") -> Step:
-    return Step("clips", "clips_units", (Output(CLIPS, {"": cut}), Output(FRAMES, {"": frame})), chunk=2)
+def clips_stage(cut: str = "cut/1", frame: str = "frames/1") -> Stage:
+    return Stage("clips", "clips", (Output(CLIPS, {"": cut}), Output(FRAMES, {"": frame})), chunk_size=2)
 
 
 def videos(lake: Lake, contents: Mapping[str, str], batch: str = BATCH) -> None:
@@ -65,7 +65,7 @@ def videos(lake: Lake, contents: Mapping[str, str], batch: str = BATCH) -> None:
         {
             "video_id": video_id,
             "source_id": video_id,
-            "path": f"/films/{video_id}.mp4",
+            "path": f"/videos/{video_id}.mp4",
             "sha256": content,
             "ingest_batch": batch,
             "provenance": content,
@@ -87,8 +87,8 @@ class Cutting:
     given: list[str] = field(default_factory=list)
 
     @property
-    def step(self) -> Step:
-        return clips_step(self.cut, self.frame)
+    def stage(self) -> Stage:
+        return clips_stage(self.cut, self.frame)
 
     def __call__(self, units: list[Unit]) -> Iterator[Outcome]:
         self.given += [unit.key for unit in units]
@@ -114,7 +114,7 @@ class Cutting:
         }
 
     def run(self, run_id: str = "r1", batch: str = BATCH) -> Report:
-        return work_off(self.lake, self.step, self, partition=batch, run_id=run_id)
+        return process_pending(self.lake, self.stage, self, partition=batch, run_id=run_id)
 
 
 def _clip(clip_id: str, video_id: str, boundary: str) -> dict[str, Any]:
@@ -299,7 +299,7 @@ def test_a_row_removed_by_hand_makes_its_unit_pending_and_only_that_row_is_writt
     cutting.run("r1")
     cutting.given.clear()
     lake.delete("frames", ["a_1_f"])
-    assert counts(lake, cutting.step, partition=BATCH) == units(done=1, pending=1)
+    assert counts(lake, cutting.stage, partition=BATCH) == units(done=1, pending=1)
     report = cutting.run("r2")
     assert cutting.given == ["a"]
     assert rows(report) == ({"frames": 1}, {}, {})
@@ -314,14 +314,14 @@ def test_a_row_removed_by_hand_makes_its_unit_pending_and_only_that_row_is_writt
 def test_other_batches_are_left_alone(lake, cutting):
     videos(lake, {"a": "1 red"})
     videos(lake, {"b": "1 blue"}, OTHER_BATCH)
-    assert pending_batches(lake, cutting.step) == [BATCH, OTHER_BATCH]
+    assert pending_batches(lake, cutting.stage) == [BATCH, OTHER_BATCH]
     cutting.run("r1", BATCH)
     assert cutting.given == ["a"]
-    assert pending_batches(lake, cutting.step) == [OTHER_BATCH]
+    assert pending_batches(lake, cutting.stage) == [OTHER_BATCH]
     cutting.run("r2", OTHER_BATCH)
-    assert pending_batches(lake, cutting.step) == []
+    assert pending_batches(lake, cutting.stage) == []
     videos(lake, {}, BATCH)
-    assert pending_batches(lake, cutting.step) == [BATCH], "rows to remove are work, too"
+    assert pending_batches(lake, cutting.stage) == [BATCH], "rows to remove are work, too"
     cutting.run("r3", BATCH)
     assert clips(lake) == {"b_0": ("blue by cut/1", "r2")}
 
@@ -335,7 +335,7 @@ def test_a_failing_unit_becomes_one_attempt_with_its_original_error_and_the_othe
     report = cutting.run()
     assert set(clips(lake)) == {"a_0", "c_0"}
     assert attempts(lake) == [failed("b", cutting.faults["b"])]
-    assert lake.polars("attempts")["label"].to_list() == ["/films/b.mp4"]
+    assert lake.polars("attempts")["label"].to_list() == ["/videos/b.mp4"]
     assert report.units == units(done=2, failed=1)
 
 
@@ -381,7 +381,7 @@ def test_a_released_unit_is_tried_again_and_its_tries_count_up(lake, cutting):
         cutting.run(run_id)
         assert attempts(lake) == [failed("a", cutting.faults["a"], tries=tries, run_id=run_id)]
         release(lake)
-        assert counts(lake, cutting.step, partition=BATCH) == units(pending=1)
+        assert counts(lake, cutting.stage, partition=BATCH) == units(pending=1)
     assert cutting.given == ["a", "a", "a"]
 
 
@@ -459,8 +459,8 @@ def test_a_failing_unit_of_a_chunk_computed_together_fails_alone(lake, cutting):
             raise ValueError("b is odd")
         return [cutting.outcome(unit) for unit in some]
 
-    report = work_off(
-        lake, cutting.step, lambda some: together_or_one_by_one(some, together), partition=BATCH, run_id="r1"
+    report = process_pending(
+        lake, cutting.stage, lambda some: together_or_one_by_one(some, together), partition=BATCH, run_id="r1"
     )
     assert asked == [["a", "b"], ["a"], ["b"], ["c"]]
     assert set(clips(lake)) == {"a_0", "c_0"}
@@ -493,8 +493,8 @@ def test_a_unit_that_its_statement_skips_is_recorded_without_being_computed(lake
     made = dict.fromkeys(CLIPS.arrow.names) | {"ingest_batch": BATCH, "digest": "d", "video_id": "v"}
     rows = [made | {"clip_id": "c1", "provenance": "p1"}, made | {"clip_id": "c2", "provenance": "p2"}]
     lake.upsert("clips", pa.Table.from_pylist(rows, schema=CLIPS.arrow))
-    step = Step("clip_captions", "clip_captions_units", (Output(CLIP_CAPTIONS, {"": "s/1"}),), chunk=2)
-    report = work_off(lake, step, lambda some: pytest.fail("computed"), partition=BATCH, run_id="r1")
+    stage = Stage("clip_captions", "clip_captions", (Output(CLIP_CAPTIONS, {"": "s/1"}),), chunk_size=2)
+    report = process_pending(lake, stage, lambda some: pytest.fail("computed"), partition=BATCH, run_id="r1")
     assert report.units == units(skipped=2)
     said = lake.polars("attempts").sort("key").select("stage", "key", "outcome", "error_class", "message").rows()
     text = "none of its frames has a caption"
@@ -528,53 +528,53 @@ def duplicates(lake: Lake) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("batches", [(BATCH, BATCH), (BATCH, OTHER_BATCH)], ids=["one batch", "two batches"])
 def test_of_two_units_that_make_the_same_row_the_first_keeps_it_and_the_second_is_decided_next(lake, batches):
-    step, compute = clips_step(), shared_rows(lake)
+    stage, compute = clips_stage(), shared_rows(lake)
     contents = {batch: {} for batch in batches}
     contents[batches[0]]["a"] = contents[batches[1]]["b"] = "red"
     for batch, of_batch in contents.items():
         videos(lake, of_batch, batch)
     for batch in contents:
-        report = work_off(lake, step, compute, partition=batch, run_id="r1")
+        report = process_pending(lake, stage, compute, partition=batch, run_id="r1")
         assert report.units["pending"] == 0
     assert owners(lake) == {"red": "a"}
     assert duplicates(lake) == [("b", "red")]
     assert lake.polars("attempts").select("outcome", "error_class", "message", "tries").rows() == [
         ("skipped", "Duplicate", "the same as a", 0)
     ]
-    assert counts(lake, step) == units(done=1, skipped=1)
+    assert counts(lake, stage) == units(done=1, skipped=1)
 
 
 def test_a_duplicate_takes_over_within_the_run_in_which_its_original_goes(lake):
-    step, compute = clips_step(), shared_rows(lake)
+    stage, compute = clips_stage(), shared_rows(lake)
     videos(lake, {"a": "red", "b": "red"})
-    work_off(lake, step, compute, partition=BATCH, run_id="r1")
+    process_pending(lake, stage, compute, partition=BATCH, run_id="r1")
     videos(lake, {"a": "blue", "b": "red"})
-    report = work_off(lake, step, compute, partition=BATCH, run_id="r2")
+    report = process_pending(lake, stage, compute, partition=BATCH, run_id="r2")
     assert owners(lake) == {"blue": "a", "red": "b"}
     assert duplicates(lake) == []
     assert report.units == units(done=2)
 
 
 def test_a_duplicate_in_another_batch_is_pending_once_its_original_is_gone(lake):
-    step, compute = clips_step(), shared_rows(lake)
+    stage, compute = clips_stage(), shared_rows(lake)
     videos(lake, {"a": "red"}, BATCH)
     videos(lake, {"b": "red"}, OTHER_BATCH)
     for batch in (BATCH, OTHER_BATCH):
-        work_off(lake, step, compute, partition=batch, run_id="r1")
+        process_pending(lake, stage, compute, partition=batch, run_id="r1")
     videos(lake, {"a": "blue"}, BATCH)
-    work_off(lake, step, compute, partition=BATCH, run_id="r2")
-    assert pending_batches(lake, step) == [OTHER_BATCH]
-    work_off(lake, step, compute, partition=OTHER_BATCH, run_id="r3")
+    process_pending(lake, stage, compute, partition=BATCH, run_id="r2")
+    assert pending_batches(lake, stage) == [OTHER_BATCH]
+    process_pending(lake, stage, compute, partition=OTHER_BATCH, run_id="r3")
     assert owners(lake) == {"blue": "a", "red": "b"}
-    assert counts(lake, step) == units(done=2)
+    assert counts(lake, stage) == units(done=2)
 
 
 def test_two_units_that_swap_their_contents_swap_their_rows(lake):
-    step, compute = clips_step(), shared_rows(lake)
+    stage, compute = clips_stage(), shared_rows(lake)
     videos(lake, {"a": "red", "b": "blue"})
-    work_off(lake, step, compute, partition=BATCH, run_id="r1")
+    process_pending(lake, stage, compute, partition=BATCH, run_id="r1")
     videos(lake, {"a": "blue", "b": "red"})
-    report = work_off(lake, step, compute, partition=BATCH, run_id="r2")
+    report = process_pending(lake, stage, compute, partition=BATCH, run_id="r2")
     assert owners(lake) == {"blue": "a", "red": "b"}
     assert report.units == units(done=2)
 
@@ -585,7 +585,7 @@ def test_two_units_that_swap_their_contents_swap_their_rows(lake):
 def test_a_compute_that_answers_for_too_few_units_is_an_error(lake, cutting):
     videos(lake, {"a": "1 red", "b": "1 blue"})
     with pytest.raises(RuntimeError, match="clips: 2 inputs were given, 1 outcomes came back"):
-        work_off(lake, cutting.step, lambda some: list(cutting(some))[:1], partition=BATCH, run_id="r1")
+        process_pending(lake, cutting.stage, lambda some: list(cutting(some))[:1], partition=BATCH, run_id="r1")
 
 
 def test_rows_with_unknown_or_missing_columns_are_an_error():
@@ -619,11 +619,11 @@ def test_a_unit_of_which_only_some_slices_were_committed_is_pending_and_then_who
         return lambda some: one_by_one(some, outcome)
 
     with pytest.raises(Death):
-        work_off(lake, cutting.step, long_video(dies_after=4), partition=BATCH, run_id="r1")
+        process_pending(lake, cutting.stage, long_video(dies_after=4), partition=BATCH, run_id="r1")
     assert (set(clips(lake)), set(frames(lake))) == ({"a_0"}, {"a_0_f", "a_1_f", "a_2_f"})
-    assert counts(lake, cutting.step, partition=BATCH) == units(pending=2)
+    assert counts(lake, cutting.stage, partition=BATCH) == units(pending=2)
 
-    report = work_off(lake, cutting.step, long_video(dies_after=99), partition=BATCH, run_id="r2")
+    report = process_pending(lake, cutting.stage, long_video(dies_after=99), partition=BATCH, run_id="r2")
     assert rows(report) == ({"clips": 1, "frames": 3}, {}, {})
     assert report.units == units(done=2)
     assert {key: (jpeg[:1], len(jpeg), run) for key, (jpeg, run) in frames(lake).items() if key[0] == "a"} == {
@@ -635,7 +635,7 @@ def test_a_death_between_the_commits_of_two_outputs_leaves_the_unit_pending(lake
     videos(lake, {"a": "2 red"})
     cutting.run("r1")
     lake.delete("frames", ["a_0_f", "a_1_f"])  # as if the process had died after the commit of clips
-    assert counts(lake, cutting.step, partition=BATCH) == units(pending=1)
+    assert counts(lake, cutting.stage, partition=BATCH) == units(pending=1)
     report = cutting.run("r2")
     assert rows(report) == ({"frames": 2}, {}, {})
     assert clips(lake) == {"a_0": ("red by cut/1", "r1"), "a_1": ("red by cut/1", "r1")}
@@ -644,8 +644,8 @@ def test_a_death_between_the_commits_of_two_outputs_leaves_the_unit_pending(lake
 # --- what Dagster is told ---------------------------------------------------------------------------------------
 
 
-def materialize(lake: Lake, step: Step, compute: Compute) -> dict[str, dict[str, Any]]:
-    """Runs the step as an asset; returns the metadata of each table, with its data version and its check's verdict."""
+def materialize(lake: Lake, stage: Stage, compute: Compute) -> dict[str, dict[str, Any]]:
+    """Runs the stage as an asset; returns the metadata of each table, with its data version and its check's verdict."""
 
     @dg.multi_asset(
         specs=[dg.AssetSpec("clips"), dg.AssetSpec("frames")],
@@ -653,7 +653,7 @@ def materialize(lake: Lake, step: Step, compute: Compute) -> dict[str, dict[str,
         check_specs=[batch_counts_spec("clips"), batch_counts_spec("frames")],
     )
     def clips_and_frames(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        yield from refresh(context, lake, step, compute)
+        yield from refresh(context, lake, stage, compute)
 
     result = dg.materialize([clips_and_frames], partition_key=BATCH, instance=dg.DagsterInstance.ephemeral())
     checks = {check.asset_key.to_user_string(): check.passed for check in result.get_asset_check_evaluations()}
@@ -676,26 +676,26 @@ def test_a_run_tells_exactly_how_many_rows_were_added_changed_removed_and_left(l
     videos(lake, {"a": "3 red", "b": "2 blue", "c": "1 green"})
     videos(lake, {"elsewhere": "4 red"}, OTHER_BATCH)
     cutting.run("r0", OTHER_BATCH)
-    first = materialize(lake, cutting.step, cutting)
+    first = materialize(lake, cutting.stage, cutting)
     assert numbers(first["clips"]) == dict(added=6, changed=0, removed=0, unchanged=0, partition_row_count=6)
     videos(lake, {"a": "3 red", "b": "1 pink", "d": "2 white"})
-    second = materialize(lake, cutting.step, cutting)
+    second = materialize(lake, cutting.stage, cutting)
     for table in ("clips", "frames"):
         assert numbers(second[table]) == dict(added=2, changed=1, removed=2, unchanged=3, partition_row_count=6)
         assert second[table]["dagster/row_count"] == 10
         assert {name: second[table][f"units_{name}"] for name in units()} == units(done=3)
         assert second[table]["units_worked_on"] == 2
         assert second[table]["check"] is True
-    assert (second["clips"]["step_version"], second["frames"]["step_version"]) == ("cut/1", "frames/1")
+    assert (second["clips"]["stage_version"], second["frames"]["stage_version"]) == ("cut/1", "frames/1")
 
 
 def test_the_data_version_is_equal_exactly_for_equal_content(lake, cutting):
     videos(lake, {"a": "2 red", "b": "1 blue"})
-    first = materialize(lake, cutting.step, cutting)
+    first = materialize(lake, cutting.stage, cutting)
     assert first["clips"]["data_version"] != first["frames"]["data_version"]
 
     def versions() -> list[str]:
-        told = materialize(lake, cutting.step, cutting)
+        told = materialize(lake, cutting.stage, cutting)
         return [told[table]["data_version"] for table in ("clips", "frames")]
 
     same = [first[table]["data_version"] for table in ("clips", "frames")]
@@ -724,7 +724,7 @@ def test_a_unit_left_pending_fails_the_check(lake, cutting):
         of_clips, of_frames = done.rows
         return Done(unit, (of_clips, Rows(of_frames.count + (unit.key == "b"), of_frames.batches)))
 
-    told = materialize(lake, cutting.step, lambda some: one_by_one(some, outcome))
+    told = materialize(lake, cutting.stage, lambda some: one_by_one(some, outcome))
     for table in ("clips", "frames"):
         assert told[table]["check"] is False
         assert {name: told[table][f"units_{name}"] for name in units()} == units(done=1, pending=1)
@@ -785,9 +785,21 @@ def test_whatever_happens_in_whatever_order_the_tables_hold_what_they_should_and
         for _ in range(rng.randint(1, 3)):
             name = rng.choice(names)
             match rng.choice(
-                ["film", "film", "film", "gone", "fault", "fault", "healed", "cut", "frame", "row", "retry"]
+                [
+                    "synthetic_video",
+                    "synthetic_video",
+                    "synthetic_video",
+                    "gone",
+                    "fault",
+                    "fault",
+                    "healed",
+                    "cut",
+                    "frame",
+                    "row",
+                    "retry",
+                ]
             ):
-                case "film":
+                case "synthetic_video":
                     contents[name] = f"{rng.randint(1, 3)} {rng.choice(['red', 'blue'])}"
                 case "gone":
                     contents.pop(name, None)
@@ -815,16 +827,18 @@ def test_whatever_happens_in_whatever_order_the_tables_hold_what_they_should_and
         assert sorted(tried) == sorted((key, tries, run) for key, (_, tries, run) in expected.tries.items())
         failed_now = len(expected.tries)
         assert report.units == units(done=len(contents) - failed_now, failed=failed_now)
-        assert report.units == counts(lake, cutting.step, partition=BATCH) == counts(lake, cutting.step)
+        assert report.units == counts(lake, cutting.stage, partition=BATCH) == counts(lake, cutting.stage)
 
 
-# --- tables that keep history, units that are declared, vectors -------------------------------------------------------
+# --- tables that keep history, units that are parameters, vectors -------------------------------------------------------
 
 
-def train_step(recipe: str) -> Step:
-    """Makes one row of checkpoints a run: its unit is declared, and rests on the rows of a subset."""
-    declared = pa.table({"model": ["tiny|all"], "subset": ["all"]})
-    return Step("checkpoints", "checkpoints_units", (Output(CHECKPOINTS, {"": recipe}),), chunk=1, declared=declared)
+def train_step(recipe: str) -> Stage:
+    """Makes one row of checkpoints a run: its unit is parameters, and rests on the rows of a subset."""
+    parameters = pa.table({"model": ["tiny|all"], "subset": ["all"]})
+    return Stage(
+        "checkpoints", "checkpoints", (Output(CHECKPOINTS, {"": recipe}),), chunk_size=1, parameters=parameters
+    )
 
 
 def trained(lake: Lake, recipe: str) -> Report:
@@ -833,7 +847,7 @@ def trained(lake: Lake, recipe: str) -> Report:
             row = dict.fromkeys(CHECKPOINTS.content.names) | {"checkpoint_id": unit.provenances[0][:8], "subset": "all"}
             yield Done(unit, (Rows.of([row], CHECKPOINTS),))
 
-    return work_off(lake, train_step(recipe), compute, partition="tiny|all", run_id=recipe)
+    return process_pending(lake, train_step(recipe), compute, partition="tiny|all", run_id=recipe)
 
 
 def subset_rows(lake: Lake, **content_of: str) -> None:
@@ -869,8 +883,8 @@ def test_a_declared_unit_without_input_is_skipped_with_its_reason(lake):
 def test_attempts_of_other_partitions_are_left_alone(lake):
     trained(lake, "recipe 1")
     other = pa.table({"model": ["tiny|div"], "subset": ["div"]})
-    step = Step("checkpoints", "checkpoints_units", train_step("recipe 1").outputs, chunk=1, declared=other)
-    work_off(lake, step, lambda units: [], partition="tiny|div", run_id="r")
+    stage = Stage("checkpoints", "checkpoints", train_step("recipe 1").outputs, chunk_size=1, parameters=other)
+    process_pending(lake, stage, lambda units: [], partition="tiny|div", run_id="r")
     assert sorted(lake.polars("attempts")["partition"]) == ["tiny|all", "tiny|div"]
 
 

@@ -34,7 +34,7 @@ def test_every_class_of_the_table_is_there():
 
 def test_a_file_of_ones_own_is_laid_over_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = tmp_path / "retries.yaml"
-    file.write_text("RemovedVideo: {tries: 2, minutes: 60}\n")
+    file.write_text("RemovedVideo: {tries: 2, delay_minutes: 60}\n")
     monkeypatch.setenv("INTERNVID_RETRIES", str(file))
     assert policy_of(RemovedVideo) == Policy(tries=2, minutes=60)
     assert policy_of(NetworkTrouble) == policies(None)["NetworkTrouble"]

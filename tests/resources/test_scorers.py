@@ -1,4 +1,4 @@
-"""The scorers' doors, with tiny models of the real classes loaded from their folders."""
+"""The scorers' providers, with tiny models of the real classes loaded from their folders."""
 
 from __future__ import annotations
 

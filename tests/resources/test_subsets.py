@@ -154,7 +154,7 @@ def test_div_draws_clips_as_often_as_theory_says():
         # What DIV says of each clip, once; the draw itself, which alone depends on the seed, two hundred times.
         weighted = select_subset(connection, subset_named("div")).read_all()
         connection.from_arrow(weighted.append_column("failed", pa.nulls(len(weighted), pa.int64()))).create("judged")
-        draw = statement("operations/subset_drawn")
+        draw = statement("selection/drawn")
         times = np.zeros(len(weighted), np.int64)
         order = np.array(weighted["clip_id"].to_pylist())
         sizes = np.rint(1 / weighted["weight"].to_numpy()).astype(int)

@@ -9,7 +9,7 @@ import pytest
 from resources.catalog.tombstones import Names, Tombstones, begin, begun, end
 from resources.lake.store import Lake
 
-URL = "https://example.org/film.mp4"
+URL = "https://example.org/video.mp4"
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ RECIPE = replace(
             epochs=1,
             warmup_epochs=0.1,
             batch_size=8,
-            steps_at_least=STEPS,
+            min_steps=STEPS,
         ),
     ),
 )
@@ -199,7 +199,7 @@ def test_a_training_ends_with_the_killed_process_that_started_it_and_goes_on_whe
 
 def test_a_training_whose_process_is_killed_says_how_it_ended(lake: Lake, tmp_path: Path):
     """As the system does for want of memory."""
-    slow = replace(RECIPE, phases=(replace(RECIPE.phases[0], steps_at_least=1_000_000),))
+    slow = replace(RECIPE, phases=(replace(RECIPE.phases[0], min_steps=1_000_000),))
     folder = tmp_path / "training"
     killer = threading.Thread(target=kill_the_one_that_trains_in, args=(folder,))
     killer.start()

@@ -1,4 +1,4 @@
-"""Whisper behind its door: tiny ones of the real class, with their tokeniser, loaded from a folder and heard to say
+"""Whisper behind its provider: tiny ones of the real class, with their tokeniser, loaded from a folder and heard to say
 something of real sound.
 """
 
@@ -11,7 +11,7 @@ from tiny_whisper import save_whisper
 
 from internvid.speech.recognition import Recognised
 from internvid.speech.sound import HERTZ, Silero, Window, windows
-from orchestration.profiles import doors
+from orchestration.profiles import providers
 from resources.models.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "videos"
@@ -29,8 +29,8 @@ def speech() -> list[Window]:
 
 
 def test_whisper_from_a_folder_says_something_of_real_speech(tiny_whisper: Path, speech: list[Window]) -> None:
-    door = WhisperTranscriber(weights=str(tiny_whisper), device="cpu")
-    said = door.recognise(iter(speech))
+    provider = WhisperTranscriber(weights=str(tiny_whisper), device="cpu")
+    said = provider.recognise(iter(speech))
     assert said.language in ("en", "de", "jv")
     assert said.output_tokens > len(said.cues) > 0
     spans = [(window.start_seconds, window.start_seconds + window.seconds) for window in speech]
@@ -51,15 +51,15 @@ def test_what_it_says_depends_on_the_sound_and_not_on_the_batch(tiny_whisper: Pa
 
 
 def test_times_move_with_the_window(tiny_whisper: Path, speech: list[Window]) -> None:
-    door = WhisperTranscriber(weights=str(tiny_whisper), device="cpu")
-    there, later = (door.recognise([Window(start, speech[0].samples)]).cues for start in (0.0, 1000.0))
+    provider = WhisperTranscriber(weights=str(tiny_whisper), device="cpu")
+    there, later = (provider.recognise([Window(start, speech[0].samples)]).cues for start in (0.0, 1000.0))
     assert [cue.text for cue in later] == [cue.text for cue in there]
     assert [cue.start_seconds for cue in later] == pytest.approx([cue.start_seconds + 1000 for cue in there])
     assert [cue.end_seconds for cue in later] == pytest.approx([cue.end_seconds + 1000 for cue in there])
 
 
 def test_windows_are_taken_as_they_come_and_none_are_no_speech(tiny_whisper: Path, speech: list[Window]) -> None:
-    door = WhisperTranscriber(weights=str(tiny_whisper), device="cpu", windows_per_call=2)
+    provider = WhisperTranscriber(weights=str(tiny_whisper), device="cpu", windows_per_call=2)
     taken = []
 
     def stream():
@@ -67,10 +67,10 @@ def test_windows_are_taken_as_they_come_and_none_are_no_speech(tiny_whisper: Pat
             taken.append(number)
             yield Window(number * 30.0, speech[0].samples[: 2 * HERTZ])
 
-    said = door.recognise(stream())
+    said = provider.recognise(stream())
     assert len(taken) == 12
     assert {int(cue.start_seconds // 30) for cue in said.cues} <= set(range(12))
-    assert door.recognise([]) == Recognised(None, [])
+    assert provider.recognise([]) == Recognised(None, [])
 
 
 def test_an_english_whisper_takes_everything_for_english(tiny_whisper: Path, tmp_path: Path, speech) -> None:
@@ -93,9 +93,9 @@ def test_faster_whisper_hears_the_same_windows(tiny_whisper: Path, tmp_path: Pat
 
     folder = tmp_path / "whisper-tiniest-ct2"
     TransformersConverter(str(tiny_whisper), copy_files=["tokenizer.json"]).convert(str(folder))
-    door = FasterWhisperTranscriber(weights=str(folder), device="cpu", generation={"max_new_tokens": 20})
-    assert door.readiness().state == "ready"
-    said = door.recognise(iter(speech))
+    provider = FasterWhisperTranscriber(weights=str(folder), device="cpu", generation={"max_new_tokens": 20})
+    assert provider.readiness().state == "ready"
+    said = provider.recognise(iter(speech))
     assert said.language in ("en", "de", "jv")
     assert said.output_tokens > 0
     spans = [(window.start_seconds, window.start_seconds + window.seconds) for window in speech]
@@ -126,13 +126,19 @@ def test_the_version_names_all_that_decides_what_is_said(tiny_whisper: Path) -> 
 
 
 def test_the_profile_chooses_who_listens(tiny_whisper: Path) -> None:
-    assert isinstance(doors({})["transcriber"], SubtitlesOnly)
-    set_so = doors({"INTERNVID_DOOR_TRANSCRIBER": f"{{kind: whisper, weights: {tiny_whisper}, subtitles: [uploaded]}}"})
-    door = set_so["transcriber"]
-    assert isinstance(door, WhisperTranscriber)
-    assert (door.model, door.subtitles, door.readiness().state) == ("whisper-tiniest", ["uploaded"], "ready")
+    assert isinstance(providers({})["transcriber"], SubtitlesOnly)
+    set_so = providers(
+        {"INTERNVID_PROVIDER_TRANSCRIBER": f"{{kind: whisper, weights: {tiny_whisper}, subtitles: [uploaded]}}"}
+    )
+    provider = set_so["transcriber"]
+    assert isinstance(provider, WhisperTranscriber)
+    assert (provider.model, provider.subtitles, provider.readiness().state) == (
+        "whisper-tiniest",
+        ["uploaded"],
+        "ready",
+    )
     with pytest.raises(ValueError, match="no subtitles are official"):
-        doors({"INTERNVID_DOOR_TRANSCRIBER": "{kind: subtitles, subtitles: [official]}"})
+        providers({"INTERNVID_PROVIDER_TRANSCRIBER": "{kind: subtitles, subtitles: [official]}"})
     assert SubtitlesOnly().readiness().state == "ready"
     missing = WhisperTranscriber(weights="openai/whisper-of-nowhere").readiness()
     assert missing.state == "missing"

@@ -36,7 +36,7 @@ VICLIP_TINY = Recipe(
             epochs=15,  # 1,400 steps on the 6,000 clips of `make learn`: nearly all of its actions are recognised then
             warmup_epochs=1,
             batch_size=64,
-            steps_at_least=150,  # on the forty clips of the sample films 15 epochs would be 15 steps
+            min_steps=150,  # on the forty clips of the sample videos 15 epochs would be 15 steps
         ),
         Phase(
             name="unmasked",
@@ -45,7 +45,7 @@ VICLIP_TINY = Recipe(
             epochs=2,
             warmup_epochs=0.2,
             batch_size=64,
-            steps_at_least=20,
+            min_steps=20,
         ),
     ),
 )

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 KEYS_PER_DELETE = 10_000
 VIDEOS_BY_KEY = 50  # up to so many are found by the index on the key; of more the video_id of every row is read
-SHORTEST_TELLING_ID = 8  # characters
+MIN_ID_CHARACTERS = 8  # characters
 SUBTITLES = "subtitles"  # folder of the media store, with a folder for each source
 HASHED = "sha256:"
 
@@ -110,7 +110,7 @@ def names_of(lake: Lake, word: str, *, is_channel: bool = False) -> tuple[Names,
     says that it is one. Raises NotToldApart for what is unknown otherwise, and for what means several things.
     """
     url = url_of(word)
-    found = lake.query(statement("operations/forget_matches"), {"word": word, "url": url}).to_pylist()
+    found = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
     channels = [row for row in found if row["named_by"] == "channel"]
     videos = [] if is_channel else [row for row in found if row["named_by"] != "channel"]
     if videos and channels:
@@ -208,7 +208,7 @@ def _with_circumstances(lake: Lake, target: Target, rows: list[dict[str, Any]]) 
     batches = {row["ingest_batch"] for row in rows if row["ingest_batch"]}
     times = [row["since"] for row in rows if row["since"]] + [_day_of(batch) for batch in batches]
     feeds = lake.query(
-        statement("operations/forgotten_feeds"),
+        statement("forgetting/feeds"),
         {"urls": sorted(target.names.urls), "channels": sorted(target.names.channels)},
     )
     return replace(
@@ -227,7 +227,7 @@ def _day_of(batch: str) -> datetime:
 def _sources(lake: Lake, target: Target) -> list[dict[str, Any]]:
     names = target.names
     return lake.query(
-        statement("operations/forgotten_sources"),
+        statement("forgetting/sources"),
         {
             "urls": sorted(names.urls),
             "site_keys": sorted(names.site_keys),
@@ -240,7 +240,7 @@ def _sources(lake: Lake, target: Target) -> list[dict[str, Any]]:
 
 def _attempts(lake: Lake, target: Target) -> list[dict[str, Any]]:
     return lake.query(
-        statement("operations/forgotten_attempts"),
+        statement("forgetting/attempts"),
         {
             "source_ids": sorted(target.source_ids),
             "video_ids": sorted(target.video_ids),
@@ -252,7 +252,7 @@ def _attempts(lake: Lake, target: Target) -> list[dict[str, Any]]:
 
 def _ids_of_sites(names: Names) -> set[str]:
     """Those that are long enough to be nothing else where they stand in a text."""
-    return {found for key in names.site_keys if len(found := key.partition("/")[2]) >= SHORTEST_TELLING_ID}
+    return {found for key in names.site_keys if len(found := key.partition("/")[2]) >= MIN_ID_CHARACTERS}
 
 
 # --- what there is of it ------------------------------------------------------------------------------------------
@@ -298,9 +298,9 @@ def _condition(table: str, target: Target) -> pc.Expression | None:
     """On the rows that hold anything of it; None where none can."""
     import pyarrow.compute as pc
 
-    declared, videos = TABLES[table], sorted(target.video_ids)
+    definition, videos = TABLES[table], sorted(target.video_ids)
     if table in KEYS_BEGIN_WITH_VIDEO and len(videos) <= VIDEOS_BY_KEY:
-        key = pc.field(declared.key)
+        key = pc.field(definition.key)
         parts = [(key >= video_id) & (key < f"{video_id}\U0010ffff") for video_id in videos]
         return reduce(or_, parts) if parts else None
     wanted = {
@@ -309,7 +309,7 @@ def _condition(table: str, target: Target) -> pc.Expression | None:
         "source_id": sorted(target.source_ids),
         "feed_id": sorted(target.feed_ids),
     }
-    parts = [pc.field(name).isin(ids) for name, ids in wanted.items() if ids and name in declared.column_names]
+    parts = [pc.field(name).isin(ids) for name, ids in wanted.items() if ids and name in definition.column_names]
     return reduce(or_, parts) if parts else None
 
 
@@ -442,7 +442,7 @@ def forget(
     also_unfinished: bool = False,
 ) -> Iterator[str]:
     """Removes it; yields what was done, in words, after each step. The last step is left out while runs go on that may
-    still write what they hold of it: then it stays begun, and the next call looks again.
+    still write what they hold of it: then it stays begun, and the next call polls again.
 
     published: names of the files that the lake gives out. also_unfinished: as `erase_deleted` has it.
     """

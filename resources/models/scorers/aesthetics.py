@@ -1,4 +1,4 @@
-"""The aesthetics door: how good a clip looks, which is how good the best of 4 frames looks."""
+"""The aesthetics provider: how good a clip looks, which is how good the best of 4 frames looks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from internvid.scores.weights_file import WeightsFile
-from resources.models.hub import HubDoor
+from resources.models.hub import HubProvider
 from resources.models.provider import Readiness
 from resources.models.scorers.scorer import ClipToScore, Scorer
 
@@ -33,7 +33,7 @@ class MeasuredAesthetics(Scorer):
         return by_clip([clip.frames for clip in clips], scores, max)
 
 
-class ClipHeadAesthetics(HubDoor, Scorer):
+class ClipHeadAesthetics(HubProvider, Scorer):
     """The paper's: LAION's linear head on a CLIP's vectors. It must be the head for that CLIP.
 
     head: a path, or a URL that begins with https://, fetched once. head_sha256: that it must have; empty: any.

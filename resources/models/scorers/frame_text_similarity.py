@@ -1,15 +1,15 @@
-"""The frame-text similarity door: how well one random frame of a clip fits its caption, by CLIP."""
+"""The frame-text similarity provider: how well one random frame of a clip fits its caption, by CLIP."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
-from resources.models.hub import HubDoor
+from resources.models.hub import HubProvider
 from resources.models.scorers.scorer import ClipToScore, NoScore, Scorer
 
 
-class ClipFrameTextSimilarity(HubDoor, Scorer):
+class ClipFrameTextSimilarity(HubProvider, Scorer):
     """InternVid's makers chose FLT so, with this CLIP. Several frames: the mean of their cosines."""
 
     weights: str = "openai/clip-vit-large-patch14"

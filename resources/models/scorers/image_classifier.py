@@ -1,4 +1,4 @@
-"""The watermark and safety doors to a classifier of pictures: how probable something is in any frame of a clip."""
+"""The watermark and safety providers to a classifier of pictures: how probable something is in any frame of a clip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from internvid.hub import HubModel
-from resources.models.hub import HubDoor
+from resources.models.hub import HubProvider
 from resources.models.scorers.scorer import ClipToScore, Scorer
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from internvid.scores.image_classifier import ImageClassifier
 
 
-class ImageClassifierScorer(HubDoor, Scorer):
+class ImageClassifierScorer(HubProvider, Scorer):
     """labels: of the model's, those whose probabilities are added up. over_frames: the highest of the frames' scores,
     for what must not be missed, or their mean.
     """

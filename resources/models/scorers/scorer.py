@@ -1,4 +1,4 @@
-"""The doors to whatever scores a clip by some of its frames: aesthetics, text overlay, watermark, safety, …"""
+"""The providers to whatever scores a clip by some of its frames: aesthetics, text overlay, watermark, safety, …"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from resources.models.provider import Door, NotSet, Readiness
+from resources.models.provider import Disabled, ModelProvider, Readiness
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ class ClipToScore:
     caption: str | None
 
 
-class Scorer(Door):
+class Scorer(ModelProvider):
     """Scores clips. clips_per_call: how many it likes to be given at once.
 
     frames: how many of a clip's stored frames it looks at. frame_choice: from the middles of as many equal segments of
@@ -43,11 +43,11 @@ class Scorer(Door):
         """A score for each clip, in their order; `NoScore` or another error where there is none."""
 
 
-class NoScorer(NotSet, Scorer):
+class NoScorer(Disabled, Scorer):
     """Scores nothing, and says so: the rows are null, with the reason."""
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         return [NoScore("no model is set for this score")] * len(clips)
 
     def readiness(self) -> Readiness:
-        return Readiness("none", 0, "no clip has this score; set its door")
+        return Readiness("none", 0, "no clip has this score; set its provider")

@@ -1,4 +1,4 @@
-"""The text overlay door: the share of the picture that lies under written text, on average over the frames."""
+"""The text overlay provider: the share of the picture that lies under written text, on average over the frames."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 class OcrTextOverlay(Scorer):
     """PP-OCR's text detector, on the CPU; its weights come with its package. long_side: pixels that a larger frame is
-    shrunk to. least_confidence: of a line of text, from 0 to 1.
+    shrunk to. min_confidence: of a line of text, from 0 to 1.
     """
 
     frames: int = 2  # writing mostly stays on, and a frame takes a core an eighth of a second
     long_side: int = 480  # below it, whole pictures without text were taken for a line of it
-    least_confidence: float = 0.6
+    min_confidence: float = 0.6
 
     @property
     def model(self) -> str:
@@ -31,7 +31,7 @@ class OcrTextOverlay(Scorer):
 
     @property
     def version(self) -> str:
-        return f"{self.model}+{self.long_side}px+confidence{self.least_confidence:g}+mean"
+        return f"{self.model}+{self.long_side}px+confidence{self.min_confidence:g}+mean"
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from internvid.scores.clips import by_clip
@@ -46,7 +46,7 @@ class OcrTextOverlay(Scorer):
     def _detector(self) -> TextDetector:
         from internvid.scores.text_overlay import TextDetector
 
-        return TextDetector(self.long_side, self.least_confidence)
+        return TextDetector(self.long_side, self.min_confidence)
 
     def readiness(self) -> Readiness:
         from internvid.scores.text_overlay import weights_file

@@ -71,13 +71,13 @@ def test_accuracy_is_top_1_top_5_and_their_mean():
     assert chance(3).top_5 == 1.0
 
 
-@pytest.mark.parametrize("videos_at_once", [1, 7, 4096])
-def test_zero_shot_accuracy_is_the_same_however_many_videos_are_taken_at_once(videos_at_once):
+@pytest.mark.parametrize("videos_per_batch", [1, 7, 4096])
+def test_zero_shot_accuracy_is_the_same_however_many_videos_are_taken_at_once(videos_per_batch):
     rng = np.random.default_rng(4)
     classes = rng.normal(size=(20, 16))
     labels = rng.integers(0, 20, 100)
     video = (classes[labels] + rng.normal(size=(100, 16)) * 1.2).astype(np.float32)
-    found = zero_shot_accuracy(video, classes, labels, videos_at_once=videos_at_once)
+    found = zero_shot_accuracy(video, classes, labels, videos_per_batch=videos_per_batch)
     order = np.argsort(-(video.astype(np.float64) @ classes.T), axis=1)
     assert found.top_1 == (order[:, 0] == labels).mean()
     assert found.top_5 == (order[:, :5] == labels[:, None]).any(1).mean()

@@ -110,8 +110,8 @@ def test_wrong_answers_are_found_wrong(msrvtt):
 
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_vectors_stand_with_their_items_however_many_are_encoded_at_once(msrvtt, monkeypatch, at_once):
-    monkeypatch.setattr(run, "VIDEOS_AT_ONCE", at_once)
-    monkeypatch.setattr(run, "TEXTS_AT_ONCE", at_once)
+    monkeypatch.setattr(run, "VIDEOS_PER_BATCH", at_once)
+    monkeypatch.setattr(run, "TEXTS_PER_BATCH", at_once)
     assert (
         values(evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_here))["text_to_video_recall_at_1"]
         == 100.0

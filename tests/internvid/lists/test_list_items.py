@@ -87,8 +87,8 @@ def test_an_address_stands_before_an_id(tmp_path):
 
 def test_a_text_file_is_one_address_a_line_with_comments(tmp_path):
     path = tmp_path / "list.txt"
-    path.write_text("# my films\n\nhttps://a.example/1#t=5  \r\n../film.mp4\n")
-    assert items(path) == [Item(3, "https://a.example/1#t=5"), Item(4, "../film.mp4")]
+    path.write_text("# my videos\n\nhttps://a.example/1#t=5  \r\n../video.mp4\n")
+    assert items(path) == [Item(3, "https://a.example/1#t=5"), Item(4, "../video.mp4")]
 
 
 def test_json_lines_are_read_one_by_one(tmp_path):

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from internvid.scores.weights_file import BYTES_AT_MOST, WeightsFile
+from internvid.scores.weights_file import MAX_BYTES, WeightsFile
 
 CONTENTS = b"some weights" * 100
 SHA256 = hashlib.sha256(CONTENTS).hexdigest()
@@ -44,10 +44,10 @@ class Handler(BaseHTTPRequestHandler):
             case "/endless.pth":
                 self.send_response(200)
                 self.end_headers()
-                for _ in range(BYTES_AT_MOST // (1 << 20) + 1):
+                for _ in range(MAX_BYTES // (1 << 20) + 1):
                     self.wfile.write(bytes(1 << 20))
             case "/huge.pth" | "/cut.pth" | "/head.pth":
-                length = {"/huge.pth": BYTES_AT_MOST + 1, "/cut.pth": len(CONTENTS) + 1}.get(self.path, len(CONTENTS))
+                length = {"/huge.pth": MAX_BYTES + 1, "/cut.pth": len(CONTENTS) + 1}.get(self.path, len(CONTENTS))
                 self.send_response(200)
                 self.send_header("Content-Length", str(length))
                 self.end_headers()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from internvid.speech.sound import FRAME, HERTZ, LONGEST, Everything, Silero, Window, _Finder, windows
-from internvid.synthetic.plans import FilmPlan
+from internvid.synthetic.plans import VideoPlan
 from internvid.synthetic.sound import SAMPLES_PER_SECOND, soundtrack
 
 VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "videos"
@@ -117,9 +117,9 @@ def test_a_video_without_sound_has_no_windows() -> None:
     assert list(windows(str(VIDEOS / "open" / "carphone_qcif.mp4"), Everything())) == []
 
 
-def test_sound_is_placed_by_the_clock_of_the_pictures(spoken_film: Path, spoken_plan: FilmPlan) -> None:
-    """The film's frames begin at 2 s by the container's clock. What is heard is held against what was synthesized."""
-    (window,) = windows(str(spoken_film), Everything())
+def test_sound_is_placed_by_the_clock_of_the_pictures(spoken_video: Path, spoken_plan: VideoPlan) -> None:
+    """The video's frames begin at 2 s by the container's clock. What is heard is held against what was synthesized."""
+    (window,) = windows(str(spoken_video), Everything())
     assert window.seconds == pytest.approx(4.0, abs=0.1)
     made = soundtrack(spoken_plan, seconds=4.0, boundaries=[2.0], seed=0)[:: SAMPLES_PER_SECOND // HERTZ]
     size = len(made) + len(window.samples)
@@ -129,10 +129,10 @@ def test_sound_is_placed_by_the_clock_of_the_pictures(spoken_film: Path, spoken_
     assert window.start_seconds + heard_late == pytest.approx(0.0, abs=0.01)
 
 
-def test_damaged_packets_are_passed_over(spoken_film: Path, tmp_path: Path) -> None:
+def test_damaged_packets_are_passed_over(spoken_video: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.mp4"
-    data = bytearray(spoken_film.read_bytes())
-    with av.open(str(spoken_film)) as container:
+    data = bytearray(spoken_video.read_bytes())
+    with av.open(str(spoken_video)) as container:
         packets = [packet for packet in container.demux(audio=0) if packet.pos is not None and packet.size]
     for packet in packets[40:80]:
         data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size

@@ -14,8 +14,8 @@ def recipe(*phases: Phase, same_video: SameVideo = "negatives", seed: int = 1) -
     return Recipe("r", MODEL, phases, None, False, None, same_video=same_video, seed=seed)
 
 
-def phase(*, epochs: float = 1, batch_size: int = 4, warmup_epochs: float = 0, steps_at_least: int = 0) -> Phase:
-    return Phase("p", 0.0, 1e-3, epochs, warmup_epochs, batch_size, steps_at_least)
+def phase(*, epochs: float = 1, batch_size: int = 4, warmup_epochs: float = 0, min_steps: int = 0) -> Phase:
+    return Phase("p", 0.0, 1e-3, epochs, warmup_epochs, batch_size, min_steps)
 
 
 def plan(*phases: Phase, clips: int = 11, seed: int = 1) -> Plan:
@@ -62,8 +62,8 @@ def test_fewer_than_two_clips_are_refused():
         (phase(epochs=0.1, batch_size=1), 30, 3, 0),
         (phase(epochs=0.25), 11, 1, 0),
         (phase(epochs=10, warmup_epochs=0.5), 43, 100, 5),
-        (phase(epochs=2, warmup_epochs=0.5, steps_at_least=50), 11, 50, 12),  # a quarter of the steps
-        (phase(epochs=2, steps_at_least=3), 11, 4, 0),
+        (phase(epochs=2, warmup_epochs=0.5, min_steps=50), 11, 50, 12),  # a quarter of the steps
+        (phase(epochs=2, min_steps=3), 11, 4, 0),
     ],
 )
 def test_steps_of_a_phase(phase, clips, steps, warmup_steps):

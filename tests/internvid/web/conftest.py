@@ -22,7 +22,7 @@ def in_child() -> Iterator[Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """480x360, 12 s, 600 kB."""
-    return make_video(tmp_path_factory.mktemp("video") / "film.mp4")
+    return make_video(tmp_path_factory.mktemp("video") / "video.mp4")
 
 
 @pytest.fixture(scope="session")

@@ -222,7 +222,7 @@ def test_a_refused_address_is_found_behind_what_yt_dlp_makes_of_it():
 def test_the_text_is_the_original_one_without_what_a_terminal_would_do():
     error = classed(reported("bad \x1b[31mred\x1b[0m\x00\x07 words\n" + "x" * 10_000, ExtractorError("x")))
     assert str(error).startswith("bad red words\nxxx")
-    assert len(str(error)) == errors.LONGEST_TEXT
+    assert len(str(error)) == errors.MAX_TEXT_CHARACTERS
     assert str(classed(KeyError("videoDetails"))) == "KeyError: 'videoDetails'"
 
 

@@ -20,13 +20,13 @@ def searches(queries: Iterable[Query]) -> list[tuple[str, str | None, str]]:
 
 def test_the_released_form_gives_english_and_chinese_of_one_row(tmp_path: Path):
     released = tmp_path / "queries.jsonl"
-    rows = [{"search_word_id": "open/close door", "search_word": "打开门"}, {"search_word_id": "slide-along"}]
+    rows = [{"search_word_id": "open/close provider", "search_word": "打开门"}, {"search_word_id": "slide-along"}]
     released.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
     assert list(plan(read_phrases(released))) == [
-        Query("open door", "open/close door", None, "en", 1),
-        Query("close door", "open/close door", None, "en", 2),
-        Query("打开门", "open/close door", None, "zh", 3),
+        Query("open provider", "open/close provider", None, "en", 1),
+        Query("close provider", "open/close provider", None, "en", 2),
+        Query("打开门", "open/close provider", None, "zh", 3),
         Query("slide along", "slide-along", None, "en", 4),
     ]
 
@@ -100,17 +100,17 @@ def test_a_plan_is_phrases_by_categories_by_languages_where_a_translation_is_the
 
 def test_a_search_is_planned_once_however_often_it_is_made():
     phrases = [
-        Phrase("Open Door"),
-        Phrase("open/close  door"),
-        Phrase("open-door"),
+        Phrase("Open ModelProvider"),
+        Phrase("open/close  provider"),
+        Phrase("open-provider"),
         Phrase("yoga", "en", {"de": "yoga"}),
     ]
 
     made = list(plan(phrases))
 
     assert searches(made) == [
-        ("Open Door", None, "en"),
-        ("close door", None, "en"),
+        ("Open ModelProvider", None, "en"),
+        ("close provider", None, "en"),
         ("yoga", None, "en"),
     ]
     assert [query.number for query in made] == [1, 2, 3]
@@ -119,10 +119,10 @@ def test_a_search_is_planned_once_however_often_it_is_made():
 @pytest.mark.parametrize(
     ("phrase", "made"),
     [
-        ("open/close door", ["open door", "close door"]),
+        ("open/close provider", ["open provider", "close provider"]),
         (
-            "open / close sliding/hinged door",
-            ["open sliding door", "open hinged door", "close sliding door", "close hinged door"],
+            "open / close sliding/hinged provider",
+            ["open sliding provider", "open hinged provider", "close sliding provider", "close hinged provider"],
         ),
         ("seal-with", ["seal with"]),
         ("-shirt off", ["shirt off"]),

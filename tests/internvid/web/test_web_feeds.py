@@ -58,10 +58,10 @@ def test_a_page_with_several_videos_lists_their_files(listed, server):
 
 
 def test_a_single_video_is_a_list_of_one(listed, server, video):
-    link = server.add("/film.mp4", File(video))
-    page = server.add("/page", page_with_video("film.mp4", "A page"))
+    link = server.add("/video.mp4", File(video))
+    page = server.add("/page", page_with_video("video.mp4", "A page"))
     reserved = server.add("/reserved.mp4", File(video, {"X-Robots-Tag": "noai"}))
-    assert listed(link) == [entry(link, "film")]
+    assert listed(link) == [entry(link, "synthetic_video")]
     assert listed(page) == [entry(page, "A page (1)")]
     assert listed(reserved) == [entry(reserved, None)]
 
@@ -96,7 +96,7 @@ def test_a_search_asks_youtube(in_child, small_settings):
     with web_server() as proxy:
         settings = replace(small_settings, proxy=proxy.url)
         with pytest.raises(errors.NetworkTrouble, match=r"[Pp]roxy|tunnel"):
-            in_child(entries, "ytsearch7: open a door ", 5, settings)
+            in_child(entries, "ytsearch7: open a provider ", 5, settings)
         assert all(request.path == "" for request in proxy.requests)
 
 

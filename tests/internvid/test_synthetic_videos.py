@@ -1,4 +1,4 @@
-"""The rendered films, measured by decoding them anew: cuts, motion, colours and form are what the truth says."""
+"""The rendered videos, measured by decoding them anew: cuts, motion, colours and form are what the truth says."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ import numpy as np
 import pytest
 
 from internvid.synthetic.figures import PAINTS
-from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
-from internvid.synthetic.render import HARD_FILMS, SAMPLE_FILMS, Truth, read_truth, render, render_all
+from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
+from internvid.synthetic.render import HARD_VIDEOS, SAMPLE_VIDEOS, Truth, read_truth, render, render_all
 
-BY_NAME = {plan.name: plan for plan in (*SAMPLE_FILMS, *HARD_FILMS)}
-SAMPLE_NAMES = [plan.name for plan in SAMPLE_FILMS]
-HARD_NAMES = [plan.name for plan in HARD_FILMS]
+BY_NAME = {plan.name: plan for plan in (*SAMPLE_VIDEOS, *HARD_VIDEOS)}
+SAMPLE_NAMES = [plan.name for plan in SAMPLE_VIDEOS]
+HARD_NAMES = [plan.name for plan in HARD_VIDEOS]
 MOVING = [
     (plan.name, number, figure)
-    for plan in SAMPLE_FILMS
+    for plan in SAMPLE_VIDEOS
     for number, shot in enumerate(plan.shots)
     for figure in shot.figures
     if figure.direction
 ]
 
 
-def small(plan: FilmPlan) -> FilmPlan:
-    """The same film at a quarter of the width and height: quick to render, the same in time."""
+def small(plan: VideoPlan) -> VideoPlan:
+    """The same video at a quarter of the width and height: quick to render, the same in time."""
     return replace(plan, width=plan.width // 4, height=plan.height // 4)
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    """Renders the small film of a name, once for the module."""
-    folder = tmp_path_factory.mktemp("films")
+def synthetic_video(tmp_path_factory):
+    """Renders the small video of a name, once for the module."""
+    folder = tmp_path_factory.mktemp("synthetic_videos")
     return cache(lambda name: render(small(BY_NAME[name]), folder))
 
 
 @pytest.fixture(scope="module")
-def upright(film):
-    """Decodes the film of a name into upright pictures, [frame, height, width, 3] uint8 RGB."""
+def upright(synthetic_video):
+    """Decodes the video of a name into upright pictures, [frame, height, width, 3] uint8 RGB."""
 
     @cache
     def decode(name: str) -> np.ndarray:
-        with av.open(str(film(name))) as container:
+        with av.open(str(synthetic_video(name))) as container:
             frames = list(container.decode(container.streams.video[0]))
         turns = (frames[0].rotation // 90) % 4  # counter-clockwise, as np.rot90 turns
         return np.stack([np.rot90(frame.to_ndarray(format="rgb24"), turns) for frame in frames])
@@ -69,8 +69,8 @@ def clear_frames(truth: Truth) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
-def test_the_picture_jumps_at_each_cut_of_a_sample_film_and_nowhere_else(film, upright, name):
-    truth, change = read_truth(film(name)), luma_change(upright(name))
+def test_the_picture_jumps_at_each_cut_of_a_sample_video_and_nowhere_else(synthetic_video, upright, name):
+    truth, change = read_truth(synthetic_video(name)), luma_change(upright(name))
     calm = clear_frames(truth)
 
     assert len(change) == truth.frame_count
@@ -81,8 +81,8 @@ def test_the_picture_jumps_at_each_cut_of_a_sample_film_and_nowhere_else(film, u
 
 
 @pytest.mark.parametrize("name", sorted({*HARD_NAMES} - {"whip_pans", "strobe_light", "camera_flashes", "passing_bus"}))
-def test_the_picture_changes_more_at_each_hard_cut_than_it_does_by_itself(film, upright, name):
-    truth, change = read_truth(film(name)), luma_change(upright(name))
+def test_the_picture_changes_more_at_each_hard_cut_than_it_does_by_itself(synthetic_video, upright, name):
+    truth, change = read_truth(synthetic_video(name)), luma_change(upright(name))
     calm = clear_frames(truth)
 
     assert len(change) == truth.frame_count
@@ -92,22 +92,22 @@ def test_the_picture_changes_more_at_each_hard_cut_than_it_does_by_itself(film, 
 
 
 @pytest.mark.parametrize("name", ["whip_pans", "strobe_light", "camera_flashes", "passing_bus"])
-def test_some_frames_change_as_much_as_a_cut_without_one(film, upright, name):
-    truth, change = read_truth(film(name)), luma_change(upright(name))
+def test_some_frames_change_as_much_as_a_cut_without_one(synthetic_video, upright, name):
+    truth, change = read_truth(synthetic_video(name)), luma_change(upright(name))
 
     assert len(change) == truth.frame_count
     assert change[clear_frames(truth)].max() > 0.5 * min(change[truth.cuts])
 
 
-def test_a_fade_is_black_in_the_middle_and_a_dissolve_lies_between_its_shots(film, upright):
+def test_a_fade_is_black_in_the_middle_and_a_dissolve_lies_between_its_shots(synthetic_video, upright):
     luma = upright("fades").mean(axis=(1, 2, 3))
-    (_, opened), first, second, (closing, _) = read_truth(film("fades")).either_way
+    (_, opened), first, second, (closing, _) = read_truth(synthetic_video("fades")).either_way
     assert [luma[sum(span) // 2] < 3 for span in (first, second)] == [True, True]
     assert luma[0] < 3 < 25 < luma[opened]
     assert luma[-1] < 3 < 25 < luma[closing - 1]
 
     pictures = upright("dissolves").astype(np.float32)
-    (first_frame, last_frame), *_ = read_truth(film("dissolves")).either_way
+    (first_frame, last_frame), *_ = read_truth(synthetic_video("dissolves")).either_way
     before, after = pictures[first_frame - 1], pictures[last_frame + 1]
     middle = pictures[(first_frame + last_frame) // 2]
     assert np.abs(middle - (before + after) / 2).mean() < 0.4 * np.abs(before - after).mean()
@@ -119,8 +119,8 @@ def near(picture: np.ndarray, colour: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "number", "figure"), MOVING, ids=[f"{name}: {f.phrase}" for name, _, f in MOVING])
-def test_a_figure_of_the_stated_colour_moves_in_the_stated_direction(film, upright, name, number, figure):
-    shot = read_truth(film(name)).shots[number]
+def test_a_figure_of_the_stated_colour_moves_in_the_stated_direction(synthetic_video, upright, name, number, figure):
+    shot = read_truth(synthetic_video(name)).shots[number]
     early = shot.start_frame + (shot.end_frame - shot.start_frame) // 3
     late = shot.end_frame - (shot.end_frame - shot.start_frame) // 3
     one, two = (near(upright(name)[frame], figure.colour) for frame in (early, late))
@@ -138,8 +138,8 @@ def test_a_figure_of_the_stated_colour_moves_in_the_stated_direction(film, uprig
     assert figure.phrase in [thing.phrase for thing in shot.objects]
 
 
-def test_growing_grows_and_shrinking_shrinks(film, upright):
-    growing, *_, shrinking = read_truth(film("toy_shapes")).shots
+def test_growing_grows_and_shrinking_shrinks(synthetic_video, upright):
+    growing, *_, shrinking = read_truth(synthetic_video("toy_shapes")).shots
     pictures = upright("toy_shapes")
     blue = [near(pictures[frame], "blue").sum() for frame in (growing.start_frame, growing.end_frame - 1)]
     white = [near(pictures[frame], "white").sum() for frame in (shrinking.start_frame, shrinking.end_frame - 1)]
@@ -149,8 +149,8 @@ def test_growing_grows_and_shrinking_shrinks(film, upright):
 
 
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
-def test_a_still_shot_is_still_and_another_is_not(film, upright, name):
-    pictures, truth = upright(name), read_truth(film(name))
+def test_a_still_shot_is_still_and_another_is_not(synthetic_video, upright, name):
+    pictures, truth = upright(name), read_truth(synthetic_video(name))
     clear = clear_frames(truth)
     for shot in truth.shots:
         frames = shot.start_frame + np.flatnonzero(clear[shot.start_frame : shot.end_frame])
@@ -163,8 +163,8 @@ def test_a_still_shot_is_still_and_another_is_not(film, upright, name):
         assert (moved < 14) == shot.still, (shot, moved)
 
 
-def test_a_camera_that_pans_right_moves_the_picture_left(film, upright):
-    (shot,) = (shot for shot in read_truth(film("meadow_games")).shots if shot.camera == "pan right")
+def test_a_camera_that_pans_right_moves_the_picture_left(synthetic_video, upright):
+    (shot,) = (shot for shot in read_truth(synthetic_video("meadow_games")).shots if shot.camera == "pan right")
     earlier, later = (
         upright("meadow_games")[frame].mean(axis=-1) for frame in (shot.start_frame + 40, shot.start_frame + 50)
     )
@@ -176,16 +176,16 @@ def test_a_camera_that_pans_right_moves_the_picture_left(film, upright):
 
 
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
-def test_the_file_has_the_form_that_the_truth_states(film, name):
-    truth = read_truth(film(name))
-    with av.open(str(film(name))) as container:
+def test_the_file_has_the_form_that_the_truth_states(synthetic_video, name):
+    truth = read_truth(synthetic_video(name))
+    with av.open(str(synthetic_video(name))) as container:
         video = container.streams.video[0]
         frames = list(container.decode(video))
         sounds = container.streams.audio
         audio_codecs = [stream.codec_context.name for stream in sounds]
         time_base, aspect, codec = video.time_base, video.sample_aspect_ratio, video.codec_context.codec.canonical_name
     if sounds:
-        with av.open(str(film(name))) as container:
+        with av.open(str(synthetic_video(name))) as container:
             heard = np.concatenate([part.to_ndarray().ravel() for part in container.decode(audio=0)])
         assert len(heard) / 48_000 == pytest.approx(truth.shots[-1].end_seconds - truth.start_seconds, abs=0.1)
         assert np.abs(heard).max() > 0.05
@@ -202,22 +202,22 @@ def test_the_file_has_the_form_that_the_truth_states(film, name):
     assert (np.diff(shown).std() > 0.005) == truth.variable_rate
 
 
-def test_the_sample_films_hold_every_form_a_reader_must_cope_with():
-    assert {plan.codec for plan in SAMPLE_FILMS} == {"h264", "vp9", "av1"}
-    assert [plan.name for plan in SAMPLE_FILMS if not plan.sound] == ["toy_shapes"]
-    assert any(plan.variable_rate and plan.start_seconds for plan in SAMPLE_FILMS)
-    assert any(plan.pixel_aspect != 1 for plan in SAMPLE_FILMS)
-    assert any(plan.rotation_degrees for plan in SAMPLE_FILMS)
-    assert {shot.join for plan in SAMPLE_FILMS for shot in plan.shots} == {"cut", "dissolve", "fade"}
-    assert 120 < sum(plan.frame_count / plan.fps for plan in SAMPLE_FILMS) < 180
+def test_the_sample_videos_hold_every_form_a_reader_must_cope_with():
+    assert {plan.codec for plan in SAMPLE_VIDEOS} == {"h264", "vp9", "av1"}
+    assert [plan.name for plan in SAMPLE_VIDEOS if not plan.sound] == ["toy_shapes"]
+    assert any(plan.variable_rate and plan.start_seconds for plan in SAMPLE_VIDEOS)
+    assert any(plan.pixel_aspect != 1 for plan in SAMPLE_VIDEOS)
+    assert any(plan.rotation_degrees for plan in SAMPLE_VIDEOS)
+    assert {shot.join for plan in SAMPLE_VIDEOS for shot in plan.shots} == {"cut", "dissolve", "fade"}
+    assert 120 < sum(plan.frame_count / plan.fps for plan in SAMPLE_VIDEOS) < 180
 
 
-def tiny(codec: str = "h264", colour: str = "green") -> FilmPlan:
+def tiny(codec: str = "h264", colour: str = "green") -> VideoPlan:
     shots = (
         Shot(8, Backdrop("water", "blue", 1), (Figure("circle", "red", "moving right"),), grain=4, shake=0.01),
         Shot(8, Backdrop("landscape", colour, 2), grain=4),
     )
-    return FilmPlan(f"tiny_{codec}", shots, width=160, height=96, codec=codec)
+    return VideoPlan(f"tiny_{codec}", shots, width=160, height=96, codec=codec)
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp9", "av1"])
@@ -232,12 +232,12 @@ def identities(folder: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
-def test_a_second_call_renders_nothing_and_still_reports_each_film(tmp_path):
+def test_a_second_call_renders_nothing_and_still_reports_each_video(tmp_path):
     plans, seen = (tiny("h264"), tiny("vp9")), []
-    films = render_all(tmp_path, plans)
+    synthetic_videos = render_all(tmp_path, plans)
     before = identities(tmp_path)
 
-    assert render_all(tmp_path, plans, on_film=seen.append) == films == seen
+    assert render_all(tmp_path, plans, on_video=seen.append) == synthetic_videos == seen
     assert identities(tmp_path) == before
     assert sorted(before) == [
         "tiny_h264.mp4",
@@ -248,16 +248,16 @@ def test_a_second_call_renders_nothing_and_still_reports_each_film(tmp_path):
 
 
 @pytest.mark.parametrize(("plan", "seed"), [(tiny(), 1), (tiny(colour="orange"), 0)], ids=["seed", "plan"])
-def test_a_film_of_another_seed_or_plan_is_rendered_anew(tmp_path, plan, seed):
-    (film,) = render_all(tmp_path, (tiny(),))
-    before = film.read_bytes()
+def test_a_video_of_another_seed_or_plan_is_rendered_anew(tmp_path, plan, seed):
+    (synthetic_video,) = render_all(tmp_path, (tiny(),))
+    before = synthetic_video.read_bytes()
     render_all(tmp_path, (plan,), seed=seed)
 
-    assert film.read_bytes() != before
-    assert (read_truth(film).plan_digest, read_truth(film).seed) == (plan.digest, seed)
+    assert synthetic_video.read_bytes() != before
+    assert (read_truth(synthetic_video).plan_digest, read_truth(synthetic_video).seed) == (plan.digest, seed)
 
 
-def test_a_plan_that_cannot_be_drawn_leaves_the_film_before_it_alone(tmp_path):
+def test_a_plan_that_cannot_be_drawn_leaves_the_video_before_it_alone(tmp_path):
     render(tiny(), tmp_path)
     before = identities(tmp_path)
 

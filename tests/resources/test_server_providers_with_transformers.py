@@ -1,4 +1,4 @@
-"""The doors to models of a server against `transformers serve`, with tiny models and no network."""
+"""The providers to models of a server against `transformers serve`, with tiny models and no network."""
 
 from __future__ import annotations
 
@@ -124,22 +124,22 @@ def test_captions_are_what_the_same_model_says_in_this_process(
 
 
 def test_a_translation_comes_back_with_its_tokens(url: str, chat_model: Path) -> None:
-    door = ServerTranslator(url=url, served_model=str(chat_model), max_tokens=8)
-    (answer,) = door.translate([("Guten Tag", "de")])
+    provider = ServerTranslator(url=url, served_model=str(chat_model), max_tokens=8)
+    (answer,) = provider.translate([("Guten Tag", "de")])
     assert isinstance(answer, Generated)
     assert (answer.status, answer.output_tokens) == ("truncated", 8)
 
 
 def test_a_model_that_is_not_there_is_an_error_of_the_server(url: str) -> None:
-    door = ServerCaptioner(url=url, served_model="/no/such/model", tries=1)
-    (answer,) = door.caption([b""])
+    provider = ServerCaptioner(url=url, served_model="/no/such/model", tries=1)
+    (answer,) = provider.caption([b""])
     assert isinstance(answer, Exception)
     assert url in str(answer)
 
 
 def test_a_field_that_the_server_does_not_know_is_refused_with_what_it_says(url: str, chat_model: Path) -> None:
-    door = ServerTranslator(url=url, served_model=str(chat_model), parameters={"nonsense": 1})
-    (answer,) = door.translate([("Guten Tag", "de")])
+    provider = ServerTranslator(url=url, served_model=str(chat_model), parameters={"nonsense": 1})
+    (answer,) = provider.translate([("Guten Tag", "de")])
     assert isinstance(answer, Refused)
     assert "Unexpected fields" in str(answer)
     assert '"nonsense": 1' in str(answer)

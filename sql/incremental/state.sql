@@ -1,5 +1,5 @@
--- Where every unit of a step stands: done, failed, skipped, waiting or pending. Exactly one of them, so counts add up.
--- Reads: units (the step's own statement), recipes (output, variant, recipe: what the step does to a unit),
+-- Where every unit of a stage stands: done, failed, skipped, waiting or pending. Exactly one of them, so counts add up.
+-- Reads: units (the stage's own statement), stage_versions (output, variant, version: what the stage does to a unit),
 -- children (output, unit, provenance, unit_rows: what its tables hold), attempts, originals (key: rows, of any batch,
 -- that a skipped unit is a duplicate of); and $stage, $now.
 with expected as (
@@ -9,10 +9,10 @@ with expected as (
         units.label,
         units.variant,
         units.skip,
-        recipes.output,
-        md5(concat_ws('|', units.unit, units.inputs, recipes.recipe)) as provenance
+        stage_versions.output,
+        md5(concat_ws('|', units.unit, units.inputs, stage_versions.version)) as provenance
     from units
-    inner join recipes on units.variant = recipes.variant
+    inner join stage_versions on units.variant = stage_versions.variant
 ),
 
 -- A unit's rows may be committed in slices: it is complete when all of them are there.

@@ -1,4 +1,4 @@
--- What clip_embeddings works on, for each kind in `declared` (none until a checkpoint is active): a clip with the
+-- What clip_embeddings works on, for each kind in `parameters` (none until a checkpoint is active): a clip with the
 -- frames it has, and a clip's caption.
 with pictures as (
     select clip_id, any_value(ingest_batch) as ingest_batch, string_agg(frame_id || '=' || digest, ',' order by frame_id) as inputs
@@ -13,7 +13,7 @@ select
     inputs,
     null::varchar as skip
 from pictures
-where 'video' in (select kind from declared)
+where 'video' in (select kind from parameters)
 union all
 select
     clip_id || '/caption' as unit,
@@ -23,4 +23,4 @@ select
     digest as inputs,
     null::varchar as skip
 from clip_captions
-where 'caption' in (select kind from declared)
+where 'caption' in (select kind from parameters)

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-LONGEST_WAIT_SECONDS = 3600.0  # a clock that was set back must not keep anybody waiting for ever
+MAX_WAIT_SECONDS = 3600.0  # a clock that was set back must not keep anybody waiting for ever
 
 
-def paced(work: Callable[..., Any], site: str, seconds_between: float, *arguments: Any) -> Any:
+def rate_limited(work: Callable[..., Any], site: str, seconds_between: float, *arguments: Any) -> Any:
     """work(*arguments), begun when it is the site's turn. For a process made for it."""
     import internvid.web.session  # noqa: F401 - yt-dlp takes a second to import: before the turn, not within it
 
@@ -33,6 +33,6 @@ def wait_turn(site: str, seconds_between: float, folder: Path | None = None) -> 
     with FileLock(f"{file}.lock"):
         now = time.time()
         free = float(file.read_text()) if file.exists() else now
-        turn = max(now, min(free, now + LONGEST_WAIT_SECONDS))
+        turn = max(now, min(free, now + MAX_WAIT_SECONDS))
         file.write_text(str(turn + seconds_between))
     time.sleep(turn - now)

@@ -1,12 +1,12 @@
 -- Rows that nothing stands behind any more: their input is gone, or was made anew, or is now skipped.
 -- Rows of an input whose new try failed stay: they are the last good ones. So do those of tables that keep history.
 -- Reads: state (the rows of state.sql), children (output, key, unit, provenance, partition,
--- keeps_history).
+-- append_only).
 select children.output, children.key, children.partition
 from children
 left join state on children.unit = state.unit
 where
-    not children.keeps_history
+    not children.append_only
     and (
         state.unit is null
         or (

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from internvid.video.settings import ScanSettings
 
 
-class Cutter(dg.ConfigurableResource):
+class CutDetection(dg.ConfigurableResource):
     """The choices that people change; None leaves the default of `internvid.video.settings.ScanSettings`."""
 
     detector: str | None = None
     threshold: float | None = None
-    longest_shot_seconds: float | None = None
+    max_shot_seconds: float | None = None
     fine_frames_per_second: float | None = None
     frame_short_side: int | None = None
 

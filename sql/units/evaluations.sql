@@ -5,11 +5,11 @@ with newest as (
     qualify row_number() over (partition by model order by written_at desc, checkpoint_id) = 1
 )
 select
-    declared.model || '/' || declared.benchmark as unit,
-    declared.model as partition,
-    declared.benchmark as label,
-    declared.benchmark as variant,
-    concat_ws(',', newest.checkpoint_id, newest.weights_digest, declared.content) as inputs,
+    parameters.model || '/' || parameters.benchmark as unit,
+    parameters.model as partition,
+    parameters.benchmark as label,
+    parameters.benchmark as variant,
+    concat_ws(',', newest.checkpoint_id, newest.weights_digest, parameters.content) as inputs,
     case when newest.checkpoint_id is null then 'there is no checkpoint of this model yet' end as skip
-from declared
-left join newest on declared.model = newest.model
+from parameters
+left join newest on parameters.model = newest.model

@@ -1,4 +1,4 @@
-"""The films of actions: what the benchmark says is in them is in them, and its splits share what they should share."""
+"""The videos of actions: what the benchmark says is in them is in them, and its splits share what they should share."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from internvid.synthetic.actions import (
     SHAPES,
     UNSEEN_PER_ACTION,
     WORDINGS,
-    ActionFilms,
+    ActionVideos,
     Doing,
-    action_films,
+    action_videos,
     unseen_doings,
 )
 from internvid.synthetic.figures import PAINTS
 from internvid.synthetic.pictures import pictures
-from internvid.synthetic.plans import Backdrop, Figure, FilmPlan, Shot
+from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 from internvid.synthetic.render import read_truth, render
 
 
 @pytest.fixture(scope="module")
-def films() -> ActionFilms:
-    return action_films()
+def synthetic_videos() -> ActionVideos:
+    return action_videos()
 
 
-def doings(plans: tuple[FilmPlan, ...]) -> list[Doing]:
+def doings(plans: tuple[VideoPlan, ...]) -> list[Doing]:
     return [
         Doing(figure.action, figure.shape, figure.colour)
         for plan in plans
@@ -42,41 +42,44 @@ def doings(plans: tuple[FilmPlan, ...]) -> list[Doing]:
     ]
 
 
-def test_unseen_triples_occur_once_and_in_no_other_film_though_each_part_of_them_does(films):
-    known, unseen = doings((*films.train, *films.held_out)), doings(films.unseen)
+def test_unseen_triples_occur_once_and_in_no_other_video_though_each_part_of_them_does(synthetic_videos):
+    known, unseen = doings((*synthetic_videos.train, *synthetic_videos.held_out)), doings(synthetic_videos.unseen)
 
     assert not set(known) & set(unseen)
     assert sorted(unseen) == sorted(unseen_doings())
     assert Counter(doing.action for doing in unseen) == dict.fromkeys(ACTIONS, UNSEEN_PER_ACTION)
-    learnt = doings(films.train)
+    learnt = doings(synthetic_videos.train)
     for pair in (lambda d: (d.action, d.shape), lambda d: (d.action, d.colour), lambda d: (d.shape, d.colour)):
         assert {pair(doing) for doing in unseen} <= {pair(doing) for doing in learnt}
 
 
-def test_no_film_is_on_two_sides_and_no_two_films_are_the_same(films):
-    plans = [*films.train, *films.held_out, *films.unseen]
+def test_no_video_is_on_two_sides_and_no_two_videos_are_the_same(synthetic_videos):
+    plans = [*synthetic_videos.train, *synthetic_videos.held_out, *synthetic_videos.unseen]
 
     assert len({plan.name for plan in plans}) == len(plans)
     assert len({replace(plan, name="").digest for plan in plans}) == len(plans)
 
 
-def test_every_action_is_held_out_about_as_often_so_that_a_guess_is_right_once_in_twelve(films):
-    counts = Counter(doing.action for doing in doings(films.held_out))
+def test_every_action_is_held_out_about_as_often_so_that_a_guess_is_right_once_in_twelve(synthetic_videos):
+    counts = Counter(doing.action for doing in doings(synthetic_videos.held_out))
 
     assert set(counts) == set(ACTIONS)
     assert max(counts.values()) / sum(counts.values()) < 1.5 / len(ACTIONS)
 
 
-def test_the_same_seed_gives_the_same_films_and_another_gives_others():
-    assert action_films(train=3, held_out=2) == action_films(train=3, held_out=2)
-    assert action_films(train=3, held_out=2) != action_films(train=3, held_out=2, seed=1)
+def test_the_same_seed_gives_the_same_videos_and_another_gives_others():
+    assert action_videos(train=3, held_out=2) == action_videos(train=3, held_out=2)
+    assert action_videos(train=3, held_out=2) != action_videos(train=3, held_out=2, seed=1)
 
 
-def test_films_hold_clips_that_are_told_alike(films):
-    """What same-video-aware training is about: the same figure doing the same in two shots of one film."""
-    repeated = sum(len(film) - len(set(film)) for film in (doings((plan,)) for plan in films.train))
+def test_videos_hold_clips_that_are_told_alike(synthetic_videos):
+    """What same-video-aware training is about: the same figure doing the same in two shots of one video."""
+    repeated = sum(
+        len(synthetic_video) - len(set(synthetic_video))
+        for synthetic_video in (doings((plan,)) for plan in synthetic_videos.train)
+    )
 
-    assert 0.05 < repeated / len(doings(films.train)) < 0.5
+    assert 0.05 < repeated / len(doings(synthetic_videos.train)) < 0.5
 
 
 def named(caption: str) -> set[str]:
@@ -104,8 +107,8 @@ def test_a_general_caption_names_the_action_alone():
     assert not any("star" in caption or "red" in caption for caption in told)
 
 
-def test_a_rendered_film_tells_in_its_truth_what_the_plan_says(films, tmp_path):
-    plan = films.unseen[0]
+def test_a_rendered_video_tells_in_its_truth_what_the_plan_says(synthetic_videos, tmp_path):
+    plan = synthetic_videos.unseen[0]
     truth = read_truth(render(plan, tmp_path))
 
     told = [Doing(thing.action, thing.shape, thing.colour) for shot in truth.shots for thing in shot.objects]
@@ -116,9 +119,9 @@ def test_a_rendered_film_tells_in_its_truth_what_the_plan_says(films, tmp_path):
 
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_figure_shows_its_colour_on_every_backdrop_that_it_gets(films, shape, colour):
+def test_a_figure_shows_its_colour_on_every_backdrop_that_it_gets(synthetic_videos, shape, colour):
     """Otherwise there would be nothing to learn."""
-    for plan in films.train:
+    for plan in synthetic_videos.train:
         for number, shot in enumerate(plan.shots):
             (figure,) = shot.figures
             if (figure.shape, figure.colour, figure.action) == (shape, colour, "appearing"):
@@ -135,7 +138,7 @@ def painted(picture: np.ndarray, colour: str) -> np.ndarray:
 def acted(action: str) -> tuple[np.ndarray, np.ndarray]:
     """A red square on grey that does it for two seconds. Its middle, [16, 2] as (x, y) in pixels, and its area."""
     shot = Shot(16, Backdrop("flat", "grey"), (Figure("square", "red", action, at=(0.5, 0.5), size=0.3, travel=0.6),))
-    shown = [painted(picture, "red") for picture in pictures(FilmPlan("acted", (shot,), width=160, height=120, fps=8))]
+    shown = [painted(picture, "red") for picture in pictures(VideoPlan("acted", (shot,), width=160, height=120, fps=8))]
     area = np.array([seen.sum() for seen in shown])
     middles = [np.argwhere(seen).mean(axis=0)[::-1] if seen.any() else (np.nan, np.nan) for seen in shown]
     return np.array(middles), area

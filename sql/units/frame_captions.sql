@@ -39,5 +39,5 @@ select
     string_agg(digest, ',' order by pts) filter (is_fine or is_middle) as inputs,
     null::varchar as skip
 from to_caption
-where 'clip' in (select variant from recipes)
+where 'clip' in (select variant from stage_versions)
 group by clip_id

@@ -6,11 +6,11 @@ with contents as (
     group by subset
 )
 select
-    declared.model as unit,
-    declared.model as partition,
-    declared.model as label,
+    parameters.model as unit,
+    parameters.model as partition,
+    parameters.model as label,
     '' as variant,
     coalesce(contents.inputs, '') as inputs,
     case when contents.inputs is null then 'its subset has no clip: materialise it first' end as skip
-from declared
-left join contents on declared.subset = contents.subset
+from parameters
+left join contents on parameters.subset = contents.subset

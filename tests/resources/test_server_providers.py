@@ -1,4 +1,4 @@
-"""The doors to models of a server, against a real one on loopback."""
+"""The providers to models of a server, against a real one on loopback."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def asked(server: ScriptedServer) -> list[str]:
 
 def test_each_frame_gets_its_caption_or_its_error_and_the_server_s_name_for_the_model() -> None:
     with scripted_server({"picture 1": ["truncated"], "picture 2": ["empty"]}) as server:
-        door = ServerCaptioner(url=server.url, served_model=MODEL, prompt="What is this?")
-        first, second, third = door.caption([picture(0), picture(1), picture(2)])
+        provider = ServerCaptioner(url=server.url, served_model=MODEL, prompt="What is this?")
+        first, second, third = provider.caption([picture(0), picture(1), picture(2)])
     assert first == FrameCaption("picture 0", None, "success", 11, 2)
     assert second == FrameCaption("picture 1", None, "truncated", 11, 2)
     assert isinstance(third, EmptyAnswer)
-    assert (door.model, door.revision, door.device_name) == (MODEL, f"{MODEL}-2026", server.url)
+    assert (provider.model, provider.revision, provider.device_name) == (MODEL, f"{MODEL}-2026", server.url)
     assert server.bodies[0]["messages"][0]["content"][-1] == {"type": "text", "text": "What is this?"}
     assert {name: server.bodies[0][name] for name in ("max_tokens", "temperature", "seed")} == {
         "max_tokens": 64,
@@ -59,12 +59,12 @@ def test_each_frame_gets_its_caption_or_its_error_and_the_server_s_name_for_the_
 
 def test_frames_together_are_one_question() -> None:
     with scripted_server({"picture 7": [400]}) as server:
-        door = ServerCaptioner(url=server.url, served_model=MODEL)
-        assert door.caption_together([picture(5), picture(6)]) == FrameCaption(
+        provider = ServerCaptioner(url=server.url, served_model=MODEL)
+        assert provider.caption_together([picture(5), picture(6)]) == FrameCaption(
             "picture 5 picture 6", None, "success", 11, 4
         )
         with pytest.raises(Refused, match="scripted 400"):
-            door.caption_together([picture(7)])
+            provider.caption_together([picture(7)])
         few = ServerCaptioner(url=server.url, served_model=MODEL, frames_together=2)
         assert few.caption_together([picture(number) for number in range(6)]).caption == "picture 1 picture 4"
     assert len(server.bodies) == 3
@@ -72,8 +72,8 @@ def test_frames_together_are_one_question() -> None:
 
 
 def test_an_absent_server_is_an_error_that_is_tried_again_later() -> None:
-    door = ServerCaptioner(url="http://127.0.0.1:1/v1", served_model=MODEL, tries=1)
-    answers = door.caption([picture(0), picture(1)])
+    provider = ServerCaptioner(url="http://127.0.0.1:1/v1", served_model=MODEL, tries=1)
+    answers = provider.caption([picture(0), picture(1)])
     assert [type(answer) for answer in answers] == [NoAnswer, NoAnswer]
     assert policy_of(NoAnswer).tries > 1
 
@@ -83,9 +83,9 @@ def test_an_absent_server_is_an_error_that_is_tried_again_later() -> None:
 
 def test_a_clip_s_captions_are_asked_about_in_one_question() -> None:
     with scripted_server() as server:
-        door = ServerSummariser(url=server.url, served_model=MODEL, template="Sum up {x}:\n{captions}")
+        provider = ServerSummariser(url=server.url, served_model=MODEL, template="Sum up {x}:\n{captions}")
         clips = [(MEASURES, captions("A pot.", "A {captions} stove")), (MEASURES, []), (MEASURES, captions("A dog"))]
-        first, without, last = door.summarise(clips)
+        first, without, last = provider.summarise(clips)
     assert first == ClipSummary("stove", None, "success", 11, 1)
     assert last == ClipSummary("dog", None, "success", 11, 1)
     assert isinstance(without, ValueError)
@@ -98,8 +98,8 @@ def test_a_clip_s_captions_are_asked_about_in_one_question() -> None:
 def test_captions_that_are_too_long_are_summarised_in_parts_and_every_one_is_read() -> None:
     texts = [f"caption number{number:02}" for number in range(20)]
     with scripted_server({"number02": ["truncated"]}) as server:
-        door = ServerSummariser(url=server.url, served_model=MODEL, template="{captions}", characters=100)
-        (summary,) = door.summarise([(MEASURES, captions(*texts))])
+        provider = ServerSummariser(url=server.url, served_model=MODEL, template="{captions}", characters=100)
+        (summary,) = provider.summarise([(MEASURES, captions(*texts))])
     questions = asked(server)
     assert all(len(question) <= 100 for question in questions)
     lines = [line for question in questions for line in question.splitlines() if "caption" in line]
@@ -116,8 +116,8 @@ def test_captions_that_are_too_long_are_summarised_in_parts_and_every_one_is_rea
 
 def test_a_text_is_asked_for_with_its_language_and_what_stands_in_it_is_left_alone() -> None:
     with scripted_server() as server:
-        door = ServerTranslator(url=server.url, served_model=MODEL, template="From {language}: {text}")
-        assert door.translate([("Guten {language} Tag", "de"), ("Bon {text} jour", "fr")]) == [
+        provider = ServerTranslator(url=server.url, served_model=MODEL, template="From {language}: {text}")
+        assert provider.translate([("Guten {language} Tag", "de"), ("Bon {text} jour", "fr")]) == [
             Generated("Tag", "success", 11, 1),
             Generated("jour", "success", 11, 1),
         ]
@@ -126,8 +126,8 @@ def test_a_text_is_asked_for_with_its_language_and_what_stands_in_it_is_left_alo
 
 def test_a_language_that_nobody_knows_is_left_untranslated() -> None:
     with scripted_server() as server:
-        door = ServerTranslator(url=server.url, served_model=MODEL)
-        unknown, known = door.translate([("Qapla'", "xx"), ("Hallo", "de")])
+        provider = ServerTranslator(url=server.url, served_model=MODEL)
+        unknown, known = provider.translate([("Qapla'", "xx"), ("Hallo", "de")])
     assert isinstance(unknown, Untranslated)
     assert isinstance(known, Generated)
 
@@ -135,8 +135,8 @@ def test_a_language_that_nobody_knows_is_left_untranslated() -> None:
 def test_a_long_text_is_translated_in_parts_at_the_ends_of_its_sentences() -> None:
     text = "Das ist der erste. Das ist der zweite. Und das ist der dritte."
     with scripted_server() as server:
-        door = ServerTranslator(url=server.url, served_model=MODEL, template="{text}", characters=40)
-        (answer,) = door.translate([(text, "de")])
+        provider = ServerTranslator(url=server.url, served_model=MODEL, template="{text}", characters=40)
+        (answer,) = provider.translate([(text, "de")])
     assert answer == Generated("zweite. dritte.", "success", 22, 2)
     assert asked(server) == ["Das ist der erste. Das ist der zweite.", "Und das ist der dritte."]
 
@@ -158,7 +158,7 @@ def test_readiness_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("door", "bound", "texts"),
+    ("provider", "bound", "texts"),
     [
         (ServerCaptioner, "frames_together", ("prompt", "prompt_together")),
         (ServerSummariser, "characters", ("template",)),
@@ -166,10 +166,10 @@ def test_readiness_says_what_to_do() -> None:
     ],
 )
 def test_the_version_holds_what_decides_the_answers_and_nothing_else(
-    door: type, bound: str, texts: Sequence[str]
+    provider: type, bound: str, texts: Sequence[str]
 ) -> None:
     def version(**settings: object) -> str:
-        return door(**{"url": "http://one/v1", "served_model": MODEL, **settings}).version
+        return provider(**{"url": "http://one/v1", "served_model": MODEL, **settings}).version
 
     same = version()
     elsewhere = {"url": "http://two/v1", "key_variable": "K", "concurrency": 1, "timeout_seconds": 1.0, "tries": 9}
@@ -206,17 +206,17 @@ def test_settings_that_cannot_be_are_refused_when_the_door_is_made(settings: dic
 
 
 def test_a_template_without_a_place_for_what_it_is_about_is_refused() -> None:
-    for door in (ServerSummariser, ServerTranslator):
+    for provider in (ServerSummariser, ServerTranslator):
         with pytest.raises(ValidationError, match="never sees"):
-            door(url="http://127.0.0.1/v1", served_model=MODEL, template="Say something.")
+            provider(url="http://127.0.0.1/v1", served_model=MODEL, template="Say something.")
 
 
 def test_the_settings_survive_dagster_s_configuration() -> None:
     with scripted_server() as server:
 
         @dg.op
-        def caption(door: ServerCaptioner) -> list[str]:
-            answers = door.caption([picture(2)])
+        def caption(provider: ServerCaptioner) -> list[str]:
+            answers = provider.caption([picture(2)])
             return [answer.caption for answer in answers if isinstance(answer, FrameCaption)]
 
         parameters = {
@@ -224,9 +224,9 @@ def test_the_settings_survive_dagster_s_configuration() -> None:
             "max_completion_tokens": 5,
             "chat_template_kwargs": {"enable_thinking": False},
         }
-        door = ServerCaptioner(url=server.url, served_model=MODEL, parameters=parameters)
+        provider = ServerCaptioner(url=server.url, served_model=MODEL, parameters=parameters)
 
-        @dg.job(resource_defs={"door": door})
+        @dg.job(resource_defs={"provider": provider})
         def job() -> None:
             caption()
 
