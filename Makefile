@@ -11,8 +11,8 @@ INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constra
 .PHONY: demo test check ui setup bench learn clean
 
 demo: .venv/ready ## the main job: on rendered sample videos, or on VIDEOS=folder
-	@$(if $(VIDEOS),,$(BIN)/internvid videos videos)
-	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",videos) --lake "$(LAKE)"
+	@$(if $(VIDEOS),,$(BIN)/internvid sample-videos sample-videos)
+	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",sample-videos) --lake "$(LAKE)"
 
 test: .venv/ready-dev check ## static checks, then the tests
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
@@ -50,4 +50,4 @@ setup: .venv/ready ## only set up
 	@touch $@ .venv/ready
 
 clean: ## remove what was set up and made here
-	rm -rf .venv videos lake
+	rm -rf .venv sample-videos lake
