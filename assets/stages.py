@@ -1,67 +1,98 @@
-"""The stages that work through ingest batches, in the order data flows: what `status`, the checks and the command line
-go through.
+"""All stages, found in the packages of this folder, in the order in which data flows.
+
+Nothing else lists stages. A module of a stage stands in the package of its asset group; a stage of the user's own in a
+folder that INTERNVID_STAGES names, with its units file beside it.
 """
 
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from assets.captions import clip_captions, frame_captions
-from assets.ingest import downloads, raw_videos
-from assets.speech.speech import speech, transcripts
-from assets.vectors import clip_embeddings, clip_scores
-from assets.video import clips, fingerprints
-from resources.catalog.downloader import Downloader
-from resources.incremental.refresh import Stage
+import assets
+from assets.partitions import INGEST_BATCH
+from resources.incremental.declaration import StageDefinition, StageScope
+from resources.incremental.stage import Stage
 from resources.lake.store import Lake
-from resources.media.cut_detection import CutDetection
-from resources.media.store import Media
-from resources.models.aligner import Aligner
-from resources.models.captioner import Captioner
-from resources.models.scorers.scorer import Scorer
-from resources.models.summariser import Summariser
-from resources.models.transcriber import Transcriber
-from resources.models.translator import Translator
+
+# Packages with stages. The others (corpus, checks) read this module, so it does not import them.
+PACKAGES = ("ingest", "video", "speech", "captions", "vectors", "model")
 
 
-def stages(
-    lake: Lake | None,
-    *,
-    media: Media,
-    downloader: Downloader,
-    cut_detection: CutDetection,
-    transcriber: Transcriber,
-    translator: Translator,
-    coarse_captioner: Captioner,
-    fine_captioner: Captioner,
-    clip_captioner: Captioner,
-    summariser: Summariser,
-    aligner: Aligner,
-    aesthetics: Scorer,
-    frame_text_similarity: Scorer,
-    text_overlay: Scorer,
-    watermark: Scorer,
-    safety: Scorer,
-) -> list[Stage]:
-    """Each stage as configured, with the lake's active checkpoint; without a lake none is active."""
-    active = None if lake is None else aligner.active(lake)
-    captioners = frame_captions.by_scale(coarse_captioner, fine_captioner, clip_captioner)
-    scorers = clip_scores.by_score(aesthetics, frame_text_similarity, text_overlay, watermark, safety)
-    return [
-        downloads.stage(downloader),
-        raw_videos.stage(media),
-        clips.stage(cut_detection),
-        fingerprints.stage(lake, media, cut_detection),
-        speech.stage(transcriber),
-        transcripts.stage(translator),
-        frame_captions.stage(captioners),
-        clip_captions.stage(summariser),
-        clip_embeddings.stage(aligner, active),
-        clip_scores.stage(scorers, active),
-    ]
+@cache
+def stage_definitions(own_folder: str | None = None) -> tuple[StageDefinition, ...]:
+    """Returns every stage, inputs before what is made of them.
+
+    own_folder: of the user's own stages, modules that are run as they stand. Raises ValueError for a folder that is not
+    there, a name that is declared twice, and stages that depend on each other.
+    """
+    definitions: dict[str, StageDefinition] = {}
+    for module in (*_modules(), *_own_modules(own_folder)):
+        for value in vars(module).values():
+            if isinstance(value, StageDefinition) and value is not definitions.get(value.name):
+                if value.name in definitions:
+                    raise ValueError(f"{module.__file__}: there is a stage {value.name} already")
+                definitions[value.name] = value
+    return tuple(_in_order(definitions))
 
 
-PROVIDERS = tuple(name for name in stages.__annotations__ if name not in ("lake", "return"))  # the resources it needs
+def ingest_stages(own_folder: str | None = None) -> tuple[StageDefinition, ...]:
+    """Returns the stages that work through ingest batches: what status, checks and estimates go through."""
+    return tuple(definition for definition in stage_definitions(own_folder) if definition.partition == INGEST_BATCH)
 
 
-def stages_of(resources: Any) -> list[Stage]:
-    """Of the resources of a Dagster context. Whoever goes through all stages needs them all."""
-    return stages(resources.lake.store, **{name: getattr(resources, name) for name in PROVIDERS})
+def configured_stages(lake: Lake | None, resources: Mapping[str, Any], own_folder: str | None = None) -> list[Stage]:
+    """Returns the stages of ingest batches as the resources configure them. resources: by name."""
+    return [definition.configured(StageScope(lake), resources) for definition in ingest_stages(own_folder)]
+
+
+def resources_of_stages(own_folder: str | None = None) -> frozenset[str]:
+    """Returns the names of the resources that the stages of ingest batches need together."""
+    return frozenset(name for definition in ingest_stages(own_folder) for name in definition.needs)
+
+
+def _modules() -> Iterator[ModuleType]:
+    for package in PACKAGES:
+        folder = importlib.import_module(f"{assets.__name__}.{package}")
+        for module in pkgutil.iter_modules(folder.__path__):
+            yield importlib.import_module(f"{folder.__name__}.{module.name}")
+
+
+def _own_modules(folder: str | None) -> Iterator[ModuleType]:
+    if folder is None:
+        return
+    if not Path(folder).is_dir():
+        raise ValueError(f"INTERNVID_STAGES names {folder}, which is no folder")
+    for file in sorted(Path(folder).resolve().glob("*.py")):
+        name = f"internvid_own_stages_{hashlib.md5(str(file).encode(), usedforsecurity=False).hexdigest()[:8]}"
+        if name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(name, file)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            spec.loader.exec_module(module)
+        yield sys.modules[name]
+
+
+def _in_order(definitions: Mapping[str, StageDefinition]) -> Iterator[StageDefinition]:
+    """Yields each stage after those whose tables it reads; otherwise in the order in which they were found."""
+    stage_of_table = {
+        table.name: definition.name for definition in definitions.values() for table in definition.outputs
+    }
+    waiting = {
+        name: {stage_of_table[table] for table in definition.inputs if table in stage_of_table} - {name}
+        for name, definition in definitions.items()
+    }
+    while waiting:
+        ready = next((name for name, inputs in waiting.items() if not inputs & waiting.keys()), None)
+        if ready is None:
+            raise ValueError(f"the stages {', '.join(waiting)} depend on each other")
+        del waiting[ready]
+        yield definitions[ready]

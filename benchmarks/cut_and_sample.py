@@ -145,9 +145,7 @@ def memory(path: Path, times: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos"
-    )
+    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--videos", type=Path, help="where rendered videos are kept between runs")

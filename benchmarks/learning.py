@@ -160,9 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="viclip-tiny", choices=RECIPES)
     parser.add_argument("--same-video", nargs="+", choices=get_args(SameVideo), help="default: as the recipe has it")
-    parser.add_argument(
-        "--seeds", nargs="+", type=int, help="of training; the videos stay. Default: the recipe's"
-    )
+    parser.add_argument("--seeds", nargs="+", type=int, help="of training; the videos stay. Default: the recipe's")
     parser.add_argument("--epochs", type=float, help="of the first phase, for a comparison that is to take less time")
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]

@@ -266,18 +266,14 @@ def profile(work: RunSummary) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos"
-    )
+    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos")
     parser.add_argument("--size", type=int, nargs="+", default=[224, 64], help="pixels that frames are resized to")
     parser.add_argument("--short-side", type=int, nargs="+", default=[384], help="of the frames kept in the lake")
     parser.add_argument("--frames-per-second", type=float, default=4.0, help="that the lake keeps")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--passes", type=int, default=5, help="of the lake's loader over the clips, in a measurement")
-    parser.add_argument(
-        "--video-height", type=int, help="render the videos at this height instead of their own"
-    )
+    parser.add_argument("--video-height", type=int, help="render the videos at this height instead of their own")
     parser.add_argument("--videos", type=Path, help="where rendered videos are kept between runs")
     parser.add_argument("--profile", action="store_true", help="profile the lake's loader instead")
     options = parser.parse_args()

@@ -1,91 +1,89 @@
 """The code location: every asset, check, job, sensor and schedule, with the resources that they run on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from assets import checks
-from assets.captions import clip_captions, frame_captions
-from assets.corpus import corpus_snapshot, internvid_jsonl, report, statistics
-from assets.ingest import downloads, raw_videos
-from assets.model import checkpoints, evaluations, subsets
-from assets.speech.speech import speech, transcripts
-from assets.stages import PROVIDERS, stages
-from assets.vectors import active_checkpoint, clip_embeddings, clip_scores
-from assets.video import clips, fingerprints
-from orchestration.activation import activate_checkpoint
-from orchestration.collection import check_sources, check_sources_schedule, discover, discover_schedule
+from assets.checks import captions, whole_lake
+from assets.corpus import corpus_snapshot, duplicates, internvid_jsonl, statistics
+from assets.corpus.report import build_report
+from assets.ingest import annotations, feed_polls, feeds, source_checks, sources
+from assets.partitions import INGEST_BATCH, partitions_of
+from assets.stages import stage_definitions
+from assets.vectors import active_checkpoint
 from orchestration.configured import configured
-from orchestration.follow_up import found_sources_sensor, retry_sensor
-from orchestration.inbox import inbox_sensor
-from orchestration.jobs import check_lake, ingest, pin, publish, select, train
-from orchestration.maintenance import check_schedule, maintenance, maintenance_schedule, publish_schedule
-from resources.catalog import annotations, feeds, source_checks
-from resources.catalog import files as sources
-from resources.corpus import duplicates
+from orchestration.jobs import build_jobs
+from orchestration.schedules import build_schedules
+from orchestration.sensors import build_sensors
+from orchestration.settings import Settings
+from resources.incremental.declaration import StageDefinition, StageScope
+from resources.incremental.materialization import build_asset
 
+# Assets that are no stages: they work on no units, or are filled by commands.
 ASSET_MODULES = [
     feeds,
+    feed_polls,
     sources,
     source_checks,
     annotations,
-    downloads,
-    raw_videos,
-    clips,
-    fingerprints,
-    speech,
-    transcripts,
-    frame_captions,
-    clip_captions,
     active_checkpoint,
-    clip_embeddings,
-    clip_scores,
     duplicates,
     corpus_snapshot,
-    subsets,
-    checkpoints,
-    evaluations,
     statistics,
     internvid_jsonl,
-    report,
 ]
 
 
-def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """The definitions with the resources of the environment; `resources` replaces some of them."""
-    providers = {**configured(), **(resources or {})}
+def definitions(settings: Settings | None = None, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Builds the definitions by the settings, those of the environment unless given; `resources` replaces some."""
+    settings = settings or Settings()
+    by_name = {**configured(settings), **(resources or {})}
+    partitions = partitions_of(by_name["subset_files"].all())
+    stages = stage_definitions(settings.stages)
+    batch_stages = [definition for definition in stages if definition.partition == INGEST_BATCH]
+    stage_assets = [
+        build_asset(
+            definition,
+            partitions[definition.partition],
+            code_version=_code_version(definition, by_name),
+        )
+        for definition in stages
+    ]
+    others = dg.load_assets_from_modules(ASSET_MODULES, include_specs=True)
     return dg.Definitions(
-        assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), providers),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[
-            *(ingest, discover, check_sources, pin, select, train),
-            *(activate_checkpoint, publish, check_lake, maintenance),
+        assets=[*stage_assets, *_with_fan_in(others, batch_stages), build_report(batch_stages)],
+        asset_checks=[
+            whole_lake.build_stage_counts(batch_stages),
+            *dg.load_asset_checks_from_modules([captions, whole_lake]),
         ],
-        sensors=[inbox_sensor, found_sources_sensor, retry_sensor],
-        schedules=[
-            *(discover_schedule, check_sources_schedule),
-            *(publish_schedule, maintenance_schedule, check_schedule),
-        ],
-        resources=providers,
+        jobs=build_jobs(stages, partitions),
+        sensors=build_sensors(settings),
+        schedules=build_schedules(settings),
+        resources=by_name,
     )
 
 
-def _with_code_versions(assets: Sequence[Any], providers: Mapping[str, Any]) -> list[Any]:
-    """Each partitioned asset with its stage's version as code version: Dagster then shows what a change makes stale."""
-    configured_stages = stages(None, **{name: providers[name] for name in PROVIDERS})
-    # What rests on the active checkpoint has no version of its own: that asset's data version tells it.
-    versions = {
-        output.table.name: output.readable_version
-        for stage in configured_stages
-        for output in stage.outputs
-        if stage.parameters is None
-    }
+def _code_version(definition: StageDefinition, resources: Mapping[str, Any]) -> str | None:
+    """Returns the stage's versions as code version: Dagster then shows what a change makes stale.
 
-    def with_version(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return spec.replace_attributes(code_version=versions.get(spec.key.to_user_string()))
+    What depends on the lake (the active checkpoint, a snapshot) has none: those assets' data versions say it.
+    """
+    stage = definition.configured(StageScope(lake=None), resources)
+    if stage.parameters is not None:
+        return None
+    return "; ".join(dict.fromkeys(output.readable_version for output in stage.outputs))
 
-    return list(dg.map_asset_specs(with_version, assets))
+
+def _with_fan_in(assets: Any, stages: list[StageDefinition]) -> list[Any]:
+    """Adds to the snapshot every table of the stages: it pins them all."""
+    tables = [dg.AssetDep(table.name) for definition in stages for table in definition.outputs]
+
+    def with_tables(spec: dg.AssetSpec) -> dg.AssetSpec:
+        is_snapshot = spec.key == corpus_snapshot.corpus_snapshot.key
+        return spec.replace_attributes(deps=[*spec.deps, *tables]) if is_snapshot else spec
+
+    return list(dg.map_asset_specs(with_tables, assets))
 
 
 @dg.definitions

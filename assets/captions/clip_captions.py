@@ -4,26 +4,12 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-import dagster as dg
-
-from assets.captions.frame_captions import frame_captions
 from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.captions.words import nouns_and_verbs
-from resources.catalog.batching import ingest_batches
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-    together_or_one_by_one,
-)
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.samples import contact_sheet, rows_sample
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Unit, together_or_one_by_one
 from resources.lake.schema import CLIP_CAPTIONS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -35,38 +21,34 @@ WORDS_VERSION = "hanta-1.2"  # nouns and verbs are part of the row, so their tag
 MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "moving_share", "mover_x", "mover_y")
 
 
-def stage(summariser: Summariser) -> Stage:
+def configure(scope: StageScope, *, summariser: Summariser) -> Configuration:
     """The version names the summariser, if one is asked, and the tagger of nouns and verbs."""
     versions = {"": f"{summariser.version}+{WORDS_VERSION}", IMPORTED: f"{IMPORTED}+{WORDS_VERSION}"}
-    outputs = (Output(CLIP_CAPTIONS, versions),)
-    return Stage("clip_captions", "clip_captions", outputs, chunk_size=summariser.clips_per_call)
+    return Configuration((versions,), chunk_size=summariser.clips_per_call)
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[dg.AssetKey("clips"), dg.AssetKey("annotations"), frame_captions],
-    group_name="captions",
+def _sample(lake: Lake, table: str, batch: str) -> dict[str, Any]:
+    rows = rows_sample(lake, table, batch, ("caption", "nouns", "verbs", "clip_id"))
+    return contact_sheet(lake, table, batch) | rows
+
+
+@stage(
+    group="captions",
+    outputs=(CLIP_CAPTIONS,),
+    configure=configure,
     pool="caption",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("clip_captions")],
-    description="A clip's caption, summarised from its frame captions and motion, or imported; with nouns and verbs.",
+    kinds=("lance", "pytorch"),
+    providers=("summariser",),
+    variants={"": "summariser"},
+    samples={CLIP_CAPTIONS.name: _sample},
+    cost=CostDrivers(requests={"summariser": "clips"}),
 )
-def clip_captions(
-    context: dg.AssetExecutionContext, lake: Lake, summariser: Summariser
-) -> Iterator[dg.MaterializeResult]:
-    """One row is a clip's caption. Changes when the clip, a caption of its frames or the summariser does."""
-    batch = context.partition_key
+def clip_captions(run: StageRun, units: list[Unit], *, summariser: Summariser) -> Iterator[Outcome]:
+    """A clip's caption, summarised from its frame captions and motion, or imported; with nouns and verbs.
 
-    def sample(table: str) -> dict[str, dg.MetadataValue]:
-        return contact_sheet(lake, batch) | rows_sample(lake, table, batch)
-
-    yield from refresh(
-        context,
-        lake,
-        stage(summariser),
-        lambda units: caption(lake, summariser, units, batch),
-        sample=sample,
-    )
+    Changes when the clip, a caption of its frames or the summariser does.
+    """
+    yield from caption(run.lake, summariser, units, run.partition)
 
 
 def caption(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> Iterator[Outcome]:

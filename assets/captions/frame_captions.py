@@ -4,24 +4,11 @@ where a captioner that sees several frames is set, clip: those of every second, 
 
 from collections.abc import Iterator
 
-import dagster as dg
-
 from internvid.captions.measured import FrameCaption
-from resources.catalog.batching import ingest_batches
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-    together_or_one_by_one,
-)
-from resources.incremental.samples import rows_sample
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.faults import system_fault_of
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Unit, together_or_one_by_one
 from resources.lake.schema import FRAME_CAPTIONS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -31,43 +18,51 @@ from resources.models.provider import stopwatch
 Captioners = dict[str, Captioner]  # by scale
 
 
-def by_scale(coarse_captioner: Captioner, fine_captioner: Captioner, clip_captioner: Captioner) -> Captioners:
+def enabled_captioners(
+    *, coarse_captioner: Captioner, fine_captioner: Captioner, clip_captioner: Captioner
+) -> Captioners:
+    """Returns the captioners that are set, by scale."""
     captioners = {"coarse": coarse_captioner, "fine": fine_captioner, "clip": clip_captioner}
     return {scale: captioner for scale, captioner in captioners.items() if captioner.is_enabled}
 
 
-def stage(captioners: Captioners) -> Stage:
+def configure(scope: StageScope, **providers: Captioner) -> Configuration:
     """Each scale has the version of its captioner: another fine captioner leaves the coarse captions as they are."""
-    outputs = (Output(FRAME_CAPTIONS, {scale: captioner.version for scale, captioner in captioners.items()}),)
-    chunk = max(captioner.frames_per_call for captioner in captioners.values())
-    return Stage("frame_captions", "frame_captions", outputs, chunk_size=chunk)
+    captioners = enabled_captioners(**providers)
+    versions = {scale: captioner.version for scale, captioner in captioners.items()}
+    return Configuration((versions,), max(captioner.frames_per_call for captioner in captioners.values()))
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[dg.AssetKey("frames")],
-    group_name="captions",
+@stage(
+    group="captions",
+    outputs=(FRAME_CAPTIONS,),
+    configure=configure,
     pool="caption",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("frame_captions")],
-    description="One caption of one frame by one model, with what it rests on.",
+    kinds=("lance", "pytorch"),
+    providers=("coarse_captioner", "fine_captioner", "clip_captioner"),
+    variants={"coarse": "coarse_captioner", "fine": "fine_captioner", "clip": "clip_captioner"},
+    samples={FRAME_CAPTIONS.name: ("caption", "seconds", "scale", "clip_id")},
+    cost=CostDrivers(
+        requests={"coarse_captioner": "middle_frames", "fine_captioner": "fine_frames", "clip_captioner": "clips"}
+    ),
 )
 def frame_captions(
-    context: dg.AssetExecutionContext,
-    lake: Lake,
+    run: StageRun,
+    units: list[Unit],
+    *,
     coarse_captioner: Captioner,
     fine_captioner: Captioner,
     clip_captioner: Captioner,
-) -> Iterator[dg.MaterializeResult]:
-    """One caption of one sampled frame, by its scale's captioner. Changes when the frame or that captioner does."""
-    captioners = by_scale(coarse_captioner, fine_captioner, clip_captioner)
-    yield from refresh(
-        context,
-        lake,
-        stage(captioners),
-        lambda units: together_or_one_by_one(units, lambda some: caption(lake, captioners, some)),
-        sample=lambda table: rows_sample(lake, table, context.partition_key),
+) -> Iterator[Outcome]:
+    """One caption of one sampled frame by one model, with what it is based on.
+
+    Coarse captions are of a clip's middle frame, fine ones of a frame each second. Changes when the frame or the
+    captioner of its scale does.
+    """
+    captioners = enabled_captioners(
+        coarse_captioner=coarse_captioner, fine_captioner=fine_captioner, clip_captioner=clip_captioner
     )
+    yield from together_or_one_by_one(units, lambda chunk: caption(run.lake, captioners, chunk))
 
 
 def caption(lake: Lake, captioners: Captioners, units: list[Unit]) -> list[Outcome]:
@@ -103,7 +98,9 @@ def _of_clip(lake: Lake, captioner: Captioner, unit: Unit) -> Outcome:
     with stopwatch() as watch:
         try:
             said = captioner.caption_together(jpegs)
-        except Exception as error:  # noqa: BLE001 - the boundary: whatever a clip raises is that clip's failure
+        except Exception as error:
+            if fault := system_fault_of(error):
+                raise fault from error
             said = error
     of = {"frame_id": None, "clip_id": unit.label, "video_id": clip["video_id"], "seconds": clip["start_seconds"]}
     return _outcome(captioner, unit, of, said, watch.seconds, frames=len(jpegs))

@@ -1,93 +1,31 @@
 """`report`: the dataset's numbers, plots and a contact sheet, in one HTML file."""
 
-import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 
-from assets.corpus.corpus_snapshot import newest_snapshot_name
-from assets.corpus.statistics import MART, statistics
-from assets.stages import PROVIDERS, stages_of
-from resources.incremental.refresh import Stage, counts
-from resources.lake.published_files import local_copy, publish
-from resources.lake.statements import statement
-from resources.lake.store import Lake
-
-if TYPE_CHECKING:
-    from internvid.report.report import ContactClip
-
-FILE = "report.html"
-CLIPS_SHOWN = 24
-FRAMES_PER_CLIP = 3
+from assets.corpus.statistics import statistics
+from resources.corpus.report import REPORT, write
+from resources.corpus.snapshots import newest_snapshot_name
+from resources.incremental.declaration import StageDefinition, counts_by_stage
+from resources.lake.published_files import publish
 
 
-@dg.asset(
-    deps=[statistics],
-    group_name="corpus",
-    kinds={"html"},
-    description="One self-contained HTML page: numbers, plots, failures, and clips with their captions.",
-    required_resource_keys={"lake", *PROVIDERS},
-)
-def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """A page about the newest snapshot. Changes with the statistics."""
-    lake, in_order = context.resources.lake, stages_of(context.resources)
-    path = publish(lake, FILE, lambda path: write(lake, in_order, path))
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}
-    )
+def build_report(stages: Sequence[StageDefinition]) -> dg.AssetsDefinition:
+    """Builds the asset. stages: those whose inputs it counts."""
+    needs = {name for definition in stages for name in definition.needs}
 
+    @dg.asset(deps=[statistics], group_name="corpus", kinds={"html"}, required_resource_keys={"lake", *needs})
+    def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """One self-contained HTML page: numbers, plots, failures, and clips with their captions.
 
-def write(lake: Lake, in_order: Sequence[Stage], path: Path) -> None:
-    """Writes the page from statistics.duckdb and the clips of the newest snapshot."""
-    from internvid.report.report import StageRow, write_report
-
-    with tempfile.TemporaryDirectory() as folder:
-        write_report(
-            path,
-            local_copy(lake, MART, Path(folder)),
-            clips_to_show(lake, newest_snapshot_name(lake)),
-            title="InternVid lakehouse",
-            lake=lake.root,
-            made_at=datetime.now(UTC),
-            stages=[StageRow(stage.name, seconds=None, **_ended(lake, stage)) for stage in in_order],
+        It is about the newest snapshot. Changes with the statistics.
+        """
+        lake = context.resources.lake
+        counts = counts_by_stage(lake, stages, {name: getattr(context.resources, name) for name in needs})
+        path = publish(lake, REPORT, lambda path: write(lake, counts, path))
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}
         )
 
-
-def _ended(lake: Lake, stage: Stage) -> dict[str, int]:
-    return {state: number for state, number in counts(lake, stage).items() if state != "total"}
-
-
-def clips_to_show(lake: Lake, snapshot: str) -> "list[ContactClip]":
-    """Clips spread over the corpus, each with a few of its frames in order of time."""
-    from internvid.report.report import ContactClip
-
-    clips = lake.query(statement("corpus/contact_sheet"), {"clips": CLIPS_SHOWN}, at=snapshot).to_pylist()
-    strips = lake.query(
-        statement("corpus/frame_strips"),
-        {"clip_ids": [clip["clip_id"] for clip in clips], "frames": FRAMES_PER_CLIP},
-        at=snapshot,
-    ).to_pylist()
-    jpegs = _jpegs(lake, [frame_id for strip in strips for frame_id in strip["frame_ids"]])
-    frame_ids = {strip["clip_id"]: strip["frame_ids"] for strip in strips}
-    return [
-        ContactClip(
-            clip_id=clip["clip_id"],
-            video=PurePosixPath(unquote(urlsplit(clip["source"]).path)).name,
-            start_seconds=clip["start_seconds"],
-            end_seconds=clip["end_seconds"],
-            caption=clip["caption"] or "",
-            model=clip["model"] or "",
-            jpegs=[jpegs[frame_id] for frame_id in frame_ids[clip["clip_id"]]],
-            flags=clip["flags"] or [],
-        )
-        for clip in clips
-    ]
-
-
-def _jpegs(lake: Lake, frame_ids: list[str]) -> dict[str, bytes]:
-    frames = lake.fetch("frames", frame_ids, ["frame_id", "jpeg"])
-    return dict(zip(frames["frame_id"].to_pylist(), frames["jpeg"].to_pylist(), strict=True))
+    return report

@@ -5,28 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-
-from resources.catalog.batching import ingest_batches
+from resources.catalog.admission import Admission
 from resources.catalog.downloader import Cooldown, Downloader, Wanted, remove_folder, sites_in_cooldown
 from resources.catalog.exclusions import Exclusions
-from resources.catalog.files import sources
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    Waiting,
-    batch_counts_spec,
-    refresh,
-)
-from resources.incremental.samples import rows_sample
+from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
+from resources.incremental.retries import FailurePolicy
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit, Waiting
 from resources.lake.schema import DOWNLOADS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -36,39 +22,50 @@ if TYPE_CHECKING:
     from internvid.web.download import Downloaded
 
 
-def stage(downloader: Downloader) -> Stage:
+def configure(scope: StageScope, *, downloader: Downloader, **needed: object) -> Configuration:
     """The version names which videos are taken, and in which size."""
-    return Stage("downloads", "downloads", (Output(DOWNLOADS, {"": downloader.version}),), chunk_size=1_000)
+    return Configuration(({"": downloader.version},), chunk_size=1_000)
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[sources],
-    group_name="ingest",
+@stage(
+    group="ingest",
+    outputs=(DOWNLOADS,),
+    configure=configure,
     pool="download",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("downloads")],
-    description="Videos fetched from the web, with their metadata and subtitles, politely: rate_limited by site, resumed.",
+    kinds=("lance", "ytdlp"),
+    providers=("downloader",),
+    resources=("media", "admission", "failure_policy"),
+    samples={DOWNLOADS.name: ("url", "title", "channel", "duration_seconds", "format", "licence")},
 )
 def downloads(
-    context: dg.AssetExecutionContext, lake: Lake, media: Media, downloader: Downloader
-) -> Iterator[dg.MaterializeResult]:
-    """One row is a video fetched from the web. Changes when other sizes or kinds of subtitles are wanted."""
-    yield from refresh(
-        context,
-        lake,
-        stage(downloader),
-        lambda units: fetch(lake, media, downloader, units),
-        sample=lambda table: rows_sample(lake, table, context.partition_key),
-    )
+    run: StageRun,
+    units: list[Unit],
+    *,
+    downloader: Downloader,
+    media: Media,
+    admission: Admission,
+    failure_policy: FailurePolicy,
+) -> Iterator[Outcome]:
+    """Videos fetched from the web, with their metadata and subtitles; politely: rate-limited by site, and resumed.
+
+    Changes when other sizes or kinds of subtitles are wanted.
+    """
+    yield from fetch(run.lake, media, downloader, admission.exclusions(), failure_policy, units)
 
 
-def fetch(lake: Lake, media: Media, downloader: Downloader, units: list[Unit]) -> Iterator[Outcome]:
+def fetch(
+    lake: Lake,
+    media: Media,
+    downloader: Downloader,
+    exclusions: Exclusions,
+    policy: FailurePolicy,
+    units: list[Unit],
+) -> Iterator[Outcome]:
     """Leaves out what is excluded, takes what is here already, and fetches the rest."""
     columns = ["source_id", "uri", "site", "site_key", "channel", "channel_id", "query_words"]
     rows = {row["source_id"]: row for row in lake.fetch("sources", [unit.key for unit in units], columns).to_pylist()}
     here = _here(lake, downloader, units)
-    exclusions, tombstones = Exclusions.of_environment(), Tombstones(lake)
+    tombstones = Tombstones(lake)
     by_key = {}
     for unit in units:
         source = rows[unit.key]
@@ -85,7 +82,7 @@ def fetch(lake: Lake, media: Media, downloader: Downloader, units: list[Unit]) -
         Wanted(key, rows[key]["uri"], rows[key]["site"], media.download_folder(key), unit.tries)
         for key, unit in by_key.items()
     ]
-    for one, result in downloader.fetch(wanted, sites_in_cooldown(lake)) if wanted else ():
+    for one, result in downloader.fetch(wanted, sites_in_cooldown(lake), policy) if wanted else ():
         yield _outcome(media, downloader, exclusions, by_key[one.key], rows[one.key], one, result)
 
 

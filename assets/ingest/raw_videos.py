@@ -4,58 +4,42 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
-from assets.ingest.downloads import downloads
-from resources.catalog.batching import ingest_batches
-from resources.catalog.files import sources
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-)
-from resources.incremental.samples import rows_sample
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit
 from resources.lake.schema import RAW_VIDEOS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 from resources.media.store import Media
 from resources.media.video_file import Inspected
 
+SHOWN = ("duration_seconds", "display_width", "display_height", "video_codec", "audio_codec", "source")
 
-def stage(media: Media) -> Stage:
+
+def configure(scope: StageScope, *, media: Media) -> Configuration:
     """The version names what decides a row besides the file: the probe, and whether bytes are imported."""
-    version = {"": f"probe/2+{media.keep}"}
-    return Stage("raw_videos", "raw_videos", (Output(RAW_VIDEOS, version),), chunk_size=64)
+    return Configuration(({"": f"probe/2+{media.keep}"},))
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[sources, downloads],
-    group_name="ingest",
+@stage(
+    group="ingest",
+    outputs=(RAW_VIDEOS,),
+    configure=configure,
     pool="decode",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("raw_videos")],
-    description="The stored video files: sha256, codec, duration, size, rotation, sound. Exact duplicates share bytes.",
+    kinds=("lance", "ffmpeg"),
+    resources=("media",),
+    samples={RAW_VIDEOS.name: SHOWN},
+    cost=CostDrivers(per_video=True),
 )
-def raw_videos(context: dg.AssetExecutionContext, lake: Lake, media: Media) -> Iterator[dg.MaterializeResult]:
-    """One row is a stored video file. Changes when the file at its source does."""
-    yield from refresh(
-        context,
-        lake,
-        stage(media),
-        lambda units: store_and_probe(lake, media, units),
-        sample=lambda table: rows_sample(lake, table, context.partition_key),
-    )
+def raw_videos(run: StageRun, units: list[Unit], *, media: Media) -> Iterator[Outcome]:
+    """The stored video files: sha256, codec, duration, size, rotation, sound. Exact duplicates share bytes.
+
+    Changes when the file at its source does.
+    """
+    yield from store_and_probe(run.lake, media, units)
 
 
 def store_and_probe(lake: Lake, media: Media, units: list[Unit]) -> Iterator[Outcome]:

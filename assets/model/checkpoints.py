@@ -7,24 +7,14 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets.partitions import model_partitions
-from assets.vectors.active_checkpoint import make_active
+from assets.partitions import MODEL
 from internvid.viclip.recipes import RECIPES
 from resources.corpus.held_out import clips_to_train_on
-from resources.incremental.refresh import (
-    Done,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    one_by_one,
-    refresh,
-)
+from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import CHECKPOINTS
 from resources.lake.store import Lake
+from resources.models.activation import make_active
 from resources.models.aligner import ActiveCheckpoint, Aligner
 from resources.training.checkpoint_files import publish_folder, training_folder
 from resources.training.trainer import Trainer
@@ -38,43 +28,58 @@ class CheckpointConfig(dg.Config):
     keep_seen: bool = False
 
 
-def stage(model: str, trainer: Trainer) -> Stage:
+def configure(scope: StageScope, *, trainer: Trainer, **needed: object) -> Configuration:
     """The version is the recipe's numbers; clips, frames and captions come in as the subset's content."""
-    recipe, subset = model.split("|")
-    parameters = pa.table({"model": [model], "subset": [subset]})
-    output = Output(CHECKPOINTS, {"": trainer.as_trained(RECIPES[recipe]).version})
-    return Stage("checkpoints", "checkpoints", (output,), chunk_size=1, parameters=parameters)
-
-
-@dg.asset(
-    partitions_def=model_partitions,
-    deps=[dg.AssetKey("subsets")],  # a model on its subset alone: Dagster maps the partition's dimension
-    group_name="model",
-    pool="train",
-    kinds={"torch", "lance"},
-    check_specs=[batch_counts_spec("checkpoints")],
-    description="A ViCLIP trained by a recipe on a subset: safetensors, configuration, vocabulary and receipt.",
-)
-def checkpoints(
-    context: dg.AssetExecutionContext, config: CheckpointConfig, lake: Lake, trainer: Trainer, aligner: Aligner
-) -> Iterator[dg.MaterializeResult]:
-    """One row is a trained model. Changes when a clip, frame or caption of its subset or the recipe does."""
-    yield from refresh(
-        context,
-        lake,
-        stage(context.partition_key, trainer),
-        lambda units: one_by_one(units, lambda unit: train(context, lake, trainer, unit, keep_seen=config.keep_seen)),
-        sample=lambda table: metrics_of(lake, context.partition_key),
+    if scope.partition is None:
+        return Configuration(({},), parameters=pa.table({}))
+    recipe, subset = scope.partition.split("|")
+    return Configuration(
+        ({"": trainer.as_trained(RECIPES[recipe]).version},),
+        chunk_size=1,
+        parameters=pa.table({"model": [scope.partition], "subset": [subset]}),
     )
-    row = newest(lake, context.partition_key)
-    if row is not None and aligner.active(lake) is None:
+
+
+def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
+    return metrics_of(lake, model)
+
+
+def activate_first(run: StageRun, *, aligner: Aligner, **needed: object) -> None:
+    """Makes the checkpoint the active one of a lake that has none."""
+    row = newest(run.lake, run.partition)
+    if row is not None and aligner.active(run.lake) is None:
         first = ActiveCheckpoint(row["checkpoint_id"], row["path"], row["weights_digest"])
-        make_active(context.instance, lake, first)
-        context.log.info(f"{first.checkpoint_id} is the first model of this lake, so it is active now")
+        assert run.context is not None
+        make_active(run.context.instance, run.lake, first)
+        run.log(f"{first.checkpoint_id} is the first model of this lake, so it is active now")
 
 
-def train(context: dg.AssetExecutionContext, lake: Lake, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Outcome:
+@stage(
+    group="model",
+    outputs=(CHECKPOINTS,),
+    configure=configure,
+    partition=MODEL,
+    pool="train",
+    kinds=("pytorch", "lance"),
+    resources=("trainer", "aligner"),
+    reads=("subsets",),  # a model on its subset alone: Dagster maps the partition's dimension
+    samples={CHECKPOINTS.name: _sample},
+    config=CheckpointConfig,
+    finish=activate_first,
+)
+def checkpoints(run: StageRun, units: list[Unit], *, trainer: Trainer, aligner: Aligner) -> Iterator[Outcome]:
+    """A ViCLIP trained by a recipe on a subset: safetensors, configuration, vocabulary and receipt.
+
+    Changes when a clip, frame or caption of its subset or the recipe does.
+    """
+    keep_seen = run.config.keep_seen
+    yield from one_by_one(units, lambda unit: train(run, trainer, unit, keep_seen=keep_seen))
+
+
+def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Outcome:
     """Trains the unit, a recipe on a subset; goes on where a killed training of the same was."""
+    lake, context = run.lake, run.context
+    assert context is not None, "training reports through Dagster"
     recipe_name, subset = unit.key.split("|")
     recipe = RECIPES[recipe_name]
     made_from = lake.query(

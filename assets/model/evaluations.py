@@ -5,26 +5,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
-from assets.model.checkpoints import checkpoints, newest
-from assets.partitions import model_partitions
+from assets.model.checkpoints import newest
+from assets.partitions import MODEL
 from resources.corpus.held_out import held_out_clips
-from resources.incremental.refresh import (
-    Done,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    digest,
-    one_by_one,
-    refresh,
-)
+from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
+from resources.incremental.provenance import digest
 from resources.incremental.samples import rows_sample
+from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import EVALUATIONS
 from resources.lake.store import Lake
 from resources.models.aligner import ActiveCheckpoint, Aligner
@@ -34,41 +23,40 @@ HELD_OUT = "held_out"
 VERSION = "retrieval-1"
 
 
-def stage(lake: Lake, model: str) -> Stage:
-    """Rests on the checkpoint and on the held-out clips. Evaluating again never trains again."""
-    row = newest(lake, model)
-    held_out = held_out_clips(lake, row["snapshot"]) if row else pa.table({"clip_id": [], "content": []})
+def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
+    """Metrics depend on the checkpoint and on the held-out clips. Evaluating again never trains again."""
+    if scope.partition is None or scope.lake is None:
+        return Configuration(({HELD_OUT: VERSION},), parameters=pa.table({}))
+    row = newest(scope.lake, scope.partition)
+    held_out = held_out_clips(scope.lake, row["snapshot"]) if row else pa.table({"clip_id": [], "content": []})
     content = digest(held_out["clip_id"].to_pylist(), held_out["content"].to_pylist())
-    parameters = pa.table({"model": [model], "benchmark": [HELD_OUT], "content": [content]})
-    return Stage(
-        "evaluations", "evaluations", (Output(EVALUATIONS, {HELD_OUT: VERSION}),), chunk_size=1, parameters=parameters
-    )
+    parameters = pa.table({"model": [scope.partition], "benchmark": [HELD_OUT], "content": [content]})
+    return Configuration(({HELD_OUT: VERSION},), chunk_size=1, parameters=parameters)
 
 
-@dg.asset(
-    partitions_def=model_partitions,
-    deps=[checkpoints],
-    group_name="model",
+def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
+    row = newest(lake, model)
+    columns = ("benchmark", "metric", "value", "chance", "items", "checkpoint_id")
+    return rows_sample(lake, table, model, columns) | (figures(lake, row["checkpoint_id"]) if row else {})
+
+
+@stage(
+    group="model",
+    outputs=(EVALUATIONS,),
+    configure=configure,
+    partition=MODEL,
     pool="embed",
-    kinds={"lance", "torch"},
-    check_specs=[batch_counts_spec("evaluations")],
-    description="Metrics of each checkpoint: retrieval both ways on the snapshot's test videos, with chance beside.",
+    kinds=("lance", "pytorch"),
+    resources=("aligner",),
+    reads=("checkpoints",),
+    samples={EVALUATIONS.name: _sample},
 )
-def evaluations(context: dg.AssetExecutionContext, lake: Lake, aligner: Aligner) -> Iterator[dg.MaterializeResult]:
-    """One row is a metric of a checkpoint on a benchmark. Changes when the checkpoint or the benchmark does."""
-    model = context.partition_key
+def evaluations(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterator[Outcome]:
+    """Metrics of each checkpoint: retrieval both ways on the snapshot's test videos, with chance beside.
 
-    def sample(table: str) -> dict[str, Any]:
-        row = newest(lake, model)
-        return rows_sample(lake, table, model) | (figures(lake, row["checkpoint_id"]) if row else {})
-
-    yield from refresh(
-        context,
-        lake,
-        stage(lake, model),
-        lambda units: one_by_one(units, lambda unit: evaluate(lake, aligner, unit)),
-        sample=sample,
-    )
+    Changes when the checkpoint or the benchmark does.
+    """
+    yield from one_by_one(units, lambda unit: evaluate(run.lake, aligner, unit))
 
 
 def evaluate(lake: Lake, aligner: Aligner, unit: Unit) -> Outcome:

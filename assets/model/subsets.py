@@ -7,22 +7,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
-from assets.corpus.corpus_snapshot import corpus_snapshot, newest_snapshot_name
-from assets.partitions import subset_partitions
-from resources.corpus.subsets import Subset, select_subset, split_sizes, subset_named, waterfall
-from resources.incremental.refresh import (
-    Done,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    one_by_one,
-    refresh,
-)
-from resources.incremental.samples import rows_sample
+from assets.partitions import SUBSET
+from resources.corpus.snapshots import newest_snapshot_name
+from resources.corpus.subset_files import SubsetFiles
+from resources.corpus.subsets import Subset, select_subset, split_sizes, waterfall
+from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import SUBSET_SNAPSHOTS, SUBSETS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -39,49 +29,47 @@ class SubsetConfig(dg.Config):
     values: dict[str, str] = {}
 
 
-def stage(subset: Subset, values: dict[str, Any], snapshot: str) -> Stage:
-    """The version names the statement and the values of its parameters."""
+def configure(scope: StageScope, *, subset_files: SubsetFiles) -> Configuration:
+    """The version names the statement and the values of its parameters; without a partition there is none."""
+    if scope.partition is None or scope.lake is None:
+        return Configuration(({}, {}), parameters=pa.table({}))
+    subset, values = _subset(subset_files, scope.partition, scope.config)
     version = {subset.name: subset.version(values)}
-    parameters = pa.table({"subset": [subset.name], "snapshot": [snapshot]})
-    outputs = (Output(SUBSETS, version), Output(SUBSET_SNAPSHOTS, version))
-    return Stage("subsets", "subsets", outputs, chunk_size=1, parameters=parameters)
+    parameters = pa.table({"subset": [subset.name], "snapshot": [newest_snapshot_name(scope.lake)]})
+    return Configuration((version, version), chunk_size=1, parameters=parameters)
 
 
-@dg.multi_asset(
-    specs=[
-        dg.AssetSpec(
-            "subsets",
-            deps=[corpus_snapshot],
-            group_name="model",
-            kinds={"lance", "duckdb"},
-            description="Clips of a named subset, with weight, reason and split; by sql/subsets/NAME.sql.",
-        ),
-        dg.AssetSpec(
-            "subset_snapshots",
-            deps=[corpus_snapshot],
-            group_name="model",
-            kinds={"lance", "duckdb"},
-            description="What each subset was made from: snapshot, parameters, statement, waterfall, counts.",
-        ),
-    ],
-    partitions_def=subset_partitions,
-    check_specs=[batch_counts_spec("subsets"), batch_counts_spec("subset_snapshots")],
+def _subset(subset_files: SubsetFiles, name: str, config: SubsetConfig) -> tuple[Subset, dict[str, Any]]:
+    subset = subset_files.named(name)
+    return subset, subset.parsed(f"{parameter}={value}" for parameter, value in config.values.items())
+
+
+def _sample(lake: Lake, table: str, subset: str) -> dict[str, Any]:
+    return made_from(lake, subset)
+
+
+@stage(
+    name="subsets",
+    group="model",
+    outputs=(SUBSETS, SUBSET_SNAPSHOTS),
+    configure=configure,
+    partition=SUBSET,
+    pool="select",
+    kinds=("lance", "duckdb"),
+    resources=("subset_files",),
+    reads=("corpus_snapshot",),
+    samples={SUBSETS.name: _sample, SUBSET_SNAPSHOTS.name: ("snapshot", "clips", "parameters")},
+    config=SubsetConfig,
 )
-def subsets_and_snapshots(
-    context: dg.AssetExecutionContext, config: SubsetConfig, lake: Lake
-) -> Iterator[dg.MaterializeResult]:
-    """One row of subsets is a clip in the subset. Changes when the selection or the selected clips do."""
-    name = context.partition_key
-    subset = subset_named(name)
-    values = subset.parsed(f"{parameter}={value}" for parameter, value in config.values.items())
-    snapshot = newest_snapshot_name(lake)
-    yield from refresh(
-        context,
-        lake,
-        stage(subset, values, snapshot),
-        lambda units: one_by_one(units, lambda unit: make(lake, subset, values, snapshot, unit)),
-        sample=lambda table: made_from(lake, name) if table == SUBSETS.name else rows_sample(lake, table, name),
-    )
+def subsets_and_snapshots(run: StageRun, units: list[Unit], *, subset_files: SubsetFiles) -> Iterator[Outcome]:
+    """Clips of a named subset, with weight, reason and split; and what the subset was made from.
+
+    The subset is selected by sql/subsets/NAME.sql from the newest snapshot. Changes when the selection or the selected
+    clips do.
+    """
+    subset, values = _subset(subset_files, run.partition, run.config)
+    snapshot = newest_snapshot_name(run.lake)
+    yield from one_by_one(units, lambda unit: make(run.lake, subset, values, snapshot, unit))
 
 
 def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit: Unit) -> Outcome:

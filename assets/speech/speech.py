@@ -4,25 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-
-from assets.ingest.raw_videos import raw_videos
-from resources.catalog.batching import ingest_batches
-from resources.catalog.files import sources
 from resources.incremental.costs import FREE, Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-)
-from resources.incremental.samples import rows_sample
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit
 from resources.lake.schema import SPEECH
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -39,31 +23,29 @@ RECOGNISED = "speech recognition"  # in the column source; subtitles stand there
 WITHOUT_SUBTITLES = "no subtitles came with it"
 
 
-def stage(transcriber: Transcriber) -> Stage:
+def configure(scope: StageScope, *, transcriber: Transcriber, media: Media) -> Configuration:
     """The version names the kinds of subtitles that are taken, and the model that listens where there are none."""
-    return Stage("speech", "speech", (Output(SPEECH, {"": transcriber.version}),), chunk_size=64)
+    return Configuration(({"": transcriber.version},))
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[sources, raw_videos],
-    group_name="speech",
+@stage(
+    group="speech",
+    outputs=(SPEECH,),
+    configure=configure,
     pool="speech",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("speech")],
-    description="What is said in a video, cue by cue: its subtitles, else what a model recognises in its sound.",
+    kinds=("lance", "ffmpeg"),
+    providers=("transcriber",),
+    resources=("media",),
+    variants={},  # the model is loaded once a video without subtitles is there to listen to
+    samples={SPEECH.name: ("text", "start_seconds", "end_seconds", "language", "source", "video_id")},
+    cost=CostDrivers(per_video=True, requests={"transcriber": "unsubtitled_videos"}),
 )
-def speech(
-    context: dg.AssetExecutionContext, lake: Lake, media: Media, transcriber: Transcriber
-) -> Iterator[dg.MaterializeResult]:
-    """One row is a cue. Changes when the video, a subtitle file beside it or the transcriber does."""
-    yield from refresh(
-        context,
-        lake,
-        stage(transcriber),
-        lambda units: transcribe(lake, media, transcriber, units),
-        sample=lambda table: rows_sample(lake, table, context.partition_key),
-    )
+def speech(run: StageRun, units: list[Unit], *, transcriber: Transcriber, media: Media) -> Iterator[Outcome]:
+    """What is said in a video, cue by cue: its subtitles, else what a model recognises in its sound.
+
+    Changes when the video, a subtitle file beside it or the transcriber does.
+    """
+    yield from transcribe(run.lake, media, transcriber, units)
 
 
 def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[Unit]) -> Iterator[Outcome]:
@@ -92,6 +74,8 @@ def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[U
 
 def _listen(media: Media, transcriber: Transcriber, videos: list[tuple[Unit, SpokenVideo]]) -> Iterator[Outcome]:
     """Children decode the sound of the next videos while the model listens to one."""
+    if videos:
+        transcriber.prepare()
     listened = media.listen([video for _, video in videos], only_speech=transcriber.listens_to_speech_only)
     for (unit, video), (_, heard) in zip(videos, listened, strict=True):
         if isinstance(heard, BaseException):

@@ -4,27 +4,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
-
-from assets.speech.speech import speech
 from internvid.speech.cues import Cue
 from internvid.speech.division import VERSION, words_within
-from resources.catalog.batching import ingest_batches
 from resources.incremental.costs import FREE, Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-    together_or_one_by_one,
-)
-from resources.incremental.samples import rows_sample
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit, together_or_one_by_one
 from resources.lake.schema import TRANSCRIPTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -35,33 +19,28 @@ if TYPE_CHECKING:
     from internvid.text.generated import Generated
 
 
-def stage(translator: Translator) -> Stage:
-    """What is said in English hangs on no translator."""
+def configure(scope: StageScope, *, translator: Translator) -> Configuration:
+    """What is said in English depends on no translator."""
     versions = {"english": VERSION, "other": f"{VERSION}+{translator.version}"}
-    return Stage("transcripts", "transcripts", (Output(TRANSCRIPTS, versions),), chunk_size=translator.texts_per_call)
+    return Configuration((versions,), chunk_size=translator.texts_per_call)
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[dg.AssetKey("clips"), speech],
-    group_name="speech",
+@stage(
+    group="speech",
+    outputs=(TRANSCRIPTS,),
+    configure=configure,
     pool="speech",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("transcripts")],
-    description="What is said within a clip, in its own language and in English.",
+    providers=("translator",),
+    variants={"other": "translator"},
+    samples={TRANSCRIPTS.name: ("text", "language", "english", "source", "clip_id")},
+    cost=CostDrivers(requests={"translator": "translated_transcripts"}),
 )
-def transcripts(
-    context: dg.AssetExecutionContext, lake: Lake, translator: Translator
-) -> Iterator[dg.MaterializeResult]:
-    """One row is what is said within a clip. Changes when a cue in it, or the translator of its language, does."""
-    batch = context.partition_key
-    yield from refresh(
-        context,
-        lake,
-        stage(translator),
-        lambda units: together_or_one_by_one(units, lambda some: divide(lake, translator, some, batch)),
-        sample=lambda table: rows_sample(lake, table, batch),
-    )
+def transcripts(run: StageRun, units: list[Unit], *, translator: Translator) -> Iterator[Outcome]:
+    """What is said within a clip, in its own language and in English.
+
+    Changes when a cue in it, or the translator of its language, does.
+    """
+    yield from together_or_one_by_one(units, lambda chunk: divide(run.lake, translator, chunk, run.partition))
 
 
 def divide(lake: Lake, translator: Translator, units: list[Unit], ingest_batch: str) -> list[Outcome]:

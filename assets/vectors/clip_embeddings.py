@@ -3,26 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import dagster as dg
 import pyarrow as pa
 
-from assets.captions.clip_captions import clip_captions
-from assets.vectors.active_checkpoint import active_checkpoint
 from internvid.video.jpeg import rgb_of_jpeg
-from resources.catalog.batching import ingest_batches
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Outcome,
-    Output,
-    Rows,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-    together_or_one_by_one,
-)
-from resources.incremental.samples import rows_sample
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Outcome, Rows, Unit, together_or_one_by_one
 from resources.lake.schema import CLIP_EMBEDDINGS, VECTOR_SIZE
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -37,40 +23,35 @@ if TYPE_CHECKING:
 KINDS = ("video", "caption")
 
 
-def stage(aligner: Aligner, active: ActiveCheckpoint | None) -> Stage:
-    """Nothing to do until a checkpoint is active; another one makes every vector anew."""
+def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
+    """There is nothing to do until a checkpoint is active; with another one every vector is recomputed."""
+    active = None if scope.lake is None else aligner.active(scope.lake)
     version = "no checkpoint" if active is None else aligner.version(active)
-    parameters = pa.table({"kind": pa.array([] if active is None else list(KINDS), pa.string())})
-    outputs = (Output(CLIP_EMBEDDINGS, dict.fromkeys(KINDS, version)),)
-    return Stage("clip_embeddings", "clip_embeddings", outputs, chunk_size=64, parameters=parameters)
+    kinds = pa.table({"kind": pa.array([] if active is None else list(KINDS), pa.string())})
+    return Configuration((dict.fromkeys(KINDS, version),), parameters=kinds)
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[dg.AssetKey("frames"), clip_captions, active_checkpoint],
-    group_name="vectors",
+@stage(
+    group="vectors",
+    outputs=(CLIP_EMBEDDINGS,),
+    configure=configure,
     pool="embed",
-    kinds={"lance", "torch"},
-    check_specs=[batch_counts_spec("clip_embeddings")],
-    description="ViCLIP vectors of each clip's frames and of its caption, by the active checkpoint.",
+    kinds=("lance", "pytorch"),
+    resources=("aligner",),
+    reads=("active_checkpoint",),
+    samples={CLIP_EMBEDDINGS.name: ("kind", "model", "dimensions", "clip_id")},
+    cost=CostDrivers(requests={"aligner": "vectors"}),
 )
-def clip_embeddings(context: dg.AssetExecutionContext, lake: Lake, aligner: Aligner) -> Iterator[dg.MaterializeResult]:
-    """One row is a vector of a clip or of its caption. Changes when frames, caption or the active checkpoint do."""
-    active = aligner.active(lake)
-    if active is None:
-        context.log.info("no checkpoint is active, so nothing is embedded: train one or activate one")
+def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterator[Outcome]:
+    """ViCLIP vectors of each clip's frames and of its caption, by the active checkpoint.
 
-    def embed_units(units: list[Unit]) -> Iterator[Outcome]:
-        assert active is not None, "without a checkpoint there are no units"
-        encoder = aligner.encoder(lake, active)
-        return together_or_one_by_one(units, lambda some: embed(lake, encoder, active, some, aligner.clips_per_call))
-
-    yield from refresh(
-        context,
-        lake,
-        stage(aligner, active),
-        embed_units,
-        sample=lambda table: rows_sample(lake, table, context.partition_key),
+    Changes when frames, caption or the active checkpoint do.
+    """
+    active = aligner.active(run.lake)
+    assert active is not None, "without a checkpoint there are no units"
+    encoder = aligner.encoder(run.lake, active)
+    yield from together_or_one_by_one(
+        units, lambda chunk: embed(run.lake, encoder, active, chunk, aligner.clips_per_call)
     )
 
 

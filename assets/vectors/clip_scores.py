@@ -4,31 +4,16 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
-from assets.captions.clip_captions import clip_captions
-from assets.vectors.clip_embeddings import clip_embeddings
 from internvid.video.jpeg import rgb_of_jpeg
-from resources.catalog.batching import ingest_batches
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-    together_or_one_by_one,
-)
-from resources.incremental.samples import rows_sample
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Unit, together_or_one_by_one
 from resources.lake.schema import CLIP_SCORES
 from resources.lake.statements import statement
 from resources.lake.store import Lake
-from resources.models.aligner import ActiveCheckpoint, Aligner
+from resources.models.aligner import Aligner
 from resources.models.provider import stopwatch
 from resources.models.scorers.scorer import ClipToScore, NoScore, Scorer
 
@@ -40,68 +25,76 @@ PARAMETERS = pa.schema([("score", pa.string()), ("depends_on", pa.string())])
 Scorers = dict[str, Scorer]  # by the name of the score
 
 
-def by_score(
-    aesthetics: Scorer, frame_text_similarity: Scorer, text_overlay: Scorer, watermark: Scorer, safety: Scorer
-) -> Scorers:
-    """aesthetics: how good it looks. frame_text_similarity: of one frame and the caption. text_overlay: share of the
+SCORERS = ("aesthetics", "frame_text_similarity", "text_overlay", "watermark", "safety")
+
+
+def enabled_scorers(scorers: Scorers) -> Scorers:
+    """Returns the scorers that are set, by the name of their score.
+
+    aesthetics: how good the clip looks. frame_text_similarity: of one frame and the caption. text_overlay: share of the
     picture under written text. watermark, safety: how probable a watermark, an unsafe picture is. Those without a
-    model are left out: a row for each clip that says nothing would be the largest table of the lake, and a subset's
-    condition on such a score tells that it is not there.
+    model have no rows: a row for each clip that says nothing would be the largest table of the lake, and a subset's
+    condition on such a score says that it is not there.
     """
-    scorers = {
-        "aesthetics": aesthetics,
-        "frame_text_similarity": frame_text_similarity,
-        "text_overlay": text_overlay,
-        "watermark": watermark,
-        "safety": safety,
-    }
-    return {score: scorer for score, scorer in scorers.items() if scorer.is_enabled}
+    return {score: scorers[score] for score in SCORERS if scorers[score].is_enabled}
 
 
-def stage(scorers: Scorers, active: ActiveCheckpoint | None) -> Stage:
-    """Each score has the version of its scorer. The similarity rests on the vectors alone: it needs no version of the
-    model that made them, and is there once a checkpoint is active.
+def configure(scope: StageScope, *, aligner: Aligner, **scorers: Scorer) -> Configuration:
+    """Each score has the version of its scorer.
+
+    The similarity depends on the vectors alone: it needs no version of the model that made them, and is there once a
+    checkpoint is active.
     """
+    enabled = enabled_scorers(scorers)
+    has_vectors = scope.lake is not None and aligner.active(scope.lake) is not None
     versions = {SIMILARITY: SIMILARITY_VERSION}
-    depends_on = {} if active is None else {SIMILARITY: "vectors"}
-    for score, scorer in scorers.items():
+    depends_on = {SIMILARITY: "vectors"} if has_vectors else {}
+    for score, scorer in enabled.items():
         versions[score] = f"{scorer.version}+{scorer.frames}-{scorer.frame_choice}-frames"
         depends_on[score] = "frames and caption" if scorer.reads_caption else "frames"
     parameters = pa.table({"score": list(depends_on), "depends_on": list(depends_on.values())}, PARAMETERS)
-    chunk = max((scorer.clips_per_call for scorer in scorers.values()), default=1024) * len(versions)
-    return Stage(
-        "clip_scores", "clip_scores", (Output(CLIP_SCORES, versions),), chunk_size=chunk, parameters=parameters
-    )
+    chunk_size = max((scorer.clips_per_call for scorer in enabled.values()), default=1024) * len(versions)
+    return Configuration((versions,), chunk_size, parameters)
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[dg.AssetKey("clips"), dg.AssetKey("frames"), clip_captions, clip_embeddings],
-    group_name="vectors",
+@stage(
+    group="vectors",
+    outputs=(CLIP_SCORES,),
+    configure=configure,
     pool="score",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("clip_scores")],
-    description="Scores of each clip, by one model each: similarity to its caption, aesthetics, text overlay, safety.",
+    kinds=("lance", "pytorch"),
+    providers=SCORERS,
+    resources=("aligner",),
+    variants={score: score for score in SCORERS},
+    samples={CLIP_SCORES.name: ("score", "value", "model", "clip_id")},
+    cost=CostDrivers(requests=dict.fromkeys(SCORERS, "clips")),
 )
 def clip_scores(
-    context: dg.AssetExecutionContext,
-    lake: Lake,
+    run: StageRun,
+    units: list[Unit],
+    *,
     aligner: Aligner,
     aesthetics: Scorer,
     frame_text_similarity: Scorer,
     text_overlay: Scorer,
     watermark: Scorer,
     safety: Scorer,
-) -> Iterator[dg.MaterializeResult]:
-    """One row is a score of a clip. Changes when what it is computed from does."""
-    scorers = by_score(aesthetics, frame_text_similarity, text_overlay, watermark, safety)
-    yield from refresh(
-        context,
-        lake,
-        stage(scorers, aligner.active(lake)),
-        lambda units: together_or_one_by_one(units, lambda some: score(lake, scorers, some)),
-        sample=lambda table: rows_sample(lake, table, context.partition_key),
+) -> Iterator[Outcome]:
+    """Scores of each clip, by one model each: similarity to its caption, aesthetics, text overlay, safety.
+
+    Scores are never deletions: what to leave out is the choice of a subset. Changes when what a score is computed from
+    does.
+    """
+    scorers = enabled_scorers(
+        {
+            "aesthetics": aesthetics,
+            "frame_text_similarity": frame_text_similarity,
+            "text_overlay": text_overlay,
+            "watermark": watermark,
+            "safety": safety,
+        }
     )
+    yield from together_or_one_by_one(units, lambda chunk: score(run.lake, scorers, chunk))
 
 
 def score(lake: Lake, scorers: Scorers, units: list[Unit]) -> list[Outcome]:

@@ -8,29 +8,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import pyarrow as pa
 
-from assets.ingest.raw_videos import raw_videos
 from resources.catalog.annotations import STAGE as ANNOTATIONS_STAGE
-from resources.catalog.annotations import annotations, attempt_id
-from resources.catalog.batching import ingest_batches
+from resources.catalog.annotations import attempt_id
 from resources.incremental import attempts
 from resources.incremental.attempts import Unusable
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    refresh,
-)
-from resources.incremental.samples import contact_sheet, rows_sample
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.samples import contact_sheet
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit
 from resources.lake.schema import CLIPS, FRAMES
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -46,51 +33,36 @@ if TYPE_CHECKING:
 IMPORTED = "imported"  # variant of the units whose clips are spans that others annotated
 
 
-def stage(cut_detection: CutDetection) -> Stage:
+def configure(scope: StageScope, *, cut_detection: CutDetection, **needed: object) -> Configuration:
     """Clips and frames are two outputs of one pass: other sampling leaves the clips' rows as they are."""
     settings = cut_detection.settings()
-    outputs = (
-        Output(CLIPS, {"": settings.cut_version, IMPORTED: settings.span_version}),
-        Output(FRAMES, {"": settings.frame_version, IMPORTED: settings.frame_version}),
-    )
-    return Stage("clips", "clips", outputs, chunk_size=256)
+    clips = {"": settings.cut_version, IMPORTED: settings.span_version}
+    return Configuration((clips, dict.fromkeys(clips, settings.frame_version)), chunk_size=256)
 
 
-@dg.multi_asset(
-    specs=[
-        dg.AssetSpec(
-            "clips",
-            deps=[raw_videos, annotations],
-            group_name="video",
-            kinds={"lance"},
-            description="Spans of a video, between two cuts or as imported, with their motion measured.",
-        ),
-        dg.AssetSpec(
-            "frames",
-            deps=[raw_videos, annotations],
-            group_name="video",
-            kinds={"lance"},
-            description="Sampled frames as JPEG: a video is decoded once, everything later reads frames.",
-        ),
-    ],
-    partitions_def=ingest_batches,
+@stage(
+    name="clips",
+    group="video",
+    outputs=(CLIPS, FRAMES),
+    configure=configure,
     pool="decode",
-    check_specs=[batch_counts_spec("clips"), batch_counts_spec("frames")],
+    kinds=("lance", "ffmpeg"),
+    resources=("media", "cut_detection"),
+    samples={
+        CLIPS.name: ("start_seconds", "end_seconds", "boundary", "motion", "stillness", "flags", "clip_id"),
+        FRAMES.name: contact_sheet,
+    },
+    cost=CostDrivers(per_video=True),
 )
 def clips_and_frames(
-    context: dg.AssetExecutionContext, lake: Lake, media: Media, cut_detection: CutDetection
-) -> Iterator[dg.MaterializeResult]:
-    """One row of clips is a span of a video, one of frames a picture in it. Change with the video's bytes, and imported
-    ones with its annotations.
+    run: StageRun, units: list[Unit], *, media: Media, cut_detection: CutDetection
+) -> Iterator[Outcome]:
+    """Spans of a video between two cuts, or as imported, with their motion measured; and sampled frames as JPEG.
+
+    A video is decoded once: everything later reads frames. Rows change with the video's bytes, and imported ones with
+    its annotations.
     """
-    batch = context.partition_key
-    yield from refresh(
-        context,
-        lake,
-        stage(cut_detection),
-        lambda units: cut_and_sample(lake, media, cut_detection.settings(), units, run_id=context.run_id),
-        sample=lambda table: contact_sheet(lake, batch) if table == "frames" else rows_sample(lake, table, batch),
-    )
+    yield from cut_and_sample(run.lake, media, cut_detection.settings(), units, run_id=run.run_id)
 
 
 def cut_and_sample(

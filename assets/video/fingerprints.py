@@ -4,23 +4,11 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 
-import dagster as dg
-
-from resources.catalog.batching import ingest_batches
+from resources.catalog.admission import Admission
 from resources.catalog.benchmark_videos import BenchmarkVideos
 from resources.incremental.costs import Cost
-from resources.incremental.refresh import (
-    Done,
-    Outcome,
-    Output,
-    Rows,
-    Skipped,
-    Stage,
-    Unit,
-    batch_counts_spec,
-    one_by_one,
-    refresh,
-)
+from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import FINGERPRINTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -30,36 +18,34 @@ from resources.media.store import Media
 JPEGS_PER_READ = 64  # some 2 MB
 
 
-def stage(lake: Lake | None, media: Media, cut_detection: CutDetection) -> Stage:
+def configure(scope: StageScope, *, media: Media, cut_detection: CutDetection, admission: Admission) -> Configuration:
     """The version names the hashes that are made of a frame, and the benchmark videos that they are compared with."""
     from internvid.video.fingerprint import VERSION
 
-    compared = "" if lake is None else BenchmarkVideos.of_environment(lake, media, cut_detection.settings()).version
-    version = f"{VERSION}+benchmarks-{compared[:8]}" if compared else VERSION
-    return Stage("fingerprints", "fingerprints", (Output(FINGERPRINTS, {"": version}),), chunk_size=256)
+    if scope.lake is None:
+        return Configuration(({"": VERSION},), chunk_size=256)
+    compared = admission.benchmarks(scope.lake, media, cut_detection.settings()).version
+    return Configuration(({"": f"{VERSION}+benchmarks-{compared[:8]}" if compared else VERSION},), chunk_size=256)
 
 
-@dg.asset(
-    partitions_def=ingest_batches,
-    deps=[dg.AssetKey("raw_videos"), dg.AssetKey("frames")],
-    group_name="video",
-    kinds={"lance"},
-    check_specs=[batch_counts_spec("fingerprints")],
-    description="Hashes of a video's frames that copies of it nearly share, whatever their size, codec or crop.",
+@stage(
+    group="video",
+    outputs=(FINGERPRINTS,),
+    configure=configure,
+    resources=("media", "cut_detection", "admission"),
 )
 def fingerprints(
-    context: dg.AssetExecutionContext, lake: Lake, media: Media, cut_detection: CutDetection
-) -> Iterator[dg.MaterializeResult]:
-    """One row is a video. Changes when its frames do. A copy of a benchmark's video is told in attempts, and no subset
-    has its clips.
+    run: StageRun, units: list[Unit], *, media: Media, cut_detection: CutDetection, admission: Admission
+) -> Iterator[Outcome]:
+    """Hashes of a video's frames that copies of it nearly share, whatever their size, codec or crop.
+
+    Changes when the video's frames do. A copy of a benchmark's video is a row of attempts, and no subset has its clips.
     """
-    benchmarks = BenchmarkVideos.of_environment(lake, media, cut_detection.settings())
+    benchmarks = admission.benchmarks(run.lake, media, cut_detection.settings())
     if benchmarks.folder:
         for file, error in benchmarks.unreadable.items():
-            context.log.warning(f"benchmark video {file}: {error}")
-    yield from refresh(
-        context, lake, stage(lake, media, cut_detection), lambda units: fingerprint(lake, benchmarks, units)
-    )
+            run.log(f"benchmark video {file}: {error}")
+    yield from fingerprint(run.lake, benchmarks, units)
 
 
 def fingerprint(lake: Lake, benchmarks: BenchmarkVideos, units: list[Unit]) -> Iterator[Outcome]:

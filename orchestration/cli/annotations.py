@@ -58,5 +58,5 @@ def annotations(
     changes = {"annotations_new": imported.new, "annotations_changed": imported.changed, "annotations_removed": removed}
     session.instance.report_runless_asset_event(dg.AssetMaterialization("annotations", metadata=changes))
     if imported.sources_new:
-        session.tell_dagster_of_sources({"sources_new": imported.sources_new})
+        session.report_sources({"sources_new": imported.sources_new})
         session.instance.add_dynamic_partitions("ingest_batch", sorted(imported.batches))

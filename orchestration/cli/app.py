@@ -27,7 +27,7 @@ from orchestration.cli.output import (
     print_summary,
     rows_of,
 )
-from orchestration.cli.session import REPOSITORY, Session
+from orchestration.cli.session import REPOSITORY, Session, dagster_home
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +80,7 @@ def ingest(
     if not registered.found and not bad_rows and not registered.left_out:
         raise typer.BadParameter("no video found there: folders are searched for names that end as videos do")
     if registered.batches:
-        session.tell_dagster_of_sources({"files_new": registered.new, "files_changed": registered.changed})
+        session.report_sources({"files_new": registered.new, "files_changed": registered.changed})
     summary = session.bring_up_to_date()
     print_summary(session, summary, time.monotonic() - started)
     raise typer.Exit(0 if summary.is_well else 1)
@@ -113,7 +113,7 @@ def retry(
         if not asked["all"]:
             notes.print("those that nothing but a change will mend are tried again by --all, --stage or --error")
         return
-    session.try_again(failures)
+    session.retry_now(failures)
     summary = session.bring_up_to_date()
     print_summary(session, summary, time.monotonic() - started)
     raise typer.Exit(0 if summary.is_well else 1)
@@ -224,7 +224,7 @@ def evaluate(
 
     folder = Path(checkpoint)
     if not folder.is_dir():
-        from assets.vectors.active_checkpoint import checkpoint_folder
+        from resources.models.activation import checkpoint_folder
 
         try:
             folder = checkpoint_folder(existing(lake).lake, checkpoint)
@@ -251,8 +251,8 @@ def export(
     subset: Annotated[str | None, typer.Option(help="Only the clips of this subset, as it was made.")] = None,
 ) -> None:
     """Write every captioned clip as a line of JSON, in the shape in which InternVid was released."""
-    from assets.corpus.internvid_jsonl import export as export_clips
-    from assets.corpus.internvid_jsonl import note_export
+    from resources.corpus.exports import export as export_clips
+    from resources.corpus.exports import note_export
     from resources.incremental.progress import progress
 
     session = existing(lake)
@@ -291,12 +291,16 @@ def ui(
     provider: ProviderOption = None,
 ) -> None:
     """The Dagster UI on this lake, with the daemon that runs backfills, sensors and schedules."""
-    opened(lake, profile, provider).instance  # noqa: B018 - it sets the limits of the pools
-    command = shutil.which("dagster", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    session = opened(lake, profile, provider)
+    session.instance  # noqa: B018 - it sets the limits of the pools
+    folders = [str(Path(sys.executable).parent), *os.get_exec_path()]
+    command = shutil.which("dagster", path=os.pathsep.join(folders))
     if command is None:
         raise typer.BadParameter("the dagster command is not installed beside internvid")
+    settings = session.settings.model_copy(update={"dagster_home": str(dagster_home(session.settings))})
     os.chdir(REPOSITORY)
-    os.execv(command, [command, "dev", "-w", "workspace.yaml", "-h", host, "-p", str(port)])
+    arguments = [command, "dev", "-w", "workspace.yaml", "-h", host, "-p", str(port)]
+    os.execve(command, arguments, settings.as_environment())
 
 
 @app.command()
@@ -309,10 +313,12 @@ def maintain(lake: LakeOption = None) -> None:
 
 @app.command()
 def docs() -> None:
-    """Render docs/tables.md from the schemas."""
+    """Render docs/tables.md and docs/configuration.md from the code."""
+    from orchestration.settings import render_markdown as render_settings
     from resources.lake.schema import render_markdown
 
     (REPOSITORY / "docs" / "tables.md").write_text(render_markdown(), encoding="utf-8")
+    (REPOSITORY / "docs" / "configuration.md").write_text(render_settings(), encoding="utf-8")
 
 
 def _clips_to_export(session: Session, at: str | None, subset: str | None) -> tuple[str | None, int]:

@@ -1,7 +1,6 @@
 """`internvid doctor`: what would run here, whether it can, and what to do if not. Loads no model, downloads nothing."""
 
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table as TextTable
 
-from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, choose_models
+from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, settings_of
 from orchestration.cli.output import console
 
 if TYPE_CHECKING:
@@ -68,19 +67,26 @@ def doctor(
     from orchestration.configured import configured
     from resources.models.machine import this_machine
 
-    choose_models(profile, provider)
-    if lake is not None:
-        os.environ["INTERNVID_LAKE"] = lake
-    resources = configured()
+    settings = settings_of(lake, profile, provider)
+    try:
+        resources = configured(settings)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     machine = this_machine()
     providers = [*examined(resources, machine), aligner_of(resources, machine)]
     parts = parts_of(machine, resources["lake"].root, resources["media"].root)
     is_well = all(found.can_run for found in providers) and not any(part.problem and part.is_vital for part in parts)
     if as_json:
-        about = {"profile": _profile(), "providers": providers, "machine": machine, "parts": parts, "is_well": is_well}
+        about = {
+            "profile": settings.profile,
+            "providers": providers,
+            "machine": machine,
+            "parts": parts,
+            "is_well": is_well,
+        }
         typer.echo(json.dumps(about, default=asdict, indent=2, ensure_ascii=False))
     else:
-        print_providers(providers)
+        print_providers(providers, settings.profile)
         print_parts(parts)
     raise typer.Exit(0 if is_well else 1)
 
@@ -201,13 +207,9 @@ def _hub_folder() -> str:
     return HF_HUB_CACHE
 
 
-def _profile() -> str:
-    return os.environ.get("INTERNVID_PROFILE", "embedded")
-
-
-def print_providers(providers: list[Found]) -> None:
+def print_providers(providers: list[Found], profile: str) -> None:
     """A line for each provider, then what to do."""
-    table = TextTable(title=f"Models of the profile {escape(_profile())}", title_justify="left")
+    table = TextTable(title=f"Models of the profile {escape(profile)}", title_justify="left")
     for name in ("provider", "kind", "model", "state", "size", "where"):
         table.add_column(name, overflow="fold")  # a name that is cut off cannot be copied
     for found in providers:

@@ -1,7 +1,6 @@
 """`internvid evaluate`: a checkpoint on a benchmark that lies in a folder, printed beside the paper's figures."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table as TextTable
 
 from orchestration.cli.output import console, notes
+from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ def evaluate_command(
     from internvid.viclip.encoder import Encoder
     from resources.incremental.progress import progress
 
-    children = workers or int(os.environ.get("INTERNVID_WORKERS", os.cpu_count() or 1))
+    children = workers or Settings().workers
     encoder = Encoder(_load(checkpoint), device_named(device), frames=frames)
     total = len(test.items) + (len(train.items) if train else 0)
     try:

@@ -138,7 +138,7 @@ def poll(
     session, summary = existing(lake), RunSummary()
     found = session.poll_feeds(summary, plan or [], at_most)
     print_failed_runs(summary)
-    if summary.failed_batches:
+    if summary.failed_runs:
         raise typer.Exit(1)
     console.print(
         f"polls: {found['polls']:,}, videos found: {found['found']:,}, of them new: {found['sources_new']:,}, "

@@ -9,7 +9,8 @@ from rich.table import Table as TextTable
 
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes
-from orchestration.cli.session import Session, end_runs_of_killed_processes
+from orchestration.cli.session import Session
+from orchestration.due import PUBLISHED
 
 if TYPE_CHECKING:
     from resources.catalog.tombstones import Names
@@ -52,7 +53,7 @@ def forget(
     if bool(what) == resume:
         raise typer.BadParameter("give a video or a channel, or --resume by itself")
     session = existing(lake)
-    end_runs_of_killed_processes(session.instance)
+    session.liveness.end_runs_of_killed_processes()
     names, unknown = _named(session, what or [], is_channel=channel)
     left, since = begun(session.lake)
     if resume and not left:
@@ -96,17 +97,11 @@ def _forget(session: Session, target: "Target", *, reason: str | None, also_unfi
         target,
         reason=reason,
         run_id=RUN_ID,
-        published=_published(),
+        published=PUBLISHED,
         also_unfinished=also_unfinished,
     )
     for stage in stages:
         console.print(escape(stage), highlight=False, soft_wrap=True)
-
-
-def _published() -> list[str]:
-    from assets.corpus import internvid_jsonl, report, statistics
-
-    return [statistics.MART, internvid_jsonl.FILE, report.FILE]
 
 
 def _tell(session: Session, target: "Target", unknown: list[str], *, dry_run: bool) -> None:
@@ -114,7 +109,7 @@ def _tell(session: Session, target: "Target", unknown: list[str], *, dry_run: bo
 
     for word in unknown:
         console.print(f"{escape(word)} is not known here: it is refused in advance", highlight=False, soft_wrap=True)
-    found = survey(session.lake, session.media, session.instance, target, _published())
+    found = survey(session.lake, session.media, session.instance, target, PUBLISHED)
     _print_target(target)
     _print_survey(found, "would go" if dry_run else "goes")
     if kept := own_files(session.lake, session.media, target):

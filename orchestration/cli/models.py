@@ -12,48 +12,47 @@ from orchestration.cli.session import RunSummary, Session
 
 def train_model(session: Session, recipe: str, subset: str, *, keep_seen: bool) -> None:
     """Trains the recipe on the subset of the lake as it is now, and prints what it is worth."""
-    _require(recipe, [subset])
+    _require(session, recipe, [subset])
     started = time.monotonic()
     summary = RunSummary()
     session.train(recipe, subset, summary, keep_seen=keep_seen)
     print_failed_runs(summary)
     _print_models(session, recipe, [subset])
     console.print(f"{time.monotonic() - started:.1f} s")
-    raise typer.Exit(1 if summary.failed_batches else 0)
+    raise typer.Exit(1 if summary.failed_runs else 0)
 
 
 def ablate(session: Session, recipe: str, subsets: list[str]) -> None:
     """The paper's central experiment: one model for each subset, by the same recipe, evaluated on the same videos."""
-    _require(recipe, subsets)
+    _require(session, recipe, subsets)
     summary = RunSummary()
     for subset in subsets:
         session.train(recipe, subset, summary)
     print_failed_runs(summary)
     _print_models(session, recipe, subsets)
-    raise typer.Exit(1 if summary.failed_batches else 0)
+    raise typer.Exit(1 if summary.failed_runs else 0)
 
 
 def activate(session: Session, checkpoint: str) -> None:
     """Makes the checkpoint the active one and says what that means."""
-    from assets.vectors.active_checkpoint import activate_named
+    from resources.models.activation import activate_named
 
     try:
         active = activate_named(session.instance, session.lake, session.resources["aligner"], checkpoint)
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from error
-    stale = sum(number["pending"] for stage, number in session.counts() if stage.name == "clip_embeddings")
-    console.print(f"{active.checkpoint_id} is active; {stale:,} vectors are to be made anew by `internvid ingest`")
+    stale = session.counts()["clip_embeddings"]["pending"]
+    console.print(f"{active.checkpoint_id} is active; {stale:,} vectors are to be recomputed by `internvid ingest`")
 
 
-def _require(recipe: str, subsets: list[str]) -> None:
+def _require(session: Session, recipe: str, subsets: list[str]) -> None:
     from internvid.viclip.recipes import RECIPES
-    from resources.corpus.subsets import subset_named
 
     if recipe not in RECIPES:
         raise typer.BadParameter(f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}")
     for subset in subsets:
         try:
-            subset_named(subset)
+            session.resources["subset_files"].named(subset)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
 

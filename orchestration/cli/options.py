@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from orchestration.cli.session import Session
+from orchestration.settings import Settings
 
 LakeOption = Annotated[
     str | None,
@@ -31,45 +32,57 @@ ProviderOption = Annotated[
 ]
 
 
-def choose_models(profile: str | None = None, providers: Sequence[str] | None = None) -> None:
-    """Writes --profile and --provider into the environment, where this process and those that it starts read them.
+def settings_of(
+    lake: str | None = None, profile: str | None = None, providers: Sequence[str] | None = None
+) -> Settings:
+    """Returns the settings of the environment with the options laid over them.
 
-    Raises typer.BadParameter where they, or what the environment says already, make no set of providers.
+    Raises typer.BadParameter for a setting that cannot be, naming it.
     """
-    from orchestration.profiles import BUILT_IN, ENVIRONMENT_PREFIX
-    from orchestration.profiles import providers as configured_providers
+    from pydantic import ValidationError
 
-    if profile := profile or os.environ.get("INTERNVID_PROFILE"):
-        os.environ["INTERNVID_PROFILE"] = ",".join(
-            # Files by their whole path, for processes that run in another folder.
-            os.path.abspath(name) if name not in BUILT_IN and os.path.isfile(name) else name
-            for name in profile.split(",")
-        )
+    from orchestration.profiles import BUILT_IN
+
+    given: dict[str, Any] = {}
+    if lake is not None:
+        given["lake"] = lake
+    if profile is not None:
+        given["profile"] = profile
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise typer.BadParameter(problems) from error
+    overrides = dict(settings.providers)
     for provider in providers or []:
-        name, equals, settings = provider.partition("=")
+        name, equals, text = provider.partition("=")
         if not equals:
             raise typer.BadParameter(
                 f"--provider {provider}: give a name and settings: --provider summariser='{{kind: embedded}}'"
             )
-        os.environ[f"{ENVIRONMENT_PREFIX}{name.strip().upper()}"] = settings
-    try:
-        configured_providers(os.environ)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        overrides[name.strip().lower()] = text
+    names = ",".join(
+        # Files by their whole path, for processes that run in another folder.
+        os.path.abspath(name) if name not in BUILT_IN and os.path.isfile(name) else name
+        for name in settings.profile.split(",")
+    )
+    return settings.model_copy(update={"profile": names, "providers": overrides})
 
 
 def opened(root: str | None, profile: str | None = None, providers: Sequence[str] | None = None) -> Session:
-    """The lake with the chosen models; a new one where there is none."""
-    choose_models(profile, providers)
-    return Session(root)
+    """Opens the lake with the chosen models; a new one where there is none."""
+    return _session(settings_of(root, profile, providers), must_exist=False)
 
 
 def existing(root: str | None, profile: str | None = None, providers: Sequence[str] | None = None) -> Session:
-    """The lake to look at, with the chosen models: a mistyped name makes no new one."""
-    choose_models(profile, providers)
+    """Opens a lake that is there, with the chosen models: a mistyped name makes no new one."""
+    return _session(settings_of(root, profile, providers), must_exist=True)
+
+
+def _session(settings: Settings, *, must_exist: bool) -> Session:
     try:
-        return Session(root, must_exist=True)
-    except FileNotFoundError as error:
+        return Session(settings, must_exist=must_exist)
+    except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 
 

@@ -63,8 +63,8 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Fo
 def print_status(session: "Session") -> None:
     """Where the inputs of each stage stand, and the newest failures."""
     table = _table("stage", "in", *STATES, title=f"Inputs by stage, {session.lake.root}")
-    for stage, number in session.counts():
-        table.add_row(stage.name, *(f"{number[name]:,}" for name in ("total", *STATES)))
+    for stage, number in session.counts().items():
+        table.add_row(stage, *(f"{number[name]:,}" for name in ("total", *STATES)))
     console.print(table)
     print_model(session)
     print_failures(session.lake)
@@ -73,7 +73,8 @@ def print_status(session: "Session") -> None:
 
 def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> None:
     """What the lake holds, what this run did, what failed, a few captions, and where the report is."""
-    from assets.corpus.report import FILE
+    from resources.corpus.report import REPORT
+    from resources.lake.published_files import modified
     from resources.lake.statements import statement
 
     total = session.lake.query(statement("corpus/summary")).to_pylist()[0]
@@ -93,8 +94,8 @@ def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> 
         where = f"{_name(clip['source'])} {clip['start_seconds']:.1f}-{clip['end_seconds']:.1f} s"
         console.print(f"[bold]{escape(where)}[/bold]: {escape(clip['caption'])}", highlight=False)
     print_failed_runs(summary)
-    if session.is_published(FILE):
-        console.print(f"Report: {escape(session.lake.root)}/{FILE}", soft_wrap=True, highlight=False)
+    if modified(session.lake, REPORT) is not None:
+        console.print(f"Report: {escape(session.lake.root)}/{REPORT}", soft_wrap=True, highlight=False)
 
 
 def print_waiting(lake: "Lake") -> None:
@@ -133,7 +134,7 @@ def print_failed_runs(summary: "RunSummary") -> None:
         notes.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     for alarm in summary.alarms:
         notes.print(f"[red]alarm:[/red] {escape(alarm)}", highlight=False, soft_wrap=True)
-    for partition, error in summary.failed_batches.items():
+    for partition, error in summary.failed_runs.items():
         notes.print(f"[red]{escape(partition)} could not be finished:[/red] {escape(error)}")
 
 

@@ -33,7 +33,7 @@ def plan(
     from resources.corpus.estimate import NothingMeasured, estimate
 
     session = existing(lake, profile, provider)
-    inputs = {stage.name: number["total"] for stage, number in session.counts()}
+    inputs = {stage: number["total"] for stage, number in session.counts().items()}
     try:
         estimated = estimate(session.lake, inputs, models_of(session), videos=videos, minutes=minutes)
     except NothingMeasured as error:

@@ -1,278 +1,252 @@
-"""Running the graph from a terminal: the lake with its resources and Dagster instance, and what a run of it did."""
+"""A session of the command line: the lake with its resources and Dagster instance, and the jobs that it runs.
 
-import json
-import os
+The jobs, their selections and their partitions are those of the UI; they run in this process instead of the daemon's.
+"""
+
+from __future__ import annotations
+
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from filelock import FileLock, Timeout
+from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
     import pyarrow as pa
 
-    from resources.incremental.refresh import Stage
+    from orchestration.cli.liveness import Liveness
+    from resources.incremental.declaration import StageDefinition
     from resources.lake.store import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SIGN_OF_LIFE_TAG = "internvid/sign_of_life"  # of a run: the file that its process holds locked
-FIRST_MODEL = "viclip-tiny|all"  # recipe and subset of the model that a new lake trains for itself
-POOL_LIMITS = {"download": 1}  # runs at once: the pace that a site is asked at is kept within a run
-ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
+POOL_LIMITS = {"download": 1}  # runs at once: the rate limit of a site is kept within a run
+MAX_ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
 
 
+@dataclass
 class RunSummary:
-    """What was run: rows and seconds by stage, as the assets reported them, batches that could not be finished, and the
-    checks of batches that failed, each in words: errors in `alarms`, the rest in `warnings`.
+    """What the runs of a session did.
+
+    seconds, rows: by table, as the assets reported them. failed_runs: partition or job -> the error that ended its run.
+    alarms, warnings: failed checks in words, by severity.
     """
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.rows: dict[str, dict[str, int]] = {}
-        self.failed_batches: dict[str, str] = {}
-        self.alarms: list[str] = []
-        self.warnings: list[str] = []
+    seconds: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
+    failed_runs: dict[str, str] = field(default_factory=dict)
+    alarms: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def is_well(self) -> bool:
-        return not self.failed_batches and not self.alarms
+        return not self.failed_runs and not self.alarms
 
-    def take(self, result: "dg.ExecuteInProcessResult") -> None:
+    def take(self, result: dg.ExecuteInProcessResult, name: str) -> None:
+        """Adds what a run of the partition or job reported."""
         for event in result.get_asset_materialization_events():
-            materialization = event.materialization
-            metadata: dict[str, Any] = {name: value.value for name, value in materialization.metadata.items()}
-            if "seconds" not in metadata:
-                continue
-            name = materialization.asset_key.to_user_string()
-            rows = self.rows.setdefault(name, {"added": 0, "changed": 0, "removed": 0})
-            for change in rows:
-                rows[change] += metadata[f"rows_{change}"]
-            self.seconds[name] = self.seconds.get(name, 0.0) + metadata["seconds"]
+            metadata: dict[str, Any] = {key: value.value for key, value in event.materialization.metadata.items()}
+            if "seconds" in metadata:
+                self._take_materialization(event.materialization.asset_key.to_user_string(), metadata)
         for check in result.get_asset_check_evaluations():
             if not check.passed:
-                told = self.alarms if check.severity.value == "ERROR" else self.warnings
-                told.append(f"{check.check_name}: {check.description or 'the check failed'}")
+                messages = self.alarms if check.severity.value == "ERROR" else self.warnings
+                messages.append(f"{check.check_name}: {check.description or 'the check failed'}")
+        if not result.success:
+            self.failed_runs[name] = _error_of(result)
+
+    def _take_materialization(self, table: str, metadata: Mapping[str, Any]) -> None:
+        rows = self.rows.setdefault(table, {"added": 0, "changed": 0, "removed": 0})
+        for change in rows:
+            rows[change] += metadata[f"rows_{change}"]
+        self.seconds[table] = self.seconds.get(table, 0.0) + metadata["seconds"]
 
 
 class Session:
     """The lake with its resources, and the Dagster instance that keeps its runs."""
 
-    def __init__(self, root: str | None, *, must_exist: bool = False) -> None:
-        """root: the lake's, None for the environment's. Raises FileNotFoundError where it must exist and does not."""
-        if root is not None:
-            os.environ["INTERNVID_LAKE"] = root
+    def __init__(self, settings: Settings | None = None, *, must_exist: bool = False) -> None:
+        """settings: those of the environment unless given. Raises FileNotFoundError where the lake must exist and does
+        not, and ValueError for settings that cannot be."""
         from orchestration.configured import configured
 
-        self.resources = configured()
+        self.settings = settings or Settings()
+        self.resources = configured(self.settings)
         self.lake: Lake = self.resources["lake"]
         self.media = self.resources["media"]
         if must_exist and not self.lake.exists():
             raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` makes one")
-        os.environ["INTERNVID_LAKE"] = self.lake.root  # absolute, for the processes that this one starts
-        _set_dagster_home(self.lake.root)
         self.lake.create_tables()
 
-    @property
-    def stages(self) -> "list[Stage]":
-        from assets.stages import PROVIDERS, stages
+    @cached_property
+    def stages(self) -> tuple[StageDefinition, ...]:
+        """The stages of ingest batches, in the order in which data flows."""
+        from assets.stages import ingest_stages
 
-        return stages(self.lake, **{name: self.resources[name] for name in PROVIDERS})
+        return ingest_stages(self.settings.stages)
 
-    def counts(self) -> "list[tuple[Stage, dict[str, int]]]":
-        from resources.incremental.refresh import counts
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Returns where the units of each stage stand, by stage."""
+        from resources.incremental.declaration import counts_by_stage
 
-        return [(stage, counts(self.lake, stage)) for stage in self.stages]
+        return counts_by_stage(self.lake, self.stages, self.resources)
 
     def bring_up_to_date(self) -> RunSummary:
         """Runs every batch in which something is pending, then publishes what changed. A lake without a model trains
         one as soon as it has captions, and embeds its clips with it.
         """
+        from orchestration.due import first_model
+
         summary = RunSummary()
         self.run_pending_batches(summary)
-        if self.train_first_model(summary):
+        if model := first_model(self.lake, self.resources["aligner"], self.settings.first_model):
+            self.train(*model, summary)
             self.run_pending_batches(summary)
         self.publish_what_changed(summary)
         return summary
 
-    def train_first_model(self, summary: RunSummary) -> bool:
-        """Trains the first model of a lake that has none, on all of it. Returns whether one is active since."""
-        model = os.environ.get("INTERNVID_FIRST_MODEL", FIRST_MODEL)
-        aligner = self.resources["aligner"]
-        if not model or aligner.active(self.lake) or not self.lake.dataset("clip_captions").count_rows():
-            return False
-        recipe, _, subset = model.partition("|")
-        self.train(recipe, subset, summary)
-        return aligner.active(self.lake) is not None
+    def run_pending_batches(self, summary: RunSummary) -> None:
+        """Runs the ingest job for each batch in which something is pending, until nothing is."""
+        from orchestration.cli.output import notes
+        from orchestration.due import pending_batches
 
-    def train(self, recipe: str, subset: str, summary: RunSummary, **training: Any) -> None:
+        for _ in range(MAX_ROUNDS):
+            # A batch that is pending in one stage is brought up to date in all.
+            batches = [
+                batch
+                for batch in pending_batches(self.lake, self.stages, self.resources)
+                if batch not in summary.failed_runs
+            ]
+            for batch in batches:
+                notes.print(f"[bold]{batch}[/bold]")
+                self.instance.add_dynamic_partitions("ingest_batch", [batch])
+                self.run("ingest", summary, partition=batch)
+            if not batches:
+                break
+
+    def train(self, recipe: str, subset: str, summary: RunSummary, **config: Any) -> None:
         """Pins the lake, selects the subset, trains the recipe on it, and evaluates: what of that is not done yet."""
         from assets.partitions import model_key
         from orchestration.cli.output import notes
 
         self.select(subset, summary)
         notes.print(f"[bold]training {recipe} on {subset}[/bold]")
-        self._run("train", summary, model_key(recipe, subset), {"checkpoints": {"config": training}})
+        self.run(
+            "train", summary, partition=model_key(recipe, subset), config={"checkpoints": {"config": dict(config)}}
+        )
 
     def select(self, subset: str, summary: RunSummary, **values: str) -> None:
         """Pins the lake as it is, and makes the subset of it. values: of its parameters."""
-        from assets.corpus.corpus_snapshot import is_current
         from orchestration.cli.output import notes
+        from resources.corpus.snapshots import is_current
 
         if not is_current(self.lake):
-            self._run("pin", summary)
+            self.run("pin", summary)
         notes.print(f"[bold]selecting {subset}[/bold]")
-        self._run("select", summary, subset, {"subsets_and_snapshots": {"config": {"values": values}}})
-
-    def tell_dagster_of_sources(self, found: dict[str, int]) -> None:
-        """What was registered, as a materialization of `sources`: the UI then shows it as it shows the rest."""
-        import dagster as dg
-
-        self.instance.report_runless_asset_event(dg.AssetMaterialization("sources", metadata=found))
-
-    def run_pending_batches(self, summary: RunSummary) -> None:
-        from orchestration.cli.output import notes
-        from resources.incremental.refresh import pending_batches
-
-        for _ in range(ROUNDS):
-            # A batch that is pending in one stage is brought up to date in all.
-            pending = {batch for stage in self.stages for batch in pending_batches(self.lake, stage)}
-            for batch in sorted(pending - set(summary.failed_batches)):
-                notes.print(f"[bold]{batch}[/bold]")
-                self.instance.add_dynamic_partitions("ingest_batch", [batch])
-                self._run("ingest", summary, batch)
-            if not pending:
-                break
+        self.run("select", summary, partition=subset, config={"subsets": {"config": {"values": values}}})
 
     def publish_what_changed(self, summary: RunSummary) -> None:
+        """Publishes the lake where it changed, and makes again the subsets of an older snapshot."""
         from orchestration.cli.output import notes
+        from orchestration.due import is_published, outdated_subsets
 
-        if not self._is_all_published():
+        if not is_published(self.lake):
             notes.print("[bold]publishing[/bold]")
-            self._run("publish", summary)
-        self._select_again(summary)
+            self.run("publish", summary)
+        for subset, values in outdated_subsets(self.lake, self.resources["subset_files"]).items():
+            self.select(subset, summary, **values)
 
-    def _select_again(self, summary: RunSummary) -> None:
-        """Makes the subsets that were made before of the newest snapshot, each with its parameters: Dagster then shows
-        which models were trained on other clips than those that are in their subset now.
-        """
-        from assets.corpus.corpus_snapshot import newest_snapshot_name
-        from resources.corpus.subsets import shown, subsets
+    def poll_feeds(self, summary: RunSummary, plans: list[str], max_polls: int) -> dict[str, Any]:
+        """Polls the feeds that are due. Returns what the asset reports; nothing where the run failed."""
+        config = {"feed_polls": {"config": {"plans": plans, "max_polls": max_polls}}}
+        result = self.run("discover", summary, config=config)
+        return {
+            name: value.value
+            for event in result.get_asset_materialization_events()
+            for name, value in event.materialization.metadata.items()
+        }
 
-        made = self.lake.query("select subset, snapshot, parameters from subset_snapshots").to_pylist()
-        known = subsets()
-        for row in made:
-            if row["subset"] in known and row["snapshot"] != newest_snapshot_name(self.lake):
-                values = {name: shown(value) for name, value in json.loads(row["parameters"]).items()}
-                self.select(row["subset"], summary, **values)
+    def report_sources(self, metadata: dict[str, int]) -> None:
+        """Reports registered sources to Dagster as a materialization of `sources`: the UI shows it like any other."""
+        import dagster as dg
 
-    def poll_feeds(self, summary: RunSummary, plans: Sequence[str], max_polls: int) -> dict[str, Any]:
-        """PollConfig at the feeds whose turn it is. Returns what the asset tells of it; nothing where the run failed."""
-        polls = {"plans": list(plans), "max_polls": max_polls}
-        result = self._run("discover", summary, ops={"feed_polls": {"config": polls}})
-        told = [event.materialization.metadata for event in result.get_asset_materialization_events()]
-        return {name: value.value for metadata in told for name, value in metadata.items()}
+        self.instance.report_runless_asset_event(dg.AssetMaterialization("sources", metadata=metadata))
 
-    def _run(
-        self, job: str, summary: RunSummary, partition: str | None = None, ops: Mapping[str, Any] | None = None
-    ) -> "dg.ExecuteInProcessResult":
-        end_runs_of_killed_processes(self.instance)
+    def run(
+        self,
+        job: str,
+        summary: RunSummary,
+        *,
+        partition: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Runs a job of the code location in this process, and adds what it did to the summary. config: of its ops."""
+        self.liveness.end_runs_of_killed_processes()
         result = self._definitions.resolve_job_def(job).execute_in_process(
-            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}, "ops": ops or {}},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": config or {}},
             partition_key=partition,
-            tags={SIGN_OF_LIFE_TAG: self._sign_of_life.lock_file},
+            tags=self.liveness.tags,
             instance=self.instance,
             raise_on_error=False,
         )
-        summary.take(result)
-        if not result.success:
-            errors = [event.step_failure_data.error for event in result.all_events if event.is_step_failure]
-            summary.failed_batches[partition or job] = str(errors[0]) if errors else "a check failed"
+        summary.take(result, partition or job)
         return result
 
-    @cached_property
-    def instance(self) -> "dg.DagsterInstance":
-        """Opened late: it takes half a second, and `status` or `sql` need none."""
-        import dagster as dg
-
-        instance = dg.DagsterInstance.get()
-        for pool, limit in POOL_LIMITS.items():
-            instance.event_log_storage.set_concurrency_slots(pool, limit)
-        return instance
-
-    @cached_property
-    def _sign_of_life(self) -> FileLock:
-        """Held while this process lives: the system lets go of it however the process ends."""
-        lock = FileLock(Path(self.instance.root_directory, "running", f"{uuid4()}.lock"))
-        Path(lock.lock_file).parent.mkdir(exist_ok=True)
-        lock.acquire()
-        return lock
-
-    @cached_property
-    def _definitions(self) -> "dg.Definitions":
-        from orchestration.definitions import definitions
-
-        return definitions(self.resources)
-
-    def _is_all_published(self) -> bool:
-        """Whether the newest snapshot shows all that the tables hold, and every file was made after that snapshot."""
-        from assets.corpus import internvid_jsonl, report, statistics
-        from assets.corpus.corpus_snapshot import is_current, newest_snapshot
-        from resources.lake.published_files import modified
-
-        if not is_current(self.lake):
-            return False
-        taken = newest_snapshot(self.lake)[0]["written_at"]
-        times = [modified(self.lake, file) for file in (statistics.MART, internvid_jsonl.FILE, report.FILE)]
-        return all(time is not None and time >= taken for time in times)
-
-    def is_published(self, file: str) -> bool:
-        from resources.lake.published_files import modified
-
-        return modified(self.lake, file) is not None
-
-    def try_again(self, failures: "pa.Table") -> None:
-        """Lets go of rows of `attempts`: their inputs are pending again."""
+    def retry_now(self, failures: pa.Table) -> None:
+        """Makes the inputs of these rows of `attempts` pending again."""
         import pyarrow as pa
 
         position = failures.schema.get_field_index("next_try_at")
         now = pa.array([datetime.now(UTC)] * failures.num_rows, failures.schema.field(position).type)
         self.lake.upsert("attempts", failures.set_column(position, "next_try_at", now))
 
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's instance; opened late: it takes half a second, and `status` or `sql` need none."""
+        import dagster as dg
 
-def end_runs_of_killed_processes(instance: "dg.DagsterInstance") -> None:
-    """Ends the runs whose process was killed: they would seem to go on for ever, and hold their places in the pools."""
-    import dagster as dg
+        instance = dg.DagsterInstance.from_config(str(dagster_home(self.settings)))
+        for pool, limit in POOL_LIMITS.items():
+            instance.event_log_storage.set_concurrency_slots(pool, limit)
+        return instance
 
-    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        sign_of_life = run.tags.get(SIGN_OF_LIFE_TAG)
-        if sign_of_life is None or not _can_be_locked(Path(sign_of_life)):
-            continue
-        instance.report_run_failed(run, "the process that ran it was killed; what it had committed stays")
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        Path(sign_of_life).unlink(missing_ok=True)
+    @cached_property
+    def liveness(self) -> Liveness:
+        from orchestration.cli.liveness import Liveness
 
+        return Liveness(self.instance)
 
-def _can_be_locked(path: Path) -> bool:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return False
-    lock.release()
-    return True
+    @cached_property
+    def _definitions(self) -> dg.Definitions:
+        from orchestration.definitions import definitions
+
+        return definitions(self.settings, self.resources)
 
 
-def _set_dagster_home(root: str) -> None:
-    if "DAGSTER_HOME" not in os.environ:
-        home = Path.home() / ".internvid" / "dagster" if "://" in root else Path(root) / ".dagster"
-        os.environ["DAGSTER_HOME"] = str(home)
-    home = Path(os.environ["DAGSTER_HOME"])
+def _error_of(result: dg.ExecuteInProcessResult) -> str:
+    """Returns the message of the step that failed: of a fault of the system that alone, of an error its class too."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data.user_failure_data
+            if failure is not None and failure.description:
+                return failure.description
+            return str(event.step_failure_data.error)
+    return "a check failed"
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Returns Dagster's folder, made where it is missing, with this project's dagster.yaml in it."""
+    if settings.dagster_home is not None:
+        home = Path(settings.dagster_home)
+    elif "://" in settings.lake:
+        home = Path.home() / ".internvid" / "dagster"
+    else:
+        home = Path(settings.lake) / ".dagster"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
+    return home

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table as TextTable
 
-from orchestration.cli.options import LakeOption, existing, require_snapshot
+from orchestration.cli.options import LakeOption, existing, require_snapshot, settings_of
 from orchestration.cli.output import console
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ app = typer.Typer(no_args_is_help=True, help="Named parts of the corpus, each se
 @app.command("list")
 def list_() -> None:
     """The subsets there are, with their parameters."""
-    from resources.corpus.subsets import COMMON_PARAMETERS, shown, subsets
+    from resources.corpus.subset_files import SubsetFiles
+    from resources.corpus.subsets import COMMON_PARAMETERS, shown
 
     try:
-        known = subsets()
+        known = SubsetFiles(folder=settings_of().subsets).all()
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     common = {parameter.name: parameter.default for parameter in COMMON_PARAMETERS}
@@ -51,12 +52,12 @@ def preview(
     """How many clips each condition of a subset removes, with examples, and how many are left. Writes nothing."""
     import duckdb
 
-    from resources.corpus.subsets import split_sizes, subset_named, waterfall
+    from resources.corpus.subsets import split_sizes, waterfall
 
     try:
-        subset = subset_named(name)
-        given = subset.parsed(settings or [])
         session = existing(lake)
+        subset = session.resources["subset_files"].named(name)
+        given = subset.parsed(settings or [])
         require_snapshot(session, at)
         with session.lake.connect(subset.tables, at=at, untrusted=True) as connection:
             stages = waterfall(connection, subset, given, examples=examples)
@@ -80,23 +81,22 @@ def make(
     """Select a subset from the lake as it is now, pinned as a snapshot, into the table subsets."""
     from orchestration.cli.output import print_failed_runs
     from orchestration.cli.session import RunSummary
-    from resources.corpus.subsets import subset_named
 
+    session, summary = existing(lake), RunSummary()
     try:
-        subset_named(name).parsed(settings or [])
+        session.resources["subset_files"].named(name).parsed(settings or [])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    session, summary = existing(lake), RunSummary()
     session.select(name, summary, **dict(setting.split("=", 1) for setting in settings or []))
     print_failed_runs(summary)
     made = session.lake.query("select * from subset_snapshots where subset = $name", {"name": name}).to_pylist()
-    if not summary.failed_batches and made:
+    if not summary.failed_runs and made:
         row = made[0]
         sizes = ", ".join(f"{row[f'{split}_clips']:,} {split}" for split in ("train", "validation", "test"))
         console.print(f"{name}: {row['clips']:,} clips of {row['snapshot']} ({sizes})", highlight=False)
     if not made:
         console.print(f"{name} holds no clip: `internvid subset preview {name}` shows why")
-    raise typer.Exit(1 if summary.failed_batches else 0)
+    raise typer.Exit(1 if summary.failed_runs else 0)
 
 
 def print_waterfall(title: str, stages: "list[WaterfallStep]") -> None:

@@ -33,7 +33,7 @@ from resources.models.translator import NoTranslator
 
 FOLDER = Path(__file__).parent
 BUILT_IN = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
-ENVIRONMENT_PREFIX = "INTERNVID_PROVIDER_"
+PROVIDER_PREFIX = "INTERNVID_PROVIDER_"
 
 _CAPTIONERS: dict[str, type[ModelProvider]] = {
     "embedded": EmbeddedCaptioner,
@@ -61,12 +61,16 @@ KINDS: dict[str, dict[str, type[ModelProvider]]] = {
 }
 
 
-def providers(environment: Mapping[str, str]) -> dict[str, ModelProvider]:
-    """Every provider as INTERNVID_PROFILE and INTERNVID_PROVIDER_… set it. Raises ValueError for what cannot be."""
-    settings = profile(environment.get("INTERNVID_PROFILE", "embedded"))
-    for variable, text in environment.items():
-        if variable.startswith(ENVIRONMENT_PREFIX):
-            settings |= _checked({variable.removeprefix(ENVIRONMENT_PREFIX).lower(): _parsed(text, variable)}, variable)
+def providers(profile_names: str = "embedded", overrides: Mapping[str, str] | None = None) -> dict[str, ModelProvider]:
+    """Returns every provider as the profiles set it.
+
+    profile_names: as `profile` takes them. overrides: one provider by itself, name -> YAML of its settings.
+    Raises ValueError for what cannot be.
+    """
+    settings = profile(profile_names)
+    for name, text in (overrides or {}).items():
+        where = f"{PROVIDER_PREFIX}{name.upper()}"
+        settings |= _checked({name.lower(): _parsed(text, where)}, where)
     return {name: _provider(name, settings[name]) for name in KINDS}
 
 

@@ -1,5 +1,6 @@
-"""`annotations`: spans of videos with captions, as others released them. Their videos are registered as sources; once a
-video is there, `clips` and `clip_captions` have its spans beside those that were cut and captioned here.
+"""Importing spans of videos with captions, as datasets were released: their videos become sources.
+
+Once a video is there, `clips` and `clip_captions` have its spans beside those that were cut and captioned here.
 """
 
 import json
@@ -10,18 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
 from internvid.lists.annotations import Annotation, read_annotations
 from internvid.lists.rows import BadItem
 from resources.catalog.batching import IngestBatcher
-from resources.catalog.files import sources
 from resources.catalog.tombstones import Tombstones
 from resources.catalog.web import WebSource, new_batcher, register_web, source_id_of
 from resources.incremental import attempts
 from resources.incremental.attempts import Unusable
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.lake.schema import ANNOTATIONS, ATTEMPTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -30,14 +29,6 @@ from resources.media.video_file import local_path
 STAGE = "annotations"  # in attempts: rows of a list that say nothing that can be used, and spans that a video has not
 SPANS_PER_COMMIT = 20_000
 _DATASET = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-annotations = dg.AssetSpec(
-    "annotations",
-    deps=[sources],
-    group_name="ingest",
-    kinds={"lance"},
-    description="Spans of videos with captions, as datasets were released: `internvid annotations` imports them.",
-)
 
 
 @dataclass

@@ -1,11 +1,7 @@
-"""The partition that all artifacts between `raw_videos` and `clip_captions` share, and how it is cut."""
+"""Ingest batches: the partitions that all stages between sources and scores share, and how they are cut."""
 
 from collections.abc import Iterable
 from datetime import date
-
-import dagster as dg
-
-ingest_batches = dg.DynamicPartitionsDefinition(name="ingest_batch")
 
 HOURS_PER_BATCH = 2.0  # of video: some ten minutes of work on two cores; 7 million videos are 400,000 such hours
 VIDEOS_PER_BATCH = 5_000  # bounds a batch of very short videos

@@ -1,12 +1,11 @@
 """Videos of benchmarks: what a video is a copy of, so that no model is trained on what it is measured on.
 
-INTERNVID_BENCHMARK_VIDEOS names a folder of them. Each is decoded once; its fingerprint is kept in a file beside the
+A setting names a folder of them. Each is decoded once; its fingerprint is kept in a file beside the
 tables. Benchmarks that are known by their ids alone are kept out by `resources.catalog.exclusions`.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.lake.published_files import local_copy, modified, publish
 from resources.media.video_file import ToScan
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from internvid.video.settings import ScanSettings
     from resources.lake.store import Lake
     from resources.media.store import Media
-
-BENCHMARK_VIDEOS = "INTERNVID_BENCHMARK_VIDEOS"
 
 # error: why there is no fingerprint, null where there is one.
 COLUMNS = pa.schema(
@@ -52,11 +49,12 @@ class BenchmarkVideos:
     log: Callable[[str], object] = lambda text: None
 
     @classmethod
-    def of_environment(cls, lake: Lake, media: Media, settings: ScanSettings) -> BenchmarkVideos:
-        """Raises FileNotFoundError where the folder that INTERNVID_BENCHMARK_VIDEOS names does not exist."""
-        folder = os.environ.get(BENCHMARK_VIDEOS) or None
+    def in_folder(cls, lake: Lake, media: Media, settings: ScanSettings, folder: str | None) -> BenchmarkVideos:
+        """Raises FileNotFoundError where the folder does not exist."""
         if folder is not None and not Path(folder).is_dir():
-            raise FileNotFoundError(f"{BENCHMARK_VIDEOS} names {folder}, which is no folder: correct it or unset it")
+            raise FileNotFoundError(
+                f"INTERNVID_BENCHMARK_VIDEOS names {folder}, which is no folder: correct it or unset it"
+            )
         return cls(lake, media, settings, folder)
 
     @cached_property

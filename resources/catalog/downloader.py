@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.incremental.retries import policy_of
+from resources.incremental.retries import FailurePolicy
 from resources.media.child_process import Call, Children
 from resources.models.provider import ModelProvider, Readiness
 
@@ -139,10 +139,10 @@ class Downloader(ModelProvider):
         return Readiness("ready", 0, f"other sites work; for YouTube: {lacking}" if lacking else "")
 
     def fetch(
-        self, wanted: Sequence[Wanted], cooldowns: Mapping[str, Cooldown]
+        self, wanted: Sequence[Wanted], cooldowns: Mapping[str, Cooldown], policy: FailurePolicy
     ) -> Iterator[tuple[Wanted, Downloaded | LeftOut | Cooldown | Exception]]:
-        """What became of each, as they end. cooldowns: sites that are to be left alone from the start."""
-        yield from _Fetching(self, wanted, cooldowns).run()
+        """Yields what became of each, as they end. cooldowns: sites that are not to be asked from the start."""
+        yield from _Fetching(self, wanted, cooldowns, policy).run()
 
     def entries(self, feeds: Sequence[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], list[Entry] | Exception]]:
         """What each feed lists, given as its address and how many are wanted at most; in order, one after the other."""
@@ -177,9 +177,10 @@ class Downloader(ModelProvider):
             children.end()
 
 
-def pause_of(error: BaseException, tries: int, now: datetime) -> datetime | None:
-    """Until when a site is to be left alone that answered so, the input having been tried so often with this time; None
-    for other errors.
+def cooldown_end(error: BaseException, tries: int, now: datetime, policy: FailurePolicy) -> datetime | None:
+    """Returns until when a site is not to be asked that answered with this error; None for other errors.
+
+    tries: how often the input was tried, this time included.
     """
     from internvid.web.errors import BotCheck, RateLimited
 
@@ -187,8 +188,8 @@ def pause_of(error: BaseException, tries: int, now: datetime) -> datetime | None
         return None
     if isinstance(error, RateLimited) and error.retry_after_seconds is not None:
         return now + timedelta(seconds=error.retry_after_seconds)
-    policy = policy_of(type(error))
-    return policy.next_try(min(tries, policy.tries - 1), now)
+    rule = policy.retry(type(error))
+    return rule.next_try(min(tries, rule.tries - 1), now)
 
 
 def sites_in_cooldown(lake: Lake) -> dict[str, Cooldown]:
@@ -210,8 +211,15 @@ class _Site:
 
 
 class _Fetching:
-    def __init__(self, downloader: Downloader, wanted: Sequence[Wanted], cooldowns: Mapping[str, Cooldown]) -> None:
+    def __init__(
+        self,
+        downloader: Downloader,
+        wanted: Sequence[Wanted],
+        cooldowns: Mapping[str, Cooldown],
+        policy: FailurePolicy,
+    ) -> None:
         self.downloader = downloader
+        self.policy = policy
         self.settings = downloader.settings()
         self.sites: dict[str, _Site] = {}
         # What was tried least comes first: a video that its site always refuses does not keep the others from theirs.
@@ -275,7 +283,7 @@ class _Fetching:
 
     def _judged(self, one: Wanted, site: _Site, outcome: Any) -> Iterator[tuple[Wanted, Any]]:
         now = datetime.now(UTC)
-        until = pause_of(outcome, one.tries + 1, now) if isinstance(outcome, Exception) else None
+        until = cooldown_end(outcome, one.tries + 1, now, self.policy) if isinstance(outcome, Exception) else None
         if until is None:
             yield one, outcome
             return

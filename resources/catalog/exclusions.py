@@ -1,20 +1,18 @@
 """What never enters: videos of benchmarks, by files of their ids, and what its makers asked to be left out.
 
-INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS: those files, several joined by the system's separator of paths (`:`).
-Read once a run. What was forgotten is kept out by the table tombstones.
+The files are read once a run; which they are says `resources.catalog.admission`. What was forgotten is kept out by the
+table tombstones.
 """
 
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-BENCHMARK_IDS, OPT_OUTS = "INTERNVID_BENCHMARK_IDS", "INTERNVID_OPT_OUTS"
 YOUTUBE = "youtube.com"
 ID_COLUMNS = ("youtube_id", "youtubeid", "video_id", "videoid", "ytid", "vid", "id", "url", "video_url", "video")
 
@@ -38,14 +36,6 @@ class Exclusions:
     ids: set[str] = field(default_factory=set)
     channels: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of_environment(cls) -> Exclusions:
-        """Raises ValueError where a file cannot be read, naming the line."""
-        return cls.read(
-            benchmark_files=_paths(os.environ.get(BENCHMARK_IDS, "")),
-            opt_out_files=_paths(os.environ.get(OPT_OUTS, "")),
-        )
 
     @classmethod
     def read(cls, benchmark_files: Sequence[str] = (), opt_out_files: Sequence[str] = ()) -> Exclusions:
@@ -127,10 +117,6 @@ class Exclusions:
             self.urls.add(url)
 
 
-def _paths(setting: str) -> list[str]:
-    return [path for path in setting.split(os.pathsep) if path]
-
-
 def _lines(path: str) -> Iterator[tuple[str, str]]:
     """Each line that says something, with where it stands."""
     for number, line in enumerate(_opened(path), 1):
@@ -158,7 +144,7 @@ def _benchmark_cells(path: str) -> Iterator[tuple[str, str]]:
 def _opened(path: str) -> Iterable[str]:
     file = Path(path).expanduser()
     if not file.is_file():
-        raise ValueError(f"{path} is not there: {BENCHMARK_IDS} and {OPT_OUTS} name files")
+        raise ValueError(f"{path} is not there: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name files")
     with file.open(encoding="utf-8-sig", newline="") as lines:
         yield from lines
 

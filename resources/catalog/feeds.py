@@ -1,4 +1,4 @@
-"""`feeds` and `feed_polls`: where videos are found, and what each poll there found.
+"""Feeds and polls: where videos are found, and what each poll of a feed found.
 
 A feed is a search, or a page that lists videos: a channel, a playlist. The user adds them, alone or as a plan of
 searches. A poll registers in `sources` what is new in it.
@@ -12,29 +12,18 @@ from functools import partial
 from itertools import groupby, islice
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
 from internvid.web.queries import Query
-from resources.catalog.batching import IngestBatcher, ingest_batches
-from resources.catalog.downloader import Cooldown, Downloader, pause_of, site_asked, sites_in_cooldown
+from resources.catalog.batching import IngestBatcher
+from resources.catalog.downloader import Cooldown, Downloader, cooldown_end, site_asked, sites_in_cooldown
 from resources.catalog.files import new_batcher
 from resources.catalog.tombstones import Tombstones
 from resources.catalog.web import WebSource, register_web
-from resources.incremental.refresh import (
-    Done,
-    Failed,
-    Outcome,
-    Output,
-    Rows,
-    Stage,
-    Unit,
-    Waiting,
-    column_schema,
-    digest,
-    one_by_one,
-    process_pending,
-)
+from resources.incremental.provenance import digest
+from resources.incremental.retries import FailurePolicy
+from resources.incremental.runner import process_pending
+from resources.incremental.stage import Done, Failed, Outcome, Output, Rows, Stage, Unit, Waiting, one_by_one
 from resources.lake.schema import FEED_POLLS, FEEDS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -165,60 +154,6 @@ def _known(lake: Lake, feed_ids: list[str]) -> dict[str, dict[str, Any]]:
 # --- polls ----------------------------------------------------------------------------------------------------------
 
 
-feeds = dg.AssetSpec(
-    "feeds",
-    group_name="ingest",
-    kinds={"lance"},
-    description="Where sources are found: searches, channels, playlists. `internvid feeds` adds them.",
-)
-
-
-class PollConfig(dg.Config):
-    """plans: those whose feeds are polled at; none means all. max_polls: in this run; the rest have their turn in
-    the next.
-    """
-
-    plans: list[str] = []
-    max_polls: int = MAX_POLLS
-
-
-@dg.asset(
-    deps=[feeds],
-    group_name="ingest",
-    pool="download",
-    kinds={"lance"},
-    description="PollConfig at feeds that are due, and what each found. New videos become sources, in new ingest batches.",
-)
-def feed_polls(
-    context: dg.AssetExecutionContext, config: PollConfig, lake: Lake, downloader: Downloader
-) -> dg.MaterializeResult:
-    """One row is a poll at a feed. A poll is never made anew: the next one is another row."""
-    lake.create_tables()
-    polled = poll(lake, downloader, config.plans, config.max_polls, run_id=context.run_id, log=context.log.info)
-    context.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(polled.batches))
-    if polled.new:
-        # Polling registers them: the UI shows `sources` as changed, as when files are registered.
-        context.instance.report_runless_asset_event(
-            dg.AssetMaterialization("sources", metadata={"sources_new": polled.new, "found_by": "feed_polls"})
-        )
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/table_name": FEED_POLLS.name,
-            "dagster/uri": lake.uri(FEED_POLLS.name),
-            "dagster/row_count": lake.dataset(FEED_POLLS.name).count_rows(),
-            "dagster/column_schema": column_schema(FEED_POLLS),
-            "polls": polled.polls,
-            "found": polled.found,
-            "sources_new": polled.new,
-            "left_out": polled.left_out,
-            "polls_failed": polled.failed,
-            "polls_waiting": polled.waiting,
-            "searches_refused": polled.refused,
-            "batches": sorted(polled.batches),
-        }
-    )
-
-
 @dataclass
 class PollResult:
     """What a run of polls found. polls: that were made. failed, waiting: polls that are not made now, also those an
@@ -246,6 +181,7 @@ def stage(due: Iterable[str] = ()) -> Stage:
 def poll(
     lake: Lake,
     downloader: Downloader,
+    policy: FailurePolicy,
     plans: Sequence[str] = (),
     max_polls: int = MAX_POLLS,
     *,
@@ -266,9 +202,10 @@ def poll(
         report = process_pending(
             lake,
             stage(due),
-            partial(poll_feeds_by_site, lake, downloader, registrar),
+            partial(poll_feeds_by_site, lake, downloader, registrar, policy),
             partition=plan,
             run_id=run_id,
+            policy=policy,
             log=log,
         )
         polled.failed += report.units["failed"]
@@ -278,7 +215,7 @@ def poll(
 
 
 def poll_feeds_by_site(
-    lake: Lake, downloader: Downloader, registrar: "_Registrar", units: list[Unit]
+    lake: Lake, downloader: Downloader, registrar: "_Registrar", policy: FailurePolicy, units: list[Unit]
 ) -> Iterator[Outcome]:
     """One poll at each feed, site after site. A site that asks whether we are a robot, or says that it is asked too
     often, is not asked again: the rest of its polls wait.
@@ -288,12 +225,13 @@ def poll_feeds_by_site(
     work = sorted(zip(units, rows, strict=True), key=lambda item: (site_asked(item[1]["address"]), item[1]["number"]))
     cooldowns = sites_in_cooldown(lake)
     for site, of_site in groupby(work, key=lambda item: site_asked(item[1]["address"])):
-        yield from _poll_site(downloader, registrar, site, list(of_site), cooldowns.get(site))
+        yield from _poll_site(downloader, registrar, policy, site, list(of_site), cooldowns.get(site))
 
 
 def _poll_site(
     downloader: Downloader,
     registrar: "_Registrar",
+    policy: FailurePolicy,
     site: str,
     work: list[tuple[Unit, Mapping[str, Any]]],
     stopped: Cooldown | None,
@@ -303,7 +241,8 @@ def _poll_site(
         for _, answer in downloader.entries([(feed["address"], feed["max_per_poll"]) for _, feed in work]):
             unit, feed = work[asked]
             asked += 1
-            until = pause_of(answer, unit.tries + 1, datetime.now(UTC)) if isinstance(answer, Exception) else None
+            now, tries = datetime.now(UTC), unit.tries + 1
+            until = cooldown_end(answer, tries, now, policy) if isinstance(answer, Exception) else None
             if until is not None:
                 stopped = Cooldown(site, until, type(answer).__name__, str(answer))
                 yield Waiting(unit, site, stopped.reason_class, stopped.reason, until, was_tried=True)

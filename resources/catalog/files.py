@@ -1,4 +1,4 @@
-"""`sources`: where videos can be had. Local files and folders here; what is on the web in `web_sources`."""
+"""Registering local video files in `sources`, and cutting them into ingest batches. What is on the web: `web`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,14 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
 from internvid.speech.sidecars import SUFFIXES as SUBTITLE_SUFFIXES
 from internvid.speech.sidecars import SidecarFinder
-from resources.catalog.batching import HOURS_PER_BATCH, IngestBatcher, ingest_batches
+from resources.catalog.batching import HOURS_PER_BATCH, IngestBatcher
 from resources.catalog.tombstones import Tombstones
-from resources.incremental.refresh import column_schema, digest
+from resources.incremental.provenance import digest
 from resources.lake.schema import SOURCES
 from resources.lake.store import Lake
 from resources.media.store import Media
@@ -53,46 +52,6 @@ class Registered:
         for name in ("new", "changed", "unchanged", "ignored", "left_out"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.batches |= other.batches
-
-
-class Locations(dg.Config):
-    """locations: files and folders to look at; none means the inbox, INTERNVID_INBOX."""
-
-    locations: list[str] = []
-
-
-@dg.asset(
-    deps=[dg.AssetKey("feed_polls")],  # by its name: looking registers sources, so its module imports this one
-    group_name="ingest",
-    kinds={"lance"},
-    description="Where videos can be had, one row a place. Registering cuts the ingest batches that all else works on.",
-)
-def sources(context: dg.AssetExecutionContext, config: Locations, lake: Lake, media: Media) -> dg.MaterializeResult:
-    """One row is a place where a video can be had. Changes when the file does, or a subtitle file beside it."""
-    locations = config.locations or [inbox()]
-    registered = register(lake, media, locations, run_id=context.run_id)
-    context.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(registered.batches))
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/table_name": SOURCES.name,
-            "dagster/uri": lake.uri(SOURCES.name),
-            "dagster/row_count": lake.dataset(SOURCES.name).count_rows(),
-            "dagster/column_schema": column_schema(SOURCES),
-            "files_new": registered.new,
-            "files_changed": registered.changed,
-            "files_unchanged": registered.unchanged,
-            "files_ignored": registered.ignored,
-            "batches": sorted(registered.batches),
-        }
-    )
-
-
-def inbox() -> str:
-    """The watched folder. Raises dg.Failure when none is configured."""
-    folder = os.environ.get("INTERNVID_INBOX")
-    if not folder:
-        raise dg.Failure("nothing to look at: give `locations` in the run's config, or set INTERNVID_INBOX to a folder")
-    return folder
 
 
 def register(

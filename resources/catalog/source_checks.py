@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 
-from assets.ingest.downloads import downloads
-from resources.catalog.downloader import Downloader, pause_of, sites_in_cooldown
+from resources.catalog.downloader import Downloader, cooldown_end, sites_in_cooldown
 from resources.catalog.exclusions import Exclusions
-from resources.incremental.refresh import column_schema
+from resources.incremental.retries import FailurePolicy
 from resources.lake.schema import ATTEMPTS, SOURCE_CHECKS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -22,12 +20,6 @@ MAX_CHECKS = 500
 CHECKS_PER_COMMIT = 50  # what a killed run loses at most
 # Errors of which the source is no cause: whether it is there is as open as before.
 NOT_TOLD = frozenset({"NetworkTrouble", "BotCheck", "RateLimited", "DiskFull", "RefusedAddress", "UnknownTrouble"})
-
-
-class Checks(dg.Config):
-    """max_checks: in one run, those first of which there was no word for longest."""
-
-    max_checks: int = MAX_CHECKS
 
 
 @dataclass
@@ -46,35 +38,15 @@ class Checked:
         return self.available + self.gone + self.not_told
 
 
-@dg.asset(
-    deps=[downloads],
-    group_name="ingest",
-    pool="download",
-    kinds={"lance"},
-    description="PollConfig at whether web sources can still be had, and under which licence; the oldest word first.",
-)
-def source_checks(
-    context: dg.AssetExecutionContext, config: Checks, lake: Lake, downloader: Downloader
-) -> dg.MaterializeResult:
-    """One row is a poll at one source. Rows stay: they are its history."""
-    lake.create_tables()
-    checked = check_sources(lake, downloader, config.max_checks, run_id=context.run_id)
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/table_name": SOURCE_CHECKS.name,
-            "dagster/uri": lake.uri(SOURCE_CHECKS.name),
-            "dagster/row_count": lake.dataset(SOURCE_CHECKS.name).count_rows(),
-            "dagster/column_schema": column_schema(SOURCE_CHECKS),
-            "checks": checked.checks,
-            "available": checked.available,
-            "gone": checked.gone,
-            "not_told": checked.not_told,
-            "sites_in_cooldown": {site: until.isoformat() for site, until in checked.cooldowns.items()},
-        }
-    )
-
-
-def check_sources(lake: Lake, downloader: Downloader, max_checks: int = MAX_CHECKS, *, run_id: str) -> Checked:
+def check_sources(
+    lake: Lake,
+    downloader: Downloader,
+    exclusions: Exclusions,
+    policy: FailurePolicy,
+    max_checks: int = MAX_CHECKS,
+    *,
+    run_id: str,
+) -> Checked:
     """Asks site after site, and writes down every answer. A site that asks whether we are a robot, or says that it is
     asked too often, is asked no more, by downloads neither: its other sources keep their place in the queue.
 
@@ -83,7 +55,7 @@ def check_sources(lake: Lake, downloader: Downloader, max_checks: int = MAX_CHEC
     _forget_sites_whose_time_is_over(lake)
     checked = Checked()
     rows = []
-    for row in _answers(lake, downloader, _oldest(lake, max_checks), checked, run_id):
+    for row in _answers(lake, downloader, policy, _oldest(lake, exclusions, max_checks), checked, run_id):
         rows.append(row)
         if len(rows) == CHECKS_PER_COMMIT:
             _commit(lake, rows)
@@ -92,8 +64,7 @@ def check_sources(lake: Lake, downloader: Downloader, max_checks: int = MAX_CHEC
     return checked
 
 
-def _oldest(lake: Lake, max_checks: int) -> list[dict[str, Any]]:
-    exclusions = Exclusions.of_environment()
+def _oldest(lake: Lake, exclusions: Exclusions, max_checks: int) -> list[dict[str, Any]]:
     parameters = {"sites": sorted(sites_in_cooldown(lake)), "most": max_checks}
     chosen: list[dict[str, Any]] = []
     after = datetime.fromtimestamp(0, UTC), ""
@@ -113,14 +84,19 @@ def _oldest(lake: Lake, max_checks: int) -> list[dict[str, Any]]:
 
 
 def _answers(
-    lake: Lake, downloader: Downloader, sources: list[dict[str, Any]], checked: Checked, run_id: str
+    lake: Lake,
+    downloader: Downloader,
+    policy: FailurePolicy,
+    sources: list[dict[str, Any]],
+    checked: Checked,
+    run_id: str,
 ) -> Iterator[dict[str, Any]]:
     for site, of_site in groupby(sorted(sources, key=lambda row: row["site"]), key=lambda row: row["site"]):
         rows = list(of_site)
         for row, (url, answer) in zip(rows, downloader.check([row["uri"] for row in rows]), strict=False):
             assert url == row["uri"], "answers come in order"
             yield _row(row["source_id"], answer, checked, run_id)
-            until = pause_of(answer, 1, datetime.now(UTC)) if isinstance(answer, Exception) else None
+            until = cooldown_end(answer, 1, datetime.now(UTC), policy) if isinstance(answer, Exception) else None
             if until is not None:
                 checked.cooldowns[site] = until
                 _start_cooldown(lake, site, answer, until, run_id)

@@ -11,7 +11,7 @@ from internvid.web.addresses import canonical_url, site_of
 from resources.catalog.batching import IngestBatcher
 from resources.catalog.files import Registered, new_batcher
 from resources.catalog.tombstones import Tombstones
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.lake.schema import SOURCES
 from resources.lake.store import Lake
 

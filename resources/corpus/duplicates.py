@@ -1,4 +1,4 @@
-"""`duplicates`: videos that show the same, over the whole lake, and which of two is kept. Nothing is deleted for it.
+"""Comparing videos, to find those that show the same, over the whole lake, and which of two is kept. Nothing is deleted for it.
 
 Files of equal bytes are none of these: the second never becomes a video, and `attempts` names it (ExactDuplicate).
 
@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import pyarrow as pa
 
-from assets.video.fingerprints import fingerprints
-from resources.incremental.refresh import column_schema
 from resources.lake.schema import COMPARISONS, DUPLICATES
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -65,35 +62,6 @@ class VideoQuality:
         return self.bytes / max(self.seconds, 0.001)
 
 
-@dg.asset(
-    deps=[fingerprints, dg.AssetKey("raw_videos")],
-    group_name="corpus",
-    kinds={"lance"},
-    description="Pairs of videos that show the same: in other containers, re-encoded, resized, cropped, with a logo.",
-)
-def duplicates(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
-    """One row is a pair of videos. Changes with their packets and fingerprints."""
-    compared = compare_new_videos(lake, run_id=context.run_id, log=context.log.info)
-    with lake.connect([DUPLICATES.name]) as connection:
-        connection.execute(
-            f"create temp view rows as select pair_id as key, {DUPLICATES.depends_on} as provenance from duplicates"
-        )
-        pairs, version = connection.sql(statement("corpus/table_digest")).fetchall()[0]
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(version),
-        metadata={
-            "dagster/table_name": DUPLICATES.name,
-            "dagster/uri": lake.uri(DUPLICATES.name),
-            "dagster/row_count": pairs,
-            "dagster/column_schema": column_schema(DUPLICATES),
-            "videos_compared": compared.videos,
-            "pairs_added": compared.added,
-            "pairs_changed": compared.changed,
-            "pairs_removed": compared.removed,
-        },
-    )
-
-
 def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] = lambda text: None) -> Compared:
     """Brings the pairs up to date with the videos and their fingerprints."""
     from internvid.video.copies import VERSION
@@ -111,6 +79,15 @@ def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] 
         compared.videos += len(block)
         log(f"duplicates: {compared.videos:,} of {to_compare.num_rows:,} videos compared with all others")
     return compared
+
+
+def pairs_and_version(lake: Lake) -> tuple[int, str]:
+    """Returns the number of pairs, and a hash of what they say."""
+    with lake.connect([DUPLICATES.name]) as connection:
+        connection.execute(
+            f"create temp view rows as select pair_id as key, {DUPLICATES.depends_on} as provenance from duplicates"
+        )
+        return connection.sql(statement("corpus/table_digest")).fetchall()[0]
 
 
 def kept(one: VideoQuality, other: VideoQuality) -> tuple[VideoQuality, str]:

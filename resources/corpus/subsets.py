@@ -40,14 +40,13 @@ seed a smaller draw is part of a larger one.
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.lake.schema import TABLES
 from resources.lake.statements import statement, statements_in
 
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-OWN_SUBSETS = "INTERNVID_SUBSETS"  # environment variable: a folder of the user's own files
 POOL_TABLES = (
     "clips",
     "clip_captions",
@@ -229,26 +227,25 @@ class WaterfallStep:
     examples: list[Example]
 
 
-def subsets() -> dict[str, Subset]:
+def subsets(own_folder: str | None = None) -> dict[str, Subset]:
     """Every subset by name: those of sql/subsets, and the user's own. Reads small files, imports nothing heavy.
 
     Raises ValueError for a header that cannot be read, a name that is taken, and a folder that is not there.
     """
     found = {file.stem: read_subset(file) for file in statements_in("subsets")}
-    folder = os.environ.get(OWN_SUBSETS)
-    if folder:
-        if not Path(folder).is_dir():
-            raise ValueError(f"{OWN_SUBSETS} names {folder}, which is no folder")
-        for file in sorted(Path(folder).glob("*.sql")):
+    if own_folder:
+        if not Path(own_folder).is_dir():
+            raise ValueError(f"INTERNVID_SUBSETS names {own_folder}, which is no folder")
+        for file in sorted(Path(own_folder).glob("*.sql")):
             if file.stem in found:
                 raise ValueError(f"{file}: there is a subset {file.stem} already; name the file otherwise")
             found[file.stem] = read_subset(file)
     return found
 
 
-def subset_named(name: str) -> Subset:
+def subset_named(name: str, own_folder: str | None = None) -> Subset:
     """Raises ValueError that lists the subsets there are."""
-    known = subsets()
+    known = subsets(own_folder)
     if name not in known:
         raise ValueError(f"there is no subset {name!r}; there are {', '.join(known)}")
     return known[name]

@@ -1,53 +1,76 @@
-"""When an input that failed is tried again: a small table, by class of error (resources/retries.yaml).
+"""When an input that failed is tried again, and when failures stop a batch: a small table, by class of error.
 
-INTERNVID_RETRIES names a file of the same form that is laid over it, class by class.
+The table is retries.yaml beside this file; a file of the user's own may be laid over it, class by class.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
+import dagster as dg
 import yaml
+from pydantic import Field
 
 BUILT_IN = Path(__file__).with_suffix(".yaml")
 
 
 @dataclass(frozen=True)
-class Policy:
-    """tries: in all. minutes: between the first try and the second; times: that for each further one."""
+class RetryRule:
+    """How often an input is tried that ends with one class of error.
+
+    tries: in all. delay_minutes: between the first try and the second. backoff: factor of the delay for each further
+    try. alarm: whether many such failures can mean that the stage, not its inputs, is at fault.
+    """
 
     tries: int = 1
     delay_minutes: float = 0.0
     backoff: float = 1.0
+    alarm: bool = True
 
     def next_try(self, tries: int, now: datetime) -> datetime | None:
-        """When to try again after `tries` tries, the last one now; None: not by itself."""
+        """Returns when to try again after `tries` tries, the last one now; None: not by itself."""
         return now + timedelta(minutes=self.delay_minutes * self.backoff ** (tries - 1)) if tries < self.tries else None
 
 
-def policy_of(error_class: type[BaseException]) -> Policy:
-    """That of the class, or of the nearest that it is derived from; what is not in the table is not tried again."""
-    table = policies(os.environ.get("INTERNVID_RETRIES"))
-    return next((table[kind.__name__] for kind in error_class.__mro__ if kind.__name__ in table), Policy())
+class FailurePolicy(dg.ConfigurableResource):
+    """What becomes of failures.
+
+    retries_file: a YAML file laid over retries.yaml. max_failure_share: a batch stops where a larger share of its tried
+    inputs, and at least min_failures of them, ended with one class of error; 1 never stops it.
+    """
+
+    retries_file: Optional[str] = None  # noqa: UP045 - Dagster's config knows no other union
+    max_failure_share: float = Field(default=0.2, gt=0, le=1)
+    min_failures: int = Field(default=20, ge=1)
+
+    def retry(self, error_class: type[BaseException]) -> RetryRule:
+        """Returns the rule of the class, or of its nearest base in the table; others are not tried again."""
+        rules = retry_rules(self.retries_file)
+        return next((rules[kind.__name__] for kind in error_class.__mro__ if kind.__name__ in rules), RetryRule())
+
+    def is_alarming(self, failures: int, tried: int) -> bool:
+        """Says whether so many failures of one class, of so many tried inputs, stop the batch."""
+        return (
+            self.max_failure_share < 1 and failures >= self.min_failures and failures > self.max_failure_share * tried
+        )
 
 
 @cache
-def policies(overlay: str | None) -> Mapping[str, Policy]:
-    """The table by class name, with the file `overlay` laid over it. Raises ValueError for a file that is no table."""
-    table = _read(BUILT_IN)
-    return table | _read(Path(overlay).expanduser()) if overlay else table
+def retry_rules(overlay: str | None) -> Mapping[str, RetryRule]:
+    """Returns the rules by class name, with the file `overlay` laid over them. Raises ValueError for any other file."""
+    rules = _read(BUILT_IN)
+    return rules | _read(Path(overlay).expanduser()) if overlay else rules
 
 
-def _read(path: Path) -> dict[str, Policy]:
+def _read(path: Path) -> dict[str, RetryRule]:
     try:
         rows: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {name: Policy(**row) for name, row in rows.items()}
+        return {name: RetryRule(**row) for name, row in rows.items()}
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is no table of retries, which holds lines like "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -16,27 +17,21 @@ ROWS = 5
 CLIPS = 12
 TEXT_LIMIT = 240  # characters of a cell
 
-# The UI gives a table some 80 characters of width and breaks text only at spaces: what a row is about comes first,
-# ids come last or not at all.
-SHOWN = {
-    "downloads": ("url", "title", "channel", "duration_seconds", "format", "licence"),
-    "raw_videos": ("duration_seconds", "display_width", "display_height", "video_codec", "audio_codec", "source"),
-    "clips": ("start_seconds", "end_seconds", "boundary", "motion", "stillness", "flags", "clip_id"),
-    "speech": ("text", "start_seconds", "end_seconds", "language", "source", "video_id"),
-    "transcripts": ("text", "language", "english", "source", "clip_id"),
-    "frame_captions": ("caption", "seconds", "scale", "clip_id"),
-    "clip_captions": ("caption", "nouns", "verbs", "clip_id"),
-    "clip_embeddings": ("kind", "model", "dimensions", "clip_id"),
-    "clip_scores": ("score", "value", "model", "clip_id"),
-    "subset_snapshots": ("snapshot", "clips", "parameters"),
-    "evaluations": ("benchmark", "metric", "value", "chance", "items", "checkpoint_id"),
-}
+# Columns of a table that are shown, or a function that makes the metadata. The UI gives a table some 80 characters of
+# width and breaks text only at spaces: what a row is about comes first, ids come last or not at all.
+Sample = tuple[str, ...] | Callable[[Lake, str, str], Mapping[str, Any]]
 
 
-def rows_sample(lake: Lake, table: str, partition: str) -> dict[str, dg.MetadataValue]:
-    """The first rows of the partition as a table."""
-    columns = SHOWN[table]
-    # Names of tables and columns cannot be bound; these are written above, never data.
+def sample_of(lake: Lake, sample: Sample | None, table: str, partition: str) -> Mapping[str, Any]:
+    """Returns the metadata that shows the table's rows in the partition; nothing where no sample is declared."""
+    if sample is None:
+        return {}
+    return rows_sample(lake, table, partition, sample) if isinstance(sample, tuple) else sample(lake, table, partition)
+
+
+def rows_sample(lake: Lake, table: str, partition: str, columns: tuple[str, ...]) -> dict[str, dg.MetadataValue]:
+    """Returns the first rows of the partition as a table."""
+    # Names of tables and columns cannot be bound; these are declared with the stage, never data.
     sql = f"select {', '.join(columns)} from {table} order by {TABLES[table].key} limit {ROWS}"
     column = TABLES[table].partition
     assert column is not None, f"{table} has no partitions"
@@ -48,7 +43,7 @@ def rows_sample(lake: Lake, table: str, partition: str) -> dict[str, dg.Metadata
     return {"sample": dg.MetadataValue.table(records, schema=schema)}
 
 
-def contact_sheet(lake: Lake, ingest_batch: str) -> dict[str, dg.MetadataValue]:
+def contact_sheet(lake: Lake, table: str, ingest_batch: str) -> dict[str, dg.MetadataValue]:
     """Middle frames from all over the batch as one picture, with the clips' captions, or where there is none yet, with
     the clips' places in their videos.
     """

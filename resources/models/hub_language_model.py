@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.models.hub import HubProvider
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.models.provider import ModelProvider, Readiness
 
 if TYPE_CHECKING:

@@ -81,7 +81,7 @@ class ListeningTranscriber(HubProvider, Transcriber):
 
     @property
     def version(self) -> str:
-        from resources.incremental.refresh import digest
+        from resources.incremental.provenance import digest
 
         parts = [self._subtitles_version, self.weights_version, SOUND_VERSION if self.voice_activity else "all-sound"]
         parts += [self.language] if self.language else []

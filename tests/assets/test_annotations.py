@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
+from resources.incremental.refresh import counts, process_pending
 
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.annotations import Imported, import_annotations, remove_others
 from resources.catalog.web import source_id_of
-from resources.incremental.refresh import counts, process_pending
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 

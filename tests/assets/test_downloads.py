@@ -13,12 +13,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from resources.incremental.refresh import Report, process_pending
 from web_server import TEXT_PAGE, File, Hang, Redirect, Status, WebServer, make_video, page_with_video, web_server
 
 from assets.ingest.downloads import fetch, stage
 from resources.catalog.downloader import Downloader
 from resources.catalog.web import WebSource, register_web
-from resources.incremental.refresh import Report, process_pending
 from resources.lake.store import Lake
 from resources.media.store import Media
 

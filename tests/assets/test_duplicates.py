@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 from altered_videos import copied, cropped, mirrored, remuxed, resized, with_logo
+from resources.incremental.refresh import counts
 
 from assets.ingest.raw_videos import raw_videos
 from assets.video.clips import clips_and_frames
@@ -20,7 +21,6 @@ from resources.catalog.batching import ingest_batches
 from resources.catalog.files import register
 from resources.corpus.duplicates import VideoQuality, duplicates, kept
 from resources.corpus.subsets import select_subset, subset_named
-from resources.incremental.refresh import counts
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection

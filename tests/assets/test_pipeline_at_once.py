@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from resources.incremental.refresh import pending_batches
 
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
-from resources.incremental.refresh import pending_batches
 
 TABLES = ("sources", "raw_videos", "clips", "frames", "frame_captions", "clip_captions", "attempts")
 VIDEOS_FOLDER = 4

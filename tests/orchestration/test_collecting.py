@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from orchestration.follow_up import found_sources_sensor, retry_sensor
 from web_server import Feed, File, Status, WebServer, make_video, web_server
 
 from assets.vectors.active_checkpoint import activate_named
@@ -16,7 +17,6 @@ from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.recipes import RECIPES
 from internvid.viclip.tokenizer import Tokenizer
 from orchestration.cli.session import RunSummary, Session
-from orchestration.follow_up import found_sources_sensor, retry_sensor
 from resources.catalog.downloader import Downloader
 from resources.catalog.feeds import add_feeds, pages
 from resources.lake.store import Lake

@@ -12,11 +12,11 @@ from typing import Any
 import dagster as dg
 import pytest
 from click.testing import Result
+from orchestration.collection import check_sources_schedule, discover_schedule
 from typer.testing import CliRunner
 from web_server import WebServer, web_server
 
 from orchestration.cli.feeds import app
-from orchestration.collection import check_sources_schedule, discover_schedule
 from resources.lake.store import Lake
 
 Internvid = Callable[..., Result]

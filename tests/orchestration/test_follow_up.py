@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pyarrow as pa
 import pytest
-
 from orchestration.follow_up import MAX_RUNS_PER_TICK, found_sources_sensor, retry_sensor
+
 from resources.catalog.batching import HOURS_PER_BATCH
 from resources.catalog.locations import RUN_ID
 from resources.catalog.web import WebSource, register_web

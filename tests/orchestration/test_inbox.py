@@ -11,8 +11,8 @@ import av
 import dagster as dg
 import pytest
 from dagster_service import REPOSITORY_SELECTOR, Service
-
 from orchestration.inbox import MAX_FILES_PER_TICK, inbox_sensor
+
 from resources.lake.store import Lake
 from resources.media.store import Media
 

@@ -27,7 +27,7 @@ from resources.corpus.forgetting.forgetting import (
     unfinished,
     whole,
 )
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.lake.schema import PINNED, TABLES
 from resources.lake.store import Lake
 from resources.media.store import Media

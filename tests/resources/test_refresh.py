@@ -15,7 +15,6 @@ import dagster as dg
 import polars as pl
 import pyarrow as pa
 import pytest
-
 from resources.incremental.refresh import (
     BYTES_PER_COMMIT,
     Compute,
@@ -36,6 +35,7 @@ from resources.incremental.refresh import (
     refresh,
     together_or_one_by_one,
 )
+
 from resources.lake.schema import CHECKPOINTS, CLIP_CAPTIONS, CLIPS, FRAMES, RAW_VIDEOS, SUBSETS
 from resources.lake.store import Lake
 

@@ -36,7 +36,7 @@ from resources.corpus.lineage import (
     training_folders,
     training_indexes,
 )
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
 from resources.lake.published_files import filesystem
 from resources.lake.schema import CORPUS_SNAPSHOT, PINNED, TABLES

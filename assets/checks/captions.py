@@ -1,11 +1,8 @@
-"""Checks, to be run at any time: they write nothing and so heal nothing they find.
+"""The alarms of captions: whether they fit their clips, and how many are empty, truncated or the same.
 
-Those over the whole lake stand at the fan-in, `corpus_snapshot`: on a partitioned asset they would run again with each
-batch of a backfill, and fail while its other batches are pending.
-
-The alarms of captions stand on the partitioned assets that they read: a run that writes a batch checks that batch, for
-captions on the wrong clips should not wait for the night; and `check_lake` goes through the newest batches again, one
-by one, for they must not drown among millions of right ones, and the vectors of one batch fit in memory.
+They stand on the partitioned assets that they read: a run that writes a batch checks that batch, for captions on the
+wrong clips should not wait for the night; and `check_lake` goes through the newest batches again, one by one, for they
+must not drown among millions of right ones, and the vectors of one batch fit in memory. They write nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,10 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.corpus.corpus_snapshot import corpus_snapshot
-from assets.stages import PROVIDERS, stages_of
-from resources.incremental.refresh import counts
-from resources.lake.schema import FRAME_CAPTIONS, VECTOR_SIZE
+from resources.lake.schema import VECTOR_SIZE
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 from resources.models.aligner import ActiveCheckpoint, Aligner
@@ -26,8 +20,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from internvid.captions.matching import Match
-
-MAX_FAILURE_SHARE = 0.2  # of a stage's inputs; a broken codec or model fails far more, odd files far fewer
 
 MIN_CLIPS_TO_MATCH = 8  # with distinct captions; of fewer, too few orders could come out lower than the right one
 CLIPS_TO_MATCH = 512  # of a batch at most: the test compares each with each
@@ -41,65 +33,6 @@ MAX_SHARES = {
     "share_truncated": 0.1,  # more, and the limit of new tokens is too low
     "share_repeated": 0.2,  # one caption on clips of different videos: test cards exist, but a model also gets stuck
 }
-
-
-@dg.multi_asset_check(
-    specs=[
-        dg.AssetCheckSpec(f"{stage}_{name}", asset=corpus_snapshot, description=f"{stage}: {description}")
-        for stage in (
-            *("downloads", "raw_videos", "clips", "fingerprints", "speech", "transcripts"),
-            *("frame_captions", "clip_captions", "clip_embeddings", "clip_scores"),
-        )
-        for name, description in (
-            ("counts_add_up", "every input of the whole lake is done, failed or skipped."),
-            ("share_of_failures", f"at most {MAX_FAILURE_SHARE:.0%} of the inputs failed."),
-        )
-    ],
-    required_resource_keys={"lake", *PROVIDERS},
-)
-def stage_counts(context: dg.AssetCheckExecutionContext):
-    """Input = done + failed + skipped, at every stage; and not too many failed."""
-    for stage in stages_of(context.resources):
-        number: dict[str, Any] = counts(context.resources.lake, stage)
-        share = number["failed"] / max(1, number["total"])
-        yield dg.AssetCheckResult(
-            check_name=f"{stage.name}_counts_add_up",
-            passed=number["pending"] == 0,
-            metadata=number,
-        )
-        yield dg.AssetCheckResult(
-            check_name=f"{stage.name}_share_of_failures",
-            passed=share <= MAX_FAILURE_SHARE,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"share": share, **number},
-        )
-
-
-@dg.asset_check(asset=corpus_snapshot, description="Each clip has one caption or a row in attempts that says why not.")
-def keys_equal_clip_keys(lake: Lake) -> dg.AssetCheckResult:
-    found = lake.query(statement("checks/caption_keys")).to_pylist()[0]
-    return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
-
-
-@dg.asset_check(
-    asset=corpus_snapshot, description="No clip, frame or caption without the video, clip or frame it is of."
-)
-def no_orphan_rows(lake: Lake) -> dg.AssetCheckResult:
-    found = lake.query(statement("checks/orphans")).to_pylist()[0]
-    return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
-
-
-@dg.asset_check(
-    asset=corpus_snapshot,
-    description="Each frame has a caption at each scale or a row in attempts, and each caption is of its own frame.",
-    required_resource_keys={"lake", *PROVIDERS},
-)
-def keys_equal_frame_keys(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    in_order = {stage.name: stage for stage in stages_of(context.resources)}
-    (captions,) = in_order[FRAME_CAPTIONS.name].outputs
-    scales = {"scales": list(captions.version)}
-    found = context.resources.lake.query(statement("checks/frame_caption_keys"), scales).to_pylist()[0]
-    return dg.AssetCheckResult(passed=not any(found.values()), metadata=found)
 
 
 @dg.multi_asset_check(

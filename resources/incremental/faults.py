@@ -1,0 +1,121 @@
+"""Errors of the system, told from errors of a row: the first end the run, the second become rows of attempts.
+
+A missing model, a server that does not answer, a full or read-only disk, refused credentials, a device out of memory:
+none of them is the fault of the unit that met with it. The run ends with one message, every unit that was not done
+stays pending, and the next run goes on by itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+OUT_OF_RESOURCES = {
+    errno.EMFILE: "this process has too many files open: raise `ulimit -n`",
+    errno.ENFILE: "the system has too many files open",
+    errno.ENOMEM: "the system has no memory left: lower INTERNVID_WORKERS",
+}
+# Lance reports the error of the disk or the bucket as text within an OSError.
+_NO_ROOM_TEXT = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b")
+_READ_ONLY_TEXT = re.compile(r"Read-only file system|os error 30\b")
+_CREDENTIALS_TEXT = re.compile(
+    r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|AccessDenied|Access ?Denied|InvalidToken|NoCredentials"
+    r"|Unable to locate credentials|credential provider",
+    re.IGNORECASE,
+)
+_UNREACHABLE_STORE_TEXT = re.compile(
+    r"error sending request for url|EndpointConnectionError|Could not connect to the endpoint"
+)
+_CREDENTIAL_ERRORS = frozenset(("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"))
+_PATH_IN_TEXT = re.compile(r"(/[^\s:'\",)]+)")
+
+
+class SystemFault(RuntimeError):
+    """The system, not an input, is at fault. The message says what happened, where, and what to do."""
+
+
+class ModelUnavailable(SystemFault):
+    """A model that a stage needs cannot be loaded: files or a package are missing, or the device has no memory."""
+
+
+class ServerUnreachable(SystemFault):
+    """A server that a stage needs does not answer, or refuses this client."""
+
+
+class TooManyFailures(SystemFault):
+    """So many units of a batch ended with one class of error that the stage, not the units, is probably at fault."""
+
+
+def system_fault_of(error: BaseException) -> SystemFault | None:
+    """Returns the fault of the system that the error stands for; None where it is the input's own error."""
+    if isinstance(error, SystemFault):
+        return error
+    if isinstance(error, OSError):
+        return _of_os_error(error)
+    name = type(error).__name__
+    if name == "OutOfMemoryError":  # torch's: raised only once a single input does not fit
+        return ModelUnavailable(
+            f"the device is out of memory: {_first_line(error)}. Lower the model's batch, choose a smaller model, or "
+            "set INTERNVID_DEVICE to another device"
+        )
+    if name in _CREDENTIAL_ERRORS or (name == "ClientError" and _CREDENTIALS_TEXT.search(str(error))):
+        return _refused(error)
+    if name == "DiskFull":  # of downloads
+        return _no_room(str(error))
+    return None
+
+
+def _of_os_error(error: OSError) -> SystemFault | None:
+    text = str(error)
+    if error.errno in NO_ROOM or _NO_ROOM_TEXT.search(text):
+        return _no_room(str(error.filename) if error.filename else text)
+    if error.errno == errno.EROFS or _READ_ONLY_TEXT.search(text):
+        return SystemFault(f"the disk is read-only: {_first_line(error)}. Make it writable, or choose another folder")
+    if error.errno in OUT_OF_RESOURCES:
+        return SystemFault(f"{_first_line(error)}: {OUT_OF_RESOURCES[error.errno]}")
+    if isinstance(error, PermissionError) and error.filename and _is_ours(str(error.filename)):
+        return SystemFault(f"no permission to write {error.filename}: let this user write there")
+    if error.errno is None and "s3" in text.lower() and _CREDENTIALS_TEXT.search(text):
+        return _refused(error)
+    if error.errno is None and _UNREACHABLE_STORE_TEXT.search(text):
+        return ServerUnreachable(f"the object store does not answer: {_first_line(error)}")
+    return None
+
+
+def _no_room(where: str) -> SystemFault:
+    """where: a path, or a text that holds one."""
+    path = _existing_folder(where)
+    usage = shutil.disk_usage(path)
+    return SystemFault(
+        f"no room left on the disk of {path}: {usage.free / 2**20:,.0f} MiB of {usage.total / 2**20:,.0f} MiB free. "
+        "Make room, or point --lake, INTERNVID_MEDIA or TMPDIR to a larger disk; the next run goes on by itself"
+    )
+
+
+def _existing_folder(where: str) -> Path:
+    """The nearest folder that exists of the path in the text; the temporary folder where there is none."""
+    match = _PATH_IN_TEXT.search(where)
+    path = Path(match[1]) if match else Path(tempfile.gettempdir())
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _refused(error: BaseException) -> SystemFault:
+    return SystemFault(
+        f"the object store refuses the credentials: {_first_line(error)}. Set AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, or INTERNVID_STORAGE_OPTIONS"
+    )
+
+
+def _is_ours(path: str) -> bool:
+    """Whether the path is one that this software writes: a source that cannot be read is that source's own error."""
+    return path.startswith(tempfile.gettempdir()) or ".lance/" in path
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or repr(error)).splitlines()[0][:300]

@@ -1,0 +1,132 @@
+"""The one function that does incremental work: it processes what is pending of a stage in a partition.
+
+It computes in chunks, commits each chunk, writes down what failed, removes what nothing stands behind any more, and
+reports. What the words mean is `resources.incremental.stage`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from resources.incremental.commits import Commits, Report
+from resources.incremental.faults import SystemFault, TooManyFailures, system_fault_of
+from resources.incremental.progress import progress
+from resources.incremental.retries import FailurePolicy
+from resources.incremental.stage import Compute, Failed, Outcome, Skipped, Stage, Unit
+from resources.incremental.state import read_state
+from resources.lake.store import Lake
+
+MAX_PASSES = 3  # a second pass meets what another writer, or an earlier row of the same chunk, made of a unit meanwhile
+
+
+def process_pending(
+    lake: Lake,
+    stage: Stage,
+    compute: Compute,
+    *,
+    partition: str,
+    run_id: str,
+    policy: FailurePolicy | None = None,
+    log: Callable[[str], object] | None = None,
+) -> Report:
+    """Brings the stage's tables up to date for the partition, and returns what was done.
+
+    compute: gets at most `stage.chunk_size` units and yields one outcome for each, in their order.
+    Raises SystemFault where the system is at fault, with what was computed before committed, and the rest pending.
+    """
+    started = time.monotonic()
+    report = Report()
+    commits = Commits(lake, stage, run_id, report, policy or FailurePolicy())
+    for _ in range(MAX_PASSES):
+        state = read_state(lake, stage, partition)
+        has_removed = _raising_faults(lambda: commits.remove_stale(state))  # noqa: B023 - called at once
+        if state.pending:
+            _process(stage, compute, state.pending, commits, log)
+        elif not has_removed:
+            break
+    else:
+        state = read_state(lake, stage, partition)
+    report.units = state.counts
+    report.seconds = time.monotonic() - started
+    if report.processed:
+        report.ledger.write(lake, stage.name, partition, run_id, units=report.processed, wall_seconds=report.seconds)
+    return report
+
+
+def _process(
+    stage: Stage,
+    compute: Compute,
+    pending: list[dict[str, Any]],
+    commits: Commits,
+    log: Callable[[str], object] | None,
+) -> None:
+    alarm = _Alarm(commits.policy, stage.name, len(pending))
+    with progress(stage.name, len(pending), log) as advance:
+        try:
+            for outcome in _outcomes(stage, compute, pending):
+                if isinstance(outcome, Failed) and (fault := system_fault_of(outcome.error)):
+                    raise fault from outcome.error
+                _raising_faults(lambda: commits.take(outcome))  # noqa: B023 - called at once
+                commits.report.processed += 1
+                advance(1)
+                alarm.note(outcome)
+        except SystemFault:
+            with suppress(OSError):  # where the disk is at fault, what is not committed stays pending
+                commits.flush()
+            raise
+        _raising_faults(commits.flush)
+
+
+class _Alarm:
+    """Counts failures by class, and raises TooManyFailures where one class takes too large a share."""
+
+    def __init__(self, policy: FailurePolicy, stage: str, total: int) -> None:
+        self.policy, self.stage, self.total = policy, stage, total
+        self.tried = 0
+        self.failures: Counter[str] = Counter()
+
+    def note(self, outcome: Outcome) -> None:
+        self.tried += not isinstance(outcome, Skipped)
+        if not isinstance(outcome, Failed) or not self.policy.retry(type(outcome.error)).alarm:
+            return
+        name = type(outcome.error).__name__
+        self.failures[name] += 1
+        if self.policy.is_alarming(self.failures[name], self.tried):
+            raise TooManyFailures(
+                f"{self.stage}: {self.failures[name]:,} of the first {self.tried:,} inputs ended with {name} "
+                f"({self.failures[name] / self.tried:.0%}, limit {self.policy.max_failure_share:.0%}), so the other "
+                f"{self.total - self.tried:,} were not tried and stay pending. The last: {outcome.error}. Mend the "
+                "cause and run again, or set INTERNVID_MAX_FAILURE_SHARE=1 to go on regardless"
+            )
+
+
+def _raising_faults(write: Callable[[], Any]) -> Any:
+    """Returns what the write returns; an error of the disk or the bucket becomes a SystemFault."""
+    try:
+        return write()
+    except OSError as error:
+        if fault := system_fault_of(error):
+            raise fault from error
+        raise
+
+
+def _outcomes(stage: Stage, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
+    work = []
+    for row in pending:
+        unit = Unit(row["unit"], row["partition"], row["label"], row["variant"], row["provenances"], row["tries"])
+        if row["skip"] is None:
+            work.append(unit)
+        else:
+            yield Skipped(unit, "NothingToDo", row["skip"])
+    for first in range(0, len(work), stage.chunk_size):
+        chunk = work[first : first + stage.chunk_size]
+        outcomes = 0
+        for outcome in compute(chunk):
+            outcomes += 1
+            yield outcome
+        if outcomes != len(chunk):
+            raise RuntimeError(f"{stage.name}: {len(chunk)} inputs were given, {outcomes} outcomes came back")
