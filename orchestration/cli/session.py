@@ -234,7 +234,10 @@ def _error_of(result: dg.ExecuteInProcessResult) -> str:
             failure = event.step_failure_data.user_failure_data
             if failure is not None and failure.description:
                 return failure.description
-            return str(event.step_failure_data.error)
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause  # Dagster's own errors are wrapped around it
+            return "the stage failed" if error is None else str(error)
     return "a check failed"
 
 

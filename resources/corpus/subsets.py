@@ -189,7 +189,7 @@ class Subset:
         values = self.values(given)
         changed = [f"{name}={shown(value)}" for name, value in values.items() if value != self.parameters[name].default]
         sql = {
-            name: statement(f"operations/subset_{name}") for name in ("pool", "judged", "drawn", "split", "selection")
+            name: statement(f"selection/{name}") for name in ("pool", "judged", "drawn", "split", "selection")
         }
         return "+".join((self.name, *changed, digest(_without_comments(self.statement), sql, values)[:8]))
 
@@ -423,7 +423,7 @@ def _prepared(
         "candidate": _in_one_form(query, conditions, measured),
         "judged": statement("selection/judged"),
     }
-    more = {part: statement(f"operations/subset_{part}") for part in parts}
+    more = {part: statement(f"selection/{part}") for part in parts}
     return _Statements(conditions, normal | more), values
 
 

@@ -58,6 +58,12 @@ class ModelProvider(dg.ConfigurableResource, ABC):
     def version(self) -> str:
         """The model with all settings that decide what it says, readable. Needs neither the model nor a network."""
 
+    def prepare(self) -> None:
+        """Loads the model, or asks whether its server answers, before the first row is computed.
+
+        Raises ModelUnavailable or ServerUnreachable, which end the run: every row stays pending.
+        """
+
     def readiness(self) -> Readiness:
         """PollConfig, without downloading or loading anything."""
         return Readiness("ready", 0)
