@@ -26,7 +26,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
-from resources.lake.schema import CLIP_CAPTIONS, PINNED, RAW_VIDEOS, TABLES, Table
+from resources.lake.schema import CLIP_CAPTIONS, RAW_VIDEOS, TABLES, Table, pinned_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -271,7 +271,9 @@ class Lake(dg.ConfigurableResource):
         Tagging again at the same versions completes what an interrupted call left.
         Returns the version of each table. Raises ValueError where the name already pins another version.
         """
-        wanted = {table.name: self.dataset(table.name, (versions or {}).get(table.name)).version for table in PINNED}
+        wanted = {
+            table.name: self.dataset(table.name, (versions or {}).get(table.name)).version for table in pinned_tables()
+        }
         pinned = {table: self._tagged(table, name) for table in wanted}
         for table, version in wanted.items():
             if pinned[table] not in (None, version):
@@ -283,7 +285,7 @@ class Lake(dg.ConfigurableResource):
 
     def tags(self) -> list[str]:
         """The names that pin every table of data, sorted."""
-        carried = [set(self.dataset(table.name).tags.list()) for table in PINNED]
+        carried = [set(self.dataset(table.name).tags.list()) for table in pinned_tables()]
         return sorted(set.intersection(*carried))
 
     def optimize(self, *, keep_versions_for: timedelta = timedelta(days=7)) -> dict[str, Maintenance]:
@@ -352,7 +354,7 @@ class Lake(dg.ConfigurableResource):
 
     def _version_at(self, table: str, at: str | Mapping[str, int] | None) -> str | int | None:
         if at is None or isinstance(at, str):
-            return at if _definition(table) in PINNED else None
+            return at if _definition(table).pinned else None
         return at.get(table)
 
     def _upsert_on_condition(self, table: Table, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from resources.lake.maintenance import Maintenance, index_kinds, index_vectors, maintain
-from resources.lake.schema import PINNED, TABLES, VECTOR, VECTOR_SIZE
+from resources.lake.schema import TABLES, VECTOR, VECTOR_SIZE, pinned_tables
 from resources.lake.store import Change, Conformed, Lake
 
 WRITERS = 4
@@ -407,7 +407,7 @@ def test_maintenance_brings_back_an_index_that_is_missing(lake):
 def test_a_tag_pins_every_table_of_data_as_it_was(lake):
     lake.upsert("clips", clips(["a"]))
     versions = lake.tag("corpus-v1")
-    assert versions == {table.name: lake.version(table.name) for table in PINNED}
+    assert versions == {table.name: lake.version(table.name) for table in pinned_tables()}
     lake.upsert("clips", clips(["a", "b"], provenance="p2"))
     assert contents(lake, "clips", at="corpus-v1") == expected(clips(["a"]))
     count = "select count(*) as n from clips"
@@ -428,7 +428,7 @@ def test_a_tag_never_moves(lake):
 
 
 def test_a_tag_that_was_interrupted_is_completed_and_until_then_not_listed(lake):
-    versions = {table.name: lake.version(table.name) for table in PINNED}
+    versions = {table.name: lake.version(table.name) for table in pinned_tables()}
     lake.dataset("clips").tags.create("corpus-v1", versions["clips"])
     assert lake.tags() == []
     assert lake.tag("corpus-v1", versions) == versions

@@ -39,7 +39,7 @@ from resources.corpus.lineage import (
 from resources.incremental.refresh import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
 from resources.lake.published_files import filesystem
-from resources.lake.schema import CORPUS_SNAPSHOT, PINNED, TABLES
+from resources.lake.schema import CORPUS_SNAPSHOT, TABLES, pinned_tables
 from resources.lake.statements import statement
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def snapshots_that_hold(lake: Lake, target: Target) -> set[str]:
         return set()
     return {
         name
-        for table in PINNED
+        for table in pinned_tables()
         for name, written in times_of_tags(lake.dataset(table.name)).items()
         if written >= target.since
     }
@@ -563,7 +563,7 @@ def _remove_snapshots(lake: Lake, target: Target) -> list[str]:
     )
     # Rows first: a snapshot that is named has all of its tags.
     lake.delete(CORPUS_SNAPSHOT.name, rows["snapshot_table"].to_pylist())
-    for table in PINNED:
+    for table in pinned_tables():
         tags = lake.dataset(table.name).tags
         for name in names & set(tags.list()):
             tags.delete(name)
