@@ -22,7 +22,7 @@ import os
 from typing import Any
 
 from orchestration.profiles import providers
-from resources.lake.published_files import fsspec_options
+from resources.lake.paths import absolute, fsspec_options
 from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
@@ -32,9 +32,7 @@ from resources.training.trainer import Trainer
 
 def configured() -> dict[str, Any]:
     """Every resource by the name under which assets ask for it."""
-    root = os.environ.get("INTERNVID_LAKE", "lake").rstrip("/")
-    if "://" not in root:
-        root = os.path.abspath(os.path.expanduser(root))
+    root = absolute(os.environ.get("INTERNVID_LAKE", "lake").rstrip("/"))
     options = json.loads(os.environ.get("INTERNVID_STORAGE_OPTIONS", "{}"))
     return {
         "lake": Lake(root=root, storage_options=options),

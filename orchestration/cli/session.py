@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from resources.lake.paths import folder_on_this_machine
+
 if TYPE_CHECKING:
     import dagster as dg
     import pyarrow as pa
@@ -270,8 +272,7 @@ def _can_be_locked(path: Path) -> bool:
 
 def _set_dagster_home(root: str) -> None:
     if "DAGSTER_HOME" not in os.environ:
-        home = Path.home() / ".internvid" / "dagster" if "://" in root else Path(root) / ".dagster"
-        os.environ["DAGSTER_HOME"] = str(home)
+        os.environ["DAGSTER_HOME"] = str(folder_on_this_machine(root, ".dagster"))
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():

@@ -16,10 +16,10 @@ from internvid.speech.sidecars import SidecarFinder
 from resources.catalog.batching import HOURS_PER_BATCH, IngestBatcher, ingest_batches
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.refresh import column_schema, digest
+from resources.lake.paths import local_path
 from resources.lake.schema import SOURCES
 from resources.lake.store import Lake
 from resources.media.store import Media
-from resources.media.video_file import local_path
 
 FILES_PER_COMMIT = 1_000
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 from resources.lake import search, writes
 from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
 from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
+from resources.lake.paths import StoragePath, fsspec_options
 from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
 from resources.lake.writes import Change
 
@@ -55,6 +56,15 @@ class Lake(dg.ConfigurableResource):
 
     def uri(self, table: str) -> str:
         return f"{self.root.rstrip('/')}/{_definition(table).name}.lance"
+
+    def file(self, name: str) -> StoragePath:
+        """A file or folder that lies beside the tables."""
+        return StoragePath(self.root, self.file_options) / name
+
+    @property
+    def file_options(self) -> dict[str, str]:
+        """What fsspec needs to reach the lake's bucket."""
+        return fsspec_options(self.storage_options)
 
     def exists(self) -> bool:
         """Whether tables have ever been created here."""
