@@ -22,7 +22,7 @@ TEMPLATES = (
     "{}",
     "Playing a kind of action, {}",
     "Doing a kind of action, {}",
-    "InboxContents, the human is {}",
+    "Look, the human is {}",
     "Can you recognize the action of {}?",
     "Video classification of {}",
     "A video of {}",
