@@ -70,7 +70,7 @@ def test_tokens_say_which_language_is_read_and_that_english_is_written(folders, 
     prompt_format, tokenizer = translator._translator.format, translator._language_model.tokenizer
     names = {"nllb": ("deu_Latn", "fra_Latn", "eng_Latn"), "m2m100": ("__de__", "__fr__", "__en__")}[kind]
     german, french, english = tokenizer.convert_tokens_to_ids(list(names))
-    assert way.first_token == english
+    assert prompt_format.first_token == english
     assert [prompt_format.tokens("a", language)[0] for language in ("de", "fr", "de")] == [german, french, german]
     model = load(translator.hub_model, translator.torch_device, translator.torch_dtype).model
     begun = []
