@@ -40,7 +40,7 @@ from internvid.synthetic.actions import ACTIONS, GENERAL_SENTENCES, Doing, actio
 from internvid.synthetic.plans import VideoPlan
 from internvid.synthetic.render import read_truth, render
 from internvid.viclip.checkpoint import Checkpoint, load_checkpoint
-from internvid.viclip.clips import HeldClip, HeldClips
+from internvid.viclip.clips import InMemoryClip, InMemoryClips
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
@@ -57,7 +57,7 @@ CHANCE = chance_of_classes(len(ACTIONS)).top_1
 class Split:
     """Clips of a split, and what is done in each."""
 
-    clips: HeldClips
+    clips: InMemoryClips
     doings: list[Doing]
 
 
@@ -86,7 +86,7 @@ class Scores:
 HEADER = f"{'':24s} {'top-1':>6s} {'top-5':>6s} {'ActionCLIP':>11s} {'text-to-video':>14s} {'video-to-text':>14s}"
 
 
-def read_video(plan: VideoPlan, *, folder: Path, general: float) -> list[tuple[HeldClip, Doing]]:
+def read_video(plan: VideoPlan, *, folder: Path, general: float) -> list[tuple[InMemoryClip, Doing]]:
     """Renders and decodes the video; a clip for each shot, captioned by what the truth beside the video says."""
     path = render(plan, folder)
     with av.open(str(path)) as container:
@@ -98,7 +98,7 @@ def read_video(plan: VideoPlan, *, folder: Path, general: float) -> list[tuple[H
         doing = Doing(thing.action, thing.shape, thing.colour)
         shown = frames[shot.start_frame : shot.end_frame]
         caption = doing.general_caption(rng) if rng.random() < general else doing.caption(rng)
-        clips.append((HeldClip(f"{plan.name}/{number}", plan.name, caption, shown), doing))
+        clips.append((InMemoryClip(f"{plan.name}/{number}", plan.name, caption, shown), doing))
     return clips
 
 
@@ -106,7 +106,7 @@ def read_videos(plans: Sequence[VideoPlan], folder: Path, pool: ProcessPoolExecu
     """general: share of the clips whose captions name the action alone."""
     synthetic_videos = pool.map(partial(read_video, folder=folder, general=general), plans, chunksize=8)
     clips = [clip for synthetic_video in synthetic_videos for clip in synthetic_video]
-    return Split(HeldClips([held for held, _ in clips]), [doing for _, doing in clips])
+    return Split(InMemoryClips([held for held, _ in clips]), [doing for _, doing in clips])
 
 
 def score(checkpoint: Checkpoint, held_out: Split, unseen: Split) -> Scores:
@@ -128,7 +128,7 @@ def score(checkpoint: Checkpoint, held_out: Split, unseen: Split) -> Scores:
     return Scores(ours.top_1, ours.top_5, actionclip.top_1, text_to_video, video_to_text)
 
 
-def trained(recipe: Recipe, clips: HeldClips, folder: Path) -> Checkpoint:
+def trained(recipe: Recipe, clips: InMemoryClips, folder: Path) -> Checkpoint:
     started = time.monotonic()
 
     def report(row: dict) -> None:
@@ -153,7 +153,7 @@ def beginning(recipe: Recipe) -> ViCLIP:
 
 def untrained(recipe: Recipe, like: Checkpoint) -> Checkpoint:
     """As it was before its first step, with the vocabulary that the trained one has."""
-    return Checkpoint(beginning(recipe), like.tokenizer, Preprocessing.of(recipe))
+    return Checkpoint(beginning(recipe), like.tokenizer, Preprocessing.from_recipe(recipe))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from resources.catalog.admission import Admission
 from resources.catalog.inbox import Inbox
 from resources.corpus.subset_files import SubsetFiles
 from resources.incremental.retries import FailurePolicy
-from resources.lake.published_files import fsspec_options
+from resources.lake.paths import fsspec_options
 from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
 from resources.media.store import Media

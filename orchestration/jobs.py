@@ -24,9 +24,7 @@ CAPTION_ALARMS = dg.AssetSelection.checks(
 )
 
 
-def build_jobs(
-    stages: Sequence[StageDefinition], partitions: Mapping[str, dg.PartitionsDefinition]
-) -> list[Any]:
+def build_jobs(stages: Sequence[StageDefinition], partitions: Mapping[str, dg.PartitionsDefinition]) -> list[Any]:
     """Builds the jobs. stages: all of them. partitions: the partitions definition of each kind."""
     whole_lake_checks = dg.AssetSelection.checks_for_assets(dg.AssetKey("corpus_snapshot"))
     tables = [

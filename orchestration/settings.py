@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from resources.lake.paths import absolute
+
 PREFIX = "INTERNVID_"
 PROVIDER_PREFIX = f"{PREFIX}PROVIDER_"
 
@@ -111,8 +113,7 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, root: str) -> str:
         """Absolute, for processes that run in another folder."""
-        root = root.rstrip("/") or "/"
-        return root if "://" in root else os.path.abspath(os.path.expanduser(root))
+        return absolute(root.rstrip("/") or "/")
 
     @property
     def media_root(self) -> str:

@@ -124,7 +124,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         "path": publish_folder(lake, trained.checkpoint, checkpoint_id),
         "weights_digest": trained.digest,
         "clips": trained.clips,
-        **{name: getattr(trained, name) for name in ("stages", "samples", "seconds", "loss", "accuracy")},
+        **{name: getattr(trained, name) for name in ("steps", "samples", "seconds", "loss", "accuracy")},
     }
     return Done(unit, (Rows.of([row], CHECKPOINTS),))
 
@@ -144,5 +144,5 @@ def metrics_of(lake: Lake, model: str) -> dict[str, Any]:
     row = newest(lake, model)
     if row is None:
         return {}
-    shown = ("checkpoint_id", "snapshot", "clips", "stages", "samples", "loss", "accuracy")
+    shown = ("checkpoint_id", "snapshot", "clips", "steps", "samples", "loss", "accuracy")
     return {"path": dg.MetadataValue.path(row["path"]), **{name: row[name] for name in shown}}

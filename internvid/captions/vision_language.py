@@ -35,7 +35,7 @@ from internvid.batches import Batches
 from internvid.captions.measured import FrameCaption
 from internvid.hub import HubModel
 from internvid.text.generated import EmptyAnswer
-from internvid.text.generation import asked_for, ends_of, taken_from
+from internvid.text.generation import end_tokens, generation_config, take_generation_config
 
 DECODERS = 4  # threads that decode JPEGs
 # Models in whose class `generate` hands over to a part of them, and that part.
@@ -85,7 +85,7 @@ def _load(hub_model: HubModel, version: str, device: torch.device, dtype: torch.
         tokenizer.pad_token = tokenizer.eos_token
     if not model.config.is_encoder_decoder:
         tokenizer.padding_side = "left"  # it goes on where the prompt ends, so prompts end together
-    return Weights(model, processor, image_processor, tokenizer, taken_from(_writer(model)))
+    return Weights(model, processor, image_processor, tokenizer, take_generation_config(_writer(model)))
 
 
 def _processor(source: Mapping[str, Any]) -> Any:
@@ -132,8 +132,8 @@ class Request:
     prompt: of a chat model what the user says beside the picture; of another what its caption begins with, what is
     asked, or its name for the task (Florence-2: <CAPTION>); None for none. chat: what a chat model's template reads
     beside the messages, such as enable_thinking. generation: as `generate` of transformers takes it; what it leaves
-    open is as the model's makers say, except that nothing is drawn by chance, there are no beams, and after 32 tokens it
-    stops.
+    open is as the model's makers say, except that nothing is drawn by chance, there are no beams, and it stops after 32
+    tokens.
     """
 
     prompt: str | None = None
@@ -155,10 +155,10 @@ class VisionLanguageCaptioner:
         self.kind: str = self.model.config.model_type
         self.is_chat = self.processor is not None and bool(self.processor.chat_template)
         self.sees_several = self.is_chat and "video_processor" in self.processor.get_attributes()
-        self.generation = asked_for(weights.generation, self.tokenizer, request.generation, BY_HOUSE)
+        self.generation = generation_config(weights.generation, self.tokenizer, request.generation, BY_HOUSE)
         # BLIP hands over its separator as the end, whatever the settings say.
         is_blip = self.kind == "blip"
-        self.ends = {self.model.config.text_config.sep_token_id} if is_blip else ends_of(self.generation)
+        self.ends = {self.model.config.text_config.sep_token_id} if is_blip else end_tokens(self.generation)
         reads = inspect.signature(self.model.forward).parameters
         self.not_read = {"token_type_ids"} - set(reads)  # tokenisers give them, most models refuse them
         if request.prompt is not None and self.processor is None:
@@ -175,7 +175,7 @@ class VisionLanguageCaptioner:
             else:
                 by_size.setdefault(size, []).append(place)
         for places in by_size.values():
-            described = self.batches.through(self._describe, [jpegs[place] for place in places])
+            described = self.batches.map(self._describe, [jpegs[place] for place in places])
             said |= zip(places, described, strict=True)
         return [said[place] for place in range(len(jpegs))]
 

@@ -62,7 +62,7 @@ class ClipAesthetics:
 
     def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
         """A score for each picture, [height, width, 3] uint8 RGB, in their order; for one that fails the error."""
-        return self.batches.through(self._scores, pictures)
+        return self.batches.map(self._scores, pictures)
 
     def _scores(self, pictures: Sequence[np.ndarray]) -> list[float]:
         return self.head.score(self.tower.of_pictures(pictures)).tolist()

@@ -22,7 +22,7 @@ class ClipSimilarity:
 
     def score(self, pairs: Sequence[Pair]) -> list[float | Exception]:
         """A cosine for each pair, in their order; for one that fails the error."""
-        return self.batches.through(self._cosines, pairs)
+        return self.batches.map(self._cosines, pairs)
 
     def _cosines(self, pairs: Sequence[Pair]) -> list[float]:
         pictures = self.tower.of_pictures([picture for picture, _ in pairs])

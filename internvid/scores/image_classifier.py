@@ -46,7 +46,7 @@ class ImageClassifier:
 
     def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
         """From 0 to 1 for each picture, [height, width, 3] uint8 RGB, in their order; for one that fails the error."""
-        return self.batches.through(self._probabilities, pictures)
+        return self.batches.map(self._probabilities, pictures)
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Sequence[np.ndarray]) -> list[float]:

@@ -14,6 +14,7 @@ from rich.table import Table as TextTable
 
 from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, settings_of
 from orchestration.cli.output import console
+from resources.lake.paths import local_path
 
 if TYPE_CHECKING:
     from resources.lake.store import Lake
@@ -136,7 +137,7 @@ def aligner_of(resources: Mapping[str, Any], machine: "Machine") -> Found:
     known = {"provider": "aligner", "kind": "checkpoint", "model": active.checkpoint_id, "where": where}
     known |= {"revision": active.digest}
     folder = Path(active.path)
-    if "://" in active.path:
+    if local_path(active.path) is None:
         return Found(**known, state="ready", size_bytes=None, advice="")
     if not folder.is_dir():
         advice = f"its folder {folder} is gone: `internvid train` makes another, `internvid activate` chooses one"
@@ -147,7 +148,7 @@ def aligner_of(resources: Mapping[str, Any], machine: "Machine") -> Found:
 
 def _may_be_there(lake: "Lake") -> bool:
     """Spares a machine without a lake the seconds that opening one takes."""
-    return "://" in lake.root or Path(lake.root).is_dir()
+    return (folder := local_path(lake.root)) is None or Path(folder).is_dir()
 
 
 def parts_of(machine: "Machine", lake: str, media: str) -> list[Part]:
@@ -190,7 +191,7 @@ def _gpus(machine: "Machine") -> Part:
 
 
 def _folder(name: str, folder: str) -> Part:
-    if "://" in folder:
+    if local_path(folder) is None:
         return Part(name, folder)
     from resources.models.machine import free_bytes
 

@@ -81,7 +81,7 @@ def evaluate_command(
                 test,
                 lambda items, count, choice: read_in_children(items, count, choice, workers=children),
                 choice=choice,
-                probe_on=train,
+                probe_train=train,
                 on_videos=advance,
             )
     except NothingToEvaluate as error:

@@ -130,7 +130,7 @@ def poll(
     ] = False,
     lake: LakeOption = None,
 ) -> None:
-    """InboxContents now at the feeds whose turn it is. What is new there becomes sources."""
+    """Polls the feeds that are due, now. What is new there becomes sources."""
     from orchestration.cli.output import print_failed_runs
     from orchestration.cli.session import RunSummary
 

@@ -70,7 +70,7 @@ def _print_models(session: Session, recipe: str, subsets: list[str]) -> None:
     from assets.model.checkpoints import newest
     from assets.partitions import model_key
 
-    table = TextTable("subset", "train clips", "stages", "loss", *(name.replace("_", " ") for name in SHOWN), "active")
+    table = TextTable("subset", "train clips", "steps", "loss", *(name.replace("_", " ") for name in SHOWN), "active")
     table.title, table.title_justify = f"{recipe}, on the held-out videos of the snapshot", "left"
     active = session.resources["aligner"].active(session.lake)
     chance: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def _print_models(session: Session, recipe: str, subsets: list[str]) -> None:
         table.add_row(
             subset,
             f"{row['clips']:,}",
-            f"{row['stages']:,}",
+            f"{row['steps']:,}",
             f"{row['loss']:.3f}",
             *(_figure(values.get(name)) for name in SHOWN),
             "yes" if is_active else "",

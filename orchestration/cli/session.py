@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.settings import Settings
+from resources.lake.paths import folder_on_this_machine
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -243,12 +244,7 @@ def _error_of(result: dg.ExecuteInProcessResult) -> str:
 
 def dagster_home(settings: Settings) -> Path:
     """Returns Dagster's folder, made where it is missing, with this project's dagster.yaml in it."""
-    if settings.dagster_home is not None:
-        home = Path(settings.dagster_home)
-    elif "://" in settings.lake:
-        home = Path.home() / ".internvid" / "dagster"
-    else:
-        home = Path(settings.lake) / ".dagster"
+    home = Path(settings.dagster_home or folder_on_this_machine(settings.lake, ".dagster"))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(REPOSITORY / "dagster.yaml", home / "dagster.yaml")

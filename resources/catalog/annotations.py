@@ -21,10 +21,10 @@ from resources.catalog.web import WebSource, new_batcher, register_web, source_i
 from resources.incremental import attempts
 from resources.incremental.attempts import Unusable
 from resources.incremental.provenance import digest
+from resources.lake.paths import local_path
 from resources.lake.schema import ANNOTATIONS, ATTEMPTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
-from resources.media.video_file import local_path
 
 STAGE = "annotations"  # in attempts: rows of a list that say nothing that can be used, and spans that a video has not
 SPANS_PER_COMMIT = 20_000

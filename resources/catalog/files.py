@@ -15,10 +15,10 @@ from internvid.speech.sidecars import SidecarFinder
 from resources.catalog.batching import HOURS_PER_BATCH, IngestBatcher
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.provenance import digest
+from resources.lake.paths import local_path
 from resources.lake.schema import SOURCES
 from resources.lake.store import Lake
 from resources.media.store import Media
-from resources.media.video_file import local_path
 
 FILES_PER_COMMIT = 1_000
 

@@ -11,9 +11,9 @@ from resources.catalog.tombstones import Tombstones
 from resources.catalog.web import WebSource, new_batcher, register_web
 from resources.incremental import attempts
 from resources.incremental.attempts import Unusable
+from resources.lake.paths import local_path
 from resources.lake.store import Lake
 from resources.media.store import Media
-from resources.media.video_file import local_path
 
 STAGE = "lists"  # in attempts: rows that name no video
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".txt")

@@ -6,9 +6,9 @@ from pathlib import Path
 from resources.catalog.files import Registered, new_batcher, register
 from resources.catalog.lists import SUFFIXES, register_list
 from resources.catalog.web import WebSource, register_web
+from resources.lake.paths import local_path
 from resources.lake.store import Lake
 from resources.media.store import Media
-from resources.media.video_file import local_path
 
 RUN_ID = "internvid ingest"  # in sources.run_id: what it registers it runs itself
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.catalog.tombstones import Tombstones
+from resources.lake.paths import local_path
 from resources.lake.schema import TABLES
 from resources.lake.statements import statement
 from resources.training.checkpoint_files import training_folder
@@ -278,7 +279,7 @@ def training_indexes(lake: Lake, video_ids: Iterable[str]) -> Iterator[TrainingI
 def training_folders(lake: Lake) -> list[Path]:
     """Of this lake's trainings. Those of all lakes in buckets lie together, on this machine."""
     folders = sorted(path.parent for path in training_folder(lake, "").glob("*/config.json"))
-    if "://" not in lake.root:
+    if local_path(lake.root) is not None:
         return folders
     return [
         folder for folder in folders if json.loads((folder / "config.json").read_text())["lake"]["root"] == lake.root

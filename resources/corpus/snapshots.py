@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.incremental.provenance import digest
-from resources.lake.schema import CORPUS_SNAPSHOT, PINNED, Table
+from resources.lake.schema import CORPUS_SNAPSHOT, Table, pinned_tables
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
@@ -23,7 +23,7 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
     Returns the snapshot's name, its rows, and whether it is new.
     """
     now = datetime.now(UTC)
-    rows = [_table_now(lake, table) for table in PINNED]
+    rows = [_table_now(lake, table) for table in pinned_tables()]
     newest = newest_snapshot(lake)
     if newest and _digests(newest) == _digests(rows):
         return newest[0]["snapshot"], rows, False
@@ -38,7 +38,7 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
 def is_current(lake: Lake) -> bool:
     """Whether the newest snapshot shows all that the tables hold."""
     newest = newest_snapshot(lake)
-    return bool(newest) and _digests(newest) == _digests([_table_now(lake, table) for table in PINNED])
+    return bool(newest) and _digests(newest) == _digests([_table_now(lake, table) for table in pinned_tables()])
 
 
 def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:

@@ -188,9 +188,7 @@ class Subset:
         """What decides the choice, readable: name, values other than the default, and a hash of SQL and all values."""
         values = self.values(given)
         changed = [f"{name}={shown(value)}" for name, value in values.items() if value != self.parameters[name].default]
-        sql = {
-            name: statement(f"selection/{name}") for name in ("pool", "judged", "drawn", "split", "selection")
-        }
+        sql = {name: statement(f"selection/{name}") for name in ("pool", "judged", "drawn", "split", "selection")}
         return "+".join((self.name, *changed, digest(_without_comments(self.statement), sql, values)[:8]))
 
     def _known(self, name: str) -> Parameter:

@@ -1,7 +1,8 @@
 """The lake: every table of `resources.lake.schema` as a Lance table, on a disk or in a bucket, read through DuckDB.
 
-Reading, writing, versions and search belong here; what the tables mean is `resources.lake.schema`, which rows need work is
-`resources.incremental.refresh`, and keeping the tables fast is `resources.lake.maintenance`.
+Opening, reading, versions and tags belong here. What a write does to its table is `resources.lake.writes`, how clips
+are ranked `resources.lake.search`, what keeps tables fast `resources.lake.maintenance`, which rows need work
+`resources.incremental`.
 
 Any number of processes may write at once: each method that writes makes one atomic commit, and a commit that loses a
 race is tried again by Lance. Lance is not fork-safe: start processes by spawn, and open the lake inside them (a `Lake`
@@ -10,67 +11,32 @@ pickles, it holds no open file).
 
 from __future__ import annotations
 
-import random
 import re
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial, reduce
-from itertools import chain
 from operator import and_
 from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
 
+from resources.lake import search, writes
+from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
 from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
-from resources.lake.schema import CLIP_CAPTIONS, PINNED, RAW_VIDEOS, TABLES, Table
+from resources.lake.paths import StoragePath, fsspec_options
+from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
+from resources.lake.writes import Change
 
 if TYPE_CHECKING:
     import duckdb
     import lance
     import numpy as np
     import polars as pl
-    from lance.dataset import MergeInsertBuilder
+    from lancedb import DBConnection
 
 # lance, duckdb, polars and lancedb are imported where they are used: together they take 3 s, and every process that
 # loads the code location would wait for them.
-
-KEYS_PER_READ = 10_000  # one IN list; bounds the memory of planning it
-
-# What pylance 14.0.2 does with a merge whose key is marked as primary key and has an index that covers rows:
-# * it is flat in the size of the table, where one without the index scans every key, some 60 ms per million rows;
-# * a condition on the update makes it fail. So rows that need no update are left out before, by a look-up;
-# * two merges that insert the same new key at once both insert it; without the index, one of them is done again. So
-#   `upsert` looks for such doubles when somebody committed since it began, and leaves one row.
-COMMIT_RETRIES = 30
-COMMIT_TIMEOUT = timedelta(minutes=10)  # Lance gives up after 30 s, which thirty writers on one table can exceed
-
-FOUND = pa.schema(
-    [(name, pa.string()) for name in ("clip_id", "video_id", "caption", "model")] + [("score", pa.float64())]
-)
-CANDIDATES = 100  # of each ranking, before the two are joined
-RANK_OFFSET = 10  # of reciprocal rank fusion; with the published 60, a hundred ranks differ too little to be weighed
-
-# Two sources may hold the same video, and of two that are taken in at the same moment the first must keep the row.
-# Only a condition within the commit can see to that, so here it is, without the index: 60 ms per million videos.
-# In every other table the key begins with the unit, so that no two units make the same row.
-MADE_BY_SEVERAL_UNITS = {RAW_VIDEOS.name}
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a write did, in rows. version: the table's version that holds it; None if there was nothing to write.
-
-    Where two processes write the same keys at the same moment, a row may be counted by both or by neither.
-    """
-
-    added: int
-    changed: int
-    version: int | None
-    removed: int = 0
 
 
 class Lake(dg.ConfigurableResource):
@@ -90,6 +56,15 @@ class Lake(dg.ConfigurableResource):
 
     def uri(self, table: str) -> str:
         return f"{self.root.rstrip('/')}/{_definition(table).name}.lance"
+
+    def file(self, name: str) -> StoragePath:
+        """A file or folder that lies beside the tables."""
+        return StoragePath(self.root, self.file_options) / name
+
+    @property
+    def file_options(self) -> dict[str, str]:
+        """What fsspec needs to reach the lake's bucket."""
+        return fsspec_options(self.storage_options)
 
     def exists(self) -> bool:
         """Whether tables have ever been created here."""
@@ -119,20 +94,7 @@ class Lake(dg.ConfigurableResource):
         Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
         """
         definition = _definition(table)
-        if definition.name in MADE_BY_SEVERAL_UNITS:
-            return self._upsert_on_condition(definition, rows)
-        dataset = self.dataset(table)
-        read_version = dataset.version
-        stored = _Stored(dataset, definition)
-        source = Conformed(rows, definition, keep=stored.worth_writing)
-        merge = _merge(dataset, definition).when_matched_update_all().when_not_matched_insert_all()
-        change = _merged(dataset, merge, source)
-        if change.version is not None and change.version > read_version + 1:
-            stored.note_doubles(_present(dataset, definition, pa.array(source.seen, pa.string())))
-        if stored.doubles:
-            version = self._leave_one_of_each(definition, stored.doubles)
-            return Change(max(0, change.added - len(stored.doubles)), change.changed, version)
-        return change
+        return writes.upsert(partial(self.dataset, table), definition, rows)
 
     def insert_new(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
         """Adds the rows whose keys the table lacks: of two that insert the same key at once, the first wins.
@@ -140,19 +102,12 @@ class Lake(dg.ConfigurableResource):
         The cost grows with the table: some 60 ms per million rows. Raises as `upsert` does.
         """
         definition = _definition(table)
-        dataset = self.dataset(table)
-        merge = _merge(dataset, definition).use_index(False).when_not_matched_insert_all()
-        return _merged(dataset, merge, Conformed(rows, definition, keep=partial(_absent, dataset, definition)))
+        return writes.insert_new(self.dataset(table), definition, rows)
 
     def delete(self, table: str, keys: Sequence[str]) -> int:
         """Deletes the rows with these keys in one commit. Returns how many there were."""
         definition = _definition(table)
-        dataset = self.dataset(table)
-        source = pa.table({definition.key: pa.array(sorted(set(keys)), pa.string())})
-        if _present(dataset, definition, source[definition.key]).num_rows == 0:
-            return 0
-        # A merge rather than DELETE … WHERE key IN (…): one commit however many keys, and no key is ever quoted.
-        return _merge(dataset, definition).when_matched_delete().execute(source)["num_deleted_rows"]
+        return writes.delete(self.dataset(table), definition, keys)
 
     def replace_batch(
         self, table: str, ingest_batch: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader
@@ -163,38 +118,19 @@ class Lake(dg.ConfigurableResource):
         Raises as `upsert` does, and ValueError for rows of another batch.
         """
         definition = _definition(table)
-        dataset = self.dataset(table)
-        merge = (
-            _merge(dataset, definition)
-            .use_index(False)  # a merge that deletes what the source lacks reads every key in any case
-            .when_matched_update_all("source.provenance IS DISTINCT FROM target.provenance")
-            .when_not_matched_insert_all()
-            .when_not_matched_by_source_delete(f"ingest_batch = {_sql_text(ingest_batch)}")
-        )
-        return _merged(dataset, merge, Conformed(rows, definition, only_batch=ingest_batch), even_if_empty=True)
+        return writes.replace_batch(self.dataset(table), definition, ingest_batch, rows)
 
     def fetch(self, table: str, keys: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows with these keys, in their order. Raises KeyError naming keys that are missing."""
-        import pyarrow.compute as pc
-
         definition = _definition(table)
-        dataset = self.dataset(table)
         wanted = list(columns) if columns is not None else definition.column_names
-        parts = []
-        for asked in _parts(pa.array(keys, pa.string())):
-            found = _present(dataset, definition, asked, wanted)
-            positions = pc.index_in(asked, found[definition.key].combine_chunks())
-            missing = asked.filter(positions.is_null())
-            if len(missing):
-                raise KeyError(f"{table} has no row with {definition.key} {_named(missing.to_pylist())}")
-            parts.append(found.take(positions).select(wanted))
-        return pa.concat_tables(parts) if parts else dataset.schema.empty_table().select(wanted)
+        return rows_in_order_of_keys(self.dataset(table), definition, keys, wanted)
 
     def known(self, table: str, keys: Sequence[str], columns: Sequence[str] = ()) -> pa.Table:
         """Those rows of the table that have one of the keys, in no order: the key and the columns. Found by the key's
         index, so however large the table is."""
         definition = _definition(table)
-        return _present(self.dataset(table), definition, pa.array(keys, pa.string()), columns)
+        return rows_with_keys(self.dataset(table), definition, pa.array(keys, pa.string()), columns)
 
     def connect(
         self,
@@ -271,7 +207,9 @@ class Lake(dg.ConfigurableResource):
         Tagging again at the same versions completes what an interrupted call left.
         Returns the version of each table. Raises ValueError where the name already pins another version.
         """
-        wanted = {table.name: self.dataset(table.name, (versions or {}).get(table.name)).version for table in PINNED}
+        wanted = {
+            table.name: self.dataset(table.name, (versions or {}).get(table.name)).version for table in pinned_tables()
+        }
         pinned = {table: self._tagged(table, name) for table in wanted}
         for table, version in wanted.items():
             if pinned[table] not in (None, version):
@@ -283,7 +221,7 @@ class Lake(dg.ConfigurableResource):
 
     def tags(self) -> list[str]:
         """The names that pin every table of data, sorted."""
-        carried = [set(self.dataset(table.name).tags.list()) for table in PINNED]
+        carried = [set(self.dataset(table.name).tags.list()) for table in pinned_tables()]
         return sorted(set.intersection(*carried))
 
     def optimize(self, *, keep_versions_for: timedelta = timedelta(days=7)) -> dict[str, Maintenance]:
@@ -304,80 +242,29 @@ class Lake(dg.ConfigurableResource):
         the words' weight is 1.
         Rows written since the last maintenance are found too. Text without a word finds nothing by BM25.
         """
-        if vector is None:
-            return self._search_captions(text, limit)
-        candidates = max(CANDIDATES, limit)
-        rankings = (
-            (1.0, self._search_captions(text, candidates)),
-            (vector_weight, self._search_vectors(vector, candidates)),
-        )
-        scores: dict[str, float] = {}
-        for weight, ranking in rankings:
-            for rank, clip_id in enumerate(ranking["clip_id"].to_pylist(), start=1):
-                scores[clip_id] = scores.get(clip_id, 0.0) + weight / (RANK_OFFSET + rank)
-        best = [clip_id for clip_id, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]]
-        found = _present(
-            self.dataset(CLIP_CAPTIONS.name),
-            CLIP_CAPTIONS,
-            pa.array(best, pa.string()),
-            ["video_id", "caption", "model"],
-        ).to_pylist()
-        by_id = {row["clip_id"]: row for row in found}
-        rows = [by_id[clip_id] | {"score": scores[clip_id]} for clip_id in best if clip_id in by_id]
-        return pa.Table.from_pylist(rows, schema=FOUND)
-
-    def _search_vectors(self, vector: np.ndarray, limit: int) -> pa.Table:
-        """The clips whose frames' vector is nearest, best first."""
-        nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "refine_factor": 4}
-        return self.dataset("clip_embeddings").to_table(
-            columns=["clip_id", "_distance"], filter="kind = 'video'", nearest=nearest, prefilter=True
-        )
-
-    def _search_captions(self, text: str, limit: int) -> pa.Table:
-        import lancedb
-        from lancedb.query import MatchQuery
-
         create_missing_indexes(partial(self.dataset, CLIP_CAPTIONS.name), CLIP_CAPTIONS)
-        lake = lancedb.connect(self.root, storage_options=self.storage_options or None)
-        # A MatchQuery takes any text as words; a bare string would be parsed, and quotes in it could fail.
-        words = MatchQuery(text, "caption")  # type: ignore[call-arg]  # its defaults are pydantic's, unseen by mypy
-        found = (
-            lake.open_table(CLIP_CAPTIONS.name)
-            .search(words, query_type="fts")
-            .select(["clip_id", "video_id", "caption", "model", "_score"])
-            .limit(limit)
-            .to_arrow()
-        )
-        return found.rename_columns(FOUND.names)
+        captions = self.dataset(CLIP_CAPTIONS.name)
+        if vector is None:
+            return search.search_captions(captions, text, limit)
+        candidates = max(search.CANDIDATES, limit)
+        by_words = search.search_captions(captions, text, candidates)
+        by_vector = search.search_vectors(self.dataset(CLIP_EMBEDDINGS.name), vector, candidates)
+        return search.fused(captions, [(1.0, by_words), (vector_weight, by_vector)], limit)
+
+    def lancedb(self) -> DBConnection:
+        """The lake's tables through LanceDB, for reading: `lake.lancedb().open_table("clip_captions")`.
+
+        LanceDB is another engine on the same files. It reads, searches and filters as its documentation says; write
+        through this class, which keeps keys unique and makes the columns that stages rely on.
+        """
+        import lancedb
+
+        return lancedb.connect(self.root, storage_options=self.storage_options or None)
 
     def _version_at(self, table: str, at: str | Mapping[str, int] | None) -> str | int | None:
         if at is None or isinstance(at, str):
-            return at if _definition(table) in PINNED else None
+            return at if _definition(table).pinned else None
         return at.get(table)
-
-    def _upsert_on_condition(self, table: Table, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
-        dataset = self.dataset(table.name)
-        merge = _merge(dataset, table).use_index(False).when_matched_update_all(_may_be_replaced(table))
-        source = Conformed(rows, table, keep=_Stored(dataset, table).worth_writing)
-        return _merged(dataset, merge.when_not_matched_insert_all(), source)
-
-    def _leave_one_of_each(self, table: Table, doubles: set[str]) -> int:
-        """Deletes all but one row of each of these keys, which two processes inserted at once. Returns the version."""
-        for _ in range(COMMIT_RETRIES):
-            dataset = self.dataset(table.name)
-            copies = _present(dataset, table, pa.array(doubles, pa.string()), with_row_address=True)
-            first = copies.group_by(table.key).aggregate([("_rowaddr", "min")])["_rowaddr_min"]
-            extra = set(copies["_rowaddr"].to_pylist()) - set(first.to_pylist())
-            if not extra:
-                return dataset.version
-            try:
-                # No retry by Lance: it would delete what has these addresses after a compaction has moved the rows.
-                dataset.delete(f"_rowaddr IN ({', '.join(map(str, extra))})", conflict_retries=0)
-            except OSError as lost_race:
-                if "concurrent writers" not in str(lost_race):
-                    raise
-                time.sleep(random.uniform(0.0, 0.1))
-        raise TimeoutError(f"{table.name}: rows with {table.key} {_named(sorted(doubles))} are still there twice")
 
     def _create(self, table: Table) -> None:
         import lance
@@ -425,182 +312,7 @@ def tables_in(sql: str) -> list[str]:
     return [name for name in TABLES if name in words]
 
 
-class Conformed:
-    """Rows as their table wants them: its columns in its order, cast to its types, every key present and only once.
-
-    keep: which of the conformed rows are worth writing; gets a part of them and returns some of it.
-    source: those rows, as a table, or as a stream if that is what was given. is_empty: there are none.
-    """
-
-    def __init__(
-        self,
-        rows: pa.Table | pl.DataFrame | pa.RecordBatchReader,
-        table: Table,
-        *,
-        keep: Callable[[pa.Table], pa.Table] = lambda rows: rows,
-        only_batch: str | None = None,
-    ) -> None:
-        self.table = table
-        self.schema = table.arrow
-        self.only_batch = only_batch
-        self.seen: set[str] = set()
-        self.error: ValueError | None = None
-        self.source: pa.Table | pa.RecordBatchReader
-        if isinstance(rows, pa.RecordBatchReader):
-            parts = (keep(self._checked(pa.Table.from_batches([part]))) for part in rows)
-            batches = (batch for part in parts for batch in part.to_batches() if batch.num_rows)
-            first = next(batches, None)
-            self.is_empty = first is None
-            head = [] if first is None else [first]
-            self.source = pa.RecordBatchReader.from_batches(self.schema, self._remembering(chain(head, batches)))
-        else:
-            self.source = keep(self._checked(rows if isinstance(rows, pa.Table) else rows.to_arrow()))
-            self.is_empty = self.source.num_rows == 0
-
-    def _remembering(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The batches; an error is kept, since Lance reports one of its source as an OSError that wraps the text."""
-        try:
-            yield from batches
-        except ValueError as error:
-            self.error = error
-            raise
-
-    def _checked(self, rows: pa.Table) -> pa.Table:
-        name, key = self.table.name, self.table.key
-        unknown = [column for column in rows.column_names if column not in self.table.column_names]
-        if unknown:
-            raise ValueError(f"{name} has no column {_named(unknown)}")
-        cast = pa.table([self._column(rows, field) for field in self.schema], schema=self.schema)
-        if cast[key].null_count:
-            raise ValueError(f"{name}: {cast[key].null_count} rows have no {key}")
-        keys = cast[key].to_pylist()
-        twice = [value for value, count in Counter(keys).items() if count > 1 or value in self.seen]
-        if twice:
-            raise ValueError(f"{name}: {key} given twice: {_named(twice)}")
-        self.seen.update(keys)
-        if self.only_batch is not None:
-            others = set(cast["ingest_batch"].unique().to_pylist()) - {self.only_batch}
-            if others:
-                raise ValueError(f"{name}: rows of batch {_named(list(others))} given for {self.only_batch}")
-        return cast
-
-    def _column(self, rows: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
-        if field.name in rows.column_names:
-            try:
-                return rows[field.name].cast(field.type)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise ValueError(f"{self.table.name}: column {field.name}: {error}") from error
-        if not field.nullable:
-            raise ValueError(f"{self.table.name}: column {field.name} is missing")
-        return pa.nulls(rows.num_rows, field.type)
-
-
-def _may_be_replaced(table: Table) -> str:
-    """The condition on a row of the source and the one it matches, in Lance's SQL."""
-    differs = " OR ".join(f"(source.{name} IS DISTINCT FROM target.{name})" for name in ("provenance", table.partition))
-    return f"(source.{table.unit} = target.{table.unit}) AND ({differs})"
-
-
-class _Stored:
-    """What the table held, before a write, of the rows to be written. doubles: keys that it holds more than once."""
-
-    def __init__(self, dataset: lance.LanceDataset, table: Table) -> None:
-        self.dataset = dataset
-        self.table = table
-        self.doubles: set[str] = set()
-
-    def worth_writing(self, rows: pa.Table) -> pa.Table:
-        """Of a table that a stage fills: the rows that are not in it, in their partition and at their provenance."""
-        import pyarrow.compute as pc
-
-        if self.table.unit is None:
-            return rows
-        key = self.table.key
-        # By partition, not by key: 5 ms against 100 ms for 5,000 clips among 10 million. Rows of a batch lie together,
-        # while keys, being hashes, are spread over all pages of their index.
-        assert self.table.partition is not None, f"{self.table.name} is filled by a stage, so it has partitions"
-        partitions = rows[self.table.partition].unique().drop_null()
-        found = self.dataset.scanner(
-            columns=[key, "provenance"], filter=pc.field(self.table.partition).isin(partitions)
-        ).to_table()
-        found = found.filter(pc.is_in(found[key], rows[key].combine_chunks()))
-        self.note_doubles(found)
-        at = pc.index_in(rows[key], found[key].combine_chunks())
-        return rows.filter(pc.invert(pc.equal(rows["provenance"], found["provenance"].take(at)).fill_null(False)))
-
-    def note_doubles(self, found: pa.Table) -> None:
-        counts = Counter(found[self.table.key].to_pylist())
-        self.doubles.update(value for value, count in counts.items() if count > 1)
-
-
-def _absent(dataset: lance.LanceDataset, table: Table, rows: pa.Table) -> pa.Table:
-    """The rows whose keys the table lacks."""
-    import pyarrow.compute as pc
-
-    found = _present(dataset, table, rows[table.key])
-    return rows.filter(pc.invert(pc.is_in(rows[table.key], found[table.key].combine_chunks())))
-
-
-def _present(
-    dataset: lance.LanceDataset,
-    table: Table,
-    keys: pa.Array | pa.ChunkedArray,
-    columns: Iterable[str] = (),
-    *,
-    with_row_address: bool = False,
-) -> pa.Table:
-    """Those rows of the table that have one of the keys, in no order: the key and the columns."""
-    import pyarrow.compute as pc
-
-    wanted = list(dict.fromkeys([table.key, *columns]))
-    parts = [
-        dataset.scanner(
-            columns=wanted, filter=pc.field(table.key).isin(part), with_row_address=with_row_address
-        ).to_table()
-        for part in _parts(keys)
-    ]
-    return pa.concat_tables(parts) if parts else dataset.schema.empty_table().select(wanted)
-
-
-def _parts(keys: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
-    flat = keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
-    return (flat.slice(start, KEYS_PER_READ) for start in range(0, len(flat), KEYS_PER_READ))
-
-
-def _merge(dataset: lance.LanceDataset, table: Table) -> MergeInsertBuilder:
-    return dataset.merge_insert(table.key).conflict_retries(COMMIT_RETRIES).retry_timeout(COMMIT_TIMEOUT)
-
-
-def _merged(
-    dataset: lance.LanceDataset,
-    merge: MergeInsertBuilder,
-    rows: Conformed,
-    *,
-    even_if_empty: bool = False,
-) -> Change:
-    if rows.is_empty and not even_if_empty:
-        return Change(0, 0, None)
-    try:
-        counts = merge.execute(rows.source)
-    except OSError:
-        if rows.error is not None:
-            raise rows.error from None
-        raise
-    # A merge moves its dataset on to the version it committed.
-    return Change(counts["num_inserted_rows"], counts["num_updated_rows"], dataset.version, counts["num_deleted_rows"])
-
-
 def _definition(table: str) -> Table:
     if table not in TABLES:
         raise KeyError(f"no table {table!r}; there are {', '.join(TABLES)}")
     return TABLES[table]
-
-
-def _sql_text(value: str) -> str:
-    """A text literal of Lance's SQL: only the quote is special in it."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _named(values: list) -> str:
-    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-    return ", ".join(repr(value) for value in values[:5]) + more

@@ -6,7 +6,6 @@ stays where it is. Every look into a file (`resources.media.video_file`) happens
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 import dagster as dg
 
+from resources.lake.paths import StoragePath, local_path
 from resources.media.child_process import ordered
 from resources.media.video_file import (
     Heard,
@@ -28,8 +27,6 @@ from resources.media.video_file import (
     duration,
     inspect,
     listen_into,
-    local_path,
-    opened,
     read_subtitles,
     scan_into,
 )
@@ -88,33 +85,26 @@ class Media(dg.ConfigurableResource):
 
     def download_folder(self, key: str) -> str:
         """Where a download is put together, on this machine's disk; always there, so that it is resumed."""
-        root = self.downloads or (f"{tempfile.gettempdir()}/internvid" if "://" in self.root else self.root)
+        root = self.downloads or local_path(self.root) or f"{tempfile.gettempdir()}/internvid"
         return f"{root.rstrip('/')}/downloads/{key}"
 
-    def _put(self, uri: str, name: str) -> str:
-        import fsspec
+    def file(self, path: str) -> StoragePath:
+        """A file by its path, in the store or elsewhere."""
+        return StoragePath(path, self._options(path))
 
-        target = f"{self.root.rstrip('/')}/{name}"
-        filesystem, path = fsspec.core.url_to_fs(target, **self._options(target))
-        if not filesystem.exists(path):
-            filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            part = f"{path}.{uuid4().hex}.part"  # of two that import the same bytes at once, neither sees half a file
+    def _put(self, uri: str, name: str) -> str:
+        target = self.file(self.root) / name
+        if not target.exists():
             with self.local(uri) as source:
-                filesystem.put_file(source, part)
-            filesystem.mv(part, path)
-        return target
+                target.put(source)
+        return str(target)
 
     def exists(self, path: str) -> bool:
-        if (on_disk := local_path(path)) is not None:
-            return os.path.exists(on_disk)
-        import fsspec
-
-        filesystem, inside = fsspec.core.url_to_fs(path, **self._options(path))
-        return bool(filesystem.exists(inside))
+        return self.file(path).exists()
 
     def local(self, path: str) -> AbstractContextManager[str]:
         """The file as a path that decoders can open; a remote one is fetched into a temporary file."""
-        return opened(path, self._options(path))
+        return self.file(path).local()
 
     def durations(self, paths: Iterable[str]) -> Iterator[tuple[str, float]]:
         """Seconds of each video by its header, 0 where that cannot be read; in order. For sizing work, not for data."""
@@ -193,7 +183,7 @@ class Media(dg.ConfigurableResource):
         )
 
     def _options(self, path: str) -> dict[str, Any]:
-        return dict(self.storage_options) if "://" in path and not path.startswith("file://") else {}
+        return dict(self.storage_options) if local_path(path) is None else {}
 
 
 def _is_unicode(path: str) -> bool:

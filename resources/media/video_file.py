@@ -7,17 +7,17 @@ Every child imports this module, so nothing heavy is imported here: Dagster alon
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+
+from resources.lake.paths import StoragePath
 
 if TYPE_CHECKING:
     from internvid.speech.sound import Window
@@ -99,29 +99,6 @@ class Heard:
         shutil.rmtree(self.windows_path.parent)
 
 
-def local_path(uri: str) -> str | None:
-    """The path of a local file, given as such or as file:// URI; None for anything remote."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return os.fsdecode(unquote_to_bytes(parts.path))
-    return uri if "://" not in uri else None
-
-
-@contextmanager
-def opened(path: str, storage_options: Mapping[str, Any]) -> Iterator[str]:
-    """The file as a path that decoders can open; a remote one is fetched into a temporary file."""
-    if (on_disk := local_path(path)) is not None:
-        yield on_disk
-        return
-    import fsspec
-
-    filesystem, inside = fsspec.core.url_to_fs(path, **storage_options)
-    with tempfile.TemporaryDirectory(prefix="internvid-") as folder:
-        target = str(Path(folder) / PurePosixPath(inside).name)
-        filesystem.get_file(inside, target)
-        yield target
-
-
 def duration(path: str) -> float:
     """Seconds by the header, 0 where that cannot be read."""
     from internvid.video.probe import UnreadableVideo, probe
@@ -137,7 +114,7 @@ def inspect(uri: str, storage_options: Mapping[str, Any]) -> Inspected:
     from internvid.video.packets import packets_digest
     from internvid.video.probe import probe
 
-    with opened(uri, storage_options) as path:
+    with StoragePath(uri, storage_options).local() as path:
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         probed = probe(path)
@@ -160,7 +137,7 @@ def scan_into(spool: str, video: ToScan, storage_options: Mapping[str, Any], set
 
     frames_path = Path(tempfile.mkdtemp(dir=spool)) / "frames.arrow"
     schema = FRAME_COLUMNS if video.spans is None else SPAN_FRAME_COLUMNS
-    with opened(video.path, storage_options) as path, _FrameFile(frames_path, schema) as file:
+    with StoragePath(video.path, storage_options).local() as path, _FrameFile(frames_path, schema) as file:
         if video.spans is None:
             return Scanned(scan(path, settings, file.keep), file.flushed(), frames_path)
         found = scan_spans(path, settings, video.spans, file.keep_of_span, video_seconds=video.seconds or None)
@@ -214,10 +191,10 @@ def read_subtitles(
 
     beside = []
     for uri in files:
-        with opened(uri, storage_options) as path:
+        with StoragePath(uri, storage_options).local() as path:
             file_name = unquote(PurePosixPath(urlsplit(uri).path).name, errors="replace")
             beside.append(SubtitleFile(file_name, Path(path).read_bytes()))
-    with opened(video, storage_options) as path:
+    with StoragePath(video, storage_options).local() as path:
         return subtitles_of(path, name, beside, kinds)
 
 
@@ -230,7 +207,7 @@ def listen_into(spool: str, video: str, storage_options: Mapping[str, Any], only
     windows_path = Path(tempfile.mkdtemp(dir=spool)) / "windows.arrow"
     window_count = 0
     with (
-        opened(video, storage_options) as path,
+        StoragePath(video, storage_options).local() as path,
         pa.OSFile(str(windows_path), "wb") as file,
         pa.ipc.new_stream(file, WINDOW_COLUMNS) as stream,
     ):

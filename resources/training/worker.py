@@ -136,7 +136,7 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     import torch.distributed
 
     from internvid.viclip.checkpoint import checkpoint_digest
-    from internvid.viclip.clips import RememberedClips
+    from internvid.viclip.clips import CachedClips
     from internvid.viclip.sampling import Plan
     from internvid.viclip.training import train
     from internvid.viclip.weights import fit, read_weights
@@ -150,7 +150,7 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     recipe = recipe_of(config.recipe)
     of_lake = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=shortest_side_needed(recipe))
-    clips = RememberedClips(of_lake, limit_bytes=REMEMBERED_BYTES)
+    clips = CachedClips(of_lake, limit_bytes=REMEMBERED_BYTES)
     initial = None
     if config.initial_weights is not None:
         initial = fit(read_weights(Path(config.initial_weights)), recipe.model)

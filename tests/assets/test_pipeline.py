@@ -20,7 +20,7 @@ from internvid.captions.measured import FrameCaption
 from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
-from resources.lake.schema import PINNED
+from resources.lake.schema import pinned_tables
 from resources.lake.store import Lake
 from resources.media.store import Media
 from resources.models.captioner import EmbeddedCaptioner
@@ -401,7 +401,7 @@ def test_a_snapshot_is_taken_when_something_changed_and_only_then(session):
     name, rows, is_new = take_snapshot(session.lake, run_id="again")
     assert (name, is_new) == (first[0], False)
     assert {row["table_name"]: row["row_count"] for row in rows} == {
-        table.name: session.lake.dataset(table.name).count_rows() for table in PINNED
+        table.name: session.lake.dataset(table.name).count_rows() for table in pinned_tables()
     }
     session.lake.optimize()
     assert take_snapshot(session.lake, run_id="compacted")[2] is False, "the same rows in other files"

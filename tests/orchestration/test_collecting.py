@@ -83,7 +83,7 @@ def random_model(folder: Path) -> Path:
     """One that has learnt nothing makes vectors all the same."""
     recipe = RECIPES["viclip-tiny"]
     tokenizer = Tokenizer.trained_on(["a grey picture in which something moves"] * 2, vocab_size=530)
-    checkpoint = Checkpoint(ViCLIP(recipe.model, temperature=0.07), tokenizer, Preprocessing.of(recipe))
+    checkpoint = Checkpoint(ViCLIP(recipe.model, temperature=0.07), tokenizer, Preprocessing.from_recipe(recipe))
     return save_checkpoint(folder, checkpoint)
 
 

@@ -12,7 +12,7 @@ import torch
 import typer
 
 from internvid.evaluation.benchmarks import Item, read_benchmark
-from internvid.evaluation.decode import read_here
+from internvid.evaluation.decode import read_in_process
 from internvid.evaluation.run import evaluate
 from internvid.viclip.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, save_checkpoint
 from internvid.viclip.config import ViCLIPConfig
@@ -90,7 +90,7 @@ def test_msrvtt_prints_our_figures_beside_the_papers_and_says_what_is_absent(che
 
     # What children read and the command evaluates is what one gets by hand.
     encoder = Encoder(load_checkpoint(checkpoint))
-    by_hand = evaluate(encoder, read_benchmark("msrvtt", msrvtt), read_here)
+    by_hand = evaluate(encoder, read_benchmark("msrvtt", msrvtt), read_in_process)
     assert found.metrics == by_hand.metrics
     assert found.failed == by_hand.failed
     assert (found.named, found.evaluated, found.frames, found.choice) == (6, 4, 8, "middle")

@@ -28,7 +28,7 @@ from resources.corpus.forgetting.forgetting import (
     whole,
 )
 from resources.incremental.provenance import digest
-from resources.lake.schema import PINNED, TABLES
+from resources.lake.schema import TABLES, pinned_tables
 from resources.lake.store import Lake
 from resources.media.store import Media
 from resources.training.lake_clips import INDEX
@@ -367,8 +367,10 @@ def test_a_snapshot_from_before_the_video_came_stays(lake: Lake, media: Media, i
     run(lake, media, instance, whole(lake, names_of(lake, url)[0]))
     assert lake.tags() == ["old"]
     assert lake.dataset("sources", "old").count_rows() == 4
-    held = {table.name: lake.dataset(table.name, "old").to_table().num_rows for table in PINNED}
-    assert held == {table.name: lake.polars(table.name).height for table in PINNED}, "all of it can still be read"
+    held = {table.name: lake.dataset(table.name, "old").to_table().num_rows for table in pinned_tables()}
+    assert held == {table.name: lake.polars(table.name).height for table in pinned_tables()}, (
+        "all of it can still be read"
+    )
 
 
 def test_a_channel_of_more_videos_than_are_looked_up_by_key_goes_as_well(lake, media, instance):

@@ -15,7 +15,7 @@ from tiny_language_models import tiny_chat, tiny_t5
 from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.text.generated import EmptyAnswer
 from internvid.text.language_model import load
-from internvid.text.written_summary import said_once
+from internvid.text.written_summary import unique_captions
 from resources.models.hub_summariser import HubSummariser
 
 MEASURES = ClipMeasures(5.0, *([0.0] * 9))
@@ -177,8 +177,12 @@ def test_a_model_that_writes_nothing_is_that_clips_error(t5):
 
 
 def test_the_same_caption_is_told_once_where_it_first_comes():
-    told = said_once(timed("A dog.", "a cat", "a  dog", " ", "a cat runs", "A cat"))
-    assert [(one.first_seconds, one.text) for one in told] == [(0.0, "A dog."), (1.0, "a cat"), (4.0, "a cat runs")]
+    captions = unique_captions(timed("A dog.", "a cat", "a  dog", " ", "a cat runs", "A cat"))
+    assert [(caption.first_seconds, caption.text) for caption in captions] == [
+        (0.0, "A dog."),
+        (1.0, "a cat"),
+        (4.0, "a cat runs"),
+    ]
 
 
 def test_a_chat_model_draws_nothing_by_lot(chat):

@@ -67,11 +67,11 @@ def test_a_sentence_that_is_too_long_is_split_between_words_and_none_is_lost(fol
 @pytest.mark.parametrize("kind", ["nllb", "m2m100"])
 def test_tokens_say_which_language_is_read_and_that_english_is_written(folders, kind):
     translator = provider(folders[kind])
-    way, tokenizer = translator._translator.way, translator._language_model.tokenizer
+    prompt_format, tokenizer = translator._translator.format, translator._language_model.tokenizer
     names = {"nllb": ("deu_Latn", "fra_Latn", "eng_Latn"), "m2m100": ("__de__", "__fr__", "__en__")}[kind]
     german, french, english = tokenizer.convert_tokens_to_ids(list(names))
-    assert way.first_token == english
-    assert [way.tokens("a", language)[0] for language in ("de", "fr", "de")] == [german, french, german]
+    assert prompt_format.first_token == english
+    assert [prompt_format.tokens("a", language)[0] for language in ("de", "fr", "de")] == [german, french, german]
     model = load(translator.hub_model, translator.torch_device, translator.torch_dtype).model
     begun = []
     hook = model.get_decoder().register_forward_pre_hook(
@@ -89,7 +89,7 @@ def test_languages_that_a_model_does_not_know_are_untranslated_with_the_reason(f
         ("marian", "the model translates from de, not from fr"),
         ("nllb", "the model does not translate from Italian"),
         ("m2m100", "the model does not translate from Esperanto"),
-        ("chat", "nobody knows what language 'qq' is"),
+        ("chat", "'qq' is no known ISO 639-1 code, and the template needs the language's name"),
     ):
         unknown = {"marian": "fr", "nllb": "it", "m2m100": "eo", "chat": "qq"}[kind]
         known, unknown_one = provider(folders[kind]).translate([("ein Hund", "de"), ("un chien", unknown)])
@@ -100,8 +100,8 @@ def test_languages_that_a_model_does_not_know_are_untranslated_with_the_reason(f
 
 def test_a_chat_model_is_told_the_languages_name_and_reads_the_whole_text(folders):
     translator = provider(folders["chat"])
-    way, tokenizer = translator._translator.way, translator._language_model.tokenizer
-    assert tokenizer.decode(way.tokens("Hallo {language}. Du!", "de")) == (
+    prompt_format, tokenizer = translator._translator.format, translator._language_model.tokenizer
+    assert tokenizer.decode(prompt_format.tokens("Hallo {language}. Du!", "de")) == (
         "<|im_start|>user\nFrom German: Hallo {language}. Du!<|im_end|>\n<|im_start|>assistant\n"
     )
     assert translator._translator._parts(GERMAN, "de") == [GERMAN]
@@ -117,7 +117,7 @@ def test_what_was_stopped_at_the_limit_is_truncated_though_marian_forces_an_end(
 
 def test_the_language_of_a_pair_is_in_its_files_its_name_or_the_settings(tmp_path):
     nameless = tiny_marian(tmp_path / "mine", source=None, target=None)
-    with pytest.raises(ValueError, match="which language mine reads cannot be told: set languages"):
+    with pytest.raises(ValueError, match="the source language of mine cannot be inferred: set languages"):
         provider(nameless).translate([("ein Hund", "de")])
     (english,) = provider(nameless, languages=["fr", "it"]).translate([("un chien", "it")])
     assert isinstance(english, Generated)

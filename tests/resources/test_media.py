@@ -12,8 +12,9 @@ import pytest
 from internvid.video.probe import UnreadableVideo
 from internvid.video.scan import SampledFrame, scan
 from internvid.video.settings import ScanSettings
+from resources.lake.paths import local_path
 from resources.media.store import Media
-from resources.media.video_file import Inspected, Scanned, ToScan, local_path
+from resources.media.video_file import Inspected, Scanned, ToScan
 
 ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
 

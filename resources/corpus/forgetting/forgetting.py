@@ -38,8 +38,8 @@ from resources.corpus.lineage import (
 )
 from resources.incremental.provenance import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
-from resources.lake.published_files import filesystem
-from resources.lake.schema import CORPUS_SNAPSHOT, PINNED, TABLES
+from resources.lake.paths import TEMPORARY_FOLDER, StoragePath, local_path
+from resources.lake.schema import CORPUS_SNAPSHOT, TABLES, pinned_tables
 from resources.lake.statements import statement
 
 if TYPE_CHECKING:
@@ -151,7 +151,6 @@ def _in_advance(word: str, url: str | None, is_channel: bool) -> Names:
 def url_of(word: str) -> str | None:
     """The canonical URL of what is written as one, or of a file; None for what is neither."""
     from internvid.web.addresses import canonical_url
-    from resources.media.video_file import local_path
 
     if _is_web(word):
         return canonical_url(word)
@@ -271,7 +270,7 @@ def survey(lake: Lake, media: Media, instance: dg.DagsterInstance, target: Targe
         found.held.append(Held("partial downloads", len(folders), "folders"))
     if snapshots := sorted(snapshots_that_hold(lake, target)):
         found.held.append(Held("snapshots", len(snapshots), "gone as a whole", examples=tuple(snapshots[:3])))
-    if given_out := [name for name in published if target.since and _exists(lake, name)]:
+    if given_out := [name for name in published if target.since and lake.file(name).exists()]:
         found.held.append(Held("published files", len(given_out), "files", examples=tuple(given_out)))
     if indexes := list(training_indexes(lake, target.video_ids)):
         found.held.append(Held("training indexes", len(indexes), "files"))
@@ -313,18 +312,15 @@ def _condition(table: str, target: Target) -> pc.Expression | None:
     return reduce(or_, parts) if parts else None
 
 
-def media_files(media: Media, target: Target) -> Iterator[tuple[str, int]]:
+def media_files(media: Media, target: Target) -> Iterator[tuple[StoragePath, int]]:
     """Path and bytes of each file of the media store: videos, also half stored ones, and subtitles."""
-    store, root = _store(media)
+    root = media.file(media.root)
     for sha256 in sorted(target.names.sha256s):
-        folder = f"{root}/{sha256[:2]}"
-        for file in store.ls(folder, detail=True) if store.exists(folder) else ():
-            if file["name"].rsplit("/", 1)[-1].startswith(sha256):
-                yield file["name"], file["size"]
+        for file, size in (root / sha256[:2]).files():
+            if file.name.startswith(sha256):
+                yield file, size
     for source_id in sorted(target.source_ids):
-        folder = f"{root}/{SUBTITLES}/{source_id}"
-        for name, file in store.find(folder, detail=True).items() if store.exists(folder) else ():
-            yield name, file["size"]
+        yield from (root / SUBTITLES / source_id).files(with_subfolders=True)
 
 
 def partial_downloads(media: Media, target: Target) -> list[Path]:
@@ -333,17 +329,8 @@ def partial_downloads(media: Media, target: Target) -> list[Path]:
     return [folder for folder in folders if folder.exists()]
 
 
-def _store(media: Media) -> tuple[Any, str]:
-    """The filesystem that the media store lies on, and its root there."""
-    import fsspec
-
-    return fsspec.core.url_to_fs(media.root, **(media.storage_options if "://" in media.root else {}))
-
-
 def own_files(lake: Lake, media: Media, target: Target) -> list[str]:
     """Files of the user's that the lake reads where they lie, or has read: they stay."""
-    from resources.media.video_file import local_path
-
     rows = lake.query(
         "select path from raw_videos where video_id in (select unnest($video_ids))",
         {"video_ids": sorted(target.video_ids)},
@@ -360,7 +347,7 @@ def snapshots_that_hold(lake: Lake, target: Target) -> set[str]:
         return set()
     return {
         name
-        for table in PINNED
+        for table in pinned_tables()
         for name, written in times_of_tags(lake.dataset(table.name)).items()
         if written >= target.since
     }
@@ -372,20 +359,6 @@ def _runs(instance: dg.DagsterInstance, target: Target) -> list[str]:
     names = target.names
     texts = {*target.source_ids, *target.video_ids, *names.urls, *names.sha256s, *_ids_of_sites(names)}
     return runs_that_show(instance, partitions=set(target.batches), texts=sorted(texts), since=target.since)
-
-
-def _exists(lake: Lake, name: str) -> bool:
-    files, root = _of_lake(lake)
-    return bool(files.exists(f"{root}/{name}"))
-
-
-def _of_lake(lake: Lake) -> tuple[Any, str]:
-    """The filesystem that the lake lies on, and its root there."""
-    import fsspec
-
-    if "://" in lake.root:
-        return filesystem(lake), lake.root.rstrip("/").split("://", 1)[1]
-    return fsspec.filesystem("file"), lake.root.rstrip("/")
 
 
 # --- what was made with it ----------------------------------------------------------------------------------------
@@ -490,26 +463,19 @@ def unfinished(lake: Lake) -> Target | None:
 
 def _note_in_receipts(lake: Lake, index: TrainingIndex) -> None:
     """The receipts of the training's checkpoints say how many of its clips were forgotten, and which, as hashes."""
-    files, _ = _of_lake(lake)
     rows = lake.query(
         "select path from checkpoints where provenance = $provenance",
         {"provenance": index.provenance},
         tables=["checkpoints"],
     )
-    folders = [path.split("://", 1)[-1] for path in rows["path"].to_pylist()]
-    for path in [f"{folder}/receipt.json" for folder in folders]:
-        if not files.exists(path):
+    for path in rows["path"].to_pylist():
+        file = StoragePath(path, lake.file_options) / "receipt.json"
+        if not file.exists():
             continue
-        receipt = json.loads(files.cat_file(path))
+        receipt = json.loads(file.read_text())
         hashes = sorted({*receipt.get("forgotten_clips", []), *map(hash_of, index.clip_ids)})
         if hashes != receipt.get("forgotten_clips"):
-            _replace_file(files, path, json.dumps(receipt | {"forgotten_clips": hashes}, indent=2, ensure_ascii=False))
-
-
-def _replace_file(files: Any, path: str, text: str) -> None:
-    """Whole or not at all."""
-    files.pipe_file(f"{path}.part", text.encode())
-    files.mv(f"{path}.part", path)
+            file.write_text(json.dumps(receipt | {"forgotten_clips": hashes}, indent=2, ensure_ascii=False))
 
 
 def hash_of(clip_id: str) -> str:
@@ -544,14 +510,13 @@ def _remove_training_logs(lake: Lake, target: Target) -> None:
 
 
 def _remove_published(lake: Lake, published: Sequence[str], *, also_unfinished: bool) -> Iterator[str]:
-    files, root = _of_lake(lake)
     for name in published:
-        if files.exists(f"{root}/{name}"):
-            files.rm_file(f"{root}/{name}")
+        if (file := lake.file(name)).exists():
+            file.remove()
             yield name
-    if also_unfinished and "://" not in lake.root:
-        for left in Path(lake.root).glob("internvid-*"):  # of a publishing that was killed
-            shutil.rmtree(left)
+    if also_unfinished and (folder := local_path(lake.root)) is not None:
+        for left_over in Path(folder).glob(f"{TEMPORARY_FOLDER}*"):  # of a publishing that was killed
+            shutil.rmtree(left_over)
 
 
 def _remove_snapshots(lake: Lake, target: Target) -> list[str]:
@@ -563,7 +528,7 @@ def _remove_snapshots(lake: Lake, target: Target) -> list[str]:
     )
     # Rows first: a snapshot that is named has all of its tags.
     lake.delete(CORPUS_SNAPSHOT.name, rows["snapshot_table"].to_pylist())
-    for table in PINNED:
+    for table in pinned_tables():
         tags = lake.dataset(table.name).tags
         for name in names & set(tags.list()):
             tags.delete(name)
@@ -573,8 +538,7 @@ def _remove_snapshots(lake: Lake, target: Target) -> list[str]:
 def _remove_media(media: Media, target: Target) -> int:
     for folder in partial_downloads(media, target):
         shutil.rmtree(folder)
-    store, _ = _store(media)
-    files = [path for path, _ in media_files(media, target)]
-    for path in files:
-        store.rm_file(path)
+    files = [file for file, _ in media_files(media, target)]
+    for file in files:
+        file.remove()
     return len(files)

@@ -13,7 +13,7 @@ import pytest
 
 from internvid.captions.measured import MeasuringCaptioner
 
-REAL_VIDEOS = Path(__file__).parents[3] / "shared" / "videos" / "open"
+REAL_VIDEOS = Path(__file__).parents[4] / "shared" / "videos" / "open"
 
 BLUE, GREEN, RED, GREY = (30, 60, 220), (20, 160, 40), (210, 20, 20), (128, 128, 128)
 

@@ -1,4 +1,4 @@
-"""The frames that stand for a video: which they are, whatever container and clock it has."""
+"""The frames that represent a video, for several containers and clocks."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 
 from internvid.evaluation import decode
 from internvid.evaluation.benchmarks import Item
-from internvid.evaluation.decode import read_frames, read_here
+from internvid.evaluation.decode import read_frames, read_in_process
 from internvid.viclip.frame_choice import middle_frames, uniform_frames
 from internvid.video.probe import UnreadableVideo
 
@@ -81,7 +81,7 @@ def test_a_video_shorter_than_wanted_repeats_its_last_frame(tmp_path):
 
 def test_a_span_is_by_time_since_the_first_frame(tmp_path):
     path = str(write_video(tmp_path / "a.mp4", 100))
-    assert numbers(read_frames(path, 2.0, 5.0, 3, "middle")) == [20 + at for at in middle_frames(30, 3)]
+    assert numbers(read_frames(path, 2.0, 5.0, 3, "middle")) == [20 + position for position in middle_frames(30, 3)]
     assert numbers(read_frames(path, 8.0, 14.0, 2, "uniform")) == [80, 90]
 
 
@@ -112,17 +112,17 @@ def test_large_frames_are_shrunk_to_what_can_be_handed_over(tmp_path, monkeypatc
 
 def test_a_video_with_timestamps_is_not_decoded_through(tmp_path, monkeypatch):
     path = str(write_video(tmp_path / "a.mp4", 60, keyframe_every=10))
-    through = []
-    monkeypatch.setattr(decode._Decoded, "_frames", lambda self: through.append(1) or iter(()))
+    calls = []
+    monkeypatch.setattr(decode._Decoded, "_frames", lambda self: calls.append(1) or iter(()))
     assert numbers(read_frames(path, None, None, 3, "middle")) == middle_frames(60, 3)
-    assert through == []
+    assert calls == []
 
 
 def test_files_that_are_no_video_come_back_with_their_error(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video")
     good = Item("good", write_video(tmp_path / "good.mp4", 9))
     items = [Item("text", tmp_path / "text.mp4"), good, Item("gone", tmp_path / "gone.mp4")]
-    results = list(read_here(items, 2, "middle"))
+    results = list(read_in_process(items, 2, "middle"))
     assert [item for item, _ in results] == items
     assert isinstance(results[0][1], UnreadableVideo)
     assert numbers(results[1][1]) == middle_frames(9, 2)

@@ -1,4 +1,4 @@
-"""Evaluation end to end, by an encoder of which the right answers are known: it sees colours and reads their names."""
+"""Evaluation end to end, with an encoder whose correct answers are known: it recognises colours and their names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from internvid.evaluation import run
 from internvid.evaluation.benchmarks import Item, read_benchmark
-from internvid.evaluation.decode import read_here
+from internvid.evaluation.decode import read_in_process
 from internvid.evaluation.run import (
     Evaluation,
     Failed,
@@ -36,13 +36,13 @@ class ColourEncoder:
         assert not prepare, "evaluation prepares texts itself"
         assert all(text == text.lower() and "," not in text for text in texts)
         words = [text.split() for text in texts]
-        named = [[COLOURS[word] for word in of_text if word in COLOURS] or [(1, 1, 1)] for of_text in words]
+        named = [[COLOURS[word] for word in text_words if word in COLOURS] or [(1, 1, 1)] for text_words in words]
         return unit([np.sum(colours, axis=0) for colours in named])
 
 
 def unit(vectors) -> np.ndarray:
-    found = np.array(vectors, np.float32)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    array = np.array(vectors, np.float32)
+    return array / np.linalg.norm(array, axis=1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
@@ -81,52 +81,56 @@ def values(evaluation: Evaluation) -> dict[str, float]:
 
 
 def test_retrieval_that_knows_the_answers_finds_all_of_them_and_says_over_how_many(msrvtt):
-    seen: list[int] = []
-    found = evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_here, on_videos=seen.append)
-    assert (found.named, found.evaluated, found.missing) == (6, 4, ("video5",))
-    assert [failed.video for failed in found.failed] == ["video4"]
-    assert found.failed[0].error.startswith("UnreadableVideo: this is a text file")
-    assert found.notes == ("2 of 6 videos are left out: with fewer to choose from, retrieval gets easier",)
-    assert (found.frames, found.choice, sum(seen)) == (4, "middle", 5)
-    got = values(found)
-    for way in ("text_to_video", "video_to_text", "dual_softmax_text_to_video", "dual_softmax_video_to_text"):
-        assert [got[f"{way}_recall_at_{k}"] for k in (1, 5, 10)] == [100.0, 100.0, 100.0]
-        assert (got[f"{way}_median_rank"], got[f"{way}_mean_rank"]) == (1.0, 1.0)
-    assert len(got) == 20
-    chances = {metric.name: metric.chance for metric in found.metrics}
+    videos_read: list[int] = []
+    evaluation = evaluate(
+        ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_in_process, on_videos=videos_read.append
+    )
+    assert (evaluation.named, evaluation.evaluated, evaluation.missing) == (6, 4, ("video5",))
+    assert [failed.video for failed in evaluation.failed] == ["video4"]
+    assert evaluation.failed[0].error.startswith("UnreadableVideo: this is a text file")
+    assert evaluation.notes == ("2 of 6 videos are left out: with fewer to choose from, retrieval gets easier",)
+    assert (evaluation.frames, evaluation.choice, sum(videos_read)) == (4, "middle", 5)
+    metrics = values(evaluation)
+    for direction in ("text_to_video", "video_to_text", "dual_softmax_text_to_video", "dual_softmax_video_to_text"):
+        assert [metrics[f"{direction}_recall_at_{k}"] for k in (1, 5, 10)] == [100.0, 100.0, 100.0]
+        assert (metrics[f"{direction}_median_rank"], metrics[f"{direction}_mean_rank"]) == (1.0, 1.0)
+    assert len(metrics) == 20
+    chances = {metric.name: metric.chance for metric in evaluation.metrics}
     assert chances["text_to_video_recall_at_1"] == chances["video_to_text_recall_at_1"] == pytest.approx(25.0)
-    assert {metric.count for metric in found.metrics} == {4}
-    assert {metric.unit for metric in found.metrics if metric.name.endswith("rank")} == {"rank"}
+    assert {metric.count for metric in evaluation.metrics} == {4}
+    assert {metric.unit for metric in evaluation.metrics if metric.name.endswith("rank")} == {"rank"}
 
 
 def test_wrong_answers_are_found_wrong(msrvtt):
     path = msrvtt / "MSRVTT_JSFUSION_test.csv"
     path.write_text(path.read_text().replace("RED", "GREY").replace("BLUE", "GREEN"))
-    got = values(evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_here))
+    metrics = values(evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_in_process))
     # Grey is nearest to yellow; green is said of green and of blue; yellow is found.
-    assert got["text_to_video_recall_at_1"] == 50.0
-    assert got["video_to_text_recall_at_1"] == 25.0  # yellow's; green's own has an equal, which counts against it
+    assert metrics["text_to_video_recall_at_1"] == 50.0
+    assert metrics["video_to_text_recall_at_1"] == 25.0  # yellow's; green's own has an equal, which counts against it
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_vectors_stand_with_their_items_however_many_are_encoded_at_once(msrvtt, monkeypatch, at_once):
-    monkeypatch.setattr(run, "VIDEOS_PER_BATCH", at_once)
-    monkeypatch.setattr(run, "TEXTS_PER_BATCH", at_once)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_vectors_stand_with_their_items_however_many_are_encoded_at_once(msrvtt, monkeypatch, batch_size):
+    monkeypatch.setattr(run, "VIDEOS_PER_BATCH", batch_size)
+    monkeypatch.setattr(run, "TEXTS_PER_BATCH", batch_size)
     assert (
-        values(evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_here))["text_to_video_recall_at_1"]
+        values(evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_in_process))[
+            "text_to_video_recall_at_1"
+        ]
         == 100.0
     )
 
 
 def test_frames_are_read_as_the_encoder_sees_them_and_as_was_chosen(msrvtt):
-    asked = []
+    calls = []
 
     def read(items: Sequence[Item], count: int, choice: str):
-        asked.append((count, choice))
-        return read_here(items, count, choice)
+        calls.append((count, choice))
+        return read_in_process(items, count, choice)
 
     evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read, choice="uniform")
-    assert asked == [(4, "uniform")]
+    assert calls == [(4, "uniform")]
     assert middle_frames(6, 4) != [0, 1, 2, 3]  # so that the choice matters
 
 
@@ -134,7 +138,7 @@ def test_a_benchmark_of_which_nothing_can_be_read_is_an_error_with_its_reasons(m
     for n in range(4):
         (msrvtt / f"video{n}.mp4").unlink()
     with pytest.raises(NothingToEvaluate, match=r"5 are not there, such as video0, 1 are unreadable.*video4: Unread"):
-        evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_here)
+        evaluate(ColourEncoder(), read_benchmark("msrvtt", msrvtt), read_in_process)
 
 
 @pytest.fixture
@@ -156,17 +160,17 @@ def kinetics(videos, tmp_path) -> Path:
 
 
 def test_classes_are_recognised_by_their_prompts_and_a_probe_by_the_train_split(kinetics):
-    found = evaluate(
+    evaluation = evaluate(
         ColourEncoder(),
         read_benchmark("kinetics400", kinetics),
-        read_here,
-        probe_on=read_benchmark("kinetics400", kinetics, split="train"),
+        read_in_process,
+        probe_train=read_benchmark("kinetics400", kinetics, split="train"),
     )
-    got = values(found)
-    assert (got["top_1"], got["top_5"], got["top_mean"]) == (100.0, 100.0, 100.0)
-    assert got["linear_probe_top_1"] == 75.0  # no red to train on
-    assert [metric.chance for metric in found.metrics[:2]] == [25.0, 100.0]
-    assert found.notes == (
+    metrics = values(evaluation)
+    assert (metrics["top_1"], metrics["top_5"], metrics["top_mean"]) == (100.0, 100.0, 100.0)
+    assert metrics["linear_probe_top_1"] == 75.0  # no red to train on
+    assert [metric.chance for metric in evaluation.metrics[:2]] == [25.0, 100.0]
+    assert evaluation.notes == (
         "val.csv names 4 classes, Kinetics-400 has 400",
         "linear probe: fitted on 6 of 6 train videos, C = 1",
     )
@@ -176,11 +180,11 @@ def test_train_videos_that_fail_are_told_apart(kinetics):
     (kinetics / "train0.mp4").unlink()
     (kinetics / "train0.mp4").write_text("an error page")
     train = read_benchmark("kinetics400", kinetics, split="train")
-    found = evaluate(ColourEncoder(), read_benchmark("kinetics400", kinetics), read_here, probe_on=train)
-    assert [failed.video for failed in found.failed] == ["train0_000000_000001"]
-    assert isinstance(found.failed[0], Failed)
-    assert "fitted on 5 of 6 train videos" in found.notes[-1]
-    assert found.evaluated == found.named == 4
+    evaluation = evaluate(ColourEncoder(), read_benchmark("kinetics400", kinetics), read_in_process, probe_train=train)
+    assert [failed.video for failed in evaluation.failed] == ["train0_000000_000001"]
+    assert isinstance(evaluation.failed[0], Failed)
+    assert "fitted on 5 of 6 train videos" in evaluation.notes[-1]
+    assert evaluation.evaluated == evaluation.named == 4
 
 
 def test_metrics_of_vectors_count_texts_and_videos_apart():
@@ -190,6 +194,6 @@ def test_metrics_of_vectors_count_texts_and_videos_apart():
     assert (metrics["text_to_video_recall_at_1"].count, metrics["video_to_text_recall_at_1"].count) == (12, 4)
     assert metrics["video_to_text_recall_at_1"].value == 100.0
     assert metrics["video_to_text_recall_at_1"].chance == pytest.approx(25.0)  # 3 of 12
-    found = {m.name: m for m in classification_metrics("own", video, np.eye(4), np.array([0, 1, 2, 0]))}
-    assert found["top_1"].value == 75.0
-    assert found["top_mean"].chance == pytest.approx((25 + 100) / 2)
+    accuracies = {m.name: m for m in classification_metrics("own", video, np.eye(4), np.array([0, 1, 2, 0]))}
+    assert accuracies["top_1"].value == 75.0
+    assert accuracies["top_mean"].chance == pytest.approx((25 + 100) / 2)

@@ -65,8 +65,8 @@ def test_ranks_of_labels_by_hand_count_ties_against_us():
 
 
 def test_accuracy_is_top_1_top_5_and_their_mean():
-    found = accuracy(np.array([1, 1, 2, 5, 6, 7, 8, 9]), classes=10)
-    assert (found.top_1, found.top_5, found.mean, found.count) == (0.25, 0.5, 0.375, 8)
+    result = accuracy(np.array([1, 1, 2, 5, 6, 7, 8, 9]), classes=10)
+    assert (result.top_1, result.top_5, result.mean, result.count) == (0.25, 0.5, 0.375, 8)
     assert (chance(400).top_1, chance(400).top_5, chance(400).mean) == (1 / 400, 1 / 80, (1 / 400 + 1 / 80) / 2)
     assert chance(3).top_5 == 1.0
 
@@ -77,16 +77,16 @@ def test_zero_shot_accuracy_is_the_same_however_many_videos_are_taken_at_once(vi
     classes = rng.normal(size=(20, 16))
     labels = rng.integers(0, 20, 100)
     video = (classes[labels] + rng.normal(size=(100, 16)) * 1.2).astype(np.float32)
-    found = zero_shot_accuracy(video, classes, labels, videos_per_batch=videos_per_batch)
+    result = zero_shot_accuracy(video, classes, labels, videos_per_batch=videos_per_batch)
     order = np.argsort(-(video.astype(np.float64) @ classes.T), axis=1)
-    assert found.top_1 == (order[:, 0] == labels).mean()
-    assert found.top_5 == (order[:, :5] == labels[:, None]).any(1).mean()
-    assert 0.2 < found.top_1 < found.top_5 < 1
+    assert result.top_1 == (order[:, 0] == labels).mean()
+    assert result.top_5 == (order[:, :5] == labels[:, None]).any(1).mean()
+    assert 0.2 < result.top_1 < result.top_5 < 1
 
 
 def test_equal_classes_are_never_guessed_right():
-    found = zero_shot_accuracy(np.ones((10, 4), np.float32), np.ones((6, 4)), np.arange(10) % 6)
-    assert (found.top_1, found.top_5) == (0.0, 0.0)
+    result = zero_shot_accuracy(np.ones((10, 4), np.float32), np.ones((6, 4)), np.arange(10) % 6)
+    assert (result.top_1, result.top_5) == (0.0, 0.0)
 
 
 # --- linear probe ---------------------------------------------------------------------------------------------------
@@ -102,9 +102,9 @@ def test_a_probe_finds_classes_that_lie_apart_and_none_in_noise():
     centres = rng.normal(size=(8, 16))
     train, train_labels = clusters(rng, 160, centres, 0.3)
     test, test_labels = clusters(rng, 80, centres, 0.3)
-    found = linear_probe(train, train_labels, test, test_labels, classes=8)
-    assert found.accuracy.top_1 > 0.95
-    assert (found.accuracy.count, found.accuracy.classes) == (80, 8)
+    probe = linear_probe(train, train_labels, test, test_labels, classes=8)
+    assert probe.accuracy.top_1 > 0.95
+    assert (probe.accuracy.count, probe.accuracy.classes) == (80, 8)
     noise = linear_probe(rng.normal(size=(160, 16)).astype(np.float32), train_labels, test, test_labels, classes=8)
     assert noise.accuracy.top_1 < 0.4
 
@@ -125,11 +125,13 @@ def test_the_strength_is_the_best_on_the_held_out_part():
     rng = np.random.default_rng(2)
     labels = (np.arange(100) % 10 == 0).astype(int)  # a strong penalty leaves the biases, which know one class only
     vectors = (np.outer(2.0 * labels - 1, np.ones(4)) + 0.5 * rng.normal(size=(100, 4))).astype(np.float32)
-    found = linear_probe(vectors, labels, vectors, labels, classes=2)
-    assert found.held_out[1e-4] == 0.9
-    assert found.held_out[found.strength] == max(found.held_out.values()) > 0.9
-    assert found.strength == min(c for c, share in found.held_out.items() if share == found.held_out[found.strength])
-    assert found.accuracy.top_1 > 0.95
+    probe = linear_probe(vectors, labels, vectors, labels, classes=2)
+    assert probe.held_out_top_1[1e-4] == 0.9
+    assert probe.held_out_top_1[probe.strength] == max(probe.held_out_top_1.values()) > 0.9
+    assert probe.strength == min(
+        c for c, share in probe.held_out_top_1.items() if share == probe.held_out_top_1[probe.strength]
+    )
+    assert probe.accuracy.top_1 > 0.95
 
 
 def test_a_probe_is_at_the_minimum_of_its_loss():
@@ -145,16 +147,16 @@ def test_a_probe_is_at_the_minimum_of_its_loss():
 
 
 def test_one_video_a_class_is_enough_to_fit_and_nothing_is_held_out_then():
-    found = linear_probe(
+    probe = linear_probe(
         np.eye(3, dtype=np.float32), np.arange(3), np.eye(3, dtype=np.float32), np.arange(3), classes=3
     )
-    assert found.held_out == {}
-    assert found.accuracy.top_1 == 1.0
+    assert probe.held_out_top_1 == {}
+    assert probe.accuracy.top_1 == 1.0
 
 
 @pytest.mark.parametrize(
-    ("train_labels", "classes", "said"), [([0, 5], 3, "beyond the 3 classes"), ([0], 3, "2 videos and 1 labels")]
+    ("train_labels", "classes", "message"), [([0, 5], 3, "beyond the 3 classes"), ([0], 3, "2 videos and 1 labels")]
 )
-def test_labels_that_do_not_fit_are_refused(train_labels, classes, said):
-    with pytest.raises(ValueError, match=said):
+def test_labels_that_do_not_fit_are_refused(train_labels, classes, message):
+    with pytest.raises(ValueError, match=message):
         linear_probe(np.eye(2), np.array(train_labels), np.eye(2), np.array([0, 1]), classes=classes)

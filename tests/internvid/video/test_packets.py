@@ -7,7 +7,7 @@ from altered_videos import copied, remuxed
 
 from internvid.video.packets import packets_digest
 
-OPEN = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
+OPEN = Path(__file__).resolve().parents[4] / "shared" / "videos" / "open"
 
 CONTAINERS = {
     "bikes_city_cuts.mp4": ("mp4", "mov", "mkv", "ts"),  # H.264: lengths in some, start codes in others

@@ -12,9 +12,9 @@ from internvid.evaluation.benchmarks import (
     Folder,
     MissingAnnotations,
     UnreadableAnnotations,
+    class_words,
     names,
     read_benchmark,
-    words_of_class,
 )
 from internvid.evaluation.published import PAPERS_BEST, published
 
@@ -62,21 +62,26 @@ MSRVTT = {
 
 
 def test_msrvtt_1k_a_is_one_sentence_a_video_and_names_what_is_missing(lay):
-    found = read_benchmark("msrvtt", lay(MSRVTT))
-    assert texts(found) == {
+    benchmark = read_benchmark("msrvtt", lay(MSRVTT))
+    assert texts(benchmark) == {
         "video9770": ("a person, connecting something to system",),
         "video7020": ("a woman creating a fondant baby and flower",),
     }
-    assert found.missing == ("video9771",)
-    assert (found.named, found.task, found.split, found.title) == (3, "retrieval", "test", "MSR-VTT 1k-A")
-    assert all(item.path.is_file() and item.start_seconds is None for item in found.items)
+    assert benchmark.missing == ("video9771",)
+    assert (benchmark.named, benchmark.task, benchmark.split, benchmark.title) == (
+        3,
+        "retrieval",
+        "test",
+        "MSR-VTT 1k-A",
+    )
+    assert all(item.path.is_file() and item.start_seconds is None for item in benchmark.items)
 
 
 def test_msrvtt_as_a_list_in_json(lay):
     listed = [{"video": "video7020.mp4", "caption": "one"}, {"video": "sub/video9770.mp4", "caption": ["two", "three"]}]
-    found = read_benchmark("msrvtt", lay({"msrvtt_ret_test1k.json": listed, "v/video9770.mp4": b""}))
-    assert texts(found) == {"sub/video9770.mp4": ("two", "three")}
-    assert found.missing == ("video7020.mp4",)
+    benchmark = read_benchmark("msrvtt", lay({"msrvtt_ret_test1k.json": listed, "v/video9770.mp4": b""}))
+    assert texts(benchmark) == {"sub/video9770.mp4": ("two", "three")}
+    assert benchmark.missing == ("video7020.mp4",)
 
 
 def test_msrvtt_full_test_takes_all_sentences_of_its_split(lay):
@@ -101,23 +106,23 @@ def test_msrvtt_full_test_takes_all_sentences_of_its_split(lay):
 
 def test_lsmdc_has_tabs_and_clips_with_dots_in_their_names(lay):
     clip = "1012_Unbreakable_00.05.16.065-00.05.21.941"
-    other = "0001_American_Beauty_00.01.45.642-00.01.48.642"
+    missing_clip = "0001_American_Beauty_00.01.45.642-00.01.48.642"
     lines = (
         f'{clip}\t00:05:16,065\t00:05:21,941\t00:05:16.065\t00:05:21.941\tSOMEONE\'s "friend" waits \u2013 caf\xe9.\r\n'
-        f"{other}\t1\t2\t1\t2\tHe leaves.\r\n\r\n"
+        f"{missing_clip}\t1\t2\t1\t2\tHe leaves.\r\n\r\n"
     )
-    found = read_benchmark(
+    benchmark = read_benchmark(
         "lsmdc",
         lay(
             {
                 "LSMDC16_challenge_1000_publictect.csv": lines.encode("cp1252"),
                 f"1012_Unbreakable/{clip}.avi": b"",
-                f"0001_American_Beauty/{other[:-4]}.avi": b"",  # another clip: its name is not cut at a dot
+                f"0001_American_Beauty/{missing_clip[:-4]}.avi": b"",  # another clip: its name is not cut at a dot
             }
         ),
     )
-    assert texts(found) == {clip: ('SOMEONE\'s "friend" waits \u2013 caf\xe9.',)}
-    assert found.missing == (other,)
+    assert texts(benchmark) == {clip: ('SOMEONE\'s "friend" waits \u2013 caf\xe9.',)}
+    assert benchmark.missing == (missing_clip,)
 
 
 def test_lsmdc_with_bars_is_read_too_and_a_broken_line_is_named(lay):
@@ -134,9 +139,9 @@ def test_didemo_joins_a_videos_descriptions_into_a_paragraph(lay):
         {"annotation_id": 2, "video": "20@N00_2_b.avi", "description": "the sea", "times": [[1, 1]]},
         {"annotation_id": 3, "video": "10@N00_1_a.mov", "description": "it stops.", "times": [[2, 3]]},
     ]
-    found = read_benchmark("didemo", lay({"test_data.json": entries, "videos/10@N00_1_a.mov.mp4": b""}))
-    assert texts(found) == {"10@N00_1_a.mov": ("a dog runs it stops.",)}
-    assert found.missing == ("20@N00_2_b.avi",)
+    benchmark = read_benchmark("didemo", lay({"test_data.json": entries, "videos/10@N00_1_a.mov.mp4": b""}))
+    assert texts(benchmark) == {"10@N00_1_a.mov": ("a dog runs it stops.",)}
+    assert benchmark.missing == ("20@N00_2_b.avi",)
     listed = [{"video": "10@N00_1_a.mov", "caption": ["one", "two"]}]
     assert texts(read_benchmark("didemo", lay({"test_data.json": listed}))) == {"10@N00_1_a.mov": ("one two",)}
 
@@ -154,21 +159,21 @@ MSVD = {
 
 
 def test_msvd_keeps_every_description_of_its_test_clips_as_a_query_of_its_own(lay):
-    found = read_benchmark("msvd", lay(MSVD))
-    assert texts(found) == {"-4wsuPCjDBc_5_15": ("a squirrel is eating a peanut", "a chipmunk is eating")}
-    assert found.missing == ("mv89psg6zh4_33_46",)
+    benchmark = read_benchmark("msvd", lay(MSVD))
+    assert texts(benchmark) == {"-4wsuPCjDBc_5_15": ("a squirrel is eating a peanut", "a chipmunk is eating")}
+    assert benchmark.missing == ("mv89psg6zh4_33_46",)
 
 
 def test_msvd_from_json_where_a_sentence_may_be_a_list_of_words(lay):
     captions = {"a_1_2": [["a", "dog"], "a hound"], "b_1_2": ["a cat"]}
-    found = read_benchmark("msvd", lay({"raw-captions.json": captions, "test_list.txt": "a_1_2", "a_1_2.avi": b""}))
-    assert texts(found) == {"a_1_2": ("a dog", "a hound")}
+    benchmark = read_benchmark("msvd", lay({"raw-captions.json": captions, "test_list.txt": "a_1_2", "a_1_2.avi": b""}))
+    assert texts(benchmark) == {"a_1_2": ("a dog", "a hound")}
 
 
 def test_msvd_as_a_list_in_json_needs_no_list_of_clips(lay):
     listed = [{"video": "a_1_2.avi", "caption": ["a dog", "a hound"]}]
-    found = read_benchmark("msvd", lay({"msvd_ret_test.json": listed, "a_1_2.avi": b""}))
-    assert texts(found) == {"a_1_2.avi": ("a dog", "a hound")}
+    benchmark = read_benchmark("msvd", lay({"msvd_ret_test.json": listed, "a_1_2.avi": b""}))
+    assert texts(benchmark) == {"a_1_2.avi": ("a dog", "a hound")}
 
 
 def test_msvds_pickle_is_not_opened(lay):
@@ -195,7 +200,7 @@ def test_msvd_needs_its_list_and_words_for_each_clip_of_it(lay):
 
 
 def test_activitynet_joins_sentences_and_finds_files_with_and_without_the_prefix(lay):
-    told = {
+    captions = {
         "v_uqiMw7tQ1Cc": {
             "duration": 55.15,
             "timestamps": [[0.28, 55.15]],
@@ -204,13 +209,13 @@ def test_activitynet_joins_sentences_and_finds_files_with_and_without_the_prefix
         "v_bXdq2zI1Ms0": {"duration": 73.1, "timestamps": [[6.94, 69.08]], "sentences": ["Three men are standing."]},
         "v_FsS2gskLlXE": {"duration": 10, "timestamps": [[0, 1]], "sentences": ["Gone."]},
     }
-    folder = lay({"captions/val_1.json": told, "val/v_uqiMw7tQ1Cc.mkv": b"", "val/bXdq2zI1Ms0.mp4": b""})
-    found = read_benchmark("activitynet", folder)
-    assert texts(found) == {
+    folder = lay({"captions/val_1.json": captions, "val/v_uqiMw7tQ1Cc.mkv": b"", "val/bXdq2zI1Ms0.mp4": b""})
+    benchmark = read_benchmark("activitynet", folder)
+    assert texts(benchmark) == {
         "v_uqiMw7tQ1Cc": ("A man sits. He stands.",),
         "v_bXdq2zI1Ms0": ("Three men are standing.",),
     }
-    assert found.missing == ("v_FsS2gskLlXE",)
+    assert benchmark.missing == ("v_FsS2gskLlXE",)
     second = {"v_FsS2gskLlXE": {"sentences": ["Other words."]}}
     assert read_benchmark("activitynet", lay({"val_2.json": second}), split="val_2").split == "val_2"
 
@@ -227,7 +232,7 @@ KINETICS = (
 
 
 def test_kinetics_finds_cut_out_files_and_whole_ones_with_their_span(lay):
-    found = read_benchmark(
+    benchmark = read_benchmark(
         "kinetics400",
         lay(
             {
@@ -239,15 +244,15 @@ def test_kinetics_finds_cut_out_files_and_whole_ones_with_their_span(lay):
             }
         ),
     )
-    assert labelled(found) == {
+    assert labelled(benchmark) == {
         "---QUuC4vJs_000084_000094": "testifying",
         "--3ouPhoy2A_000020_000030": "eating spaghetti, slowly",
         "-abcdefghij_000002_000012": "testifying",
     }
-    assert [(item.start_seconds, item.end_seconds) for item in found.items] == [(None, None), (None, None), (2, 12)]
-    assert found.missing == ("Abcdefghij-_000000_000010",)
-    assert found.classes == ("eating spaghetti, slowly", "testifying", "yoga")
-    assert found.notes == ("val.csv names 3 classes, Kinetics-400 has 400",)
+    assert [(item.start_seconds, item.end_seconds) for item in benchmark.items] == [(None, None), (None, None), (2, 12)]
+    assert benchmark.missing == ("Abcdefghij-_000000_000010",)
+    assert benchmark.classes == ("eating spaghetti, slowly", "testifying", "yoga")
+    assert benchmark.notes == ("val.csv names 3 classes, Kinetics-400 has 400",)
 
 
 def test_each_kinetics_takes_its_own_file_where_several_lie_together(lay):
@@ -276,19 +281,19 @@ UCF101 = {
 
 
 def test_ucf101_has_its_classes_in_words_by_their_numbers(lay):
-    found = read_benchmark("ucf101", lay(UCF101))
-    assert found.classes == ("Apply Eye Makeup", "Apply Lipstick", "Handstand Pushups")
-    assert labelled(found) == {
+    benchmark = read_benchmark("ucf101", lay(UCF101))
+    assert benchmark.classes == ("Apply Eye Makeup", "Apply Lipstick", "Handstand Pushups")
+    assert labelled(benchmark) == {
         "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi": "Apply Eye Makeup",
         "HandstandPushups/v_HandStandPushups_g01_c01.avi": "Handstand Pushups",
     }
-    assert found.missing == ("ApplyLipstick/v_ApplyLipstick_g01_c02.avi",)
+    assert benchmark.missing == ("ApplyLipstick/v_ApplyLipstick_g01_c02.avi",)
     train = read_benchmark("ucf101", lay(UCF101), split="train")
     assert labelled(train) == {"HandStandPushups/v_HandStandPushups_g08_c01.avi": "Handstand Pushups"}
 
 
 def test_class_names_become_words():
-    assert [words_of_class(name) for name in ("YoYo", "BasketballDunk", "CleanAndJerk", "Basketball")] == [
+    assert [class_words(name) for name in ("YoYo", "BasketballDunk", "CleanAndJerk", "Basketball")] == [
         "Yo Yo",
         "Basketball Dunk",
         "Clean And Jerk",
@@ -319,9 +324,9 @@ def test_names_splits_and_folders_that_are_not_there_are_told(lay, tmp_path):
 
 
 def test_of_several_files_of_one_name_the_one_nearest_to_the_top_is_taken_and_told(lay):
-    found = read_benchmark("msrvtt", lay(MSRVTT | {"a/copy/video9770.avi": b"", "video7020.webm": b""}))
-    assert files(found) == {"video9770": "video9770.mp4", "video7020": "video7020.webm"}
-    assert found.notes == ("2 videos lie there more than once; the one nearest to the folder's top was taken",)
+    benchmark = read_benchmark("msrvtt", lay(MSRVTT | {"a/copy/video9770.avi": b"", "video7020.webm": b""}))
+    assert files(benchmark) == {"video9770": "video9770.mp4", "video7020": "video7020.webm"}
+    assert benchmark.notes == ("2 videos lie there more than once; the one nearest to the folder's top was taken",)
 
 
 def test_links_are_followed_and_a_link_in_a_circle_ends(tmp_path):
@@ -344,10 +349,10 @@ def test_links_are_followed_and_a_link_in_a_circle_ends(tmp_path):
 
 def test_the_papers_figures_are_there_for_every_benchmark_that_it_shows():
     best = {
-        (known.benchmark, known.metric): known.value
+        (figure.benchmark, figure.metric): figure.value
         for name in names()
-        for known in published(name)
-        if known.model == PAPERS_BEST
+        for figure in published(name)
+        if figure.model == PAPERS_BEST
     }
     assert best["kinetics400", "top_1"] == 64.80
     assert best["kinetics400", "top_5"] == 86.60  # 2 AVG - top-1

@@ -10,7 +10,7 @@ import torch
 from internvid.evaluation.retrieval import chance, retrieval_ranks, summarise
 
 
-def of_scores(scores: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
+def vectors_with_scores(scores: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of videos and texts whose products are the scores [videos][texts]."""
     matrix = np.array(scores, np.float32)
     return np.eye(len(matrix), dtype=np.float32), np.ascontiguousarray(matrix.T)
@@ -21,17 +21,17 @@ def unit(rng: np.random.Generator, count: int, width: int = 16) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def naive(to_video: np.ndarray, to_text: np.ndarray, owner: np.ndarray) -> tuple[list[int], list[int]]:
+def naive(video_scores: np.ndarray, text_scores: np.ndarray, owner: np.ndarray) -> tuple[list[int], list[int]]:
     """Ranks from whole matrices [videos, texts], one query after the other."""
-    by_text = [
-        1 + sum(to_video[v, t] >= to_video[owner[t], t] for v in range(len(to_video)) if v != owner[t])
+    text_ranks = [
+        1 + sum(video_scores[v, t] >= video_scores[owner[t], t] for v in range(len(video_scores)) if v != owner[t])
         for t in range(len(owner))
     ]
-    by_video = []
+    video_ranks = []
     for v in sorted(set(owner)):
-        best = max(to_text[v, t] for t in range(len(owner)) if owner[t] == v)
-        by_video.append(1 + sum(to_text[v, t] >= best for t in range(len(owner)) if owner[t] != v))
-    return by_text, by_video
+        best = max(text_scores[v, t] for t in range(len(owner)) if owner[t] == v)
+        video_ranks.append(1 + sum(text_scores[v, t] >= best for t in range(len(owner)) if owner[t] != v))
+    return text_ranks, video_ranks
 
 
 def products(video: np.ndarray, text: np.ndarray) -> np.ndarray:
@@ -39,7 +39,7 @@ def products(video: np.ndarray, text: np.ndarray) -> np.ndarray:
 
 
 def test_ranks_by_hand_with_ties_against_us_and_two_texts_of_one_video():
-    video, text = of_scores(
+    video, text = vectors_with_scores(
         [
             [0.9, 0.2, 0.5, 0.1],
             [0.3, 0.6, 0.5, 0.1],
@@ -52,8 +52,8 @@ def test_ranks_by_hand_with_ties_against_us_and_two_texts_of_one_video():
 
 
 def test_a_model_that_gives_everything_the_same_vector_gets_the_last_rank():
-    same = np.ones((50, 4), np.float32) / 2
-    ranks = retrieval_ranks(same, same, np.arange(50), tile=7)
+    vectors = np.ones((50, 4), np.float32) / 2
+    ranks = retrieval_ranks(vectors, vectors, np.arange(50), tile=7)
     assert set(ranks.text_to_video) == set(ranks.video_to_text) == {50}
 
 
@@ -61,7 +61,7 @@ def test_equal_vectors_tie_exactly_wherever_they_stand():
     rng = np.random.default_rng(0)
     kinds = unit(rng, 3, 512)
     kind = rng.integers(0, 3, 300)
-    text = kinds[kind]  # each text has all the score that there is with every video of its kind
+    text = kinds[kind]  # each text has the maximum score with every video of its kind
     for tile in (13, 64, 300):
         ranks = retrieval_ranks(kinds[kind], text, np.arange(300), tile=tile)
         assert ranks.text_to_video.tolist() == np.bincount(kind)[kind].tolist()
@@ -100,7 +100,7 @@ def test_dual_softmax_is_the_score_times_its_softmax_over_the_queries(tile, temp
 
 def test_dual_softmax_takes_a_hub_out_of_the_way():
     # Video 2 is nearest to every text; its softmax over texts tells whose it is.
-    video, text = of_scores([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.85, 0.85, 1.0]])
+    video, text = vectors_with_scores([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.85, 0.85, 1.0]])
     owner = np.arange(3)
     assert retrieval_ranks(video, text, owner).text_to_video.tolist() == [2, 2, 1]
     assert retrieval_ranks(video, text, owner, dual_softmax_temperature=0.1).text_to_video.tolist() == [1, 1, 1]
@@ -124,7 +124,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda video, text, owner: text.__setitem__((1, 0), np.nan), "not finite"),
         (lambda video, text, owner: video.__setitem__((1, 0), np.inf), "not finite"),
@@ -132,24 +132,24 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
         (lambda video, text, owner: owner.__setitem__(0, -1), "of 3"),
     ],
 )
-def test_vectors_and_owners_that_make_no_sense_are_refused(spoil, said):
+def test_vectors_and_owners_that_make_no_sense_are_refused(spoil, message):
     rng = np.random.default_rng(0)
     video, text, owner = unit(rng, 3), unit(rng, 3), np.arange(3)
     spoil(video, text, owner)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         retrieval_ranks(video, text, owner)
 
 
 def test_a_summary_holds_recalls_median_and_mean():
-    found = summarise(np.array([1, 1, 2, 5, 6, 11]))
-    assert found.recall == {1: 2 / 6, 5: 4 / 6, 10: 5 / 6}
-    assert (found.median, found.mean, found.count) == (3.5, 26 / 6, 6)
+    summary = summarise(np.array([1, 1, 2, 5, 6, 11]))
+    assert summary.recall == {1: 2 / 6, 5: 4 / 6, 10: 5 / 6}
+    assert (summary.median, summary.mean, summary.count) == (3.5, 26 / 6, 6)
 
 
-def test_chance_is_what_lots_give():
-    one_right = chance(4, np.ones(7))
-    assert one_right.recall == {1: 0.25, 5: 1.0, 10: 1.0}
-    assert (one_right.median, one_right.mean) == (2.0, 2.5)
+def test_chance_is_the_expected_value_of_random_guesses():
+    one_correct = chance(4, np.ones(7))
+    assert one_correct.recall == {1: 0.25, 5: 1.0, 10: 1.0}
+    assert (one_correct.median, one_correct.mean) == (2.0, 2.5)
     # Of two right among five the better one is first in 2 of 5 draws, within two in 1 - (3*2)/(5*4) = 0.7.
     mixed = chance(5, np.array([1, 2]))
     assert mixed.recall[1] == pytest.approx((0.2 + 0.4) / 2)
@@ -161,6 +161,6 @@ def test_chance_is_near_what_random_vectors_get():
     rng = np.random.default_rng(3)
     owner = np.repeat(np.arange(200), 3)
     ranks = retrieval_ranks(unit(rng, 200, 64), unit(rng, 600, 64), owner)
-    lot = chance(600, np.full(200, 3))
-    assert summarise(ranks.video_to_text).mean == pytest.approx(lot.mean, rel=0.2)
+    expected = chance(600, np.full(200, 3))
+    assert summarise(ranks.video_to_text).mean == pytest.approx(expected.mean, rel=0.2)
     assert summarise(ranks.text_to_video).mean == pytest.approx(chance(200, np.ones(600)).mean, rel=0.2)

@@ -12,7 +12,7 @@ from internvid.video.pictures import SmallPicture
 from internvid.video.scan import ScanSettings, scan
 from internvid.video.settings import DEFAULT_DETECTOR, DETECTORS, default_threshold
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "videos"
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "videos"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
 
 

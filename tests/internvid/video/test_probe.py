@@ -10,7 +10,7 @@ import pytest
 
 from internvid.video.probe import Probe, UnreadableVideo, probe
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "videos"
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "videos"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
 
 

@@ -14,7 +14,7 @@ from internvid.synthetic.render import SAMPLE_VIDEOS, read_truth, render
 from internvid.video.scan import ClipSpan, SampledFrame, UnreadableVideo, _Held, _Reservoir, scan
 from internvid.video.settings import ScanSettings
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "videos"
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "videos"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
 HEIGHT, WIDTH = 120, 160
 
