@@ -6,7 +6,7 @@ from typing import Any
 
 from assets.captions import clip_captions, frame_captions
 from assets.ingest import downloads, raw_videos
-from assets.speech.speech import speech, transcripts
+from assets.speech import speech, transcripts
 from assets.vectors import clip_embeddings, clip_scores
 from assets.video import clips, fingerprints
 from resources.catalog.downloader import Downloader

@@ -10,7 +10,7 @@ from assets.captions import clip_captions, frame_captions
 from assets.corpus import corpus_snapshot, internvid_jsonl, report, statistics
 from assets.ingest import downloads, raw_videos
 from assets.model import checkpoints, evaluations, subsets
-from assets.speech.speech import speech, transcripts
+from assets.speech import speech, transcripts
 from assets.stages import PROVIDERS, stages
 from assets.vectors import active_checkpoint, clip_embeddings, clip_scores
 from assets.video import clips, fingerprints
