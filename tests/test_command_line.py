@@ -188,6 +188,14 @@ def test_sql_prints_a_table_and_takes_no_text_for_markup(root):
     ]
 
 
+def test_sql_that_begins_with_a_comment_is_a_statement_and_no_option(root):
+    file = Path(__file__).parents[1] / "sql" / "statistics" / "table_1.sql"
+    assert query(root, file.read_text())[0]["clips"] == 4
+    assert query(root, "-- all=of\nselect count(*) as clips from clips") == [{"clips": 4}]
+    assert query(root, "--none\nselect 1 as number") == [{"number": 1}]
+    assert "No such option: --fromat" in refused(internvid("sql", "select 1", "--fromat", "csv", lake=root))
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

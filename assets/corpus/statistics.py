@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.corpus.corpus_snapshot import corpus_snapshot
 from resources.corpus.snapshots import newest_snapshot_name
-from resources.corpus.statistics import MART, build
+from resources.corpus.statistics import MART, build_mart
 from resources.lake.published_files import publish
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -17,7 +17,7 @@ def statistics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
     One table for each question in sql/statistics/, answered from the newest snapshot. Changes with the snapshot.
     """
     snapshot = newest_snapshot_name(lake)
-    path = publish(lake, MART, lambda path: build(lake, snapshot, path))
+    path = publish(lake, MART, lambda path: build_mart(lake, snapshot, path))
     table_1 = lake.query(statement("statistics/table_1"), at=snapshot).to_pylist()[0]
     records = [dg.TableRecord({"measure": name, "value": str(value)}) for name, value in table_1.items()]
     return dg.MaterializeResult(

@@ -17,7 +17,15 @@ from orchestration.cli import forget as forget_command
 from orchestration.cli import plan as plan_command
 from orchestration.cli import subsets as subset_command
 from orchestration.cli import why as why_command
-from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, existing, opened, require_snapshot
+from orchestration.cli.options import (
+    LakeOption,
+    ProfileOption,
+    ProviderOption,
+    StatementCommand,
+    existing,
+    opened,
+    require_snapshot,
+)
 from orchestration.cli.output import (
     Format,
     console,
@@ -119,7 +127,7 @@ def retry(
     raise typer.Exit(0 if summary.is_well else 1)
 
 
-@app.command()
+@app.command(cls=StatementCommand)
 def sql(
     query: Annotated[str, typer.Argument(help="One statement. Tables: see docs/tables.md.")],
     lake: LakeOption = None,

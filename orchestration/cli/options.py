@@ -1,10 +1,12 @@
 """Options that several commands have, and what they are checked for."""
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from orchestration.cli.session import Session
 from orchestration.settings import Settings
@@ -30,6 +32,13 @@ ProviderOption = Annotated[
         help="One model by itself, as in a profile: summariser='{kind: embedded}'. May be repeated.",
     ),
 ]
+
+
+class StatementCommand(TyperCommand):
+    """A command whose argument is SQL. SQL may begin with a comment, which `--` would make an option otherwise."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [re.sub(r"\A(?=--\s|--.*\n)", "\n", argument) for argument in args])
 
 
 def settings_of(

@@ -1,7 +1,10 @@
--- Videos that show the same, by kind
--- bytes: files that were not taken in for their bytes are here already (attempts, ExactDuplicate). packets: the same
--- pictures in another container. perceptual: re-encoded, resized, cropped, with a logo, a part. similarity: mean share of
--- the shorter one's frames that the other has as well. videos_left_out: by a subset without copies.
+-- ---
+-- title: Videos that show the same, by kind
+-- description: >
+--   bytes: files that were not taken in for their bytes are here already (attempts, ExactDuplicate). packets: the same
+--   pictures in another container. perceptual: re-encoded, resized, cropped, with a logo, a part. similarity: mean
+--   share of the shorter one's frames that the other has as well. videos_left_out: by a subset without copies.
+-- ---
 with pairs as (
     select
         kind,

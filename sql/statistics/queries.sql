@@ -1,7 +1,10 @@
--- What each phrase that was searched for has brought
--- searches: in all categories and languages, with those that were refused; looks: at them. found: videos that they
--- listed; sources: of these, videos that nobody had found before; downloads, videos: fetched, and stored; share: of
--- videos among sources, what was kept.
+-- ---
+-- title: What each phrase that was searched for has brought
+-- description: >
+--   searches: in all categories and languages, with those that were refused; looks: at them. found: videos that they
+--   listed; sources: of these, videos that nobody had found before; downloads, videos: fetched, and stored; share: of
+--   videos among sources, what was kept.
+-- ---
 with searches as (
     select feed_id, phrase, refused from feeds where kind = 'search'
 ),

@@ -1,6 +1,10 @@
--- What became of every source: done, failed, skipped, waiting or pending
--- Exactly one of them each, so they add up to all sources. Done is a source whose video is stored. stage, reason: where
--- another one stands, and the class of its error or of the reason to skip it; of pending ones the stage that comes next.
+-- ---
+-- title: "What became of every source: done, failed, skipped, waiting or pending"
+-- description: >
+--   Exactly one of them each, so they add up to all sources. Done is a source whose video is stored. stage, reason:
+--   where another one stands, and the class of its error or of the reason to skip it; of pending ones the stage that
+--   comes next.
+-- ---
 with of_sources as (
     select
         sources.kind,

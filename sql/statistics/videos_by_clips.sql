@@ -1,5 +1,8 @@
--- The fifty videos with the most clips
--- A video whose container states no duration is given the end of its last clip. Imported spans are left out.
+-- ---
+-- title: The fifty videos with the most clips
+-- description: >
+--   A video whose container states no duration is given the end of its last clip. Imported spans are left out.
+-- ---
 select
     raw_videos.video_id,
     source,

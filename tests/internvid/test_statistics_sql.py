@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from resources.lake.schema import TABLES
+from resources.lake.statements import header
 
 STATISTICS = sorted((Path(__file__).parents[2] / "sql" / "statistics").glob("*.sql"))
 NOON = datetime(2025, 1, 2, 12, tzinfo=UTC)
@@ -266,8 +267,7 @@ def test_every_file_has_an_expectation_here():
 @pytest.mark.parametrize("file", STATISTICS, ids=lambda file: file.stem)
 def test_a_file_is_one_statement_under_a_title(file: Path):
     text = file.read_text()
-    title = text.splitlines()[0]
-    assert title.startswith("-- ")
+    title = header(f"statistics/{file.stem}").title
     assert not title.endswith(".")
     assert len(title) <= 90
     assert len(duckdb.extract_statements(text)) == 1

@@ -110,11 +110,11 @@ def some() -> MadeLake:
 
 @pytest.fixture
 def own(tmp_path: Path) -> Callable[..., Subset]:
-    """own("select …", "@reads clip_scores", …): the subset of a file with that statement and those header lines."""
+    """own("select …", "reads: [clip_scores]", …): the subset of a file with that statement and those header lines."""
 
     def written(sql: str, *header: str, name: str = "mine") -> Subset:
         file = tmp_path / f"{name}.sql"
-        file.write_text("\n".join([*(f"-- {line}" for line in ("Mine", *header)), sql]))
+        file.write_text("\n".join([*(f"-- {line}" for line in ("---", "title: Mine", *header, "---")), sql]))
         return read_subset(file)
 
     return written
@@ -256,7 +256,7 @@ def test_flt_by_its_makers_ranks_only_clips_of_fitting_length(million: MadeLake)
     ranked = million.in_pool & million.known & (seconds >= 1) & (seconds <= 30)
     kept = highest(million.value[ranked], 0.3)
     with million.connect() as connection:
-        rows = select_subset(connection, subset_named("flt_clipscore"), {"longest": 30}).read_all()
+        rows = select_subset(connection, subset_named("flt_clipscore"), {"max_seconds": 30}).read_all()
     assert rows["clip_id"].to_pylist() == sorted(million.clip_id[ranked][kept])
     # A clip's weight counts the clips that were kept, and no others.
     _, first, clips = np.unique(million.video_id[ranked][kept], return_inverse=True, return_counts=True)
@@ -300,7 +300,7 @@ def test_flt_keeps_the_share_to_the_clip_where_no_scores_are_equal(share: float)
     )
     with made.connect() as connection:
         for name in ("flt", "flt_clipscore"):
-            chosen = ids(connection, subset_named(name), share=share, **({"shortest": 0} if "_" in name else {}))
+            chosen = ids(connection, subset_named(name), share=share, **({"min_seconds": 0} if "_" in name else {}))
             assert len(chosen) == math.ceil(round(100 * share, 6))
 
 
@@ -418,7 +418,7 @@ def test_the_numbers_of_a_waterfall_add_up_to_the_subset(name: str, some: MadeLa
 
 def test_a_waterfall_counts_what_each_condition_removes_of_a_million(million: MadeLake):
     with million.connect() as connection:
-        steps = waterfall(connection, subset_named("flt_clipscore"), {"longest": 30, "clips": 1000})
+        steps = waterfall(connection, subset_named("flt_clipscore"), {"max_seconds": 30, "clips": 1000})
     seconds = million.end - million.start
     pool = million.in_pool
     fitting = pool & (seconds >= 1) & (seconds <= 30)
@@ -489,11 +489,14 @@ def test_a_file_of_the_users_own_is_a_subset_like_any_other(own: Callable[..., S
     subset = own(
         """select clip_id, 2 as weight, 'long' as reason, seconds > $shortest as "is long", seconds
         from pool where seconds < $longest;""",
-        "Longer than most.",
-        "And not too long.",
-        "@parameter shortest double 20 (0 to 60): seconds",
-        "@parameter longest double 30: seconds",
-        "@condition is long: more than $shortest s",
+        "description: >",
+        "  Longer than most.",
+        "  And not too long.",
+        "parameters:",
+        "  shortest: {type: double, default: 20, min: 0, max: 60, meaning: seconds}",
+        "  longest: {type: double, default: 30, meaning: seconds}",
+        "conditions:",
+        "  is long: more than $shortest s",
     )
     assert (subset.title, subset.description) == ("Mine", "Longer than most. And not too long.")
     seconds = some.end - some.start
@@ -525,7 +528,7 @@ def test_own_files_are_found_by_the_environment(own: Callable[..., Subset], monk
     assert set(subsets()) == {*NAMES, "mine"}
     assert subset_named("mine") == subset
     own("select 1", name="flt")
-    with pytest.raises(ValueError, match=r"flt\.sql: there is a subset flt already; name the file otherwise"):
+    with pytest.raises(ValueError, match=r"flt\.sql: there is a subset flt already; give the file another name"):
         subsets()
     monkeypatch.setenv(OWN_SUBSETS, str(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=r"INTERNVID_SUBSETS names .*nowhere, which is no folder"):
@@ -533,6 +536,7 @@ def test_own_files_are_found_by_the_environment(own: Callable[..., Subset], monk
 
 
 GOOD = "clip_id, 1 as weight, '' as reason"
+X, SEED = "parameters:\n--   x: ", "parameters:\n--   seed: "
 
 
 @pytest.mark.parametrize(
@@ -541,7 +545,10 @@ GOOD = "clip_id, 1 as weight, '' as reason"
         ("select clip_id from pool", "returns no column weight and no reason; it must return clip_id, weight, reason"),
         (f"select {GOOD}, caption from pool where x > 1", 'column "x" not found'),
         (f"select {GOOD} from nowhere", "nowhere does not exist"),
-        (f"select {GOOD} from pool where seconds > $least", "-- @parameter least TYPE DEFAULT: MEANING"),
+        (
+            f"select {GOOD} from pool where seconds > $least",
+            "under parameters: least: {type: …, default: …, meaning: …}",
+        ),
         (f"select {GOOD} from pool; select 1", "holds 2 statements"),
         ("drop table pool", "is one SELECT"),
         (f"selct {GOOD}", "syntax error"),
@@ -561,34 +568,63 @@ def test_a_statement_that_cannot_be_used_is_refused_in_words(sql: str, said: str
 
 def test_a_condition_that_the_statement_lacks_is_refused(own: Callable[..., Subset], some: MadeLake):
     with some.connect() as connection, pytest.raises(ValueError, match="declares the condition is_long"):
-        waterfall(connection, own(f"select {GOOD} from pool", "@condition is_long: long"))
+        waterfall(connection, own(f"select {GOOD} from pool", "conditions: {is_long: long}"))
 
 
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("@parameter x double: what", "write -- @parameter NAME TYPE DEFAULT: MEANING"),
-        ("@parameter x number 1: what", "the type number is not one of bigint, double, text, boolean"),
-        ("@parameter x bigint 1.5: what", "x takes a whole number"),
-        ("@parameter x double 2 (0 to 1): what", "x takes a number from 0 to 1"),
-        ("@parameter seed text a: what", "seed; declared again it must be a bigint"),
-        ("@parameter seed bigint null: what", "seed; declared again it must be a bigint with a default"),
-        ("@reads nowhere", "there is no table 'nowhere'"),
-        ("@needs clip_scores", "a header declares @parameter, @condition and @reads"),
+        (
+            X + "{type: double, meaning: what}",
+            "the field parameters.x.default is missing; write a parameter as NAME: ",
+        ),
+        (
+            X + "{type: number, default: 1, meaning: what}",
+            "x.type: Input should be 'bigint', 'double', 'text'",
+        ),
+        (X + "{type: bigint, default: 1.5, meaning: what}", "parameters.x: x takes a whole number, not 1.5"),
+        (X + "{type: double, default: 2, min: 0, max: 1, meaning: what}", "parameters.x: x takes a number from 0 to 1"),
+        (X + "{type: text, default: a, min: 0, meaning: what}", "parameters.x: only numbers have min and max"),
+        (
+            X + "{type: bigint, default: 1, meaning: what, least: 0}",
+            "there is no field parameters.x.least; write a",
+        ),
+        (X + "{type: text, default: no, meaning: what}", "parameters.x: x takes text, not False"),
+        (X + "1", "parameters.x: Input should be a valid dictionary or instance of Parameter, not 1"),
+        (SEED + "{type: text, default: a, meaning: what}", "seed; declared again it must be a bigint"),
+        (SEED + "{type: bigint, default: null, meaning: a}", "seed; declared again it must be a bigint with a default"),
+        ("description: seconds\n-- reads: [nowhere]", "reads: there is no table 'nowhere'; there are sources"),
+        (
+            "needs: [clip_scores]",
+            "there is no field needs; a header has the fields title, description, parameters",
+        ),
+        ("title: Another", "title is declared a second time"),
+        ("reads: clip_scores", "reads: Input should be a valid list, not 'clip_scores'"),
+        (
+            "description: why: the reason",
+            "this is no YAML: mapping values are not allowed here. Put a text",
+        ),
+        ("- title", "this is no YAML"),
     ],
 )
-def test_a_header_that_cannot_be_read_is_refused_with_its_line(header: str, said: str, own: Callable[..., Subset]):
-    with pytest.raises(ValueError, match=rf"mine\.sql.*{re.escape(said)}"):
+def test_a_header_that_cannot_be_read_is_refused_with_line_and_field(
+    header: str, said: str, own: Callable[..., Subset]
+):
+    with pytest.raises(ValueError, match=rf"mine\.sql, line [34]: .*{re.escape(said)}"):
         own("select 1", header)
 
 
-def test_a_file_without_a_title_and_a_name_that_is_none_are_refused(tmp_path: Path):
+def test_a_header_that_is_none_and_a_name_that_is_none_are_refused(tmp_path: Path):
     for name, text, said in (
-        ("mine", "select 1", "the first line must be"),
-        ("My one", "-- T\nselect 1", "is named by"),
+        ("mine", "select 1", "mine.sql, line 1: the file must begin with a header: the lines `-- ---`, `-- title: …`"),
+        ("mine", "-- ---\n-- title: T\nselect 1", "line 3: the header has no end: write the line `-- ---` above"),
+        ("mine", "-- ---\n-- title: T", "line 2: the header has no end: write the line `-- ---` below"),
+        ("mine", "-- ---\n-- reads: []\n-- ---\nselect 1", "line 2: the field title is missing; a header has"),
+        ("mine", "-- ---\n-- Mine\n-- ---\nselect 1", "line 2: a header consists of fields: -- title: …"),
+        ("My one", "-- ---\n-- title: T\n-- ---\nselect 1", "is named by"),
     ):
         (tmp_path / f"{name}.sql").write_text(text)
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=re.escape(said)):
             read_subset(tmp_path / f"{name}.sql")
 
 
@@ -627,9 +663,9 @@ def test_a_version_names_what_differs_and_changes_with_values_and_statement_only
     assert re.fullmatch(r"flt\+share=0.5\+clips=10\+[0-9a-f]{8}", flt.version({"clips": 10, "share": 0.5}))
     assert flt.version({"share": 0.3}) == flt.version()
     plain = own(f"select {GOOD} from pool").version()
-    assert own(f"-- why\nselect {GOOD} from pool", "More.").version() == plain
+    assert own(f"-- why\nselect {GOOD} from pool", "description: More.").version() == plain
     assert own(f"select {GOOD} from pool where seconds > 1").version() != plain
-    assert own(f"select {GOOD} from pool", "@parameter seed bigint 1: of the draw").version() != plain
+    assert own(f"select {GOOD} from pool", SEED + "{type: bigint, default: 1, meaning: of the draw}").version() != plain
 
 
 def test_the_common_parameters_are_those_of_every_subset():

@@ -94,7 +94,9 @@ def cells(text: str) -> list[list[str]]:
 
 def test_list_names_the_subsets_and_their_parameters(tmp_path: Path):
     (tmp_path / "dogs.sql").write_text(
-        "-- Dogs [red]\n-- @parameter word text dog: to look for\nselect clip_id, 1 as weight, '' as reason from pool"
+        "-- ---\n-- title: Dogs [red]\n"
+        "-- parameters: {word: {type: text, default: dog, meaning: to look for}}\n-- ---\n"
+        "select clip_id, 1 as weight, '' as reason from pool"
     )
     text = succeeded(subset("list", INTERNVID_SUBSETS=str(tmp_path)))
     for line in (
@@ -161,7 +163,9 @@ def test_what_cannot_be_previewed_is_told_in_words(arguments: list[str], said: s
 
 def test_a_file_of_the_users_own_is_previewed_without_access_to_files(lake: Lake, tmp_path: Path):
     select = "select clip_id, 1 as weight, '' as reason, contains(caption, $word) as has_word from"
-    header = "-- Mine\n-- @parameter word text video1: to look for\n"
+    header = (
+        "-- ---\n-- title: Mine\n-- parameters: {word: {type: text, default: video1, meaning: to look for}}\n-- ---\n"
+    )
     (tmp_path / "mine.sql").write_text(f"{header}{select} pool")
     (tmp_path / "thief.sql").write_text(f"{header}{select} read_csv('/etc/passwd')")
     text = succeeded(subset("preview", "mine", lake=lake, INTERNVID_SUBSETS=str(tmp_path)))
