@@ -47,7 +47,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from resources.incremental.refresh import digest
+from resources.incremental.provenance import digest
 from resources.lake.schema import TABLES
 from resources.lake.statements import Header, Location, parsed_header, statement, statements_in
 
