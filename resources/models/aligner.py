@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pyarrow as pa
 
+from resources.incremental.faults import ModelUnavailable
 from resources.lake.schema import ACTIVE_CHECKPOINT
 from resources.lake.store import Lake
 from resources.training.checkpoint_files import local_folder
@@ -55,8 +56,14 @@ class Aligner(dg.ConfigurableResource):
         return f"{active.checkpoint_id}+{active.digest[:8]}+{FRAMES}-frames"
 
     def encoder(self, lake: Lake, active: ActiveCheckpoint) -> Encoder:
-        """The loaded model; kept, so that each call of a stage does not load it again."""
-        return _encoder(str(local_folder(lake, active.path)), active.digest, self.device)
+        """Returns the loaded model; kept, so that each call of a stage does not load it again.
+
+        Raises ModelUnavailable where its folder is gone or holds other weights than were activated.
+        """
+        try:
+            return _encoder(str(local_folder(lake, active.path)), active.digest, self.device)
+        except (FileNotFoundError, ValueError) as error:
+            raise ModelUnavailable(str(error)) from error
 
 
 def activate(lake: Lake, checkpoint: ActiveCheckpoint) -> None:

@@ -40,15 +40,18 @@ class HubCaptioner(HubProvider, Captioner):
             said.append(f"frames_together={self.frames_together}")
         return "+".join([self.weights_version, VERSION, *said])
 
+    def _load(self) -> VisionLanguageCaptioner:
+        return self._captioner
+
     def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
-        return self._captioner.caption(jpegs)
+        return self._loaded().caption(jpegs)
 
     def caption_together(self, jpegs: Sequence[bytes]) -> FrameCaption:
         from internvid.viclip.frame_choice import middle_frames
 
         if len(jpegs) > self.frames_together:
             jpegs = [jpegs[at] for at in middle_frames(len(jpegs), self.frames_together)]
-        return self._captioner.caption_together(jpegs)
+        return self._loaded().caption_together(jpegs)
 
     @cached_property
     def _captioner(self) -> VisionLanguageCaptioner:

@@ -35,6 +35,9 @@ class HubLanguageModel(HubProvider):
             said.append(f"template-{digest(self.template)[:8]}")
         return "+".join([self.weights_version, *said, *algorithm])
 
+    def _load(self) -> LanguageModel:
+        return self._language_model
+
     @cached_property
     def _language_model(self) -> LanguageModel:
         from internvid.text.language_model import LanguageModel, load

@@ -35,5 +35,5 @@ class HubSummariser(HubLanguageModel, Summariser):
     def summarise(self, clips: Sequence[tuple[ClipMeasures, Sequence[TimedCaption]]]) -> list[ClipSummary | Exception]:
         from internvid.text.written_summary import WritingSummariser
 
-        summariser = WritingSummariser(self._language_model, self.template)
+        summariser = WritingSummariser(self._loaded(), self.template)
         return summariser.summarise([captions for _, captions in clips])

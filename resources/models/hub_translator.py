@@ -48,6 +48,4 @@ class HubTranslator(HubLanguageModel, Translator):
     def _translator(self) -> WritingTranslator:
         from internvid.text.translation import WritingTranslator
 
-        return WritingTranslator(
-            self._language_model, name=self.model, template=self.template, languages=self.languages
-        )
+        return WritingTranslator(self._loaded(), name=self.model, template=self.template, languages=self.languages)

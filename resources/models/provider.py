@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import dagster as dg
+
+from resources.incremental.faults import ModelUnavailable, SystemFault
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,28 @@ class ModelProvider(dg.ConfigurableResource, ABC):
 
         Raises ModelUnavailable or ServerUnreachable, which end the run: every row stays pending.
         """
+        self._loaded()
+
+    def _loaded(self) -> Any:
+        """Returns what `_load` does. Raises ModelUnavailable where that fails: it is no row's fault."""
+        try:
+            return self._load()
+        except SystemFault:
+            raise
+        except Exception as error:  # whatever a library raises for missing, broken or too large weights
+            advice = self.readiness().advice
+            lines = (str(error) or repr(error)).splitlines()
+            raise ModelUnavailable(
+                f"{self.model} cannot be loaded: {type(error).__name__}: {lines[0][:300]}"
+                + (f". What to do: {advice}" if advice else "")
+            ) from error
+
+    def _load(self) -> Any:
+        """Loads the model, once, and returns it; None where there is nothing to load."""
+        return None
 
     def readiness(self) -> Readiness:
-        """PollConfig, without downloading or loading anything."""
+        """Says whether the model could run now, without downloading or loading anything."""
         return Readiness("ready", 0)
 
 

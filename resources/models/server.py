@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from resources.incremental.faults import ModelUnavailable, ServerUnreachable
 from resources.incremental.provenance import digest
 from resources.models.provider import ModelProvider, Readiness
 
@@ -92,6 +93,16 @@ class ServerProvider(ModelProvider):
             self.timeout_seconds,
             self.tries,
         )
+
+    def prepare(self) -> None:
+        """Asks the server which models it has. Raises ServerUnreachable where it does not answer, and ModelUnavailable
+        where it has another model only.
+        """
+        readiness = self.readiness()
+        if readiness.state == "unreachable":
+            raise ServerUnreachable(readiness.advice)
+        if readiness.state == "missing":
+            raise ModelUnavailable(readiness.advice)
 
     def readiness(self) -> Readiness:
         from internvid.chat_server import NoAnswer, Refused

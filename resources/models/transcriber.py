@@ -93,14 +93,22 @@ class ListeningTranscriber(HubProvider, Transcriber):
         """What else decides what the model says."""
         raise NotImplementedError
 
+    def _load(self) -> Any:
+        return self._whisper
+
+    @property
+    def _whisper(self) -> Any:
+        """The loaded model."""
+        raise NotImplementedError
+
+    def recognise(self, windows: Iterable[Window]) -> Recognised:
+        return self._loaded().recognise(windows)
+
 
 class WhisperTranscriber(ListeningTranscriber):
     """Whisper, by `transformers`. windows_per_call: stretches of half a minute that are listened to at once."""
 
     windows_per_call: int = 8  # whisper-large-v3 in float16 then takes some 8 GB
-
-    def recognise(self, windows: Iterable[Window]) -> Recognised:
-        return self._whisper.recognise(windows)
 
     @property
     def _how(self) -> str:
@@ -133,9 +141,6 @@ class FasterWhisperTranscriber(ListeningTranscriber):
         if dtype != "auto":
             raise ValueError("faster-whisper takes its precision from compute_type: leave dtype out")
         return dtype
-
-    def recognise(self, windows: Iterable[Window]) -> Recognised:
-        return self._whisper.recognise(windows)
 
     @property
     def _how(self) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from internvid.scores.weights_file import WeightsFile
 from resources.models.hub import HubProvider
 from resources.models.provider import Readiness
 from resources.models.scorers.scorer import ClipToScore, Scorer
+
+if TYPE_CHECKING:
+    from internvid.scores.aesthetics import ClipAesthetics
 
 
 class MeasuredAesthetics(Scorer):
@@ -63,18 +67,18 @@ class ClipHeadAesthetics(HubProvider, Scorer):
     def version(self) -> str:
         return f"{self.weights_version}+{self.head_file.version}+max"
 
-    def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
+    def _load(self) -> ClipAesthetics:
         from internvid.scores.aesthetics import ClipAesthetics, LinearHead
         from internvid.scores.clip_tower import clip_tower
+
+        tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)
+        head = LinearHead.read(self.head_file.fetched())
+        return ClipAesthetics(tower, head, pictures_per_batch=self.frames_per_batch)
+
+    def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from internvid.scores.clips import by_clip
 
-        try:
-            tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)
-            head = LinearHead.read(self.head_file.fetched())
-        except Exception as error:  # noqa: BLE001 - without the model no clip has a score, and this is why
-            return [error] * len(clips)
-        aesthetics = ClipAesthetics(tower, head, pictures_per_batch=self.frames_per_batch)
-        return by_clip([clip.frames for clip in clips], aesthetics.score, max)
+        return by_clip([clip.frames for clip in clips], self._loaded().score, max)
 
     def readiness(self) -> Readiness:
         clip, head = super().readiness(), self.head_file.file

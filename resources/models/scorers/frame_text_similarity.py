@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from resources.models.hub import HubProvider
 from resources.models.scorers.scorer import ClipToScore, NoScore, Scorer
+
+if TYPE_CHECKING:
+    from internvid.scores.clip_similarity import ClipSimilarity
 
 
 class ClipFrameTextSimilarity(HubProvider, Scorer):
@@ -22,18 +25,18 @@ class ClipFrameTextSimilarity(HubProvider, Scorer):
     def version(self) -> str:
         return f"{self.weights_version}+cosine-mean"
 
+    def _load(self) -> ClipSimilarity:
+        from internvid.scores.clip_similarity import ClipSimilarity
+        from internvid.scores.clip_tower import clip_tower
+
+        tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)
+        return ClipSimilarity(tower, pairs_per_batch=self.frames_per_batch)
+
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from statistics import fmean
 
-        from internvid.scores.clip_similarity import ClipSimilarity
-        from internvid.scores.clip_tower import clip_tower
         from internvid.scores.clips import by_clip
 
-        try:
-            tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)
-        except Exception as error:  # noqa: BLE001 - without the model no clip has a score, and this is why
-            return [error] * len(clips)
-        similarity = ClipSimilarity(tower, pairs_per_batch=self.frames_per_batch)
         pairs = [[(frame, clip.caption) for frame in clip.frames] for clip in clips if clip.caption]
-        found = iter(by_clip(pairs, similarity.score, fmean))
-        return [next(found) if clip.caption else NoScore("the clip has no caption") for clip in clips]
+        scores = iter(by_clip(pairs, self._loaded().score, fmean))
+        return [next(scores) if clip.caption else NoScore("the clip has no caption") for clip in clips]

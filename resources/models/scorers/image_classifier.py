@@ -31,24 +31,23 @@ class ImageClassifierScorer(HubProvider, Scorer):
     def version(self) -> str:
         return f"{self.weights_version}+{'|'.join(sorted(set(self.labels)))}+{self.over_frames}"
 
+    def _load(self) -> ImageClassifier:
+        return _classifier(
+            self.hub_model,
+            self.hub_model.version,
+            tuple(self.labels),
+            self.torch_device,
+            self.torch_dtype,
+            self.frames_per_batch,
+        )
+
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from statistics import fmean
 
         from internvid.scores.clips import by_clip
 
-        try:
-            classifier = _classifier(
-                self.hub_model,
-                self.hub_model.version,
-                tuple(self.labels),
-                self.torch_device,
-                self.torch_dtype,
-                self.frames_per_batch,
-            )
-        except Exception as error:  # noqa: BLE001 - without the model no clip has a score, and this is why
-            return [error] * len(clips)
         over_frames = max if self.over_frames == "max" else fmean
-        return by_clip([clip.frames for clip in clips], classifier.score, over_frames)
+        return by_clip([clip.frames for clip in clips], self._loaded().score, over_frames)
 
 
 @lru_cache(maxsize=2)  # one for watermarks, one for safety

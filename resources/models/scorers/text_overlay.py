@@ -33,14 +33,13 @@ class OcrTextOverlay(Scorer):
     def version(self) -> str:
         return f"{self.model}+{self.long_side}px+confidence{self.min_confidence:g}+mean"
 
+    def _load(self) -> TextDetector:
+        return self._detector
+
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from internvid.scores.clips import by_clip
 
-        try:
-            detector = self._detector
-        except Exception as error:  # noqa: BLE001 - without the model no clip has a score, and this is why
-            return [error] * len(clips)
-        return by_clip([clip.frames for clip in clips], detector.shares, fmean)
+        return by_clip([clip.frames for clip in clips], self._loaded().shares, fmean)
 
     @cached_property
     def _detector(self) -> TextDetector:
