@@ -35,11 +35,12 @@ def ablate(session: Session, recipe: str, subsets: list[str]) -> None:
 
 def activate(session: Session, checkpoint: str) -> None:
     """Makes the checkpoint the active one and says what that means."""
+    from resources.incremental.faults import SystemFault
     from resources.models.activation import activate_named
 
     try:
         active = activate_named(session.instance, session.lake, session.resources["aligner"], checkpoint)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, SystemFault) as error:
         raise typer.BadParameter(str(error)) from error
     stale = session.counts()["clip_embeddings"]["pending"]
     console.print(f"{active.checkpoint_id} is active; {stale:,} vectors are to be recomputed by `internvid ingest`")
