@@ -27,10 +27,10 @@ class MeasuredAesthetics(Scorer):
         return f"{VERSION}+max"
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
         from internvid.scores.measured import scores
 
-        return by_clip([clip.frames for clip in clips], scores, max)
+        return score_clips([clip.frames for clip in clips], scores, max)
 
 
 class ClipHeadAesthetics(HubProvider, Scorer):
@@ -66,7 +66,7 @@ class ClipHeadAesthetics(HubProvider, Scorer):
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from internvid.scores.aesthetics import ClipAesthetics, LinearHead
         from internvid.scores.clip_tower import clip_tower
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
         try:
             tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)
@@ -74,7 +74,7 @@ class ClipHeadAesthetics(HubProvider, Scorer):
         except Exception as error:  # noqa: BLE001 - without the model no clip has a score, and this is why
             return [error] * len(clips)
         aesthetics = ClipAesthetics(tower, head, pictures_per_batch=self.frames_per_batch)
-        return by_clip([clip.frames for clip in clips], aesthetics.score, max)
+        return score_clips([clip.frames for clip in clips], aesthetics.score, max)
 
     def readiness(self) -> Readiness:
         clip, head = super().readiness(), self.head_file.file

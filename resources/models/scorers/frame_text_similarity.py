@@ -27,7 +27,7 @@ class ClipFrameTextSimilarity(HubProvider, Scorer):
 
         from internvid.scores.clip_similarity import ClipSimilarity
         from internvid.scores.clip_tower import clip_tower
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
         try:
             tower = clip_tower(self.hub_model, self.hub_model.version, self.torch_device, self.torch_dtype)
@@ -35,5 +35,5 @@ class ClipFrameTextSimilarity(HubProvider, Scorer):
             return [error] * len(clips)
         similarity = ClipSimilarity(tower, pairs_per_batch=self.frames_per_batch)
         pairs = [[(frame, clip.caption) for frame in clip.frames] for clip in clips if clip.caption]
-        found = iter(by_clip(pairs, similarity.score, fmean))
+        found = iter(score_clips(pairs, similarity.score, fmean))
         return [next(found) if clip.caption else NoScore("the clip has no caption") for clip in clips]

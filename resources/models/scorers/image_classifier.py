@@ -34,7 +34,7 @@ class ImageClassifierScorer(HubProvider, Scorer):
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from statistics import fmean
 
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
         try:
             classifier = _classifier(
@@ -48,7 +48,7 @@ class ImageClassifierScorer(HubProvider, Scorer):
         except Exception as error:  # noqa: BLE001 - without the model no clip has a score, and this is why
             return [error] * len(clips)
         over_frames = max if self.over_frames == "max" else fmean
-        return by_clip([clip.frames for clip in clips], classifier.score, over_frames)
+        return score_clips([clip.frames for clip in clips], classifier.score, over_frames)
 
 
 @lru_cache(maxsize=2)  # one for watermarks, one for safety

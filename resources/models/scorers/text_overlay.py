@@ -34,13 +34,13 @@ class OcrTextOverlay(Scorer):
         return f"{self.model}+{self.long_side}px+confidence{self.min_confidence:g}+mean"
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
         try:
             detector = self._detector
         except Exception as error:  # noqa: BLE001 - without the model no clip has a score, and this is why
             return [error] * len(clips)
-        return by_clip([clip.frames for clip in clips], detector.shares, fmean)
+        return score_clips([clip.frames for clip in clips], detector.shares, fmean)
 
     @cached_property
     def _detector(self) -> TextDetector:
