@@ -77,7 +77,7 @@ def _real_hashes(folder: Path) -> np.ndarray:
         except UnreadableVideo as error:
             print(f"left out {path.name}: {error}")
             continue
-        found.append(Fingerprint.of((frame.seconds, frame.jpeg) for frame in frames).hashes)
+        found.append(Fingerprint.from_frames((frame.seconds, frame.jpeg) for frame in frames).hashes)
     return np.concatenate(found)
 
 

@@ -133,8 +133,8 @@ def judged_fit(batch: str, found: "Match | None", untold: str | None) -> BatchVe
     return BatchVerdict(
         batch,
         fits,
-        f"captions are {nearer} to their own clips than shuffled ones: cosine {found.matched:.3f} against "
-        f"{found.others:.3f}, AUC {found.auc:.2f}, p {found.p_value:.3f} over {clips} clips",
+        f"captions are {nearer} to their own clips than shuffled ones: cosine {found.own_cosine:.3f} against "
+        f"{found.other_cosine:.3f}, AUC {found.auc:.2f}, p {found.p_value:.3f} over {clips} clips",
         vars(found),
     )
 

@@ -62,7 +62,7 @@ def fingerprint(lake: Lake, benchmarks: BenchmarkVideos, units: list[Unit]) -> I
 def _of_video(lake: Lake, benchmarks: BenchmarkVideos, unit: Unit, frames: list[dict]) -> Outcome:
     from internvid.video.fingerprint import Fingerprint
 
-    found = Fingerprint.of(_pictures(lake, frames))
+    found = Fingerprint.from_frames(_pictures(lake, frames))
     if (file := benchmarks.matches(found)) is not None:
         return Skipped(unit, "InBenchmark", f"looks like {file}")
     row = {

@@ -194,7 +194,7 @@ class _Pictures:
             self._size = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
         width, height = self._size
         small = frame.reformat(width=width, height=height, format="rgb24", interpolation=Interpolation.AREA)
-        return upright(small.to_ndarray(), self._orientations.of(frame))
+        return upright(small.to_ndarray(), self._orientations.for_frame(frame))
 
 
 def _stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:

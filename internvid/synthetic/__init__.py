@@ -1,1 +1,1 @@
-"""Sample videos: rendered, seeded, with the truth written beside them."""
+"""Synthetic videos: rendered from plans and seeds, each with its ground truth in a file beside it."""

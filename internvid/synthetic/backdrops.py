@@ -1,4 +1,4 @@
-"""Procedural places: landscapes, water, streets, walls, slides. Each is a still picture larger than the frame."""
+"""Paints procedural backdrops: landscapes, water, streets, walls, slides. Each is a still, larger than the frame."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OVERCAST: tuple[Colour, Colour] = ((128, 142, 160), (214, 218, 222))
 
 
 def paint_backdrop(backdrop: Backdrop, *, width: int, height: int, seed: list[int]) -> np.ndarray:
-    """The place, [height, width, 3] uint8 RGB. Raises ValueError for a pattern or colour that is not known."""
+    """Paints a backdrop: [height, width, 3] uint8 RGB. Raises ValueError for an unknown pattern or colour."""
     if backdrop.pattern not in PATTERNS:
         raise ValueError(f"no pattern {backdrop.pattern!r}; there are {', '.join(PATTERNS)}")
     if backdrop.colour not in TONES:
@@ -52,9 +52,9 @@ def paint_backdrop(backdrop: Backdrop, *, width: int, height: int, seed: list[in
 def fractal_noise(
     rng: np.random.Generator, height: int, width: int, *, cell: float, octaves: int = 5, stretch: float = 1.0
 ) -> np.ndarray:
-    """Smooth noise with detail at every scale, [height, width] float32 from 0 to 1.
+    """Makes smooth noise with detail at every scale: [height, width] float32 from 0 to 1.
 
-    cell: size in pixels of the largest blobs; stretch: how much wider than high they are.
+    cell: size in pixels of the largest blobs. stretch: ratio of their width to their height.
     """
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
@@ -67,7 +67,7 @@ def fractal_noise(
 
 
 def tint(field: np.ndarray, tones: tuple[Colour, ...]) -> np.ndarray:
-    """A field from 0 to 1 in the tones, dark to light: [...] to [..., 3] float32."""
+    """Colours a field from 0 to 1 in the tones, dark to light: [...] to [..., 3] float32."""
     stops = np.linspace(0, 255, len(tones))
     table = np.stack([np.interp(np.arange(256), stops, [tone[c] for tone in tones]) for c in range(3)], axis=-1)
     return np.take(table.astype(np.float32), (np.clip(field, 0, 1) * 255).astype(np.uint8), axis=0)
@@ -78,7 +78,7 @@ def _blend(under: np.ndarray, over: np.ndarray | Colour, alpha: np.ndarray) -> n
 
 
 def _sky(rng: np.random.Generator, height: int, width: int, colour: str, *, cloud: float, horizon: float) -> np.ndarray:
-    """Sky down to the horizon (a fraction of the height), with clouds over the given share of it."""
+    """Paints sky down to the horizon (a fraction of the height), of which clouds cover the share `cloud`."""
     zenith, low = SKIES.get(colour, OVERCAST)
     depth = np.clip(np.linspace(0, 1 / horizon, height, dtype=np.float32), 0, 1)
     sky = np.repeat(tint(depth, (zenith, low))[:, None], width, axis=1)
@@ -90,7 +90,7 @@ def _sky(rng: np.random.Generator, height: int, width: int, colour: str, *, clou
 
 
 def _ridge(rng: np.random.Generator, width: int, *, cell: float, octaves: int = 5) -> np.ndarray:
-    """The line of a hill, [width] float32 from 0 to 1."""
+    """Makes the skyline of a hill: [width] float32 from 0 to 1."""
     return fractal_noise(rng, 2, width, cell=cell, octaves=octaves)[0]
 
 
@@ -104,7 +104,7 @@ def _landscape(rng: np.random.Generator, height: int, width: int, colour: str) -
         hill = tint(0.1 + 0.6 * texture, tones)
         hill += (np.asarray(haze, np.float32) - hill) * distance
         picture = _blend(picture, hill, np.clip(rows - line, 0, 1))
-    # The ground: blobs grow toward the viewer.
+    # The ground in the foreground.
     meadow = 0.62 * fractal_noise(rng, height, width, cell=height * 0.16, octaves=6, stretch=4)
     meadow += 0.38 * fractal_noise(rng, height, width, cell=6, octaves=2)
     line = (0.72 - 0.05 * _ridge(rng, width, cell=height)) * height
@@ -119,7 +119,7 @@ def _landscape(rng: np.random.Generator, height: int, width: int, colour: str) -
 def _tree(
     canvas: np.ndarray, rng: np.random.Generator, x: int, foot: int, tall: float, tones: tuple[Colour, ...]
 ) -> None:
-    """A fir of so many pixels, its foot at (x, foot)."""
+    """Paints a fir. tall: height in pixels. (x, foot): where it stands."""
     half_trunk = int(tall * 0.04)
     cv2.rectangle(canvas, (x - half_trunk, foot - int(tall * 0.3)), (x + half_trunk, foot), (58, 42, 30), -1)
     for level in range(4):
@@ -155,7 +155,7 @@ def _forest(rng: np.random.Generator, height: int, width: int, colour: str) -> n
     bark = fractal_noise(rng, height, width, cell=height * 0.2, octaves=5, stretch=0.12)
     columns = np.arange(width, dtype=np.float32)[None, :]
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    for near in sorted(rng.random(int(9 * width / height)).tolist()):  # the far ones first
+    for near in sorted(rng.random(int(9 * width / height)).tolist()):  # the farthest trunks first
         half, foot, lean = height * (0.012 + 0.05 * near**2), rng.random() * width, rng.normal(0, 0.06) * height
         strip = np.s_[:, max(0, int(foot - half - abs(lean))) : int(foot + half + abs(lean)) + 1]
         across = (columns[strip] - foot - (rows - 0.5) * lean) / half
@@ -196,7 +196,7 @@ def _city(rng: np.random.Generator, height: int, width: int, colour: str) -> np.
 
 
 def _dirt(rng: np.random.Generator, height: int, width: int, depth: float) -> np.ndarray:
-    """Uneven light and wear, [height, width, 1] around 1."""
+    """Makes uneven light and wear: factors around 1, [height, width, 1]."""
     wear = 0.6 * fractal_noise(rng, height, width, cell=height * 0.4) + 0.4 * fractal_noise(
         rng, height, width, cell=5, octaves=2
     )
@@ -245,7 +245,7 @@ def _room(rng: np.random.Generator, height: int, width: int, colour: str) -> np.
     floor = int(height * 0.8)
     canvas[floor:] = _wood(rng, height - floor, width, "brown").clip(0, 255).astype(np.uint8)
     cv2.rectangle(canvas, (0, floor - 5), (width, floor), (226, 222, 214), -1)
-    # A window with the day outside, a shelf of books: each where the scene puts it.
+    # A window onto a landscape and a shelf of books: the seed decides the side.
     side = rng.random() < 0.5
     left, top = int(width * (0.08 if side else 0.68)), int(height * 0.14)
     wide, tall = int(height * 0.42), int(height * 0.44)
@@ -286,7 +286,7 @@ def _flat(rng: np.random.Generator, height: int, width: int, colour: str) -> np.
 
 
 def _slide(rng: np.random.Generator, height: int, width: int, colour: str) -> np.ndarray:
-    """White paper under a thin band in the colour: the layout that all slides of a talk share."""
+    """Paints white paper under a thin band in the colour: the layout that all slides of a talk share."""
     canvas = np.full((height, width, 3), 250, np.float32)
     canvas[: height // 40] = TONES[colour][1]
     canvas[height - height // 60 :] = TONES[colour][2]

@@ -1,4 +1,4 @@
-"""The things that act in a video: where each is at a moment, and how it is drawn."""
+"""Computes where the figures of a video are at a moment, and draws them."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a figure is: centre x, y and height `size` in pixels, `turn` in degrees, `mouth` from 0 shut to 1 open.
+    """The position and state of a figure at a moment.
 
-    shown: whether it is to be seen at all.
+    x, y: its centre in pixels. size: its height in pixels. turn: degrees. mouth: 0 shut to 1 open. shown: whether it is
+    visible.
     """
 
     x: float
@@ -43,7 +44,7 @@ class Pose:
 
 
 def pose_of(figure: Figure, *, progress: float, seconds: float, width: int, height: int) -> Pose:
-    """The pose at a moment of the shot: progress from 0 to 1 through it, seconds since it began."""
+    """Computes a figure's pose. progress: 0 at the shot's start to 1 at its end. seconds: since the shot's start."""
     x, y = figure.at[0] * width, figure.at[1] * height
     size, along = figure.size * height, figure.travel * (progress - 0.5)
     match figure.action:
@@ -84,9 +85,9 @@ def pose_of(figure: Figure, *, progress: float, seconds: float, width: int, heig
 
 
 def draw(canvas: np.ndarray, figure: Figure, pose: Pose) -> None:
-    """Paints the figure, where it shows, into the canvas, [height, width, 3] uint8 RGB.
+    """Paints a figure, unless it is hidden, into the canvas, [height, width, 3] uint8 RGB.
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown shape or colour.
     """
     if figure.shape not in SHAPES:
         raise ValueError(f"no shape {figure.shape!r}; there are {', '.join(SHAPES)}")
@@ -97,7 +98,7 @@ def draw(canvas: np.ndarray, figure: Figure, pose: Pose) -> None:
 
 
 def _fill(canvas: np.ndarray, pose: Pose, corners: np.ndarray, paint: tuple[float, ...]) -> None:
-    """A polygon: corners [n, 2] in units of the figure's height around its centre."""
+    """Fills a polygon. corners: [n, 2] in units of the figure's height around its centre."""
     turn = math.radians(pose.turn)
     rotate = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
     points = (corners @ rotate * pose.size + (pose.x, pose.y)) * 2**SUBPIXEL_BITS
@@ -107,7 +108,7 @@ def _fill(canvas: np.ndarray, pose: Pose, corners: np.ndarray, paint: tuple[floa
 def _oval(
     canvas: np.ndarray, pose: Pose, centre: tuple[float, float], radii: tuple[float, float], paint: tuple[float, ...]
 ) -> None:
-    """An ellipse: centre and radii in units of the figure's height."""
+    """Fills an ellipse. centre, radii: in units of the figure's height."""
     angle = np.linspace(0, 2 * math.pi, 48, endpoint=False)
     _fill(canvas, pose, np.stack([np.cos(angle), np.sin(angle)], -1) * radii + centre, paint)
 
@@ -167,7 +168,7 @@ def _car(canvas: np.ndarray, pose: Pose, paint: tuple[int, int, int]) -> None:
 
 
 def _bus(canvas: np.ndarray, pose: Pose, paint: tuple[int, int, int]) -> None:
-    """Three times as wide as high: at size 1 it covers the whole picture as it goes by."""
+    """Draws a bus, three times as wide as high: at size 1 it covers the whole picture as it passes."""
     _fill(canvas, pose, _box(-1.5, -0.48, 1.5, 0.4), paint)
     _fill(canvas, pose, _box(-1.5, 0.22, 1.5, 0.4), _shade(paint, 0.55))
     for pane in range(7):
@@ -180,7 +181,7 @@ def _bus(canvas: np.ndarray, pose: Pose, paint: tuple[int, int, int]) -> None:
 
 
 def _person(canvas: np.ndarray, pose: Pose, paint: tuple[int, int, int]) -> None:
-    """Head and shoulders in a shirt of the colour, facing the viewer."""
+    """Draws head and shoulders in a shirt of the colour, facing the viewer."""
     shoulders = np.array([[-0.54, 0.62], [-0.46, 0.24], [-0.3, 0.16], [0.3, 0.16], [0.46, 0.24], [0.54, 0.62]])
     _fill(canvas, pose, shoulders, paint)
     _fill(canvas, pose, np.array([[-0.1, 0.16], [0.1, 0.16], [0, 0.27]]), _shade(SKIN, 0.86))

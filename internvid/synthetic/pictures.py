@@ -1,4 +1,4 @@
-"""A plan's pictures, one by one: camera, figures, text, light, joins, grain. Encoding is `internvid.synthetic.render`."""
+"""Draws a plan's pictures: camera, figures, text, light, joins, grain. `internvid.synthetic.render` encodes them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from internvid.synthetic.backdrops import paint_backdrop
 from internvid.synthetic.figures import Pose, draw, pose_of
 from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 
-# Backdrops reach this far beyond the widest view, as a share of it: room for shake.
+# Backdrops extend beyond the widest view by this share of it: room for shake.
 MARGIN = 0.12
-# The whip itself: the camera rests, turns within this share of the shot, and rests again.
+# A whip pan: the camera rests, turns between these shares of the shot, and rests again.
 WHIP_START, WHIP_END = 0.42, 0.58
-SHUTTER = 0.5  # share of the frame's time that the shutter is open: the length of motion blur
+SHUTTER = 0.5  # share of a frame's time in which the shutter is open: decides motion blur
 
 
 @dataclass(frozen=True)
 class View:
-    """Where the camera looks: x, y in frame widths and heights from the middle of the backdrop, and its scale."""
+    """The camera's view. x, y: frame widths and heights from the middle of the backdrop. zoom: scale."""
 
     x: float
     y: float
@@ -31,10 +31,10 @@ class View:
 
 
 def frame_seconds(plan: VideoPlan, *, seed: int) -> list[float]:
-    """Presentation time of each frame from the first, [frame_count + 1]; the last is the end of the video."""
+    """Seconds from the first frame at which each frame is shown, [frame_count + 1]; the last is the video's end."""
     if not plan.variable_rate:
         return [frame / plan.fps for frame in range(plan.frame_count + 1)]
-    # A phone's camera: mostly on time, now and then late, slower in the dark. Milliseconds, as phones write them.
+    # Like a phone's camera: mostly on time, sometimes late. Whole milliseconds, as phones write them.
     rng = np.random.default_rng([seed, zlib.crc32(plan.name.encode()), 1])
     steps = rng.choice([0.75, 1.0, 1.25, 2.0], size=plan.frame_count, p=[0.3, 0.4, 0.2, 0.1])
     milliseconds = np.round(steps / steps.mean() * 1000 / plan.fps).astype(int)
@@ -42,10 +42,10 @@ def frame_seconds(plan: VideoPlan, *, seed: int) -> list[float]:
 
 
 def pictures(plan: VideoPlan, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """The video's upright pictures in order, [height, width, 3] uint8 RGB. The array is valid until the next one."""
+    """Yields the video's upright pictures in order, [height, width, 3] uint8 RGB, each valid until the next one."""
     video_seed = [seed, zlib.crc32(plan.name.encode())]
     times = frame_seconds(plan, seed=seed)
-    places = _Places(plan, [*video_seed, 2])
+    backdrops = _Backdrops(plan, [*video_seed, 2])
     painters: dict[int, _ShotPainter] = {}
     for index, shot in enumerate(plan.shots):
         first, last = plan.starts[index], plan.starts[index] + shot.frames
@@ -54,7 +54,7 @@ def pictures(plan: VideoPlan, *, seed: int = 0) -> Iterator[np.ndarray]:
             if 0 <= number < len(plan.shots) and number not in painters:
                 start = plan.starts[number]
                 end = start + plan.shots[number].frames
-                painters[number] = _ShotPainter(plan, plan.shots[number], times[start], times[end], places)
+                painters[number] = _ShotPainter(plan, plan.shots[number], times[start], times[end], backdrops)
         for number in [number for number in painters if number < index - 1]:
             del painters[number]
         grain = _Grain([*video_seed, 3, index], shot.grain, plan)
@@ -77,7 +77,10 @@ def pictures(plan: VideoPlan, *, seed: int = 0) -> Iterator[np.ndarray]:
 
 
 def _join_weights(shot: Shot, after: Shot | None, since: int, until: int) -> tuple[float, float]:
-    """How far the shot has come in, and is not yet gone: both 1 in the clear, a half at the join itself."""
+    """The shot's weight against the shot before and against the one after it: 1 outside joins, 0.5 at a join.
+
+    since, until: frames since the shot's start and until its end.
+    """
     half_in = shot.join_frames // 2 if shot.join != "cut" else 0
     half_out = after.join_frames // 2 if after is not None and after.join != "cut" else 0
     into = 1.0 if since >= half_in else 0.5 + 0.5 * since / half_in
@@ -91,7 +94,7 @@ def _smooth(progress: float) -> float:
 
 
 def camera_view(shot: Shot, progress: float) -> View:
-    """Where the camera looks at a moment of the shot, without shake. progress: 0 at its start, 1 at its end."""
+    """The camera's view at a moment of the shot, without shake. progress: 0 at its start, 1 at its end."""
     zoom, x, y = shot.framing
     along = shot.travel * (progress - 0.5)
     match shot.camera:
@@ -114,20 +117,20 @@ def camera_view(shot: Shot, progress: float) -> View:
             return View(x, y, zoom)
 
 
-class _Places:
-    """The backdrops of a video, each painted once: shots of one scene share it, as jump cuts must."""
+class _Backdrops:
+    """Paints each backdrop of a video once: shots of one scene share it, as jump cuts require."""
 
     def __init__(self, plan: VideoPlan, seed: list[int]) -> None:
         self.plan, self.seed = plan, seed
         self.painted: dict[tuple[Backdrop, int, int], np.ndarray] = {}
 
-    def of(self, shot: Shot) -> np.ndarray:
-        """The shot's backdrop, as large as its camera needs, [height, width, 3] uint8."""
+    def for_shot(self, shot: Shot) -> np.ndarray:
+        """The shot's backdrop, as large as its camera needs: [height, width, 3] uint8."""
         reach = [camera_view(shot, progress) for progress in (-0.1, 0.0, 0.5, 1.0, 1.1)]
         wide = 1 + MARGIN + 2 * max(abs(view.x) for view in reach)
         tall = 1 + MARGIN + 2 * max(abs(view.y) for view in reach)
-        # In quarters of the picture: a place looks the same only at the same size, and shots that differ a little in
-        # framing must still stand in one place.
+        # Sizes are whole quarters of the picture: a scene looks the same only at the same size, and shots with a
+        # slightly different framing must share a backdrop.
         width = int(math.ceil(wide * 4) / 4 * self.plan.width)
         height = int(math.ceil(tall * 4) / 4 * self.plan.height)
         key = (shot.backdrop, width, height)
@@ -137,22 +140,22 @@ class _Places:
 
 
 class _ShotPainter:
-    """Draws one shot at any moment, a little before and after it too, for dissolves."""
+    """Draws one shot at any moment, also shortly before and after it, for dissolves."""
 
-    def __init__(self, plan: VideoPlan, shot: Shot, start: float, end: float, places: _Places) -> None:
+    def __init__(self, plan: VideoPlan, shot: Shot, start: float, end: float, backdrops: _Backdrops) -> None:
         self.width, self.height, self.fps = plan.width, plan.height, plan.fps
         self.shot, self.start, self.seconds = shot, start, end - start
-        self.backdrop = places.of(shot)
-        self.sway = np.random.default_rng([*places.seed, shot.frames]).uniform(0, 2 * math.pi, 6)
+        self.backdrop = backdrops.for_shot(shot)
+        self.sway = np.random.default_rng([*backdrops.seed, shot.frames]).uniform(0, 2 * math.pi, 6)
         self.rested: tuple[View, np.ndarray] | None = None
 
     def picture(self, frame: int, at_seconds: float) -> np.ndarray:
-        """[height, width, 3] uint8 at a frame of the shot and the video's time in seconds."""
+        """Draws a frame: [height, width, 3] uint8. frame: its index in the shot. at_seconds: the video's time."""
         seconds = at_seconds - self.start
         progress = seconds / self.seconds
         view = self._shaken(camera_view(self.shot, progress), seconds)
         still = camera_view(self.shot, 0.5)
-        canvas = self._place(view, progress)
+        canvas = self._background(view, progress)
         poses = [
             pose_of(figure, progress=progress, seconds=seconds, width=self.width, height=self.height)
             for figure in self.shot.figures
@@ -170,15 +173,15 @@ class _ShotPainter:
     def _shaken(self, view: View, seconds: float) -> View:
         if self.shot.shake == 0:
             return view
-        one, two, three, four, five, six = self.sway
-        # A hand: a slow sway, a quicker correction, a tremor.
-        x = 0.6 * math.sin(5.3 * seconds + one) + 0.3 * math.sin(11.9 * seconds + two)
-        y = 0.6 * math.sin(4.1 * seconds + three) + 0.3 * math.sin(13.7 * seconds + four)
-        x, y = x + 0.1 * math.sin(29 * seconds + five), y + 0.1 * math.sin(31 * seconds + six)
+        phase = self.sway
+        # A hand-held camera: a slow sway, a quicker correction, a tremor.
+        x = 0.6 * math.sin(5.3 * seconds + phase[0]) + 0.3 * math.sin(11.9 * seconds + phase[1])
+        y = 0.6 * math.sin(4.1 * seconds + phase[2]) + 0.3 * math.sin(13.7 * seconds + phase[3])
+        x, y = x + 0.1 * math.sin(29 * seconds + phase[4]), y + 0.1 * math.sin(31 * seconds + phase[5])
         return View(view.x + self.shot.shake * x, view.y + self.shot.shake * y, view.zoom)
 
-    def _place(self, view: View, progress: float) -> np.ndarray:
-        """The backdrop through the camera, a fresh array."""
+    def _background(self, view: View, progress: float) -> np.ndarray:
+        """Draws the backdrop as the camera sees it, into a new array."""
         if self.rested is not None and self.rested[0] == view:
             return self.rested[1].copy()
         tall, wide = self.backdrop.shape[:2]
@@ -204,7 +207,7 @@ class _ShotPainter:
         return picture.copy()
 
     def _seen(self, pose: Pose, view: View, still: View) -> Pose:
-        """Zoom, framing and shake move a figure as they move the backdrop; a pan or tilt goes along with it."""
+        """The pose as the camera sees it: zoom, framing and shake move figures with the backdrop, pans do not."""
         shift_x, shift_y = still.x, still.y
         if self.shot.camera == "static":
             shift_x, shift_y = view.x, view.y
@@ -217,7 +220,7 @@ class _ShotPainter:
     def _blurred(
         self, canvas: np.ndarray, figure: Figure, progress: float, seconds: float, view: View, *, exposures: int
     ) -> np.ndarray:
-        """The figure smeared along its way: the mean of several exposures while the shutter is open."""
+        """Draws the figure with motion blur: the mean of several exposures while the shutter is open."""
         total = np.zeros(canvas.shape, np.float32)
         for exposure in range(exposures):
             part = progress + SHUTTER * exposure / exposures / (self.seconds * self.fps)
@@ -235,14 +238,14 @@ class _ShotPainter:
             canvas = cv2.convertScaleAbs(canvas, alpha=light)
         for first, length in self.shot.flashes:
             if first <= frame < first + length:
-                # Brightest at once, then it dies away; the scene shows through as it does on video.
+                # A flash is brightest at once and then fades; the scene remains visible, as on real video.
                 white = 0.88 * (1 - (frame - first) / (length + 1))
                 canvas = cv2.convertScaleAbs(canvas, alpha=1 - 0.8 * white, beta=235 * white)
         return canvas
 
 
 def _write(canvas: np.ndarray, shot: Shot) -> None:
-    """The shot's text: on a slide a title over its points, elsewhere one large line at the foot of the picture."""
+    """Writes the shot's text: on a slide a title over its points, elsewhere one large line at the bottom."""
     tall, wide = canvas.shape[:2]
     title, *points = shot.text.split("\n")
     if shot.backdrop.pattern != "slide":
@@ -260,8 +263,8 @@ def _write(canvas: np.ndarray, shot: Shot) -> None:
 def _line(
     canvas: np.ndarray, text: str, foot: tuple[int, int], *, height: float, paint: tuple[int, int, int], edge: bool
 ) -> None:
-    """One line of text of so many pixels' height, its lower left corner at `foot`."""
-    scale = height / 22  # capitals of this face stand 22 pixels high at scale 1
+    """Writes a line of text. foot: its lower left corner. height: pixels of capitals. edge: whether to outline it."""
+    scale = height / 22  # capitals of this font are 22 pixels high at scale 1
     stroke = max(1, round(scale * 2))
     if edge:
         cv2.putText(canvas, text, foot, cv2.FONT_HERSHEY_DUPLEX, scale, (16, 16, 16), stroke + 3, cv2.LINE_AA)
@@ -269,7 +272,7 @@ def _line(
 
 
 class _Grain:
-    """SyntheticVideo grain: one field of noise per shot, taken at another place for every frame."""
+    """Adds film grain: one field of noise per shot, shifted at random for every frame."""
 
     def __init__(self, seed: list[int], deviation: float, plan: VideoPlan) -> None:
         self.deviation, self.height, self.width = deviation, plan.height, plan.width
@@ -277,10 +280,11 @@ class _Grain:
         if deviation:
             size = (plan.height + 64, plan.width + 64)
             field = self.rng.normal(0, deviation, size).astype(np.float32)
-            # Grains are a little larger than pixels; the blur that makes them so takes half of the deviation.
+            # Grains are a little larger than pixels; the blur that enlarges them halves the deviation.
             field = cv2.GaussianBlur(field, (3, 3), 0.6) * 1.7
             field = np.repeat(field.round()[..., None], 3, axis=2)
-            # Lighter and darker grains apart: two saturating sums of bytes cost a tenth of one sum of wider integers.
+            # Lighter and darker grains are kept apart: two saturating sums of bytes cost a tenth of a sum of wider
+            # integers.
             self.lighter, self.darker = (
                 np.clip(field, 0, 255).astype(np.uint8),
                 np.clip(-field, 0, 255).astype(np.uint8),

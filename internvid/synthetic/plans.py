@@ -1,7 +1,7 @@
-"""What a video is made of: the plan that is rendered, shot by shot. Nothing here draws.
+"""Plans of synthetic videos, shot by shot. Nothing here draws.
 
-Sizes and places are fractions of the picture, so that a plan reads the same at any size; lengths are frames, so that
-the truth about cuts is exact.
+Sizes and positions are fractions of the picture, so that a plan suits any size. Lengths are frames, so that the ground
+truth about cuts is exact.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Action = Literal[
 ]
 
 # Raise it when the drawing changes: videos rendered before are then rendered again.
-LOOK = 4
+DRAWING_VERSION = 4
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What stands behind the figures. `scene` seeds it: the same scene is the same place in every shot of a video."""
+    """The background of a shot. `scene`: seed; the same scene looks the same in every shot of a video."""
 
     pattern: str
     colour: str
@@ -48,7 +48,7 @@ class Backdrop:
 
     @property
     def kind(self) -> str:
-        """flat, gradient, noise or textured."""
+        """The kind of pattern: flat, gradient, noise or textured."""
         if self.pattern in ("flat", "slide"):
             return "flat"
         return self.pattern if self.pattern in ("gradient", "noise") else "textured"
@@ -56,10 +56,10 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Figure:
-    """A shape that acts. Its path is in the picture, so its direction is what a viewer sees whatever the camera does.
+    """A shape with an action. Its path is relative to the picture: viewers see its direction whatever the camera does.
 
     at: its centre half-way through the shot, (x, y) as fractions of width and height. size: its height as a fraction
-    of the picture's height. travel: the way it covers within the shot, as a fraction of width or height.
+    of the picture's height. travel: the distance that it moves within the shot, as a fraction of width or height.
     """
 
     shape: str
@@ -71,7 +71,7 @@ class Figure:
 
     @property
     def direction(self) -> str:
-        """left, right, up, down, or empty where it goes nowhere."""
+        """The direction of the movement: left, right, up, down, or empty for a figure that stays in place."""
         return self.action.removeprefix("moving ") if self.action.startswith("moving ") else ""
 
     @property
@@ -81,14 +81,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Shot:
-    """One run of the camera.
+    """A run of the camera without a cut.
 
-    frames: its length up to the join with the next one, which lies in the middle of a fade or dissolve.
-    travel: how far the camera goes: frame widths or heights of a pan or tilt, the ratio of scales less one of a zoom.
+    frames: length up to the join with the next shot, which lies in the middle of a fade or dissolve.
+    travel: the camera's movement: frame widths or heights of a pan or tilt, the ratio of scales minus one of a zoom.
     framing: (zoom, x, y) of the whole shot, x and y in frame widths and heights: a jump cut is a change of framing.
-    shake: how far a hand-held camera sways, as a fraction of the width. grain: standard deviation in luma levels.
+    shake: sway of a hand-held camera, as a fraction of the width. grain: standard deviation in luma levels.
     flashes: (first frame within the shot, frames) of each camera flash. strobe: frames for which the light stays on,
-    then off; 0 is steady light. join: how the shot before gives way to this one, over join_frames.
+    then off; 0 is steady light. join: the transition from the shot before, over join_frames.
     """
 
     frames: int
@@ -108,7 +108,7 @@ class Shot:
 
     @property
     def is_still(self) -> bool:
-        """Nothing moves in it and the light is steady; grain alone does not make it move."""
+        """Whether nothing moves and the light is steady. Grain does not count as movement."""
         acts = any(figure.action != "still" for figure in self.figures)
         lit_evenly = not self.flashes and not self.strobe
         return self.camera == "static" and not acts and lit_evenly and self.shake == 0
@@ -116,12 +116,12 @@ class Shot:
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """A video: its shots, and the form of the file.
+    """A synthetic video: its shots, and the format of its file.
 
-    width, height: the upright picture as it is shown, pixels; a pixel aspect other than 1 narrows the coded picture,
-    a rotation turns it. rotation_degrees: clockwise turn that a player makes to show it upright: 0, 90, 180, 270.
-    variable_rate: frames stand unevenly in time, `fps` being their average. start_seconds: timestamp of the first
-    frame. fade_in, fade_out: frames from and to black at the ends.
+    width, height: pixels of the upright picture as shown. A pixel aspect other than 1 narrows the coded picture, a
+    rotation turns it. rotation_degrees: clockwise turn that a player makes to show it upright: 0, 90, 180, 270.
+    variable_rate: frames are unevenly spaced in time, with `fps` as their average. start_seconds: timestamp of the
+    first frame. fade_in, fade_out: lengths in frames of the fades from and to black at the ends.
     """
 
     name: str
@@ -148,17 +148,17 @@ class VideoPlan:
 
     @property
     def starts(self) -> tuple[int, ...]:
-        """The frame at which each shot begins."""
+        """The index of each shot's first frame."""
         return tuple(sum(shot.frames for shot in self.shots[:i]) for i in range(len(self.shots)))
 
     @property
     def cuts(self) -> tuple[int, ...]:
-        """Frames at which a new shot begins by a hard cut."""
+        """Indices of the frames at which a shot begins with a hard cut."""
         return tuple(start for start, shot in zip(self.starts[1:], self.shots[1:], strict=True) if shot.join == "cut")
 
     @property
     def gradual(self) -> tuple[tuple[int, int], ...]:
-        """[first, last] frame of each fade and dissolve, the first clean frame after it included."""
+        """The (first, last) frame of each fade and dissolve, including the first clean frame after it."""
         ranges = [(0, self.fade_in)] if self.fade_in else []
         for start, shot in zip(self.starts[1:], self.shots[1:], strict=True):
             if shot.join != "cut":
@@ -170,6 +170,6 @@ class VideoPlan:
 
     @property
     def digest(self) -> str:
-        """Of the plan and of the way it is drawn."""
-        text = json.dumps([LOOK, asdict(self)], sort_keys=True, default=str)
+        """A hash of the plan and the drawing's version."""
+        text = json.dumps([DRAWING_VERSION, asdict(self)], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The videos themselves: those of the demo, and those whose cuts are hard to find."""
+"""The plans: the sample videos of the demo, and videos whose cuts are hard to detect."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ CAMERA_FLASHES = VideoPlan(
             grain=4,
             shake=0.002,
         ),
-        # A flash right on the first frames of a shot: the cut is there, the flash does not move it.
+        # A flash on the first frames of a shot: the cut is there, the flash does not move it.
         Shot(60, Backdrop("city", "black", 3), flashes=((0, 2), (30, 1)), grain=4, shake=0.003),
     ),
 )

@@ -1,6 +1,6 @@
-"""Videos from plans: `<name>.mp4` or `.webm`, and `<name>.truth.json` beside it.
+"""Renders plans as videos: `<name>.mp4` or `.webm`, with `<name>.truth.json` beside it.
 
-The repository holds no footage; these videos stand in for it. The same plan and seed give the same file, byte for byte.
+The repository holds no footage; these videos replace it. The same plan and seed give the same file, byte for byte.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from internvid.synthetic.truth import Truth, is_truth_of, read_truth, truth_json
 
 __all__ = ["HARD_VIDEOS", "SAMPLE_VIDEOS", "Truth", "VideoPlan", "read_truth", "render", "render_all"]
 
-# Encoder and options by codec: the fastest settings whose pictures still look like footage at a glance. Thread counts
-# are fixed, because the bits that libx264 and SVT-AV1 write depend on them. SVT-AV1 drags ghosts behind moving shapes
-# at presets above 10.
+# Encoder and options of each codec: the fastest settings whose pictures still look like footage. Thread counts are
+# fixed, because the bits that libx264 and SVT-AV1 write depend on them. SVT-AV1 leaves ghosts behind moving shapes at
+# presets above 10.
 ENCODERS: dict[str, tuple[str, dict[str, str]]] = {
-    # With two threads, or with what it does its own way on each processor, now and then not the same bytes.
+    # With two threads, or with code that depends on the processor, the bytes sometimes differ.
     "h264": (
         "libx264",
         {
@@ -48,22 +48,22 @@ SAMPLES_PER_SOUND_FRAME = 960  # 20 ms: a frame of Opus; the AAC encoder gathers
 
 
 def render(plan: VideoPlan, folder: str | Path, *, seed: int = 0) -> Path:
-    """Renders the video into the folder, which is made where missing, with its truth. Returns the video's path.
+    """Renders a video and its ground truth into the folder, which is created if missing. Returns the video's path.
 
-    Each file appears whole or not at all, the truth last. Raises ValueError for a plan that cannot be drawn.
+    Each file appears complete or not at all, the truth last. Raises ValueError for a plan that cannot be drawn.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    synthetic_video = folder / plan.file_name
+    path = folder / plan.file_name
     started = folder / f".{plan.file_name}.{os.getpid()}.part"
     try:
         truth = _encode(plan, started, seed=seed)
-        os.replace(started, synthetic_video)
+        os.replace(started, path)
         started.write_text(truth_json(truth))
-        os.replace(started, truth_path(synthetic_video))
+        os.replace(started, truth_path(path))
     finally:
         started.unlink(missing_ok=True)
-    return synthetic_video
+    return path
 
 
 def render_all(
@@ -73,32 +73,32 @@ def render_all(
     seed: int = 0,
     on_video: Callable[[Path], None] | None = None,
 ) -> list[Path]:
-    """Renders the videos that the folder does not hold yet by the same plan and seed. Returns the paths of all of them.
+    """Renders the videos that the folder does not yet hold with the same plan and seed. Returns the paths of all.
 
-    on_video is called with the path of each video as it is there, whether rendered now or before.
+    on_video: is called with the path of each video once it exists, whether rendered now or before.
     """
-    synthetic_videos = []
+    paths = []
     for plan in plans:
-        synthetic_video = Path(folder) / plan.file_name
-        if not _is_rendered(synthetic_video, plan, seed=seed):
-            synthetic_video = render(plan, folder, seed=seed)
-        synthetic_videos.append(synthetic_video)
+        path = Path(folder) / plan.file_name
+        if not _is_rendered(path, plan, seed=seed):
+            path = render(plan, folder, seed=seed)
+        paths.append(path)
         if on_video is not None:
-            on_video(synthetic_video)
-    return synthetic_videos
+            on_video(path)
+    return paths
 
 
-def _is_rendered(synthetic_video: Path, plan: VideoPlan, *, seed: int) -> bool:
-    if not synthetic_video.exists() or not truth_path(synthetic_video).exists():
+def _is_rendered(path: Path, plan: VideoPlan, *, seed: int) -> bool:
+    if not path.exists() or not truth_path(path).exists():
         return False
-    return is_truth_of(synthetic_video, plan_digest=plan.digest, seed=seed)
+    return is_truth_of(path, plan_digest=plan.digest, seed=seed)
 
 
 def _encode(plan: VideoPlan, path: Path, *, seed: int) -> Truth:
-    """Writes the video to the path, whatever its name, and returns its truth."""
+    """Encodes a video to the path, whatever its suffix, and returns its ground truth."""
     seconds = [plan.start_seconds + since for since in frame_seconds(plan, seed=seed)]
     size = _coded_size(plan)
-    # Without bitexact the WebM muxer draws a random identity for each file.
+    # Without bitexact the WebM muxer writes a random identity into each file.
     with av.open(str(path), "w", format=MUXERS[plan.codec], options={"fflags": "+bitexact"}) as container:
         video = _add_video(container, plan, size)
         audio = _add_audio(container, plan) if plan.sound else None
@@ -107,7 +107,7 @@ def _encode(plan: VideoPlan, path: Path, *, seed: int) -> Truth:
             frame = av.VideoFrame.from_ndarray(_coded(picture, plan, size), format="yuv420p")
             frame.pts, frame.time_base = round(shown * TICKS_PER_SECOND), Fraction(1, TICKS_PER_SECOND)
             container.mux(video.encode(frame))
-            # Sound goes in beside the picture that it belongs to, so that a player need not seek.
+            # Sound is written next to its picture, so that a player need not seek.
             while audio is not None and sound and sound[0][0] <= shown:
                 container.mux(audio.encode(sound.pop(0)[1]))
         container.mux(video.encode(None))
@@ -119,7 +119,7 @@ def _encode(plan: VideoPlan, path: Path, *, seed: int) -> Truth:
 
 
 def _coded_size(plan: VideoPlan) -> tuple[int, int]:
-    """Width and height of the coded picture, pixels. Raises ValueError where 4:2:0 cannot hold it."""
+    """The width and height of the coded picture in pixels. Raises ValueError for sizes that 4:2:0 cannot hold."""
     width, height = (plan.width, plan.height) if plan.rotation_degrees % 180 == 0 else (plan.height, plan.width)
     coded_width = Fraction(width) / plan.pixel_aspect
     if coded_width.denominator != 1 or coded_width % 2 or height % 2:
@@ -150,7 +150,7 @@ def _add_audio(container: OutputContainer, plan: VideoPlan) -> av.AudioStream:
 
 
 def _coded(picture: np.ndarray, plan: VideoPlan, size: tuple[int, int]) -> np.ndarray:
-    """The upright picture as it is coded: turned, narrowed, and in planes, [height * 3 / 2, width] uint8 (I420)."""
+    """Converts an upright picture to its coded form: turned, narrowed, and in planes, [height * 3 / 2, width] uint8."""
     if plan.rotation_degrees:
         picture = np.ascontiguousarray(np.rot90(picture, plan.rotation_degrees // 90))
     if picture.shape[1] != size[0]:
@@ -159,7 +159,7 @@ def _coded(picture: np.ndarray, plan: VideoPlan, size: tuple[int, int]) -> np.nd
 
 
 def _sound_frames(plan: VideoPlan, seconds: list[float], *, seed: int) -> list[tuple[float, av.AudioFrame]]:
-    """The soundtrack in frames, each with the second at which it begins; the first begins with the first picture."""
+    """Splits the soundtrack into frames: (start in seconds, frame). The first one begins with the first picture."""
     boundaries = [seconds[start] - seconds[0] for start in plan.starts[1:]]
     samples = soundtrack(plan, seconds=seconds[-1] - seconds[0], boundaries=boundaries, seed=seed)
     first = round(seconds[0] * SAMPLES_PER_SECOND)

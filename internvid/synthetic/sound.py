@@ -1,4 +1,4 @@
-"""Sound for the videos: chords, a beat and hiss, synthesized."""
+"""Synthesizes sound for the videos: chords, a beat and hiss."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CHORDS_HZ = ((220.0, 277.2, 329.6), (196.0, 246.9, 293.7), (174.6, 220.0, 261.6)
 
 
 def soundtrack(plan: VideoPlan, *, seconds: float, boundaries: list[float], seed: int) -> np.ndarray:
-    """Mono sound of the video, [samples] float32 within -1 to 1.
+    """Makes the video's mono sound: [samples] float32 within -1 to 1.
 
-    boundaries: seconds at which a new shot begins; the chord changes there, so that the ear can check the eye.
+    boundaries: seconds at which a new shot begins; the chord changes there, so that listeners can check the cuts.
     """
     rng = np.random.default_rng([seed, zlib.crc32(plan.name.encode()), 4])
     moment = np.arange(int(seconds * SAMPLES_PER_SECOND), dtype=np.float32) / SAMPLES_PER_SECOND

@@ -1,4 +1,4 @@
-"""The truth about a video: what was put into it, frame by frame, as JSON beside the file."""
+"""The ground truth of a synthetic video: its content by frames, as JSON beside the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from internvid.synthetic.plans import VideoPlan
 
 @dataclass(frozen=True)
 class ObjectTruth:
-    """A figure in a shot. direction is left, right, up, down or empty; phrase reads "red circle moving right"."""
+    """A figure in a shot. direction: left, right, up, down or empty. phrase: such as "red circle moving right"."""
 
     shape: str
     colour: str
@@ -41,9 +41,9 @@ class ShotTruth:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a video holds.
+    """The content and format of a video.
 
-    cuts: frame indices at which a new shot begins by a hard cut. either_way: [first, last] frames of fades and
+    cuts: indices of frames at which a shot begins with a hard cut. either_way: [first, last] frames of fades and
     dissolves, in which a predicted cut counts neither for nor against a detector. width, height: coded pixels;
     display_width, display_height: as shown, after pixel aspect and rotation.
     """
@@ -75,7 +75,10 @@ def truth_path(video_path: Path) -> Path:
 def truth_of(
     plan: VideoPlan, *, seed: int, frame_seconds: list[float], end_seconds: float, coded_size: tuple[int, int]
 ) -> Truth:
-    """The truth of a plan, given when each frame is shown, when the video ends, and the coded (width, height)."""
+    """Makes the truth of a plan.
+
+    frame_seconds: when each frame is shown. end_seconds: when the video ends. coded_size: (width, height) in pixels.
+    """
     times = [*frame_seconds, end_seconds]
     shots = [
         ShotTruth(
@@ -124,7 +127,7 @@ def truth_json(truth: Truth) -> str:
 
 
 def read_truth(video_path: str | Path) -> Truth:
-    """The truth written beside a rendered video. Raises FileNotFoundError where there is none."""
+    """Reads the truth beside a rendered video. Raises FileNotFoundError where there is none."""
     fields = _fields(video_path)
     shots = [
         ShotTruth(**{**shot, "objects": [ObjectTruth(**thing) for thing in shot["objects"]]})
@@ -134,7 +137,7 @@ def read_truth(video_path: str | Path) -> Truth:
 
 
 def is_truth_of(video_path: str | Path, *, plan_digest: str, seed: int) -> bool:
-    """Whether the truth beside the video is that of the plan and seed. Reads a truth of any older shape too."""
+    """Whether the truth beside the video is of this plan and seed. Also reads a truth of an older format."""
     fields = _fields(video_path)
     return (fields.get("plan_digest"), fields.get("seed")) == (plan_digest, seed)
 

@@ -143,7 +143,7 @@ class BenchmarkVideos:
                 for batch in scanned.frames()
                 for frame in batch.select(["seconds", "jpeg"]).to_pylist()
             )
-            found = Fingerprint.of(frames)
+            found = Fingerprint.from_frames(frames)
             scanned.remove()
             yield row | {"seconds": found.seconds_bytes, "hashes": found.hashes_bytes}
 

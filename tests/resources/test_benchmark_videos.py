@@ -39,7 +39,7 @@ def videos(tmp_path: Path, lake: Lake, folder: Path) -> BenchmarkVideos:
 def fingerprint(path: Path) -> Fingerprint:
     frames: list[SampledFrame] = []
     scan(str(path), SETTINGS, frames.append)
-    return Fingerprint.of((frame.seconds, frame.jpeg) for frame in frames)
+    return Fingerprint.from_frames((frame.seconds, frame.jpeg) for frame in frames)
 
 
 def again(videos: BenchmarkVideos, log: list[str]) -> BenchmarkVideos:

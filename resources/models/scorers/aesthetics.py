@@ -31,10 +31,10 @@ class MeasuredAesthetics(Scorer):
         return f"{VERSION}+max"
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
         from internvid.scores.measured import scores
 
-        return by_clip([clip.frames for clip in clips], scores, max)
+        return score_clips([clip.frames for clip in clips], scores, max)
 
 
 class ClipHeadAesthetics(HubProvider, Scorer):
@@ -76,9 +76,9 @@ class ClipHeadAesthetics(HubProvider, Scorer):
         return ClipAesthetics(tower, head, pictures_per_batch=self.frames_per_batch)
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
-        return by_clip([clip.frames for clip in clips], self._loaded().score, max)
+        return score_clips([clip.frames for clip in clips], self._loaded().score, max)
 
     def readiness(self) -> Readiness:
         clip, head = super().readiness(), self.head_file.file

@@ -35,8 +35,8 @@ class ClipFrameTextSimilarity(HubProvider, Scorer):
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from statistics import fmean
 
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
         pairs = [[(frame, clip.caption) for frame in clip.frames] for clip in clips if clip.caption]
-        scores = iter(by_clip(pairs, self._loaded().score, fmean))
+        scores = iter(score_clips(pairs, self._loaded().score, fmean))
         return [next(scores) if clip.caption else NoScore("the clip has no caption") for clip in clips]

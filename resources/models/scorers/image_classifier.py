@@ -44,10 +44,10 @@ class ImageClassifierScorer(HubProvider, Scorer):
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
         from statistics import fmean
 
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
         over_frames = max if self.over_frames == "max" else fmean
-        return by_clip([clip.frames for clip in clips], self._loaded().score, over_frames)
+        return score_clips([clip.frames for clip in clips], self._loaded().score, over_frames)
 
 
 @lru_cache(maxsize=2)  # one for watermarks, one for safety

@@ -37,9 +37,9 @@ class OcrTextOverlay(Scorer):
         return self._detector
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        from internvid.scores.clips import by_clip
+        from internvid.scores.clips import score_clips
 
-        return by_clip([clip.frames for clip in clips], self._loaded().shares, fmean)
+        return score_clips([clip.frames for clip in clips], self._loaded().shares, fmean)
 
     @cached_property
     def _detector(self) -> TextDetector:

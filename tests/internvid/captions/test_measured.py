@@ -1,4 +1,4 @@
-"""What the embedded captioner says of pictures drawn for the purpose, and of frames of real videos."""
+"""The embedded captioner's captions of drawn pictures and of frames of real videos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sand(seed: int = 0, deviation: float = 20) -> np.ndarray:
     return np.repeat(noise.clip(0, 255).astype(np.uint8), 3, axis=2)
 
 
-def frames_of(name: str, *, at_most: int = 4, a_second: int = 1) -> list[np.ndarray]:
+def frames_of(name: str, *, max_frames: int = 4, frames_per_second: int = 1) -> list[np.ndarray]:
     """Frames of a real video, one or more a second, RGB with the short side at most 384."""
     path = REAL_VIDEOS / name
     if not path.exists():
@@ -41,22 +41,23 @@ def frames_of(name: str, *, at_most: int = 4, a_second: int = 1) -> list[np.ndar
     frames: list[np.ndarray] = []
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            if frame.time is not None and frame.time * a_second >= len(frames):
+            if frame.time is not None and frame.time * frames_per_second >= len(frames):
                 scale = min(1.0, 384 / min(frame.width, frame.height))
                 picture = frame.to_ndarray(format="rgb24")
                 frames.append(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-            if len(frames) == at_most:
+            if len(frames) == max_frames:
                 break
     return frames
 
 
 def kinds(captioner: MeasuringCaptioner, *frames: np.ndarray) -> set[str]:
-    """Which kinds of phrase are said of any of the frames."""
-    return {phrase["kind"] for one in captioner.caption(frames) for phrase in json.loads(one.evidence)["phrases"]}
+    """The kinds of phrase in the captions of any of the frames."""
+    captions = captioner.caption(frames)
+    return {phrase["kind"] for caption in captions for phrase in json.loads(caption.evidence)["phrases"]}
 
 
-def say(captioner: MeasuringCaptioner, *frames: np.ndarray) -> list[str]:
-    return [one.caption for one in captioner.caption(frames)]
+def captions_of(captioner: MeasuringCaptioner, *frames: np.ndarray) -> list[str]:
+    return [caption.caption for caption in captioner.caption(frames)]
 
 
 @pytest.mark.parametrize(
@@ -73,13 +74,13 @@ def say(captioner: MeasuringCaptioner, *frames: np.ndarray) -> list[str]:
     ids=str,
 )
 def test_an_empty_frame_is_called_empty_and_nothing_more(captioner, colour, caption):
-    assert say(captioner, plain(colour)) == [caption]
+    assert captions_of(captioner, plain(colour)) == [caption]
 
 
 def test_colours_are_named_where_they_are(captioner):
     stacked = np.vstack([plain(BLUE, 180), plain(GREEN, 180)])
     beside = np.hstack([plain(GREEN, width=320), plain(BLUE, width=320)])
-    assert say(captioner, stacked, beside) == [
+    assert captions_of(captioner, stacked, beside) == [
         "A flat picture, mostly blue at the top and green at the bottom.",
         "A flat picture, mostly green at the left and blue at the right.",
     ]
@@ -87,7 +88,7 @@ def test_colours_are_named_where_they_are(captioner):
 
 def test_light_and_texture_are_told_apart(captioner):
     bright, dark = sand(deviation=25).astype(np.int16) + 80, sand(deviation=25).astype(np.int16) - 80
-    captions = say(captioner, bright.clip(0, 255).astype(np.uint8), dark.clip(0, 255).astype(np.uint8), sand())
+    captions = captions_of(captioner, bright.clip(0, 255).astype(np.uint8), dark.clip(0, 255).astype(np.uint8), sand())
     assert captions == [
         "A bright, textured picture in shades of grey.",
         "A dark, textured picture in shades of grey.",
@@ -98,9 +99,9 @@ def test_light_and_texture_are_told_apart(captioner):
 def test_a_grey_picture_is_in_shades_of_grey_and_one_coloured_object_ends_that(captioner):
     picture = plain((90, 90, 90))
     cv2.rectangle(picture, (0, 0), (320, 360), (160, 160, 160), -1)
-    (before,) = say(captioner, picture)
+    (before,) = captions_of(captioner, picture)
     cv2.circle(picture, (320, 180), 60, RED, -1)
-    (after,) = say(captioner, picture)
+    (after,) = captions_of(captioner, picture)
     assert "in shades of grey" in before
     assert "shades" not in after
     assert "a round red region near the centre" in after
@@ -122,7 +123,7 @@ def test_a_grey_picture_is_in_shades_of_grey_and_one_coloured_object_ends_that(c
 def test_a_disc_is_round_and_stands_where_it_was_drawn(captioner, centre, place):
     picture = plain((200, 200, 200))
     cv2.circle(picture, centre, 40, RED, -1)
-    assert say(captioner, picture) == [f"A bright, flat, mostly white picture with a round red region {place}."]
+    assert captions_of(captioner, picture) == [f"A bright, flat, mostly white picture with a round red region {place}."]
 
 
 def test_shape_words_need_the_shape(captioner):
@@ -131,7 +132,7 @@ def test_shape_words_need_the_shape(captioner):
     cv2.rectangle(pictures[1], (200, 140), (440, 220), BLUE, -1)
     cv2.ellipse(pictures[2], (320, 180), (110, 50), 0, 0, 360, BLUE, -1)
     cv2.circle(pictures[3], (10, 180), 60, BLUE, -1)  # cut by the edge: its shape is not seen
-    regions = [caption.split(" with ")[1] for caption in say(captioner, *pictures)]
+    regions = [caption.split(" with ")[1] for caption in captions_of(captioner, *pictures)]
     assert regions == [
         "a square blue region near the centre.",
         "a blue region near the centre.",
@@ -154,7 +155,7 @@ def test_several_regions_are_counted(captioner):
     picture = plain((200, 200, 200))
     for x in (120, 320, 520):
         cv2.rectangle(picture, (x - 30, 120), (x + 30, 240), RED, -1)
-    assert "with three red regions." in say(captioner, picture)[0]
+    assert "with three red regions." in captions_of(captioner, picture)[0]
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.0, 2.0], ids="letters x{}".format)
@@ -165,7 +166,7 @@ def test_a_line_of_letters_is_text_where_it_stands(captioner, scale, ground, ink
     cv2.putText(
         picture, "Bake the bread", (40, 330), cv2.FONT_HERSHEY_DUPLEX, scale, (ink,) * 3, thickness, cv2.LINE_AA
     )
-    assert "text at the bottom" in say(captioner, picture)[0]
+    assert "text at the bottom" in captions_of(captioner, picture)[0]
 
 
 def test_bars_windows_and_a_few_letters_are_not_text(captioner):
@@ -191,7 +192,7 @@ def test_noise_has_no_faces_no_text_and_no_regions(captioner):
 
 @pytest.mark.parametrize("name", ["grid_bbaf2n.mpg", "grid_lwbsza.mpg", "intel_asl_book.mkv", "intel_asl_no.mkv"])
 def test_a_real_face_is_one_face(captioner, name):
-    captions = say(captioner, *frames_of(name))
+    captions = captions_of(captioner, *frames_of(name))
     assert all("one face" in caption for caption in captions), captions
 
 
@@ -202,33 +203,36 @@ def test_a_real_face_is_one_face(captioner, name):
      "sam2_football_juggle.mp4"],
 )  # fmt: skip
 def test_where_no_face_and_no_writing_is_none_is_said(captioner, name):
-    assert not kinds(captioner, *frames_of(name, at_most=10, a_second=2)) & {"face", "text"}
+    assert not kinds(captioner, *frames_of(name, max_frames=10, frames_per_second=2)) & {"face", "text"}
 
 
 def test_a_poster_and_a_roof_that_one_cascade_takes_for_faces_are_none(captioner):
-    assert "face" not in kinds(captioner, *frames_of("bikes_city_cuts.mp4", at_most=50, a_second=5))
+    assert "face" not in kinds(captioner, *frames_of("bikes_city_cuts.mp4", max_frames=50, frames_per_second=5))
 
 
 def test_real_frames_are_described_by_what_was_measured(captioner):
-    cups, chaplin = frames_of("sam2_cups_shuffle.mp4", at_most=1), frames_of("chaplin_bw.mp4", at_most=1)
-    titled = frames_of("psd_testvideo_nature.mp4", at_most=8)[-1:]
-    assert say(captioner, *cups, *chaplin) == ["A picture with three red regions.", "A picture in shades of grey."]
-    assert "text at the bottom" in say(captioner, *titled)[0]
+    cups, chaplin = frames_of("sam2_cups_shuffle.mp4", max_frames=1), frames_of("chaplin_bw.mp4", max_frames=1)
+    titled = frames_of("psd_testvideo_nature.mp4", max_frames=8)[-1:]
+    assert captions_of(captioner, *cups, *chaplin) == [
+        "A picture with three red regions.",
+        "A picture in shades of grey.",
+    ]
+    assert "text at the bottom" in captions_of(captioner, *titled)[0]
 
 
 def test_every_phrase_of_the_evidence_stands_in_the_caption_with_its_numbers(captioner):
     frames = [sand(), plain((0, 0, 0)), *frames_of("grid_bbaf2n.mpg"), *frames_of("tractor_vp9.webm")]
-    for one in captioner.caption(frames):
-        phrases = json.loads(one.evidence)["phrases"]
+    for caption in captioner.caption(frames):
+        phrases = json.loads(caption.evidence)["phrases"]
         assert phrases
         for phrase in phrases:
-            assert phrase["text"] in one.caption
+            assert phrase["text"] in caption.caption
             assert phrase["text"] == f"{phrase['thing']} {phrase['place']}".strip()
             assert phrase["measure"]
 
 
 def test_a_caption_depends_on_its_frame_alone(captioner):
-    frames = [sand(), plain(BLUE), *frames_of("intel_asl_book.mkv", at_most=2)]
+    frames = [sand(), plain(BLUE), *frames_of("intel_asl_book.mkv", max_frames=2)]
     together = captioner.caption(frames)
     alone = [MeasuringCaptioner().caption([frame])[0] for frame in reversed(frames)]
     travelled = pickle.loads(pickle.dumps(captioner)).caption(frames)

@@ -1,4 +1,4 @@
-"""Frame captions and a clip's measures, merged into the clip's caption."""
+"""Merging frame captions and a clip's measures into the clip's caption."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def drawn(*pictures: Sequence[tuple[tuple[int, int], tuple[int, int, int]]]) -> 
             cv2.circle(frame, centre, 40, colour, -1)
         frames.append(frame)
     return [
-        TimedCaption(float(second), "fine", one.caption, one.evidence, MODEL)
-        for second, one in enumerate(MeasuringCaptioner().caption(frames))
+        TimedCaption(float(second), "fine", caption.caption, caption.evidence, MODEL)
+        for second, caption in enumerate(MeasuringCaptioner().caption(frames))
     ]
 
 
@@ -95,7 +95,7 @@ def test_the_papers_worked_example_names_each_thing_once():
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "caption"),
+    ("first", "second", "caption"),
     [
         ("a dog runs", "A dog runs.", "A dog runs."),
         ("a dog runs", "a dog running on the grass", "A dog running on the grass."),
@@ -106,11 +106,11 @@ def test_the_papers_worked_example_names_each_thing_once():
     ],
     ids=["same", "more", "padded", "number", "negation", "other"],
 )
-def test_free_captions_are_said_once_unless_they_differ_in_substance(one, other, caption):
-    assert summarise(free(one, other)).caption == caption
+def test_free_captions_are_said_once_unless_they_differ_in_substance(first, second, caption):
+    assert summarise(free(first, second)).caption == caption
 
 
-def test_free_captions_are_told_in_time_whatever_their_order():
+def test_free_captions_stand_in_order_of_time_whatever_their_order():
     captions = free("a dog runs", "the ball falls", "children laugh")
     assert summarise(captions[::-1]) == summarise(captions)
     assert summarise(captions).caption == "A dog runs; then the ball falls; then children laugh."
@@ -147,8 +147,12 @@ def test_the_middle_frame_captioned_twice_counts_once():
 
 def test_evidence_that_is_not_the_embedded_captioners_is_text():
     (caption,) = drawn([(LEFT, RED)])
-    for other in (replace(caption, model="blip2"), replace(caption, evidence="{"), replace(caption, evidence="[1]")):
-        summary = summarise([other])
+    for text_caption in (
+        replace(caption, model="blip2"),
+        replace(caption, evidence="{"),
+        replace(caption, evidence="[1]"),
+    ):
+        summary = summarise([text_caption])
         assert summary.caption == caption.caption
         assert evidence(summary)[0]["from"] == [{"frame_seconds": 0.0, "phrase": caption.caption}]
 
@@ -185,10 +189,10 @@ def test_evidence_that_is_not_the_embedded_captioners_is_text():
 def test_the_clips_measures_become_sentences(measures, sentences):
     summary = summarise(free("a dog"), replace(STATIC, **measures))
     assert summary.caption == f"A dog. {sentences}".strip()
-    said = {**vars(STATIC), **measures}
+    numbers = {**vars(STATIC), **measures}
     for entry in evidence(summary)[1:]:
         assert entry["from"]["measure"]
-        assert all(said[name] == number for name, number in entry["from"]["measure"].items())
+        assert all(numbers[name] == number for name, number in entry["from"]["measure"].items())
 
 
 def test_measures_that_are_missing_are_not_spoken_of():
@@ -199,11 +203,11 @@ def test_a_summary_is_bounded_and_counts_what_it_leaves_out():
     numbers = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     captions = free(*[f"{number} different animals walking through a {number} storey building" for number in numbers])
     summary = summarise(captions, STATIC)
-    told = summary.caption.count("different")
+    merged = summary.caption.count("different")
     assert len(summary.caption.split()) <= 60
     assert summary.caption.endswith("The camera stays still.")
-    assert told + sum(entry["left_out"] for entry in evidence(summary)) == len(captions)
-    assert told > 3
+    assert merged + sum(entry["left_out"] for entry in evidence(summary)) == len(captions)
+    assert merged > 3
     endless = summarise(free("word " * 500), STATIC)
     assert len(endless.caption.split()) <= 61
     assert evidence(endless)[0]["left_out"] == 1
@@ -214,11 +218,11 @@ def test_sentences_make_up_the_caption_and_phrases_stand_in_their_frames():
     summary = summarise(captions, replace(STATIC, pan_x=0.1))
     entries = evidence(summary)
     assert " ".join(entry["sentence"] for entry in entries) == summary.caption
-    spoken = {(one.seconds, one.caption) for one in captions}
+    frame_captions = {(caption.seconds, caption.caption) for caption in captions}
     for source in [source for entry in entries if isinstance(entry["from"], list) for source in entry["from"]]:
-        assert any(seconds == source["frame_seconds"] and source["phrase"] in caption for seconds, caption in spoken), (
-            source
-        )
+        assert any(
+            seconds == source["frame_seconds"] and source["phrase"] in caption for seconds, caption in frame_captions
+        ), source
 
 
 @pytest.mark.parametrize("captions", [[], [TimedCaption(0.0, "fine", "  ", "", "blip2")]], ids=["none", "empty"])

@@ -1,4 +1,4 @@
-"""Captions by tiny random models of each class, loaded from folders: what a frame is given, and what is made of it."""
+"""Captions by tiny random models of each class, loaded from folders."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -24,7 +24,7 @@ Captioner = Callable[..., VisionLanguageCaptioner]
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Weights]:
-    """weights("blip"): made once, then loaded from its folder."""
+    """weights("blip"): the model's weights, made once and then loaded from its folder."""
     folder = tmp_path_factory.mktemp("models")
 
     def made(name: str) -> Weights:
@@ -37,14 +37,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Weights
 
 @pytest.fixture(scope="module")
 def captioner(weights: Callable[[str], Weights]) -> Captioner:
-    """captioner("blip", frames_per_batch=3, prompt="a photo"): with eight new tokens at most."""
+    """captioner("blip", frames_per_batch=3, prompt="a photo"): a captioner with at most eight new tokens."""
 
-    def of(name: str, *, frames_per_batch: int = 16, max_new_tokens: int = 8, **request) -> VisionLanguageCaptioner:
+    def made(name: str, *, frames_per_batch: int = 16, max_new_tokens: int = 8, **request) -> VisionLanguageCaptioner:
         generation = {"max_new_tokens": max_new_tokens, **request.pop("generation", {})}
-        asked = Request(**request, generation=generation)
-        return VisionLanguageCaptioner(weights(name), asked, frames_per_batch=frames_per_batch)
+        return VisionLanguageCaptioner(
+            weights(name), Request(**request, generation=generation), frames_per_batch=frames_per_batch
+        )
 
-    return of
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -68,27 +69,29 @@ def _picture(jpeg: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_class_says_of_a_frame_the_same_in_any_company(name, captioner, jpegs):
+def test_every_class_captions_a_frame_the_same_in_any_batch(name, captioner, jpegs):
     prompt = PROMPTS.get(name, "a photo of")
     together = captioner(name, frames_per_batch=3, prompt=prompt).caption(jpegs)
     alone = captioner(name, prompt=prompt)
-    assert together == [said for jpeg in jpegs for said in alone.caption([jpeg])]
-    assert all(isinstance(said, FrameCaption) for said in together)
-    assert len({said.caption for said in together}) > len(jpegs) // 2, "it looks at the pictures"
-    assert {word for said in together for word in said.caption.split()} <= set(WORDS), "no prompt, no special tokens"
+    assert together == [caption for jpeg in jpegs for caption in alone.caption([jpeg])]
+    assert all(isinstance(caption, FrameCaption) for caption in together)
+    assert len({caption.caption for caption in together}) > len(jpegs) // 2, "it looks at the pictures"
+    assert {word for caption in together for word in caption.caption.split()} <= set(WORDS), (
+        "no prompt, no special tokens"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(CLASSES) - {"florence_2", "vit_gpt2"}))
-def test_a_prompt_changes_what_is_said_and_is_not_needed(name, captioner, jpegs):
-    said = captioner(name).caption(jpegs[:2])
-    assert all(one.caption for one in said)
-    assert said != captioner(name, prompt="a red table").caption(jpegs[:2])
+def test_a_prompt_changes_captions_and_is_not_needed(name, captioner, jpegs):
+    captions = captioner(name).caption(jpegs[:2])
+    assert all(caption.caption for caption in captions)
+    assert captions != captioner(name, prompt="a red table").caption(jpegs[:2])
 
 
 # --- what transformers would do ----------------------------------------------------------------------------------
 
 
-def _by_transformers(weights: Weights, jpeg: bytes, text: str | None, **more: object) -> list[int]:
+def transformers_tokens(weights: Weights, jpeg: bytes, text: str | None, **more: object) -> list[int]:
     """The tokens that the model gives for one picture, as its documentation shows."""
     given = {} if text is None else {"text": text}
     read = weights.processor(images=_picture(jpeg), **given, return_tensors="pt", **more)
@@ -112,14 +115,14 @@ def _by_transformers(weights: Weights, jpeg: bytes, text: str | None, **more: ob
     ],
 )
 def test_captions_are_what_transformers_gives_without_prompt(name, prompt, before, weights, captioner, jpegs):
-    tokens = _by_transformers(weights(name), jpegs[0], prompt)
+    tokens = transformers_tokens(weights(name), jpegs[0], prompt)
     expected = weights(name).tokenizer.decode(tokens[before:], skip_special_tokens=True)
-    (said,) = captioner(name, prompt=prompt).caption(jpegs[:1])
-    assert said.caption == expected
+    (caption,) = captioner(name, prompt=prompt).caption(jpegs[:1])
+    assert caption.caption == expected
 
 
 def test_git_goes_on_from_its_prompt_instead_of_after_its_end(weights, captioner, jpegs):
-    tokens = _by_transformers(weights("git"), jpegs[0], None)
+    tokens = transformers_tokens(weights("git"), jpegs[0], None)
     first_word = weights("git").tokenizer.decode(tokens[1:2])
     (whole,) = captioner("git").caption(jpegs[:1])
     (rest,) = captioner("git", prompt=first_word, max_new_tokens=7).caption(jpegs[:1])
@@ -129,21 +132,23 @@ def test_git_goes_on_from_its_prompt_instead_of_after_its_end(weights, captioner
 def test_a_chat_model_is_asked_through_its_template(weights, captioner, jpegs):
     loaded = weights("qwen_2_5_vl")
     text = "<|im_start|>user <|vision_start|> <|image_pad|> <|vision_end|> a photo <|im_end|> <|im_start|>assistant"
-    expected = _by_transformers(loaded, jpegs[0], text)
+    expected = transformers_tokens(loaded, jpegs[0], text)
     prompt_tokens = loaded.processor(images=_picture(jpegs[0]), text=text, return_tensors="pt").input_ids.shape[1]
-    (said,) = captioner("qwen_2_5_vl", prompt="a photo").caption(jpegs[:1])
-    assert said.caption == loaded.tokenizer.decode(expected[prompt_tokens:], skip_special_tokens=True)
-    assert said.prompt_tokens == prompt_tokens > 20, "the picture's tokens are among them"
+    (caption,) = captioner("qwen_2_5_vl", prompt="a photo").caption(jpegs[:1])
+    assert caption.caption == loaded.tokenizer.decode(expected[prompt_tokens:], skip_special_tokens=True)
+    assert caption.prompt_tokens == prompt_tokens > 20, "the picture's tokens are among them"
     thinking = captioner("qwen_2_5_vl", prompt="a photo", chat={"enable_thinking": True}).caption(jpegs[:1])
     assert thinking[0].prompt_tokens == prompt_tokens + 1
 
 
 def test_florence_reads_the_task_that_its_token_names(captioner, jpegs):
     tasks = ("<CAPTION>", "<DETAILED_CAPTION>")
-    said = [captioner("florence_2", prompt=task).caption(jpegs[:1])[0] for task in tasks]
+    captions = [captioner("florence_2", prompt=task).caption(jpegs[:1])[0] for task in tasks]
     questions = ("What does the image describe?", "Describe in detail what is shown in the image.")
     around = 65 + 2  # the picture's tokens, as the tiny model's settings have it; the first and the last
-    assert [one.prompt_tokens - around for one in said] == [question.count(" ") + 1 for question in questions]
+    assert [caption.prompt_tokens - around for caption in captions] == [
+        question.count(" ") + 1 for question in questions
+    ]
 
 
 # --- how captions end --------------------------------------------------------------------------------------------
@@ -157,16 +162,16 @@ def test_a_caption_that_reaches_the_limit_is_truncated_and_one_that_ends_is_not(
 
     soon = {"exponential_decay_length_penalty": (2, 1e9)}  # from the third token on the end is what it likes best
     ended = captioner(name, **asked, generation=soon).caption(jpegs)
-    assert {said.status for said in ended} == {"success"}
-    assert all(said.output_tokens <= 4 for said in ended)
+    assert {caption.status for caption in ended} == {"success"}
+    assert all(caption.output_tokens <= 4 for caption in ended)
 
 
 def test_a_model_that_writes_nothing_gives_an_error_for_each_frame(weights, captioner, jpegs):
     end = captioner("blip_2").generation.eos_token_id
-    others = [token for token in range(len(weights("blip_2").tokenizer)) if token != end]
-    said = captioner("blip_2", generation={"suppress_tokens": others}).caption(jpegs[:2])
-    assert [type(one) for one in said] == [EmptyAnswer, EmptyAnswer]
-    assert "wrote nothing" in str(said[0])
+    suppressed = [token for token in range(len(weights("blip_2").tokenizer)) if token != end]
+    errors = captioner("blip_2", generation={"suppress_tokens": suppressed}).caption(jpegs[:2])
+    assert [type(error) for error in errors] == [EmptyAnswer, EmptyAnswer]
+    assert "wrote nothing" in str(errors[0])
 
 
 def test_beams_are_had_for_the_asking(captioner, jpegs):
@@ -174,7 +179,7 @@ def test_beams_are_had_for_the_asking(captioner, jpegs):
     searched = captioner("blip", generation={"num_beams": 3}).caption(jpegs)
     assert searched != greedy
     assert searched == [
-        said for jpeg in jpegs for said in captioner("blip", generation={"num_beams": 3}).caption([jpeg])
+        caption for jpeg in jpegs for caption in captioner("blip", generation={"num_beams": 3}).caption([jpeg])
     ]
 
 
@@ -183,10 +188,12 @@ def test_beams_are_had_for_the_asking(captioner, jpegs):
 
 def test_frames_that_cannot_be_read_fail_alone_and_the_others_keep_their_places(captioner, jpegs):
     whole = captioner("blip").caption(jpegs[:4])
-    said = captioner("blip").caption([jpegs[0], b"", jpegs[1], b"no picture", jpegs[2], jpegs[3][:400], jpegs[3]])
+    captions = captioner("blip").caption([jpegs[0], b"", jpegs[1], b"no picture", jpegs[2], jpegs[3][:400], jpegs[3]])
     failed = {1: "0 bytes", 3: "10 bytes", 5: "400 bytes"}
-    assert [said[place] for place in (0, 2, 4, 6)] == whole
-    assert all(isinstance(said[place], ValueError) and told in str(said[place]) for place, told in failed.items())
+    assert [captions[place] for place in (0, 2, 4, 6)] == whole
+    for place, size in failed.items():
+        assert isinstance(captions[place], ValueError)
+        assert size in str(captions[place])
 
 
 def test_where_memory_does_not_suffice_it_goes_on_in_halves_and_stays_with_them(captioner, jpegs):
@@ -222,19 +229,19 @@ def test_a_frame_that_does_not_fit_alone_is_its_own_failure(captioner, jpegs):
     expected = asked.caption(jpegs)
     hook = asked.model.vision_model.register_forward_pre_hook(bright_ones_do_not_fit, with_kwargs=True)
     try:
-        for mean, caption, said in zip(means, expected, asked.caption(jpegs), strict=True):
-            assert isinstance(said, torch.OutOfMemoryError) if mean > 0.5 else said == caption
+        for mean, caption, result in zip(means, expected, asked.caption(jpegs), strict=True):
+            assert isinstance(result, torch.OutOfMemoryError) if mean > 0.5 else result == caption
     finally:
         hook.remove()
 
 
 def test_requests_that_cannot_be_made_are_refused(captioner):
-    for name, request, told in (
+    for name, request, message in (
         ("vit_gpt2", {"prompt": "a photo"}, "reads no prompt"),
         ("blip", {"generation": {"num_beems": 3}}, "num_beems"),
         ("blip", {"generation": {"num_beams": 2, "num_return_sequences": 2}}, "one answer"),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             captioner(name, **request)
 
 
@@ -245,12 +252,14 @@ def test_requests_that_cannot_be_made_are_refused(captioner):
 def test_models_that_know_video_caption_frames_together(name, captioner, jpegs):
     asked = captioner(name, prompt="a photo")
     frames = [jpegs[0], jpegs[2], jpegs[4]]
-    said = asked.caption_together(frames)
-    (of_one,) = asked.caption(frames[:1])
-    pictures = of_one.prompt_tokens - captioner(name, prompt="a photo").caption_together(frames[:1]).prompt_tokens
+    caption = asked.caption_together(frames)
+    (first_caption,) = asked.caption(frames[:1])
+    pictures = (
+        first_caption.prompt_tokens - captioner(name, prompt="a photo").caption_together(frames[:1]).prompt_tokens
+    )
     assert pictures == 0, "one frame is asked about alike"
-    assert said.prompt_tokens > 2 * of_one.prompt_tokens
-    assert said != asked.caption_together(frames[::-1]), "their order matters"
+    assert caption.prompt_tokens > 2 * first_caption.prompt_tokens
+    assert caption != asked.caption_together(frames[::-1]), "their order matters"
     with pytest.raises(ValueError, match="not a readable JPEG"):
         asked.caption_together([*frames, b"no picture"])
     with pytest.raises(ValueError, match="without frames"):
@@ -276,5 +285,5 @@ def test_half_precision_works_for_every_class(tmp_path: Path, jpegs):
     for name, made in CLASSES.items():
         loaded = load(HubModel(str(made(tmp_path / name))), torch.device("cpu"), torch.bfloat16)
         request = Request(prompt=PROMPTS.get(name), generation={"max_new_tokens": 4})
-        said = VisionLanguageCaptioner(loaded, request).caption(jpegs[:2])
-        assert all(isinstance(one, FrameCaption) for one in said), name
+        captions = VisionLanguageCaptioner(loaded, request).caption(jpegs[:2])
+        assert all(isinstance(caption, FrameCaption) for caption in captions), name

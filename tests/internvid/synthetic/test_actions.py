@@ -1,4 +1,4 @@
-"""The videos of actions: what the benchmark says is in them is in them, and its splits share what they should share."""
+"""The action benchmark: its videos show what their captions state, and its splits share what they should share."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ def test_the_same_seed_gives_the_same_videos_and_another_gives_others():
     assert action_videos(train=3, held_out=2) != action_videos(train=3, held_out=2, seed=1)
 
 
-def test_videos_hold_clips_that_are_told_alike(synthetic_videos):
-    """What same-video-aware training is about: the same figure doing the same in two shots of one video."""
+def test_videos_hold_clips_with_the_same_caption(synthetic_videos):
+    """Same-video-aware training needs them: the same figure in the same action in two shots of a video."""
     repeated = sum(
-        len(synthetic_video) - len(set(synthetic_video))
-        for synthetic_video in (doings((plan,)) for plan in synthetic_videos.train)
+        len(video_doings) - len(set(video_doings))
+        for video_doings in (doings((plan,)) for plan in synthetic_videos.train)
     )
 
     assert 0.05 < repeated / len(doings(synthetic_videos.train)) < 0.5
@@ -90,29 +90,29 @@ def named(caption: str) -> set[str]:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_caption_names_action_object_and_colour_in_one_of_many_wordings(action):
     rng = np.random.default_rng(0)
-    told = {Doing(action, "star", "orange").caption(rng) for _ in range(400)}
+    captions = {Doing(action, "star", "orange").caption(rng) for _ in range(400)}
 
-    assert len(told) == len(SENTENCES) * len(WORDINGS[action])
-    assert all(named(caption) == {action} for caption in told)
-    assert all("star" in caption and "orange" in caption for caption in told)
-    assert not any(" a orange" in caption for caption in told)
+    assert len(captions) == len(SENTENCES) * len(WORDINGS[action])
+    assert all(named(caption) == {action} for caption in captions)
+    assert all("star" in caption and "orange" in caption for caption in captions)
+    assert not any(" a orange" in caption for caption in captions)
 
 
 def test_a_general_caption_names_the_action_alone():
     rng = np.random.default_rng(0)
-    told = {Doing("spinning", "star", "red").general_caption(rng) for _ in range(100)}
+    captions = {Doing("spinning", "star", "red").general_caption(rng) for _ in range(100)}
 
-    assert len(told) == len(GENERAL_SENTENCES) * len(WORDINGS["spinning"])
-    assert all(named(caption) == {"spinning"} for caption in told)
-    assert not any("star" in caption or "red" in caption for caption in told)
+    assert len(captions) == len(GENERAL_SENTENCES) * len(WORDINGS["spinning"])
+    assert all(named(caption) == {"spinning"} for caption in captions)
+    assert not any("star" in caption or "red" in caption for caption in captions)
 
 
-def test_a_rendered_video_tells_in_its_truth_what_the_plan_says(synthetic_videos, tmp_path):
+def test_the_truth_of_a_rendered_video_states_what_the_plan_says(synthetic_videos, tmp_path):
     plan = synthetic_videos.unseen[0]
     truth = read_truth(render(plan, tmp_path))
 
-    told = [Doing(thing.action, thing.shape, thing.colour) for shot in truth.shots for thing in shot.objects]
-    assert told == doings((plan,))
+    stated = [Doing(thing.action, thing.shape, thing.colour) for shot in truth.shots for thing in shot.objects]
+    assert stated == doings((plan,))
     with av.open(str(tmp_path / plan.file_name)) as container:
         assert sum(1 for _ in container.decode(video=0)) == truth.frame_count == len(plan.shots) * 16
 
@@ -120,7 +120,7 @@ def test_a_rendered_video_tells_in_its_truth_what_the_plan_says(synthetic_videos
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_figure_shows_its_colour_on_every_backdrop_that_it_gets(synthetic_videos, shape, colour):
-    """Otherwise there would be nothing to learn."""
+    """Otherwise a model could not learn from it."""
     for plan in synthetic_videos.train:
         for number, shot in enumerate(plan.shots):
             (figure,) = shot.figures
@@ -136,7 +136,7 @@ def painted(picture: np.ndarray, colour: str) -> np.ndarray:
 
 
 def acted(action: str) -> tuple[np.ndarray, np.ndarray]:
-    """A red square on grey that does it for two seconds. Its middle, [16, 2] as (x, y) in pixels, and its area."""
+    """A red square on grey that acts for two seconds: its centre, [16, 2] as (x, y) in pixels, and its area."""
     shot = Shot(16, Backdrop("flat", "grey"), (Figure("square", "red", action, at=(0.5, 0.5), size=0.3, travel=0.6),))
     shown = [painted(picture, "red") for picture in pictures(VideoPlan("acted", (shot,), width=160, height=120, fps=8))]
     area = np.array([seen.sum() for seen in shown])

@@ -1,4 +1,4 @@
-"""The rendered videos, measured by decoding them anew: cuts, motion, colours and form are what the truth says."""
+"""Rendered videos, decoded and measured: cuts, motion, colours and format are as the ground truth states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from internvid.synthetic.figures import PAINTS
 from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 from internvid.synthetic.render import HARD_VIDEOS, SAMPLE_VIDEOS, Truth, read_truth, render, render_all
 
-BY_NAME = {plan.name: plan for plan in (*SAMPLE_VIDEOS, *HARD_VIDEOS)}
+PLANS_BY_NAME = {plan.name: plan for plan in (*SAMPLE_VIDEOS, *HARD_VIDEOS)}
 SAMPLE_NAMES = [plan.name for plan in SAMPLE_VIDEOS]
 HARD_NAMES = [plan.name for plan in HARD_VIDEOS]
 MOVING = [
@@ -28,7 +28,7 @@ MOVING = [
 
 
 def small(plan: VideoPlan) -> VideoPlan:
-    """The same video at a quarter of the width and height: quick to render, the same in time."""
+    """The same plan at a quarter of the width and height: quick to render, with the same timing."""
     return replace(plan, width=plan.width // 4, height=plan.height // 4)
 
 
@@ -36,7 +36,7 @@ def small(plan: VideoPlan) -> VideoPlan:
 def synthetic_video(tmp_path_factory):
     """Renders the small video of a name, once for the module."""
     folder = tmp_path_factory.mktemp("synthetic_videos")
-    return cache(lambda name: render(small(BY_NAME[name]), folder))
+    return cache(lambda name: render(small(PLANS_BY_NAME[name]), folder))
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,13 @@ def test_a_figure_of_the_stated_colour_moves_in_the_stated_direction(synthetic_v
     shot = read_truth(synthetic_video(name)).shots[number]
     early = shot.start_frame + (shot.end_frame - shot.start_frame) // 3
     late = shot.end_frame - (shot.end_frame - shot.start_frame) // 3
-    one, two = (near(upright(name)[frame], figure.colour) for frame in (early, late))
-    # What is there in one and not in the other: a backdrop of a like colour drops out.
+    early_mask, late_mask = (near(upright(name)[frame], figure.colour) for frame in (early, late))
+    # Pixels that are in one mask and not in the other: a backdrop of a similar colour drops out.
     (y_early, x_early), (y_late, x_late) = (
-        np.argwhere(here & ~there).mean(axis=0) for here, there in ((one, two), (two, one))
+        np.argwhere(here & ~there).mean(axis=0) for here, there in ((early_mask, late_mask), (late_mask, early_mask))
     )
 
-    right, down = (x_late - x_early) / one.shape[1], (y_late - y_early) / one.shape[0]
+    right, down = (x_late - x_early) / early_mask.shape[1], (y_late - y_early) / early_mask.shape[0]
     along, across = {"right": (right, down), "left": (-right, down), "down": (down, right), "up": (-down, right)}[
         figure.direction
     ]
@@ -248,7 +248,7 @@ def test_a_second_call_renders_nothing_and_still_reports_each_video(tmp_path):
 
 
 @pytest.mark.parametrize(("plan", "seed"), [(tiny(), 1), (tiny(colour="orange"), 0)], ids=["seed", "plan"])
-def test_a_video_of_another_seed_or_plan_is_rendered_anew(tmp_path, plan, seed):
+def test_a_video_of_another_seed_or_plan_is_rendered_again(tmp_path, plan, seed):
     (synthetic_video,) = render_all(tmp_path, (tiny(),))
     before = synthetic_video.read_bytes()
     render_all(tmp_path, (plan,), seed=seed)
@@ -257,7 +257,7 @@ def test_a_video_of_another_seed_or_plan_is_rendered_anew(tmp_path, plan, seed):
     assert (read_truth(synthetic_video).plan_digest, read_truth(synthetic_video).seed) == (plan.digest, seed)
 
 
-def test_a_plan_that_cannot_be_drawn_leaves_the_video_before_it_alone(tmp_path):
+def test_a_plan_that_cannot_be_drawn_leaves_the_video_before_it_as_it_was(tmp_path):
     render(tiny(), tmp_path)
     before = identities(tmp_path)
 

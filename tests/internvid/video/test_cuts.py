@@ -1,4 +1,4 @@
-"""Where videos cut: the rendered hard cases, real videos, and PySceneDetect's detectors through our pictures."""
+"""Cut detection in rendered hard cases and real videos, and PySceneDetect's detectors on our pictures."""
 
 import json
 from pathlib import Path
@@ -20,9 +20,9 @@ def cuts_of(path: Path, **settings) -> list[int]:
     return [clip.start_frame for clip in scan(str(path), ScanSettings(**settings), lambda frame: None)[1:]]
 
 
-def check(found: list[int], true: list[int], either_way: list[list[int]]) -> None:
-    """Every true cut is found within a frame, and nothing else outside of the ranges that count neither way."""
-    counting = [frame for frame in found if not any(first <= frame <= last for first, last in either_way)]
+def check(detected: list[int], true: list[int], either_way: list[list[int]]) -> None:
+    """Every true cut is detected within a frame, and nothing else outside of the ranges that count neither way."""
+    counting = [frame for frame in detected if not any(first <= frame <= last for first, last in either_way)]
     assert len(counting) == len(true), (counting, true)
     assert all(abs(a - b) <= 1 for a, b in zip(sorted(counting), true, strict=True)), (counting, true)
 
@@ -69,29 +69,29 @@ def place(seed: int) -> np.ndarray:
 
 
 def boundaries(lumas: list[np.ndarray], *, fps: float = 25.0, detector: str = DEFAULT_DETECTOR) -> list[Boundary]:
-    """What a detector says of these lumas, with the noise of a camera; checks that it says so in time."""
+    """The boundaries that a detector reports for these lumas with camera noise; checks that they come in time."""
     random = np.random.default_rng(0)
-    machine = make_detector(detector, None, fps)
-    found: list[Boundary] = []
+    cut_detector = make_detector(detector, None, fps)
+    reported: list[Boundary] = []
     for i, luma in enumerate(lumas):
         noisy = (luma + random.normal(0, 1.5, luma.shape)).clip(0, 255).astype(np.uint8)
         picture = SmallPicture(noisy, np.full((18, 32, 2), 128, np.uint8), float(noisy.mean()))
-        colour = np.repeat(noisy[..., None], 3, axis=2).repeat(4, 0).repeat(4, 1) if machine.wants_colour else None
-        for boundary in machine.push(i, i / fps, picture, colour):
-            late = machine.cut_look_ahead if boundary.kind == "cut" else machine.look_ahead
+        colour = np.repeat(noisy[..., None], 3, axis=2).repeat(4, 0).repeat(4, 1) if cut_detector.wants_colour else None
+        for boundary in cut_detector.push(i, i / fps, picture, colour):
+            late = cut_detector.cut_look_ahead if boundary.kind == "cut" else cut_detector.look_ahead
             assert i - late < boundary.frame_index <= i
-            found.append(boundary)
-    return found + machine.finish()
+            reported.append(boundary)
+    return reported + cut_detector.finish()
 
 
-def kinds(found: list[Boundary]) -> list[tuple[int, str]]:
-    return sorted((boundary.frame_index, boundary.kind) for boundary in found)
+def kinds(reported: list[Boundary]) -> list[tuple[int, str]]:
+    return sorted((boundary.frame_index, boundary.kind) for boundary in reported)
 
 
 def test_a_cut_is_found_and_scored():
-    (found,) = boundaries([place(1)] * 30 + [place(2)] * 30)
-    assert (found.frame_index, found.kind) == (30, "cut")
-    assert found.score > default_threshold(DEFAULT_DETECTOR)
+    (boundary,) = boundaries([place(1)] * 30 + [place(2)] * 30)
+    assert (boundary.frame_index, boundary.kind) == (30, "cut")
+    assert boundary.score > default_threshold(DEFAULT_DETECTOR)
 
 
 def test_cuts_near_the_first_and_last_frame_are_found():
@@ -138,17 +138,17 @@ def test_movement_in_repeated_frames_is_no_cut():
 @pytest.mark.parametrize("frames", [14, 25, 40])
 def test_a_dissolve_is_one_boundary_at_its_middle(frames):
     blend = [place(1) * (1 - share) + place(2) * share for share in np.linspace(0, 1, frames)]
-    (found,) = boundaries([place(1)] * 40 + blend + [place(2)] * 60)
-    assert found.kind == "dissolve"
-    assert abs(found.frame_index - (40 + frames / 2)) <= 4
+    (boundary,) = boundaries([place(1)] * 40 + blend + [place(2)] * 60)
+    assert boundary.kind == "dissolve"
+    assert abs(boundary.frame_index - (40 + frames / 2)) <= 4
 
 
 def test_a_fade_through_black_begins_the_new_shot_after_the_black():
     down, up = np.linspace(1, 0, 15), np.linspace(0.05, 1, 15)
     lumas = [place(1)] * 30 + [place(1) * s for s in down] + [place(1) * 0] * 10 + [place(2) * s for s in up]
-    (found,) = boundaries(lumas + [place(2)] * 30)
-    assert found.kind == "fade"
-    assert 50 <= found.frame_index <= 62
+    (boundary,) = boundaries(lumas + [place(2)] * 30)
+    assert boundary.kind == "fade"
+    assert 50 <= boundary.frame_index <= 62
 
 
 def test_black_within_one_place_is_no_boundary():
@@ -159,9 +159,9 @@ def test_black_within_one_place_is_no_boundary():
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_every_detector_keeps_its_own_threshold_and_promises(detector):
-    found = boundaries([place(1) * 0.4] * 40 + [255 - place(1) * 0.4] * 60, detector=detector)
+    reported = boundaries([place(1) * 0.4] * 40 + [255 - place(1) * 0.4] * 60, detector=detector)
     if detector != "threshold":  # which looks for fades only
-        assert 40 in [boundary.frame_index for boundary in found]
+        assert 40 in [boundary.frame_index for boundary in reported]
     assert default_threshold("content") == 27.0
     assert len({default_threshold(name) for name in DETECTORS}) == len(DETECTORS)
 

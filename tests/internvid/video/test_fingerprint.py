@@ -1,4 +1,4 @@
-"""What a hash of a frame survives, and what it tells apart."""
+"""The changes that a frame's hash survives, and the pictures that it distinguishes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from internvid.video.fingerprint import (
     Fingerprint,
     distances,
     frame_hashes,
+    inverse_orientation,
     oriented,
-    undone,
 )
 
 TURNED = {
@@ -38,7 +38,7 @@ def picture(seed: int, height: int = 360, width: int = 640) -> np.ndarray:
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """Without loss; the hash takes any encoding that OpenCV reads."""
+    """Encodes without loss; the hash takes any encoding that OpenCV reads."""
     return cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes()
 
 
@@ -47,9 +47,9 @@ def jpeg(pixels: np.ndarray, quality: int = 90) -> bytes:
 
 
 def hashes(encoded: bytes) -> np.ndarray:
-    found = frame_hashes(encoded)
-    assert found is not None
-    return found
+    frame = frame_hashes(encoded)
+    assert frame is not None
+    return frame
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -59,7 +59,7 @@ def test_a_turned_picture_has_the_turned_hash_and_no_other(orientation):
     bits = {name: int(distances(oriented(plain, name), turned)) for name in ORIENTATIONS}
     assert bits.pop(orientation) <= 2
     assert min(bits.values()) > 70
-    assert np.array_equal(oriented(oriented(plain, orientation), undone(orientation)), plain)
+    assert np.array_equal(oriented(oriented(plain, orientation), inverse_orientation(orientation)), plain)
 
 
 def test_orienting_many_hashes_is_orienting_each():
@@ -99,14 +99,14 @@ def test_a_flat_frame_has_no_hash(level):
 
 def test_a_fingerprint_is_in_order_of_time_without_flat_frames_and_survives_its_bytes():
     black = jpeg(np.zeros((120, 160, 3), np.uint8))
-    made = Fingerprint.of([(2.0, jpeg(picture(2))), (1.0, black), (0.5, jpeg(picture(1)))])
+    made = Fingerprint.from_frames([(2.0, jpeg(picture(2))), (1.0, black), (0.5, jpeg(picture(1)))])
     assert made.seconds.tolist() == [0.5, 2.0]
     assert np.array_equal(made.hashes[0], hashes(jpeg(picture(1))))
     read = Fingerprint.from_bytes(made.seconds_bytes, made.hashes_bytes)
     assert np.array_equal(read.seconds, made.seconds)
     assert np.array_equal(read.hashes, made.hashes)
     assert len(made.hashes_bytes) == 2 * len(CROPS) * BITS // 8
-    assert len(Fingerprint.of([(0.0, black)])) == 0
+    assert len(Fingerprint.from_frames([(0.0, black)])) == 0
 
 
 def test_bytes_that_are_no_picture_are_refused():

@@ -1,4 +1,4 @@
-"""The same pictures in another container have the same digest, others have not."""
+"""The same pictures in another container have the same digest, other pictures do not."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ CONTAINERS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "container"), [(name, container) for name, of_name in CONTAINERS.items() for container in of_name]
+    ("name", "container"), [(name, container) for name, containers in CONTAINERS.items() for container in containers]
 )
 def test_a_container_does_not_matter(tmp_path, name, container):
-    other = remuxed(OPEN / name, tmp_path / f"other.{container}")
-    assert other.read_bytes() != (OPEN / name).read_bytes()
-    assert packets_digest(str(other)) == packets_digest(str(OPEN / name)) is not None
+    copy = remuxed(OPEN / name, tmp_path / f"copy.{container}")
+    assert copy.read_bytes() != (OPEN / name).read_bytes()
+    assert packets_digest(str(copy)) == packets_digest(str(OPEN / name)) is not None
 
 
 def test_hevc_with_start_codes_and_with_lengths_is_the_same(tmp_path):

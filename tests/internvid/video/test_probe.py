@@ -1,4 +1,4 @@
-"""What a file is, and why a file is no video."""
+"""Probing video files, and the reasons why files are no videos."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -45,8 +45,8 @@ def test_a_probe_has_the_columns_of_raw_videos(tmp_path):
     from resources.lake.schema import RAW_VIDEOS
 
     assert set(Probe.__dataclass_fields__) <= set(RAW_VIDEOS.column_names)
-    found = probe(str(write_video(tmp_path / "a.mp4", sound=True)))
-    assert found == Probe(
+    probed = probe(str(write_video(tmp_path / "a.mp4", sound=True)))
+    assert probed == Probe(
         container="mov,mp4,m4a,3gp,3g2,mj2",
         video_codec="h264",
         pixel_format="yuv420p",
@@ -69,10 +69,10 @@ def test_a_probe_has_the_columns_of_raw_videos(tmp_path):
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_rotation_and_pixel_aspect_give_the_size_as_shown(tmp_path, degrees):
-    found = probe(str(write_video(tmp_path / "a.mp4", rotation=degrees, aspect=Fraction(4, 3))))
-    assert (found.width, found.height, found.rotation_degrees) == (160, 120, degrees)
-    assert found.pixel_aspect == pytest.approx(4 / 3)
-    assert (found.display_width, found.display_height) == ((213, 120) if degrees == 180 else (120, 213))
+    probed = probe(str(write_video(tmp_path / "a.mp4", rotation=degrees, aspect=Fraction(4, 3))))
+    assert (probed.width, probed.height, probed.rotation_degrees) == (160, 120, degrees)
+    assert probed.pixel_aspect == pytest.approx(4 / 3)
+    assert (probed.display_width, probed.display_height) == ((213, 120) if degrees == 180 else (120, 213))
 
 
 @pytest.mark.parametrize("name", ["wrong extension.txt", "a:b.mp4", "naïve 名前 'q' (1).mp4"])
@@ -82,7 +82,7 @@ def test_a_name_does_not_matter(tmp_path, name):
 
 
 def no_video(kind: str, path: Path) -> Path:
-    """A file that is no video, of that kind."""
+    """Writes a file of this kind that is no video."""
     if kind == "empty":
         path.write_bytes(b"")
     elif kind == "text":
@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_the_systems_own_error(tmp_path):
         ("zero_bytes.mp4", "is empty"),
         ("text_file.mp4", "is a text file"),
         ("jpeg_named_as.mp4", "single still picture"),
-        ("truncated_no_moov.mp4", "is missing.*moov atom not found"),
+        ("truncated_no_moov.mp4", "is missing.*moov atom not probed"),
         ("audio_only_speech.mp4", "no video stream.*audio opus"),
     ],
 )
@@ -169,5 +169,5 @@ def test_odd_files_have_each_their_own_reason(name, reason):
     ],
 )
 def test_real_files_are_read_as_they_are(name, expected):
-    found = probe(str(SHARED / name))
-    assert {key: getattr(found, key) for key in expected} == expected
+    probed = probe(str(SHARED / name))
+    assert {key: getattr(probed, key) for key in expected} == expected

@@ -42,7 +42,7 @@ def write_video(
     rotation: int = 0,
     aspect: Fraction = Fraction(1),
 ) -> Path:
-    """RGB pictures as a video. ticks: timestamp of frame i in milliseconds."""
+    """Writes RGB pictures as a video. ticks: timestamp of frame i in milliseconds."""
     with av.open(str(path), "w") as container:
         stream = None
         for i, picture in enumerate(pictures):
@@ -96,7 +96,7 @@ def check_whole(clips: list[ClipSpan], frames: list[SampledFrame], pts: list[int
 
 
 def places(*frames: int) -> list[np.ndarray]:
-    """Shots of so many frames each, every one in another place, with a little movement."""
+    """Shots of these numbers of frames, each in another place, with a little movement."""
     return [np.roll(texture(seed), i, axis=1) for seed, count in enumerate(frames) for i in range(count)]
 
 
@@ -124,40 +124,40 @@ def test_a_long_shot_keeps_a_frame_near_its_middle_from_few_held(tmp_path):
     assert (clip.middle_pts - clip.start_pts) / (clip.end_pts - clip.start_pts) == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize(("width", "height", "most"), [(320, 180, 32), (3840, 2160, 8)])
-def test_few_decoded_frames_are_held_and_every_shot_finds_its_middle_among_them(width, height, most):
-    """Shots of any length, each boundary found some time after it and its shot closed fifty frames after it."""
+@pytest.mark.parametrize(("width", "height", "max_older"), [(320, 180, 32), (3840, 2160, 8)])
+def test_few_decoded_frames_are_held_and_every_shot_finds_its_middle_among_them(width, height, max_older):
+    """Shots of any length, each boundary detected some time after it and its shot closed fifty frames after it."""
     random = np.random.default_rng(0)
     frame = av.VideoFrame(width, height, "yuv420p")
     newest, late = 7, 50
     starts = [0, *np.cumsum(random.choice([2, 3, 5, 20, 45, 200, 900], 60)).tolist()]
     reservoir = _Reservoir(newest)
-    found: dict[int, int] = {}  # boundaries found, not closed: frame to the frame at which it was found
+    detected: dict[int, int] = {}  # boundaries detected, not closed: frame -> frame at which it was detected
     open_start = 0
     for now in range(starts[-1] + late + 1):
         for start in starts[1:]:
-            is_gradual = all(abs(start - other) > 15 for other in starts if other != start)
+            is_gradual = all(abs(start - neighbour) > 15 for neighbour in starts if neighbour != start)
             if now == start + (40 if is_gradual else newest - 1):
-                found[start] = now
-        while found and min(found) <= now - late:
-            end = min(found)
-            if width > 320 and not reservoir.holds(open_start, end):  # its own beginning was found too late
-                del found[end]
+                detected[start] = now
+        while detected and min(detected) <= now - late:
+            end = min(detected)
+            if width > 320 and not reservoir.holds(open_start, end):  # its own beginning was detected too late
+                del detected[end]
                 continue
             middle = reservoir.take_middle(open_start, end, (open_start + end) / 2)
             assert open_start <= middle.frame_index < end
-            if width == 320:  # a short shot whose beginning was found late shares the spacing of the long one before
+            if width == 320:  # a short shot whose beginning was detected late shares the spacing of the long one before
                 assert abs(middle.frame_index - (open_start + end) / 2) <= 10 + 0.02 * (end - open_start)
-            del found[end]
+            del detected[end]
             open_start = end
         reservoir.add(
             _Held(now, now, float(now), frame, is_kept=False),
             start_frame=open_start,
             earliest_middle=(open_start + max(open_start, now - late)) / 2,
-            boundaries=found,
+            boundaries=detected,
         )
         shots = sum(1 for start in starts if open_start <= start <= now)
-        assert len(reservoir._older) + len(reservoir._newest) <= most + newest + shots
+        assert len(reservoir._older) + len(reservoir._newest) <= max_older + newest + shots
 
 
 def test_fine_frames_are_the_first_at_or_after_each_second(tmp_path):
@@ -341,7 +341,7 @@ def test_zoom_tilt_and_movers_have_the_signs_of_the_schema(tmp_path):
     assert mover.pan_x == pytest.approx(0, abs=0.02)
 
 
-def test_flags_tell_still_black_short_and_wild_clips(tmp_path):
+def test_flags_name_still_black_short_and_wild_clips(tmp_path):
     shots = [
         *[texture(1)] * 40,
         *[np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * 40,

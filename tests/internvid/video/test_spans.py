@@ -1,4 +1,4 @@
-"""Given spans of a video as clips: with which frames they begin and end, what is sampled, and what is not there."""
+"""Given spans of a video as clips: their first and last frames, the sampled frames, and spans that are not there."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -49,7 +49,7 @@ def scanned(
 
 
 def grey(frame: SampledFrame) -> int:
-    """The number of the video's frame that it shows."""
+    """The index of the frame that the picture shows."""
     picture = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
     return round(float(picture.mean()) / 4)
 
