@@ -2,8 +2,8 @@
 -- Of each month the last word of a source counts: its download, one that failed for good reason, or a check. Where that
 -- could not be told, for want of a network for instance, there is no word. reason: available, or why not; share is of
 -- the month's sources.
-with words as (
-    select source_id, fetched_at as told_at, 'available' as reason from downloads
+with reports as (
+    select source_id, fetched_at as reported_at, 'available' as reason from downloads
     union all
     select source_id, checked_at, case when is_available then 'available' else coalesce(error_class, 'unknown') end
     from source_checks
@@ -23,10 +23,10 @@ with words as (
 of_months as (
     select
         sources.source_id,
-        greatest(datesub('month', sources.first_seen_at, words.told_at), 0) as months,
-        arg_max(words.reason, words.told_at) as reason
-    from words
-    inner join sources on words.source_id = sources.source_id
+        greatest(datesub('month', sources.first_seen_at, reports.reported_at), 0) as months,
+        arg_max(reports.reason, reports.reported_at) as reason
+    from reports
+    inner join sources on reports.source_id = sources.source_id
     where sources.kind = 'web'
     group by sources.source_id, months
 )
