@@ -1,13 +1,13 @@
 """A real HTTP server on loopback that serves videos, and behaves as badly as the web does.
 
     with web_server() as server:
-        url = server.add("/video.mp4", File(path))                          # with ranges; the URL
+        url = server.add("/video.mp4", File(path))                         # with ranges; the URL
         server.add("/busy.mp4", Status(429, {"Retry-After": "1"}), File(path))   # in turn; the last for ever
         server.add("/page", page_with_video("video.mp4", title="A video"))
         server.add_hls("/live", path, folder)                              # URL of the playlist
         feed = server.add_feed("/feed.rss")                                # an RSS feed that grows
         feed.add(url, "A video")
-        server.asked("/video.mp4")[0].range                                 # what was asked, when, and how many at once
+        server.asked("/video.mp4")[0].range                                # what was asked, when, and how many at once
 
 yt-dlp asks for a direct link twice: it looks at the first bytes, then it downloads. Each takes its turn.
 A server on `web_server("127.0.0.2")` is another host, and may have the same videos.
@@ -285,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
         block = BLOCK if speed is None else max(1, int(speed / 20))
         with answer.path.open("rb") as file:
             file.seek(first)
-            while count and not self.server.stopping.is_enabled():
+            while count and not self.server.stopping.is_set():
                 data = file.read(min(block, count))
                 count -= len(data)
                 if not count and answer.stalls_after is None:

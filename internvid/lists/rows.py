@@ -1,6 +1,6 @@
-"""The rows of a table or list in a file, whatever its form, a few thousand at a time.
+"""Reads the rows of a csv, tsv, jsonl, json, parquet or txt file, a few thousand at a time.
 
-What the columns mean is `items` and `annotations`; here are only the forms: csv, tsv, jsonl, json, parquet and txt.
+This module knows file formats only; the meaning of columns belongs in `items` and `annotations`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from typing import Any, TextIO
 import pyarrow.parquet as pq
 
 ROWS_PER_CHUNK = 4096
-MAX_CELL_CHARACTERS = (
-    64 << 20
-)  # characters; the csv module's own limit, 128 Ki, is below what a long video's captions take
+MAX_CELL_CHARACTERS = 64 << 20  # the csv module's own limit, 128 Ki, is too small for a long video's captions
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # as spreadsheets write "Unicode text"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """number: the line it begins at, from 1; of parquet and json its position, from 1. cells: by plain column name."""
+    """A row. number: its first line, from 1; in parquet and json its position, from 1. cells: by plain column name."""
 
     number: int
     cells: dict[str, Any]
@@ -32,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadItem:
-    """A row that says nothing that can be used. entry: which of several things in the row, from 1; None: all of it."""
+    """A row that cannot be used. entry: which of several entries in the row, from 1; None for the complete row."""
 
     row: int
     why: str
@@ -40,11 +38,11 @@ class BadItem:
 
 
 def read_rows(path: Path, wanted: Collection[str]) -> Iterator[list[Row | BadItem]]:
-    """The file's rows, in chunks. The name's suffix says its form; txt has one column, `address`.
+    """Yields the file's rows in chunks. The suffix decides the format; txt has one column, `address`.
 
-    wanted: plain names of the columns that are of use: of parquet, others are not read. What is broken in one row is a
-    BadItem in its place. Raises ValueError for another suffix, a file without a header, one whose columns are called
-    the same, and one that is none of its form at all; FileNotFoundError and PermissionError as the system gives them.
+    wanted: plain names of the columns to read; in parquet, others are not read. A broken row becomes a BadItem in its
+    place. Raises ValueError for an unknown suffix, a missing header, two columns of one name, and a file that is not of
+    its format at all; FileNotFoundError and PermissionError as the system raises them.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -55,16 +53,16 @@ def read_rows(path: Path, wanted: Collection[str]) -> Iterator[list[Row | BadIte
 
 
 def plain(column: str) -> str:
-    """A column's name as it is compared: small letters, one kind of separator. `UMT-SIM` and `umt_sim` are the same."""
+    """Normalises a column's name: lower case, one kind of separator. `UMT-SIM` and `umt_sim` are the same."""
     return column.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def plain_columns(names: Iterable[str], path: Path) -> list[str]:
-    """Raises ValueError where two columns could be meant by one name."""
+    """Normalises the columns' names. Raises ValueError if two columns have the same plain name."""
     plains = [plain(name) for name in names]
-    twice = sorted({name for name in plains if name and plains.count(name) > 1})
-    if twice:
-        raise ValueError(f"{path.name}: several columns are called {', '.join(twice)}: rename or remove all but one")
+    repeated = sorted({name for name in plains if name and plains.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{path.name}: several columns are called {', '.join(repeated)}: rename or remove all but one")
     return plains
 
 
@@ -72,7 +70,7 @@ def _delimited(delimiter: str) -> Callable[[Path, Collection[str]], Iterator[Row
     def rows(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
         csv.field_size_limit(MAX_CELL_CHARACTERS)
         with _text(path) as file:
-            # Strict: else a quote that is not closed makes one cell of all the rows after it, and nothing tells.
+            # Strict: else an unclosed quote silently makes one cell of all the rows after it.
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = next((cells for cells in reader if cells), None)
             if header is None:
@@ -105,7 +103,7 @@ def _delimited_row(number: int, columns: list[str], cells: list[str]) -> Row | B
 
 
 def _text(path: Path) -> TextIO:
-    """What is no text stands in it as lone surrogates, so that one such byte does not end the reading of the rest."""
+    """Opens a text file; an undecodable byte becomes a lone surrogate, so that the rest can still be read."""
     with path.open("rb") as file:
         encoding = _BYTE_ORDER_MARKS.get(file.read(2), "utf-8-sig")
     return path.open(encoding=encoding, errors="surrogateescape", newline="")
@@ -123,18 +121,18 @@ def _json_lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
             if not line.strip():
                 continue
             try:
-                said = json.loads(line)
+                value = json.loads(line)
             except (ValueError, RecursionError) as error:
                 yield BadItem(number, f"not JSON: {error}")
                 continue
-            if isinstance(said, dict):
-                yield Row(number, {plain(name): value for name, value in said.items()})
+            if isinstance(value, dict):
+                yield Row(number, {plain(name): cell for name, cell in value.items()})
             else:
                 yield BadItem(number, "not a JSON object, {…}")
 
 
 def _json(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
-    """One JSON document: a list of objects; or an object of objects, whose names are then the column `video_id`."""
+    """Reads one JSON document: a list of objects, or an object of objects, whose names become the column `video_id`."""
     import ijson
 
     with path.open("rb") as file:
@@ -142,12 +140,12 @@ def _json(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
         file.seek(0)
         try:
             if first == b"[":
-                found = ((None, value) for value in ijson.items(file, "item", use_float=True))
+                entries = ((None, value) for value in ijson.items(file, "item", use_float=True))
             else:
-                found = ijson.kvitems(file, "", use_float=True)
-            for number, (name, said) in enumerate(found, start=1):
-                if isinstance(said, dict):
-                    cells = {plain(key): value for key, value in said.items()}
+                entries = ijson.kvitems(file, "", use_float=True)
+            for number, (name, value) in enumerate(entries, start=1):
+                if isinstance(value, dict):
+                    cells = {plain(key): cell for key, cell in value.items()}
                     yield Row(number, cells if name is None else {"video_id": name} | cells)
                 else:
                     yield BadItem(number, "not a JSON object, {…}")
@@ -159,14 +157,14 @@ def _parquet(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         columns = plain_columns(names, path)
-        of_use = {name: column for name, column in zip(names, columns, strict=True) if column in wanted}
-        if not of_use:
+        wanted_columns = {name: column for name, column in zip(names, columns, strict=True) if column in wanted}
+        if not wanted_columns:
             raise ValueError(f"{path.name}: none of its columns is of use here; they are {', '.join(names)}")
         number = 0
-        for batch in file.iter_batches(ROWS_PER_CHUNK, columns=list(of_use)):
+        for batch in file.iter_batches(ROWS_PER_CHUNK, columns=list(wanted_columns)):
             for cells in batch.to_pylist():
                 number += 1
-                yield Row(number, {of_use[name]: value for name, value in cells.items()})
+                yield Row(number, {wanted_columns[name]: value for name, value in cells.items()})
 
 
 def _lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:

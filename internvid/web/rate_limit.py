@@ -1,4 +1,4 @@
-"""Keeps the pace at which a site is asked, among all processes of a user on this machine."""
+"""Limits the rate of requests to a site, across all processes of a user on this machine."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ from urllib.parse import quote
 
 from filelock import FileLock
 
-MAX_WAIT_SECONDS = 3600.0  # a clock that was set back must not keep anybody waiting for ever
+MAX_WAIT_SECONDS = 3600.0  # bounds the wait after the clock was set back
 
 
 def rate_limited(work: Callable[..., Any], site: str, seconds_between: float, *arguments: Any) -> Any:
-    """work(*arguments), begun when it is the site's turn. For a process made for it."""
-    import internvid.web.session  # noqa: F401 - yt-dlp takes a second to import: before the turn, not within it
+    """Calls work(*arguments) as soon as the site's rate limit allows it. Run it in a process of its own.
+
+    seconds_between: least time between two calls for the same site.
+    """
+    import internvid.web.session  # noqa: F401 - takes a second: import it before the wait, not after
 
     wait_turn(site, seconds_between)
     return work(*arguments)
 
 
 def wait_turn(site: str, seconds_between: float, folder: Path | None = None) -> None:
-    """Returns so many seconds after it did for the site before, at once if that is longer ago. Turns are given in the
-    order in which they are asked for. folder: where the next free turn of each site is written down.
+    """Waits until `seconds_between` seconds after the site's previous turn. Turns are given in the order of the calls.
+
+    folder: holds a file for each site with the time of its next free turn, as Unix seconds.
     """
-    folder = folder or Path(tempfile.gettempdir(), f"internvid-pace-{os.getuid()}")
+    folder = folder or Path(tempfile.gettempdir(), f"internvid-rate-limit-{os.getuid()}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / quote(site, safe="")
     with FileLock(f"{file}.lock"):

@@ -172,9 +172,9 @@ def _annotation(row: dict[str, Any]) -> str:
 
 
 def _copy(row: dict[str, Any]) -> str:
-    where = row["other_source"] or "gone"
+    where = row["copy_source"] or "gone"
     alike = f"{row['kind']}, {row['similarity']:.0%} the same"
-    return f"{row['other']} ({where}): {alike}; kept is {row['kept']}, {row['why_kept']}"
+    return f"{row['copy_id']} ({where}): {alike}; kept is {row['kept']}, {row['why_kept']}"
 
 
 def _subset(row: dict[str, Any]) -> str:

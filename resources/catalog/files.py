@@ -135,7 +135,7 @@ def seen_now(path: Path, sidecars: SidecarFinder) -> dict[str, Any]:
     """What `sources` holds of the file as it is now. Raises FileNotFoundError where it is gone meanwhile."""
     stat = path.stat()
     uri = path.as_uri()
-    subtitles = [(file.as_uri(), *_size_and_time(file)) for file in sidecars.of(path)]
+    subtitles = [(file.as_uri(), *_size_and_time(file)) for file in sidecars.subtitle_files(path)]
     return {
         "source_id": digest(uri)[:16],
         "uri": uri,

@@ -66,7 +66,7 @@ class Inbox(dg.ConfigurableResource):
         for path in video_files([self.required_folder()], registered):
             try:
                 seen = seen_now(path, sidecars)
-                times = [seen["modified_ns"], *(file.stat().st_mtime_ns for file in sidecars.of(path))]
+                times = [seen["modified_ns"], *(file.stat().st_mtime_ns for file in sidecars.subtitle_files(path))]
             except FileNotFoundError:  # moved away meanwhile, or a link to nothing
                 continue
             contents.videos += 1

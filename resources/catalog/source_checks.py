@@ -65,7 +65,7 @@ def check_sources(
 
 
 def _oldest(lake: Lake, exclusions: Exclusions, max_checks: int) -> list[dict[str, Any]]:
-    parameters = {"sites": sorted(sites_in_cooldown(lake)), "most": max_checks}
+    parameters = {"sites": sorted(sites_in_cooldown(lake)), "max_sources": max_checks}
     chosen: list[dict[str, Any]] = []
     after = datetime.fromtimestamp(0, UTC), ""
     while len(chosen) < max_checks:
@@ -79,7 +79,7 @@ def _oldest(lake: Lake, exclusions: Exclusions, max_checks: int) -> list[dict[st
         ]
         if len(rows) < max_checks:
             break
-        after = rows[-1]["told_at"], rows[-1]["source_id"]
+        after = rows[-1]["reported_at"], rows[-1]["source_id"]
     return chosen[:max_checks]
 
 

@@ -114,9 +114,9 @@ def _join(connection: duckdb.DuckDBPyConnection, chosen: pa.Table, places: pa.Re
         raise ValueError(f"clips given twice: {', '.join(str(clip_id) for (clip_id,) in twice)}")
     connection.from_arrow(places).create_view("places")
     connection.execute(f"create table chosen_frames as {statement('training/clip_index_frames')}")
-    connection.execute(f"create table found as {statement('training/clip_index_found')}")
+    connection.execute(f"create table described as {statement('training/clip_index_described')}")
     connection.execute(f"create table kept as {statement('training/clip_index_kept')}")
-    left_out = "select lacks, count(*) from found where lacks is not null group by lacks order by lacks"
+    left_out = "select lacks, count(*) from described where lacks is not null group by lacks order by lacks"
     return dict(connection.sql(left_out).fetchall())
 
 

@@ -1,4 +1,4 @@
--- The spans that others annotated in some videos, in order of time.
+-- Imported spans of the videos $video_ids, in order of time.
 select
     raw_videos.video_id,
     annotations.annotation_id,

@@ -1,4 +1,4 @@
--- What was fetched of some sources, with the shorter side of the video in pixels where it was looked at.
+-- Downloads of the sources $source_ids, with the shorter side of the video in pixels if it was probed.
 select
     downloads.*,
     least(raw_videos.display_width, raw_videos.display_height) as short_side

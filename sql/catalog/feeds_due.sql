@@ -1,15 +1,15 @@
--- PollConfig at feeds that are due at the time $now, at most $polls of them; of the plans $plans, null for all.
--- Due is a feed that was never polled at, or not for its every_hours. PollConfig that failed or wait are not among them: those
--- are tried again by themselves when their time has come, and count: they are taken off $polls.
--- The plans take turns. Of a plan those feeds come first that were polled at least often, then those of lower number: so
--- a plan that is longer than a day's polls is gone through to its end before it begins anew.
+-- Polls of feeds that are due at the time $now, at most $polls; of the plans $plans, null for all.
+-- A feed is due if it was never polled, or not for every_hours. Polls that failed or wait are not returned, since they are
+-- retried by themselves; those whose time has come count towards $polls.
+-- The plans take turns. In a plan the feeds with the fewest polls come first, then those of lower number: so a plan that
+-- is longer than a day's polls reaches its end before it starts again.
 with polled as (
     select feed_id, max(number) as polls, max(polled_at) as polled_at
     from feed_polls
     group by feed_id
 ),
 
-next_looks as (
+next_polls as (
     select
         feeds.feed_id || '/' || (coalesce(polled.polls, 0) + 1) as poll_id,
         feeds.plan,
@@ -24,9 +24,9 @@ next_looks as (
 begun as (
     select
         attempts.key as poll_id,
-        coalesce(attempts.next_try_at <= $now, false) as is_tried_now
+        coalesce(attempts.next_try_at <= $now, false) as is_retried_now
     from attempts
-    inner join next_looks on attempts.key = next_looks.poll_id
+    inner join next_polls on attempts.key = next_polls.poll_id
     where attempts.stage = 'feed_polls'
 ),
 
@@ -35,7 +35,7 @@ in_turn as (
         poll_id,
         plan,
         row_number() over (partition by plan order by polls, number, poll_id) as turn
-    from next_looks
+    from next_polls
     anti join begun using (poll_id)
     where is_due
 )
@@ -43,4 +43,4 @@ in_turn as (
 select poll_id, plan
 from in_turn
 order by turn, plan
-limit greatest($polls - (select count(*) from begun where is_tried_now), 0)
+limit greatest($polls - (select count(*) from begun where is_retried_now), 0)

@@ -1,21 +1,21 @@
--- The feeds, plan by plan, with how they stand: state, polls so far, the last one, what they have found, and when the next
--- one is due. why: of a feed that is refused, that failed or that waits. $plan, $state: only those; null for all.
+-- The feeds, plan by plan, with state, number of polls, last poll, videos found, and next poll.
+-- why: the reason if a feed is refused, failed or waits. $plan, $state: only these feeds; null for all.
 with polled as (
     select
         feed_id,
         max(number) as polls,
-        max(polled_at) as last_look_at,
+        max(polled_at) as last_poll_at,
         sum(found)::bigint as found,
         sum(new)::bigint as new
     from feed_polls
     group by feed_id
 ),
 
-told as (
+joined as (
     select
         feeds.*,
         coalesce(polled.polls, 0) as polls,
-        polled.last_look_at,
+        polled.last_poll_at,
         coalesce(polled.found, 0) as found,
         coalesce(polled.new, 0) as new,
         attempts.outcome,
@@ -40,19 +40,19 @@ select
         else 'active'
     end as state,
     polls,
-    last_look_at,
+    last_poll_at,
     found,
     new,
     case
         when refused is not null then null
         when outcome in ('failed', 'waiting') then next_try_at
         when polls = 0 then added_at
-        else last_look_at + to_seconds(every_hours * 3600)
-    end as next_look_at,
+        else last_poll_at + to_seconds(every_hours * 3600)
+    end as next_poll_at,
     case
         when refused is not null then refused
         when outcome in ('failed', 'waiting') then error_class || ': ' || message
     end as why
-from told
+from joined
 where $state is null or state = $state
 order by plan, number, address

@@ -1,4 +1,4 @@
--- Where the bytes of some sources are: the file itself, or what was downloaded.
+-- Where the bytes of the sources $source_ids are: the file itself, or the download.
 select source_id, uri as file
 from sources
 where kind = 'file' and source_id in (select unnest($source_ids))

@@ -1,4 +1,4 @@
--- Sites that are left alone at the time $now, each with until when, why, and how many inputs wait for it.
+-- Sites in cooldown at the time $now: the end of the cooldown, its reason, and how many inputs wait for the site.
 select
     related_key as site,
     max(next_try_at) as until,

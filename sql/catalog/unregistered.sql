@@ -1,7 +1,5 @@
--- Files that `sources` does not hold as they are now, with the subtitles beside them: new ones and changed ones, the
--- oldest first.
--- Reads: seen (uri, size_bytes, modified_ns, subtitles_seen: what lies in the inbox; a file that two names lead to stands
--- there twice).
+-- New and changed files: those that `sources` does not hold with their present size, time and subtitles. Oldest first.
+-- Reads: seen (uri, size_bytes, modified_ns, subtitles_seen: the files in the inbox; a file with two names has two rows).
 select seen.uri
 from seen
 anti join sources

@@ -1,12 +1,12 @@
--- Captions of a batch by kind (coarse, fine and clip of frames; summary of clips): how many, and the shares that are
--- empty (also those that failed for that reason), truncated, and the same as the commonest one that several videos have.
--- Reads the rows of the batch only (`only`).
+-- Captions of a batch by kind (coarse, fine and clip of frames; summary of clips): their number, and the shares that are
+-- empty (failures for that reason included), truncated, and equal to the most common caption of several videos.
+-- Reads the rows of the batch only.
 with caption as (
     select scale as kind, video_id, caption, status from frame_captions
     union all
     select 'summary' as kind, video_id, caption, status
     from clip_captions
-    where not starts_with(coalesce(version, ''), 'imported+')  -- others wrote it, no model can be stuck
+    where not starts_with(coalesce(version, ''), 'imported+')  -- imported captions say nothing about a model
 ),
 
 -- A model's empty answer makes no row. The unit of a frame ends with its scale; that of a summary is the clip.
@@ -27,7 +27,7 @@ counted as (
     group by kind
 ),
 
--- Of one video many clips may well look, and so read, the same.
+-- Clips of one video may look the same, and then have equal captions: only captions of several videos count.
 repeated as (
     select kind, max(captions) as repeated, arg_max(caption, captions) as commonest
     from (

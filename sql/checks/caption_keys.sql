@@ -1,4 +1,4 @@
--- Clips and their captions by key: how many clips have neither caption nor attempt, how many captions have no clip.
+-- Counts clips with neither caption nor attempt, captions without a clip, and duplicate captions.
 with tried as (select key from attempts where stage = 'clip_captions')
 
 select

@@ -1,6 +1,6 @@
--- Clips of a batch with vectors by the model $model of both their frames and their caption: one clip of each distinct
--- caption, for exchanging equal captions changes nothing; whole videos, drawn by a hash, up to $clips in all.
--- Reads the rows of the batch only (`only`).
+-- Clips of a batch with vectors of frames and caption by the model $model, at most $clips, video by video in the order of a
+-- hash. One clip of each distinct caption, since exchanging equal captions in the test changes nothing.
+-- Reads the rows of the batch only.
 with distinct_captions as (
     select clip_id, video_id
     from clip_captions

@@ -1,6 +1,6 @@
--- Frames and their captions by key, at each of $scales: how many captions are missing though nothing was tried, how many
--- are of a frame that is not there, or say another clip or video than their frame does.
--- Clips that came with a caption need none of their frames'.
+-- Counts, at each of $scales: captions that are missing without an attempt, captions without a frame, captions with another
+-- clip or video than their frame has, and captions under a wrong key.
+-- Frames of clips that came with a caption need no captions.
 with captioned as (
     select annotation_id from annotations where caption is not null
 ),

@@ -1,5 +1,5 @@
--- Some videos, with what decides which of two copies is kept (resources/corpus/duplicates.py). How long one is, its clips say: a
--- file that was cut short still has the header of the whole one.
+-- The videos $video_ids with the values that decide which of two copies is kept (resources/corpus/duplicates.py).
+-- The duration comes from the clips: a truncated file still has the header of the complete one.
 with measured as (
     select video_id, max(end_seconds) as seconds, max(decode_errors) as decode_errors
     from clips

@@ -1,4 +1,4 @@
--- What each model spent in all runs of a stage together; device: where it ran last.
+-- Total costs of each model in all runs of a stage. device: where the model ran last.
 select
     stage,
     model,

@@ -1,5 +1,5 @@
--- What each stage spent in all its runs together, in the order in which the stages first ended.
--- processors_busy: cores that worked for it at a time, on average; null where no run measured that.
+-- Total costs of each stage in all its runs, in the order in which the stages first ended.
+-- processors_busy: mean number of busy cores; null if no run measured it.
 select
     stage,
     count(*) as runs,

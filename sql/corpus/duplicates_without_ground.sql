@@ -1,13 +1,13 @@
--- Pairs that nothing stands behind any more: one of the videos is gone, or they no longer hold the same packets. Whether
--- two still look alike is found when a changed one is compared anew.
+-- Pairs that are no longer valid: a video of the pair is gone, has no fingerprint, or the packets differ now. Whether a
+-- changed video still looks alike is found when it is compared again.
 select duplicates.pair_id
 from duplicates
-left join raw_videos as one on duplicates.video_id = one.video_id
-left join raw_videos as other on duplicates.other_video_id = other.video_id
+left join raw_videos as left_video on duplicates.video_id = left_video.video_id
+left join raw_videos as right_video on duplicates.other_video_id = right_video.video_id
 where
-    one.video_id is null
-    or other.video_id is null
-    or (duplicates.kind = 'packets' and one.packets_digest is distinct from other.packets_digest)
+    left_video.video_id is null
+    or right_video.video_id is null
+    or (duplicates.kind = 'packets' and left_video.packets_digest is distinct from right_video.packets_digest)
     or (
         duplicates.kind = 'perceptual'
         and (

@@ -1,4 +1,4 @@
--- A few captions that say much, each of another video.
+-- The $captions longest captions, at most one a video.
 select raw_videos.source, clips.start_seconds, clips.end_seconds, clip_captions.caption
 from clip_captions
 inner join clips using (clip_id)

@@ -1,4 +1,4 @@
--- Videos whose fingerprint has not been compared with all the others as it is now. Reads $version, of the comparison.
+-- Videos whose present fingerprint has not been compared with all others by the comparison $version.
 with expected as (
     select video_id, frames, md5(concat_ws('|', video_id, digest, $version)) as provenance
     from fingerprints

@@ -1,4 +1,4 @@
--- A few frames of each of some clips, spread over its length, in order of time.
+-- $frames frames of each clip of $clip_ids, spread over its duration, in order of time.
 with numbered as (
     select
         clip_id,

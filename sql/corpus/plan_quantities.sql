@@ -1,5 +1,5 @@
--- How much of everything the lake holds that some model is asked for, and the video that it was made from.
--- video_bytes: of the files of those videos. unsubtitled_videos: whose speech a model has to recognise.
+-- Quantities in the lake that decide the work of models, and the amount of video that they came from.
+-- video_bytes: size of the files of those videos. unsubtitled_videos: videos whose speech a model has to recognise.
 with cut as (
     select video_id, max(end_seconds) as seconds
     from clips

@@ -1,12 +1,12 @@
--- Pairs of videos that hold the same pictures as encoded, in whatever containers, and are not noted as that yet: the
--- lower video_id first.
-select one.video_id, other.video_id as other_video_id
-from raw_videos as one
-inner join raw_videos as other
-    on one.packets_digest = other.packets_digest
-    and one.video_id < other.video_id
+-- Pairs of videos with equal encoded pictures, in any container, that are not in `duplicates` yet; the lower video_id is
+-- first.
+select left_video.video_id, right_video.video_id as other_video_id
+from raw_videos as left_video
+inner join raw_videos as right_video
+    on left_video.packets_digest = right_video.packets_digest
+    and left_video.video_id < right_video.video_id
 left join duplicates
-    on duplicates.pair_id = one.video_id || '/' || other.video_id
+    on duplicates.pair_id = left_video.video_id || '/' || right_video.video_id
     and duplicates.kind = 'packets'
 where duplicates.pair_id is null
-order by one.video_id, other.video_id
+order by left_video.video_id, right_video.video_id

@@ -1,4 +1,4 @@
--- The lake in one line. Hours are of video: imported spans lie over the clips that were cut here.
+-- Counts of the lake in one row. hours: of clips without imported spans, which overlap the clips cut here.
 select
     (select count(*) from raw_videos) as videos,
     (select count(*) from clips) as clips,

@@ -1,7 +1,7 @@
--- Attempts at anything of the sources and videos, and those that name one of them: as what an input is a copy of; as an
--- imported span; in the text of a stage whose inputs are lists, subsets or models.
--- Reads: $source_ids, $video_ids (16 characters, with which the keys of their rows begin), $per_video (stages whose
--- inputs are sources, videos and what is made of them), $texts (ids and URLs).
+-- Attempts of the sources and videos, and attempts that name one of them: as the original of a copy, as an imported span,
+-- or in the text of a stage whose inputs are lists, subsets or models.
+-- Reads: $source_ids, $video_ids (16 characters, the prefix of their rows' keys), $per_video (stages whose inputs are
+-- sources, videos and their parts), $texts (ids and URLs).
 select attempt_id, key, stage, related_key
 from attempts
 where

@@ -1,5 +1,5 @@
--- What a word of the user's can mean: a row for each source, with how it is named (one of url, id, site_key, sha256,
--- channel). Reads: $word, $url (the word's canonical URL, or null).
+-- Sources that a user's word can mean, with named_by: url, id, site_key, sha256 or channel.
+-- Reads: $word, $url (the word's canonical URL, or null).
 with known as (
     select
         sources.source_id,

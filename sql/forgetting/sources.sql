@@ -1,4 +1,4 @@
--- Every source that the names stand for, with what its row, its download and its video say: what is forgotten with it.
+-- Every source that the names match, with its row, its download and its video, which are forgotten with it.
 -- Reads: $urls, $site_keys (site and its own id, joined by /), $channels (ids or names), $sha256s, $source_ids.
 with known as (
     select

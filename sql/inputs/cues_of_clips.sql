@@ -1,4 +1,4 @@
--- The cues of which some clips may hold words, in order of time; as in transcripts_units.sql.
+-- The cues that may have words within the clips $clip_ids, in order of time; the same join as units/transcripts.sql.
 select
     clips.clip_id,
     clips.start_seconds as clip_start_seconds,

@@ -1,4 +1,4 @@
--- A clip's frames of every second, in order of time; of a clip too short to have any its middle frame.
+-- The one-per-second frames of $clip_id in order of time; the middle frame if the clip is too short to have any.
 select frame_id
 from frames
 where clip_id = $clip_id and (is_fine or is_middle)

@@ -1,4 +1,4 @@
--- The frames of some clips, in order of time: their keys alone.
+-- Keys of the frames of the clips $clip_ids, in order of time.
 select clip_id, list(frame_id order by pts) as frame_ids
 from frames
 where clip_id in (select unnest($clip_ids))

@@ -1,4 +1,4 @@
--- Some videos, with what is needed to read or hear what is said in them.
+-- The videos $video_ids with what is needed to read their subtitles or recognise their speech.
 select
     raw_videos.video_id,
     raw_videos.path,

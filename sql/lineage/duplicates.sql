@@ -1,7 +1,7 @@
--- Copies of a video: the other, what is the same, and which is kept. Reads: $video_id.
+-- Copies of a video: the copy's id, in what it is equal, and which video is kept. Reads: $video_id.
 select
-    case when duplicates.video_id = $video_id then other_video_id else duplicates.video_id end as other,
-    raw_videos.source as other_source,
+    case when duplicates.video_id = $video_id then other_video_id else duplicates.video_id end as copy_id,
+    raw_videos.source as copy_source,
     duplicates.kind,
     duplicates.similarity,
     case when duplicates.video_id = $video_id then offset_seconds else -offset_seconds * speed end as offset_seconds,
@@ -11,4 +11,4 @@ from duplicates
 left join raw_videos
     on raw_videos.video_id = case when duplicates.video_id = $video_id then other_video_id else duplicates.video_id end
 where $video_id in (duplicates.video_id, duplicates.other_video_id)
-order by similarity desc, other
+order by similarity desc, copy_id

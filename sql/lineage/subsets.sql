@@ -1,4 +1,4 @@
--- Subsets that hold clips of a video, or one clip: how many, why and with which weight. Reads: $video_id, $clip_id.
+-- Subsets that hold clips of a video, or one clip: number of clips, reason and weights. Reads: $video_id, $clip_id.
 select
     subsets.subset,
     subsets.split,

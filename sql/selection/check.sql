@@ -1,4 +1,5 @@
--- Whether what a subset's statement returned can be used. Reads candidate.
+-- Finds rows of a subset's statement that cannot be used: without id, duplicate, or with an invalid weight.
+-- Reads candidate.
 select
     count(*) filter (where clip_id is null) as without_id,
     any_value(clip_id) filter (where copies > 1) as twice,

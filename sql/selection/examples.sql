@@ -1,4 +1,4 @@
--- The clips of a list, in words.
+-- The clips $clip_ids with source, times and caption.
 select clips.clip_id, raw_videos.source, clips.start_seconds, clips.end_seconds, clip_captions.caption
 from clips
 left join raw_videos on clips.video_id = raw_videos.video_id

@@ -1,7 +1,7 @@
--- What becomes of each clip of the pool, by a subset's statement
--- Reads pool; candidate (clip_id, weight, reason, conditions, measured: what the statement returned).
--- failed: which condition is the first that does not hold; 0: the statement did not return the clip; null: it stays.
--- is_unknown: that condition is null, because what it looks at is missing.
+-- Result of a subset's statement for each clip of the pool.
+-- Reads pool; candidate (clip_id, weight, reason, conditions, measured: the rows that the statement returned).
+-- failed: number of the first condition that does not hold; 0: the statement did not return the clip; null: it stays.
+-- is_unknown: that condition is null, because its input is missing.
 select
     pool.clip_id,
     pool.video_id,

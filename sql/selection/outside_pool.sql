@@ -1,4 +1,4 @@
--- Clips that no subset can hold: how many, by what they lack, and a few of each.
+-- Clips that no subset can hold: their number by what they lack, and $examples of each.
 select
     case when captioned.clip_id is null then 'no caption' else 'no frame' end as lacks,
     count(*) as clips,

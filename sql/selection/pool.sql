@@ -1,4 +1,4 @@
--- The pool that every subset is chosen from: clips with a caption and at least one frame, but of copies of benchmarks
+-- The pool of every subset: clips with a caption and at least one frame, except those of copies of benchmark videos.
 select
     clips.*,
     clips.end_seconds - clips.start_seconds as seconds,

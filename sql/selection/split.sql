@@ -1,9 +1,9 @@
--- On which side each video of the pool is: train, validation or test
+-- The side of the split of each video of the pool: train, validation or test.
 -- Reads pool; $split_seed, $validation_share, $test_share.
--- A video is placed by a number u in [0, 1) made from its id: test below the one share, validation below the sum of
--- both, else train. So it stays where it is whatever is added or chosen. Only a side that would be empty takes the
--- video next to it in the order of u: one video is train, of two one is test, of three there is one on each side. Such
--- a video goes back as soon as another falls there by itself; with more than 50 videos this is hardly ever needed.
+-- A hash of its id places a video at u in [0, 1): test below $test_share, validation below the sum of both shares, else
+-- train. So a video keeps its side whatever is added or chosen. Only a side that would be empty takes the next video in
+-- the order of u: a single video is train, of two videos one is test, of three there is one on each side. Such a video
+-- goes back as soon as another video falls on that side by itself; with more than 50 videos this is hardly ever needed.
 with placed as (
     select
         video_id,

@@ -1,4 +1,5 @@
--- How many clips of the pool end where, and a few of each. Reads judged, drawn; $examples.
+-- Clips of the pool by the condition that they fail, or whether they are drawn; and $examples of each group.
+-- Reads judged, drawn; $examples.
 select
     judged.failed,
     judged.is_unknown,

@@ -9,8 +9,8 @@ with searches as (
     select feed_id, phrase, refused from feeds where kind = 'search'
 ),
 
-looked as (
-    select feed_id, count(*) as looks, sum(found) as found from feed_polls group by feed_id
+polled as (
+    select feed_id, count(*) as polls, sum(found) as found from feed_polls group by feed_id
 ),
 
 brought as (
@@ -35,15 +35,15 @@ select
     coalesce(searches.phrase, 'by hand') as phrase,
     count(*) as searches,
     count(searches.refused) as refused,
-    coalesce(sum(looked.looks), 0)::bigint as looks,
-    coalesce(sum(looked.found), 0)::bigint as found,
+    coalesce(sum(polled.polls), 0)::bigint as polls,
+    coalesce(sum(polled.found), 0)::bigint as found,
     coalesce(sum(brought.sources), 0)::bigint as sources,
     coalesce(sum(brought.downloads), 0)::bigint as downloads,
     coalesce(sum(brought.videos), 0)::bigint as videos,
     coalesce(sum(brought.clips), 0)::bigint as clips,
     sum(brought.videos) / nullif(sum(brought.sources), 0) as share
 from searches
-left join looked on searches.feed_id = looked.feed_id
+left join polled on searches.feed_id = polled.feed_id
 left join brought on searches.feed_id = brought.feed_id
 group by phrase
 order by videos desc, sources desc, phrase

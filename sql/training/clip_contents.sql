@@ -1,4 +1,4 @@
--- A hash of each clip with its frames and its caption: what a model that is trained on the clip rests on.
+-- A hash of each clip with its frames and its caption: a model that is trained on the clip depends on it.
 with pictures as (
     select clip_id, string_agg(frame_id || '=' || digest, ',' order by frame_id) as digests
     from frames

@@ -1,4 +1,4 @@
--- The clips that are indexed. Those of one video have the same number.
+-- The clips that are indexed. Clips of the same video have the same video_number.
 select
     position,
     clip_id,
@@ -6,5 +6,5 @@ select
     frame_count::integer as frame_count,
     short_side::integer as short_side,
     dense_rank() over (order by video_id) - 1 as video_number
-from found
+from described
 where lacks is null

@@ -63,7 +63,7 @@ def test_feeds_are_added_and_listed_with_when_they_are_due(internvid: Internvid)
         pages[0]: ("feeds", "active", 0),
         pages[1]: ("feeds", "active", 0),
     }
-    assert all(datetime.fromisoformat(row["next_look_at"]) <= datetime.now(UTC) for row in rows.values())
+    assert all(datetime.fromisoformat(row["next_poll_at"]) <= datetime.now(UTC) for row in rows.values())
     table = " ".join(internvid("list").stdout.split())
     assert "next poll at" in table
     assert f"{datetime.now(UTC):%Y-%m-%d}" in table
@@ -131,10 +131,10 @@ def test_a_look_registers_what_is_new_and_the_list_tells_when_the_next_is_due(
     rows = listed(internvid)
     feed_row = rows[f"{server.url}/feed.rss"]
     assert (feed_row["state"], feed_row["polls"], feed_row["found"], feed_row["new"]) == ("active", 1, 2, 2)
-    hours = [datetime.fromisoformat(feed_row[name]) for name in ("last_look_at", "next_look_at")]
+    hours = [datetime.fromisoformat(feed_row[name]) for name in ("last_poll_at", "next_poll_at")]
     assert hours[1] - hours[0] == timedelta(hours=12)
     gone = rows[f"{server.url}/gone"]
-    assert (gone["state"], gone["polls"], gone["next_look_at"]) == ("failed", 0, None)
+    assert (gone["state"], gone["polls"], gone["next_poll_at"]) == ("failed", 0, None)
     assert gone["why"].startswith("RemovedVideo: ")
     assert "404" in gone["why"]
     assert Lake(root=str(tmp_path / "lake")).dataset("sources").count_rows() == 2

@@ -1,4 +1,4 @@
-"""A video to say something over, and copies of it with subtitle streams."""
+"""A video with sound, and copies of it with subtitle streams."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -35,7 +35,7 @@ def spoken_plan() -> VideoPlan:
         Shot(20, Backdrop("flat", "blue"), (Figure("circle", "pink", "moving right"),)),
         Shot(20, Backdrop("noise", "grey", 1)),
     )
-    return VideoPlan("synthetic_video", shots, width=160, height=120, fps=10, sound=True, start_seconds=START_SECONDS)
+    return VideoPlan("spoken", shots, width=160, height=120, fps=10, sound=True, start_seconds=START_SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +48,15 @@ def with_streams(spoken_video: Path) -> Callable[..., Path]:
     """with_streams(path, [(codec, language, cues, disposition)]): the video at `path`, with these subtitle streams."""
 
     def muxed(path: Path, streams: Sequence[tuple[str, str, Sequence[Spoken], Disposition]]) -> Path:
-        with av.open(str(spoken_video)) as synthetic_video, av.open(str(path), "w") as copy:
-            copies = {stream.index: copy.add_stream_from_template(stream) for stream in synthetic_video.streams}
+        with av.open(str(spoken_video)) as source, av.open(str(path), "w") as copy:
+            copies = {stream.index: copy.add_stream_from_template(stream) for stream in source.streams}
             packets = [_encoded(copy.add_stream(codec), language, cues, how) for codec, language, cues, how in streams]
-            for packet in synthetic_video.demux():
+            for packet in source.demux():
                 if packet.dts is not None:
                     packet.stream = copies[packet.stream.index]
                     copy.mux(packet)
-            for of_stream in packets:
-                copy.mux(of_stream)
+            for stream_packets in packets:
+                copy.mux(stream_packets)
         return path
 
     return muxed

@@ -1,11 +1,11 @@
-"""Which subtitle files belong to a video, and what their names tell."""
+"""Which subtitle files belong to a video, and the tags in their names."""
 
 from pathlib import Path
 
 import pytest
 
 from internvid.speech.language import language_code, language_of
-from internvid.speech.sidecars import NameTells, SidecarFinder, name_tells
+from internvid.speech.sidecars import NameTags, SidecarFinder, tags_in_name
 
 
 def test_files_that_are_named_like_the_video_belong_to_it(tmp_path: Path) -> None:
@@ -21,27 +21,27 @@ def test_files_that_are_named_like_the_video_belong_to_it(tmp_path: Path) -> Non
     for name in [*videos, *strangers, *(name for names in beside.values() for name in names)]:
         (tmp_path / name).touch()
     finder = SidecarFinder(lambda name: name.endswith((".mp4", ".webm")))
-    assert {name: [file.name for file in finder.of(tmp_path / name)] for name in videos} == beside
+    assert {name: [file.name for file in finder.subtitle_files(tmp_path / name)] for name in videos} == beside
 
 
 @pytest.mark.parametrize(
-    ("video", "subtitles", "tells"),
+    ("video", "subtitles", "tags"),
     [
-        ("video.mp4", "video.srt", NameTells(None, False, False, False)),
-        ("video.mp4", "video.en.vtt", NameTells("en", False, False, False)),
-        ("video.mp4", "video.mp4.ger.srt", NameTells("de", False, False, False)),
-        ("video [a].webm", "video [a].en-US.vtt", NameTells("en", False, False, False)),
-        ("video.mp4", "video.en-orig.json3", NameTells("en", True, True, False)),
-        ("video.mp4", "video.auto.de.vtt", NameTells("de", False, True, False)),
-        ("video.mp4", "video.en.forced.srt", NameTells("en", False, False, True)),
-        ("video.mp4", "video.sdh.srt", NameTells(None, False, False, False)),
-        ("video.mp4", "video.English.ass", NameTells("en", False, False, False)),
-        ("man.it.mp4", "man.it.srt", NameTells(None, False, False, False)),  # the tag is the video's
-        ("video.mp4", "video.zh-Hans.srt", NameTells("zh", False, False, False)),
+        ("video.mp4", "video.srt", NameTags(None, False, False, False)),
+        ("video.mp4", "video.en.vtt", NameTags("en", False, False, False)),
+        ("video.mp4", "video.mp4.ger.srt", NameTags("de", False, False, False)),
+        ("video [a].webm", "video [a].en-US.vtt", NameTags("en", False, False, False)),
+        ("video.mp4", "video.en-orig.json3", NameTags("en", True, True, False)),
+        ("video.mp4", "video.auto.de.vtt", NameTags("de", False, True, False)),
+        ("video.mp4", "video.en.forced.srt", NameTags("en", False, False, True)),
+        ("video.mp4", "video.sdh.srt", NameTags(None, False, False, False)),
+        ("video.mp4", "video.English.ass", NameTags("en", False, False, False)),
+        ("man.it.mp4", "man.it.srt", NameTags(None, False, False, False)),  # the tag is the video's
+        ("video.mp4", "video.zh-Hans.srt", NameTags("zh", False, False, False)),
     ],
 )
-def test_a_name_tells_the_language_and_how_they_were_made(video: str, subtitles: str, tells: NameTells) -> None:
-    assert name_tells(video, subtitles) == tells
+def test_a_name_tells_the_language_and_how_they_were_made(video: str, subtitles: str, tags: NameTags) -> None:
+    assert tags_in_name(video, subtitles) == tags
 
 
 @pytest.mark.parametrize(

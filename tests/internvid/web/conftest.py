@@ -14,7 +14,7 @@ from internvid.web.settings import DownloadSettings
 
 @pytest.fixture(scope="session")
 def in_child() -> Iterator[Callable[..., Any]]:
-    """in_child(function, …): its result or its exception, from a process that is made once for all tests."""
+    """in_child(function, …): its result or its exception, from one process that all tests share."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result()
 

@@ -1,4 +1,4 @@
-"""Whether a video can still be had, found without its bytes."""
+"""Availability of a video, checked without fetching its bytes."""
 
 import pytest
 from web_server import TEXT_PAGE, File, Hang, Page, Redirect, Status, page_with_video
@@ -27,8 +27,8 @@ def test_a_page_is_read_and_its_video_is_not(checked, server, video, tmp_path):
     server.add("/video.mp4", File(video))
     assert checked(server.add("/page", page_with_video("video.mp4"))) == Availability(None)
     assert checked(server.add_hls("/live", video, tmp_path / "hls")) == Availability(None)
-    asked = {request.path for request in server.requests}
-    assert asked == {"/page", "/live/index.m3u8"}
+    requested = {request.path for request in server.requests}
+    assert requested == {"/page", "/live/index.m3u8"}
 
 
 def test_an_owner_who_reserves_it_now_is_heard(checked, server, video):

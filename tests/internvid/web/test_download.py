@@ -1,4 +1,4 @@
-"""yt-dlp, as it is, against a server on loopback: what is fetched, what is left out, what goes wrong and how."""
+"""Downloads by yt-dlp from a server on loopback: what is fetched, what is left out, and how errors are classified."""
 
 import hashlib
 import multiprocessing
@@ -22,7 +22,7 @@ from web_server import (
     web_server,
 )
 
-from internvid.speech.sidecars import name_tells
+from internvid.speech.sidecars import tags_in_name
 from internvid.web import errors
 from internvid.web.download import Downloaded, DownloadSettings, LeftOut, _tracks, download
 
@@ -41,7 +41,7 @@ def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def codecs_of(path):
+def codecs(path):
     with av.open(str(path)) as container:
         return container.format.name, [stream.codec_context.name for stream in container.streams]
 
@@ -51,7 +51,7 @@ def files_under(folder: Path):
 
 
 def test_a_direct_link(fetched, server, video, tmp_path):
-    url = server.add("/Some%20film.mp4", File(video, {"Last-Modified": "Thu, 01 Jan 2015 00:00:00 GMT"}))
+    url = server.add("/Some%20video.mp4", File(video, {"Last-Modified": "Thu, 01 Jan 2015 00:00:00 GMT"}))
     result = fetched(url)
     assert result == Downloaded(
         path=str(tmp_path / "folder" / "media.mp4"),
@@ -107,8 +107,8 @@ def test_a_page_with_a_video_tag(fetched, server, video):
     server.add("/video.mp4", File(video))
     result = fetched(server.add("/page", page_with_video("video.mp4", "A page", description="What it shows")))
     assert result.sha256 == sha256(video)
-    told = {name: result.metadata[name] for name in ("page_url", "title", "description", "site_key", "uploaded_at")}
-    assert told == {
+    names = ("page_url", "title", "description", "site_key", "uploaded_at")
+    assert {name: result.metadata[name] for name in names} == {
         "page_url": f"{server.url}/page",
         "title": "A page (1)",
         "description": "What it shows",
@@ -119,12 +119,13 @@ def test_a_page_with_a_video_tag(fetched, server, video):
 
 def test_a_page_that_tells_of_its_video_in_json(fetched, server, video):
     server.add("/video.mp4", File(video))
-    told = """{"@context": "https://schema.org", "@type": "VideoObject", "name": "A talk", "description": "One\\nTwo",
-        "contentUrl": "%s/video.mp4", "uploadDate": "2020-05-17T12:30:00+00:00", "duration": "PT12S",
+    video_object = """{"@context": "https://schema.org", "@type": "VideoObject", "name": "A talk",
+        "description": "One\\nTwo", "contentUrl": "%s/video.mp4",
+        "uploadDate": "2020-05-17T12:30:00+00:00", "duration": "PT12S",
         "keywords": "space, moon\\u0000",
         "interactionStatistic": {"@type": "InteractionCounter", "interactionType": "http://schema.org/WatchAction",
         "userInteractionCount": 5000000000}}"""
-    page = f'<html><script type="application/ld+json">{told % server.url}</script></html>'
+    page = f'<html><script type="application/ld+json">{video_object % server.url}</script></html>'
     metadata = fetched(server.add("/talk", Page(page))).metadata
     names = ("title", "description", "duration_seconds", "tags", "views")
     assert {name: metadata[name] for name in names} == {
@@ -139,14 +140,14 @@ def test_a_page_that_tells_of_its_video_in_json(fetched, server, video):
 def test_hls_becomes_a_plain_mp4(fetched, server, video, tmp_path):
     result = fetched(server.add_hls("/live", video, tmp_path / "hls"))
     assert (Path(result.path).name, result.metadata["duration_seconds"]) == ("media.mp4", 12.0)
-    assert codecs_of(result.path) == ("mov,mp4,m4a,3gp,3g2,mj2", ["h264"])
+    assert codecs(result.path) == ("mov,mp4,m4a,3gp,3g2,mj2", ["h264"])
     with av.open(result.path) as fetched_video, av.open(str(video)) as original:
         assert [packet.size for packet in fetched_video.demux(video=0)][-1] == 0
         assert fetched_video.streams.video[0].frames == original.streams.video[0].frames
 
 
 def master(server, video, folder, heights):
-    """Of an HLS stream with sound, in several sizes that have the same pictures; and the URL."""
+    """Adds an HLS stream with sound to the server, in several sizes with the same pictures; returns its URL."""
     lines = [
         "#EXTM3U",
         '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="../../../evil",NAME="../x",DEFAULT=YES,URI="/sound/index.m3u8"',
@@ -166,7 +167,7 @@ def master(server, video, folder, heights):
 def test_the_highest_up_to_720p_is_taken_and_its_sound_joined(fetched, server, video, tmp_path):
     result = fetched(master(server, video, tmp_path, (360, 720, 1080)))
     assert [height for height in (360, 720, 1080) if server.asked(f"/{height}/segment000.ts")] == [720]
-    assert sorted(codecs_of(result.path)[1]) == ["aac", "h264"]
+    assert sorted(codecs(result.path)[1]) == ["aac", "h264"]
     assert "1280x720" in result.metadata["format"]
     assert files_under(tmp_path / "folder") == [Path(result.path).name, "offered.json"]
 
@@ -355,14 +356,14 @@ def test_subtitles_come_with_names_that_tell_their_language(fetched, server, vid
     result = fetched(server.add("/page", page_with_tracks(**tracks)))
     assert [os.path.basename(path) for path in result.subtitles] == ["de.vtt", "pt-BR.vtt"]
     assert Path(result.subtitles[1]).read_text() == "WEBVTT\n\n00:00.000 --> 00:01.000\npt\n"
-    assert name_tells("media.mp4", result.subtitles[1]).language == "pt"
+    assert tags_in_name("media.mp4", result.subtitles[1]).language == "pt"
     missing = next(warning for warning in result.warnings if "fr.vtt" in warning)
     assert missing.startswith("no subtitles fr.vtt: RemovedVideo: ")
     assert files_under(tmp_path) == [f"folder/{name}" for name in ("de.vtt", "media.mp4", "offered.json", "pt-BR.vtt")]
     assert fetched(f"{server.url}/page", subtitles=False).subtitles == ()
 
 
-def names_of_tracks(info, **changes):
+def track_names(info, **changes):
     return [name for name, _ in _tracks(info, DownloadSettings(**changes))]
 
 
@@ -373,24 +374,24 @@ def form(ext, url="https://example.com/x"):
 def test_the_spoken_languages_subtitles_come_first_and_chats_are_none():
     forms = [form("json3"), form("ttml"), form("vtt")]
     info = {"language": "de-DE", "subtitles": {"fr": forms, "en-GB": forms, "de": forms, "live_chat": [form("json")]}}
-    assert names_of_tracks(info) == ["de.vtt", "en-GB.vtt", "fr.vtt"]
-    assert names_of_tracks(info, max_subtitles=2) == ["de.vtt", "en-GB.vtt"]
-    assert names_of_tracks({"subtitles": {"fr": [form("ttml")]}}) == [], "a form that is not read"
+    assert track_names(info) == ["de.vtt", "en-GB.vtt", "fr.vtt"]
+    assert track_names(info, max_subtitles=2) == ["de.vtt", "en-GB.vtt"]
+    assert track_names({"subtitles": {"fr": [form("ttml")]}}) == [], "a form that is not read"
 
 
 def test_of_automatic_subtitles_only_the_spoken_languages_are_taken_and_none_that_was_translated():
     translated = [form("vtt", "https://example.com/x?tlang=fr"), form("json3", "https://example.com/x?tlang=fr")]
     original = [form("json3"), form("vtt")]
     youtube = {"language": "de", "automatic_captions": {"fr": translated, "de-orig": original, "de": original}}
-    assert names_of_tracks(youtube) == ["de.auto.json3"]
-    assert names_of_tracks(youtube, automatic_subtitles=False) == []
-    assert names_of_tracks({**youtube, "subtitles": {"de": [form("vtt")]}}) == ["de.vtt"], "people wrote them"
-    assert names_of_tracks({**youtube, "subtitles": {"fr": [form("vtt")]}}) == ["fr.vtt", "de.auto.json3"]
-    other = {"language": "en", "automatic_captions": {"en": [form("vtt")], "fr": translated}}
-    assert names_of_tracks(other) == ["en.auto.vtt"]
-    assert names_of_tracks({"automatic_captions": {"en": [form("vtt")]}}) == [], "which is spoken is not known"
-    told = name_tells("media.mp4", "de.auto.json3")
-    assert (told.language, told.is_automatic) == ("de", True)
+    assert track_names(youtube) == ["de.auto.json3"]
+    assert track_names(youtube, automatic_subtitles=False) == []
+    assert track_names({**youtube, "subtitles": {"de": [form("vtt")]}}) == ["de.vtt"], "people wrote them"
+    assert track_names({**youtube, "subtitles": {"fr": [form("vtt")]}}) == ["fr.vtt", "de.auto.json3"]
+    english = {"language": "en", "automatic_captions": {"en": [form("vtt")], "fr": translated}}
+    assert track_names(english) == ["en.auto.vtt"]
+    assert track_names({"automatic_captions": {"en": [form("vtt")]}}) == [], "which is spoken is not known"
+    tags = tags_in_name("media.mp4", "de.auto.json3")
+    assert (tags.language, tags.is_automatic) == ("de", True)
 
 
 def test_a_video_whose_subtitles_meet_a_rate_limit_is_fetched_once(fetched, server, video):
@@ -444,9 +445,9 @@ def test_a_killed_download_goes_on_by_a_range_request(fetched, server, video, tm
     url = server.add("/video.mp4", File(video), File(video, stalls_after=300_000), File(video))
     arguments = (url, str(tmp_path / "folder"), replace(small_settings, timeout_seconds=60))
     killed_while(until, lambda: part.exists() and part.stat().st_size > 100_000, *arguments)
-    there = part.stat().st_size
+    part_bytes = part.stat().st_size
     assert fetched(url).sha256 == sha256(video)
-    assert [request.range for request in server.asked("/video.mp4")] == [None, None, None, f"bytes={there}-"]
+    assert [request.range for request in server.asked("/video.mp4")] == [None, None, None, f"bytes={part_bytes}-"]
 
 
 def test_a_killed_download_of_another_file_begins_anew(fetched, server, video, tmp_path, small_settings, until):
@@ -475,4 +476,4 @@ def test_a_video_that_is_there_already_is_not_fetched_again(fetched, server, vid
     url = server.add("/video.mp4", File(video))
     first, second = fetched(url), fetched(url)
     assert first == second
-    assert len(server.asked("/video.mp4")) == 3  # of the second time, the look at what it is
+    assert len(server.asked("/video.mp4")) == 3  # the second call requests only the headers

@@ -1,4 +1,4 @@
-"""What a guarded process reaches, and what it does not. In children: there is no way back."""
+"""Which connections the guard allows and refuses. In child processes, because it cannot be removed."""
 
 import socket
 import subprocess
@@ -20,7 +20,7 @@ def read(url: str, allowed: tuple[str, ...]) -> int:
 
 
 def connect(host: str) -> None:
-    """Without a look-up before, as compiled code might."""
+    """Connects without resolving the name first, as compiled code might."""
     reach_only_public_addresses(())
     with socket.socket() as tried:
         tried.connect((host, 80))

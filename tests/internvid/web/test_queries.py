@@ -1,4 +1,4 @@
-"""Query plans: files of phrases in their forms, the searches made of them, and those that are refused."""
+"""Query plans: the formats of phrase files, the searches made from them, and those that are refused."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def searches(queries: Iterable[Query]) -> list[tuple[str, str | None, str]]:
 
 def test_the_released_form_gives_english_and_chinese_of_one_row(tmp_path: Path):
     released = tmp_path / "queries.jsonl"
-    rows = [{"search_word_id": "open/close provider", "search_word": "打开门"}, {"search_word_id": "slide-along"}]
+    rows = [{"search_word_id": "open/close door", "search_word": "打开门"}, {"search_word_id": "slide-along"}]
     released.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
     assert list(plan(read_phrases(released))) == [
-        Query("open provider", "open/close provider", None, "en", 1),
-        Query("close provider", "open/close provider", None, "en", 2),
-        Query("打开门", "open/close provider", None, "zh", 3),
+        Query("open door", "open/close door", None, "en", 1),
+        Query("close door", "open/close door", None, "en", 2),
+        Query("打开门", "open/close door", None, "zh", 3),
         Query("slide along", "slide-along", None, "en", 4),
     ]
 
@@ -61,7 +61,7 @@ def test_a_column_id_is_indonesian_only_where_that_is_asked_for(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("a.csv", "words,de\nswim,schwimmen\n", "a.csv:2: no column search_word_id, phrase or query with text"),
         ("a.csv", "phrase,de\nswim,schwimmen\n ,gehen\n", "a.csv:3: phrase is empty"),
@@ -74,10 +74,10 @@ def test_a_column_id_is_indonesian_only_where_that_is_asked_for(tmp_path: Path):
         ("a.doc", "swim", "has to end in .txt, .csv, .tsv or .jsonl"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_where_and_why(tmp_path: Path, name: str, text: str, said: str):
+def test_a_file_that_cannot_be_read_says_where_and_why(tmp_path: Path, name: str, text: str, message: str):
     (tmp_path / name).write_text(text)
 
-    with pytest.raises(ValueError, match=said.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         list(read_phrases(tmp_path / name))
 
 
@@ -100,17 +100,17 @@ def test_a_plan_is_phrases_by_categories_by_languages_where_a_translation_is_the
 
 def test_a_search_is_planned_once_however_often_it_is_made():
     phrases = [
-        Phrase("Open ModelProvider"),
-        Phrase("open/close  provider"),
-        Phrase("open-provider"),
+        Phrase("Open Door"),
+        Phrase("open/close  door"),
+        Phrase("open-door"),
         Phrase("yoga", "en", {"de": "yoga"}),
     ]
 
     made = list(plan(phrases))
 
     assert searches(made) == [
-        ("Open ModelProvider", None, "en"),
-        ("close provider", None, "en"),
+        ("Open Door", None, "en"),
+        ("close door", None, "en"),
         ("yoga", None, "en"),
     ]
     assert [query.number for query in made] == [1, 2, 3]
@@ -119,10 +119,10 @@ def test_a_search_is_planned_once_however_often_it_is_made():
 @pytest.mark.parametrize(
     ("phrase", "made"),
     [
-        ("open/close provider", ["open provider", "close provider"]),
+        ("open/close door", ["open door", "close door"]),
         (
-            "open / close sliding/hinged provider",
-            ["open sliding provider", "open hinged provider", "close sliding provider", "close hinged provider"],
+            "open / close sliding/hinged door",
+            ["open sliding door", "open hinged door", "close sliding door", "close hinged door"],
         ),
         ("seal-with", ["seal with"]),
         ("-shirt off", ["shirt off"]),

@@ -1,4 +1,4 @@
-"""The pace at which a site is asked, among processes."""
+"""The rate limit of a site across processes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _turns(folder: Path, site: str, count: int) -> list[float]:
 def test_turns_of_a_site_are_apart_among_processes_and_another_site_has_its_own(tmp_path: Path):
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
         same = [pool.submit(_turns, tmp_path, "example.org", 3) for _ in range(2)]
-        other = pool.submit(_turns, tmp_path, "example.net:80/..", 3)
+        second_site = pool.submit(_turns, tmp_path, "example.net:80/..", 3)
         turns = sorted(turn for future in same for turn in future.result())
-        of_other = other.result()
+        second_turns = second_site.result()
     assert len(turns) == 6
-    assert turns[-1] - turns[0] > 0.4  # five times 0.1, less what the first was late
-    assert of_other[-1] - of_other[0] < turns[-1] - turns[0]
+    assert turns[-1] - turns[0] > 0.4  # five times 0.1, less the delay of the first turn
+    assert second_turns[-1] - second_turns[0] < turns[-1] - turns[0]
     assert {path.parent for path in tmp_path.rglob("*")} == {tmp_path}
 
 

@@ -1,4 +1,4 @@
-"""Every file of sql/statistics over a lake small enough to count by hand, over an empty one, and over Lance tables."""
+"""Every file of sql/statistics, over Lance tables small enough to count by hand, and over an empty lake."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ EXPECTED: dict[str, list[tuple]] = {
 
 
 def arrow_tables(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, pa.Table]:
-    """Every table of the schema, with nulls where a row says nothing. Keys may not be null, so all rows have one."""
+    """Makes every table of the schema; missing values are null. All rows need a key, which may not be null."""
     return {
         name: pa.Table.from_pylist(
             [dict.fromkeys(table.column_names) | row for row in rows.get(name, [])], schema=table.arrow
@@ -232,7 +232,7 @@ def arrow_tables(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, pa.Table
 
 
 def database_over(tables: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-    """A database that knows the tables by name, as the mart's asset makes one."""
+    """Returns a database with the tables by name, as the mart's asset makes one."""
     database = duckdb.connect()
     database.execute("set timezone = 'UTC'")
     for name, table in tables.items():

@@ -1,4 +1,4 @@
-"""The report as a browser would take it: what it says, what it escapes, and that it loads nothing."""
+"""The report as a browser parses it: its content, its escaping, and that it loads nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from internvid.report.contact_sheet import contact_sheet_markdown, smaller_jpeg
 from internvid.report.report import ContactClip, StageRow, clock, count, number, share, took, write_report
 from resources.lake.schema import TABLES
 
-STATISTICS = Path(__file__).parents[2] / "sql" / "statistics"
+STATISTICS = Path(__file__).parents[3] / "sql" / "statistics"
 NOON = datetime(2025, 1, 2, 12, tzinfo=UTC)
 NASTY = "<script>alert(1)</script> & \"q\" 'q' $x$ {{ 7*7 }} <img src=http://evil.example/x onerror=alert(1)>"
 VOID = {"meta", "img", "br"}
@@ -64,13 +64,13 @@ class Page(HTMLParser):
 
 
 def jpeg(width: int = 320, height: int = 180, seed: int = 0) -> bytes:
-    """Noise, which compresses worse than any video: limits that it keeps, videos keep."""
+    """A picture of noise, which compresses worse than any video: the worst case for size limits."""
     picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return cv2.imencode(".jpg", picture)[1].tobytes()
 
 
 def make_mart(path: Path, rows: dict[str, list[dict[str, Any]]]) -> Path:
-    """statistics.duckdb from the SQL files, over tables with the given rows."""
+    """Makes statistics.duckdb from the SQL files, over tables with the given rows."""
     with duckdb.connect(str(path)) as database:
         for name, table in TABLES.items():
             full_rows = [dict.fromkeys(table.column_names) | row for row in rows.get(name, [])]
@@ -82,7 +82,7 @@ def make_mart(path: Path, rows: dict[str, list[dict[str, Any]]]) -> Path:
 
 @pytest.fixture(scope="module")
 def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,500 clips of 2.5 s from one video of an hour, and everything that strangers write is nasty."""
+    """A mart of 1,500 clips of 2.5 s from one video of an hour, with NASTY in every untrusted text."""
     clips = [
         {"clip_id": f"c{index}", "video_id": "v", "start_seconds": 2.0 * index, "end_seconds": 2.0 * index + 2.5}
         | {"boundary": NASTY, "motion": 0.02, "flags": [NASTY]}
@@ -306,18 +306,20 @@ def test_a_small_picture_is_not_made_larger_and_a_broken_one_is_none():
     assert smaller_jpeg(b"no picture") is None
 
 
-def sheet_of(markdown: str) -> tuple[np.ndarray, str]:
-    """The picture of a contact sheet, and the text below it."""
-    found = re.fullmatch(
+def parse_sheet(markdown: str) -> tuple[np.ndarray, str]:
+    """Returns the picture of a contact sheet, and the text below it."""
+    match = re.fullmatch(
         r"!\[contact sheet\]\(data:image/jpeg;base64,([A-Za-z0-9+/=]+)\)\n\n(.*)\n", markdown, re.DOTALL
     )
-    assert found
-    return cv2.imdecode(np.frombuffer(base64.b64decode(found[1]), np.uint8), cv2.IMREAD_COLOR), found[2]
+    assert match
+    return cv2.imdecode(np.frombuffer(base64.b64decode(match[1]), np.uint8), cv2.IMREAD_COLOR), match[2]
 
 
 def test_a_contact_sheet_is_one_picture_with_its_captions_escaped_below():
     flat = [cv2.imencode(".jpg", np.full((180, 320, 3), colour, np.uint8))[1].tobytes() for colour in (40, 90, 200)]
-    sheet, text = sheet_of(contact_sheet_markdown([*flat, b"broken", b""], ["a\nb", "<b>*x*", "", "d" * 300, "[e](f)"]))
+    sheet, text = parse_sheet(
+        contact_sheet_markdown([*flat, b"broken", b""], ["a\nb", "<b>*x*", "", "d" * 300, "[e](f)"])
+    )
     assert sheet.shape == (2 * 135 + 4, 4 * 240 + 3 * 4, 3)
     middles = [int(sheet[67, 120 + 244 * column].mean()) for column in range(4)] + [int(sheet[206, 120].mean())]
     assert middles == pytest.approx([40, 90, 200, 32, 32], abs=4)
@@ -330,11 +332,11 @@ def test_a_contact_sheet_shrinks_its_tiles_and_then_its_number_until_it_fits():
     pictures = [jpeg(seed=seed) for seed in range(40)]
     markdown = contact_sheet_markdown(pictures[:8], ["a caption"] * 8)
     assert len(markdown.encode()) <= 90_000
-    assert sheet_of(markdown)[0].shape[1] in (4 * 200 + 12, 4 * 160 + 12)
+    assert parse_sheet(markdown)[0].shape[1] in (4 * 200 + 12, 4 * 160 + 12)
 
     markdown = contact_sheet_markdown(pictures, ["a caption"] * 40, limit_bytes=20_000)
     assert len(markdown.encode()) <= 20_000
-    sheet, text = sheet_of(markdown)
+    sheet, text = parse_sheet(markdown)
     shown = text.count("a caption")
     assert 0 < shown < 40
     assert sheet.shape[:2] == (-(-shown // 4) * (40 + 4) - 4, 4 * 72 + 12)

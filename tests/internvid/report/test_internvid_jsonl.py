@@ -1,4 +1,4 @@
-"""The export in InternVid's released shape: every byte of a line, and a file that is whole or absent."""
+"""The export in InternVid's released form: every byte of a line, and an atomic write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = {
 
 
 def batch(*rows: tuple, columns: int = 5) -> pa.RecordBatch:
-    """The first `columns` columns of COLUMNS, from tuples in that order."""
+    """Makes a batch with the first `columns` columns of COLUMNS, from tuples in that order."""
     schema = pa.schema(list(COLUMNS.items())[:columns])
     return pa.RecordBatch.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema=schema)
 

@@ -1,4 +1,4 @@
--- Each chosen clip with all that is known of it at the snapshot, and what it lacks, if anything.
+-- Each chosen clip with its rows at the snapshot. lacks: what is missing, null if the clip can be indexed.
 select
     position,
     clip_id,

@@ -1,4 +1,4 @@
-"""Lists of videos in every form: which column is the address, and what becomes of a row that is broken."""
+"""Lists of videos in every format: which column is the address, and how broken rows are reported."""
 
 import json
 from collections.abc import Iterator
@@ -47,19 +47,19 @@ def test_a_broken_row_of_a_csv_is_told_with_its_line_and_the_others_are_read(tmp
         b'https://a.example/8,"eight\n'
         b"https://a.example/9,nine\n"
     )
-    found = items(path)
-    assert [found[0], found[5]] == [
+    listed = items(path)
+    assert [listed[0], listed[5]] == [
         Item(2, "https://a.example/1", "one"),
         Item(7, "https://a.example/6", "six"),
     ]
-    assert found[1] == BadItem(3, "nothing stands in its column url")
-    assert found[2] == BadItem(4, "it has 3 cells, the header names 2")
-    assert found[3] == BadItem(5, "it is not UTF-8: save the file as UTF-8")
-    assert found[4] == BadItem(6, "its address holds control characters: 'https://a.example/\\x01'")
-    assert found[6] == BadItem(8, "not readable as csv: ',' expected after '\"'")
+    assert listed[1] == BadItem(3, "nothing stands in its column url")
+    assert listed[2] == BadItem(4, "it has 3 cells, the header names 2")
+    assert listed[3] == BadItem(5, "it is not UTF-8: save the file as UTF-8")
+    assert listed[4] == BadItem(6, "its address holds control characters: 'https://a.example/\\x01'")
+    assert listed[6] == BadItem(8, "not readable as csv: ',' expected after '\"'")
     # Its title would take in all that follows.
     why = "not readable as csv: unexpected end of data (up to line 10: is a quote not closed?)"
-    assert found[7:] == [BadItem(9, why)]
+    assert listed[7:] == [BadItem(9, why)]
 
 
 @pytest.mark.parametrize("column", ["url", "URL", "video_url", "contentUrl", "Link", "path", "file", "URI"])
@@ -94,10 +94,10 @@ def test_a_text_file_is_one_address_a_line_with_comments(tmp_path):
 def test_json_lines_are_read_one_by_one(tmp_path):
     path = tmp_path / "list.jsonl"
     path.write_text('{"URL": "https://a.example/1", "duration": 12}\n{broken\n[1]\n{"title": "no address"}\n')
-    found = items(path)
-    assert found[0] == Item(1, "https://a.example/1", seconds=12.0)
-    assert [item.row for item in found[1:] if isinstance(item, BadItem)] == [2, 3, 4]
-    assert [item.why.split(":")[0] for item in found[1:] if isinstance(item, BadItem)] == [
+    listed = items(path)
+    assert listed[0] == Item(1, "https://a.example/1", seconds=12.0)
+    assert [item.row for item in listed[1:] if isinstance(item, BadItem)] == [2, 3, 4]
+    assert [item.why.split(":")[0] for item in listed[1:] if isinstance(item, BadItem)] == [
         "not JSON",
         "not a JSON object, {…}",
         "nothing stands in its column url",
