@@ -105,8 +105,8 @@ def _download(url: str, folder: Path, settings: DownloadSettings) -> Downloaded 
             raise
         subtitles = [str(file) for name, track in tracks if (file := _fetched(session, folder / name, track, info))]
         site_metadata = metadata(done, plain_url(str(done.get("webpage_url") or url)), DOWNLOADER)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     warnings = tuple(cleaned(warning, 2_000) or "" for warning in session.warnings)
     return Downloaded(str(path), tuple(subtitles), sha256, path.stat().st_size, site_metadata, warnings)
 
