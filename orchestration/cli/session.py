@@ -81,6 +81,8 @@ class Session:
         self.media = self.resources["media"]
         if must_exist and not self.lake.exists():
             raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` makes one")
+        if self.settings.stages:
+            self.stages  # noqa: B018 - it declares the tables of the user's own stages
         self.lake.create_tables()
 
     @cached_property
