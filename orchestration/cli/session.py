@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.settings import Settings
+from resources.incremental.faults import SystemFault
 from resources.lake.paths import folder_on_this_machine
 
 if TYPE_CHECKING:
@@ -187,7 +188,10 @@ class Session:
         partition: str | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Runs a job of the code location in this process, and adds what it did to the summary. config: of its ops."""
+        """Runs a job of the code location in this process, and adds what it did to the summary. config: of its ops.
+
+        Raises SystemFault where the system is at fault: whatever came next would meet with it too.
+        """
         self.liveness.end_runs_of_killed_processes()
         result = self._definitions.resolve_job_def(job).execute_in_process(
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}, "ops": config or {}},
@@ -197,6 +201,8 @@ class Session:
             raise_on_error=False,
         )
         summary.take(result, partition or job)
+        if fault := _fault_of(result):
+            raise SystemFault(fault)
         return result
 
     def retry_now(self, failures: pa.Table) -> None:
@@ -228,6 +234,15 @@ class Session:
         from orchestration.definitions import definitions
 
         return definitions(self.settings, self.resources)
+
+
+def _fault_of(result: dg.ExecuteInProcessResult) -> str | None:
+    """Returns the message of the fault of the system that ended the run; None where none did."""
+    for event in result.all_events:
+        failure = event.step_failure_data.user_failure_data if event.is_step_failure else None
+        if failure is not None and "fault" in failure.metadata:
+            return failure.description
+    return None
 
 
 def _error_of(result: dg.ExecuteInProcessResult) -> str:

@@ -63,6 +63,8 @@ class HubProvider(ModelProvider):
 
     def readiness(self) -> Readiness:
         size = self.hub_model.size_bytes
+        if size is None and self.weights.startswith(("/", ".", "~")):
+            return Readiness("missing", advice=f"there is no model folder {self.weights}: correct `weights`")
         if size is None:
             return Readiness(
                 "missing",
