@@ -1,7 +1,7 @@
-"""All stages, found in the packages of this folder, in the order in which data flows.
+"""All stages, collected from the packages of this folder, in the order in which data flows.
 
-Nothing else lists stages. A module of a stage stands in the package of its asset group; a stage of the user's own in a
-folder that INTERNVID_STAGES names, with its units file beside it.
+Nothing else lists stages. The module of a stage is in the package of its asset group. Stages of the user are modules in
+the folder that INTERNVID_STAGES names, each with its units file beside it.
 """
 
 import hashlib
@@ -27,23 +27,23 @@ PACKAGES = ("ingest", "video", "speech", "captions", "vectors", "model")
 
 @cache
 def stage_definitions(own_folder: str | None = None) -> tuple[StageDefinition, ...]:
-    """Returns every stage, inputs before what is made of them.
+    """Returns every stage, each after the stages whose tables it reads.
 
-    own_folder: of the user's own stages, modules that are run as they stand. Raises ValueError for a folder that is not
-    there, a name that is declared twice, and stages that depend on each other.
+    own_folder: folder with modules of the user's own stages. Raises ValueError for a folder that does not exist, a name
+    that is used twice, and stages that depend on each other.
     """
     definitions: dict[str, StageDefinition] = {}
     for module in (*_modules(), *_own_modules(own_folder)):
         for value in vars(module).values():
             if isinstance(value, StageDefinition) and value is not definitions.get(value.name):
                 if value.name in definitions:
-                    raise ValueError(f"{module.__file__}: there is a stage {value.name} already")
+                    raise ValueError(f"{module.__file__}: there is a stage {value.name!r} already; choose another name")
                 definitions[value.name] = value
     return tuple(_in_order(definitions))
 
 
 def ingest_stages(own_folder: str | None = None) -> tuple[StageDefinition, ...]:
-    """Returns the stages that work through ingest batches: what status, checks and estimates go through."""
+    """Returns the stages that are partitioned by ingest batch, which status, checks and estimates cover."""
     return tuple(definition for definition in stage_definitions(own_folder) if definition.partition == INGEST_BATCH)
 
 
@@ -68,7 +68,7 @@ def _own_modules(folder: str | None) -> Iterator[ModuleType]:
     if folder is None:
         return
     if not Path(folder).is_dir():
-        raise ValueError(f"INTERNVID_STAGES names {folder}, which is no folder")
+        raise ValueError(f"INTERNVID_STAGES names {folder}, which is not a folder")
     for file in sorted(Path(folder).resolve().glob("*.py")):
         name = f"internvid_own_stages_{hashlib.md5(str(file).encode(), usedforsecurity=False).hexdigest()[:8]}"
         if name not in sys.modules:

@@ -1,4 +1,4 @@
-"""`clip_captions`: a clip's caption, summarised from the captions of its frames; or the one it was imported with."""
+"""`clip_captions`: a clip's caption, summarised from the captions of its frames or imported with its annotation."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -22,7 +22,7 @@ MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "movin
 
 
 def configure(scope: StageScope, *, summariser: Summariser) -> Configuration:
-    """The version names the summariser, if one is asked, and the tagger of nouns and verbs."""
+    """The version names the summariser, where the caption is not imported, and the tagger of nouns and verbs."""
     versions = {"": f"{summariser.version}+{WORDS_VERSION}", IMPORTED: f"{IMPORTED}+{WORDS_VERSION}"}
     return Configuration((versions,), chunk_size=summariser.clips_per_call)
 
@@ -44,7 +44,7 @@ def _sample(lake: Lake, table: str, batch: str) -> dict[str, Any]:
     cost=CostDrivers(requests={"summariser": "clips"}),
 )
 def clip_captions(run: StageRun, units: list[Unit], *, summariser: Summariser) -> Iterator[Outcome]:
-    """A clip's caption, summarised from its frame captions and motion, or imported; with nouns and verbs.
+    """A clip's caption, summarised from its frame captions and motion, or imported; with its nouns and verbs.
 
     Changes when the clip, a caption of its frames or the summariser does.
     """
@@ -52,15 +52,15 @@ def clip_captions(run: StageRun, units: list[Unit], *, summariser: Summariser) -
 
 
 def caption(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> Iterator[Outcome]:
-    """A row for each unit, a clip: summarised, or as imported."""
+    """Yields a caption for each unit, a clip: summarised, or as imported."""
     yield from as_imported(lake, [unit for unit in units if unit.variant == IMPORTED])
     to_summarise = [unit for unit in units if unit.variant != IMPORTED]
     if to_summarise:
-        yield from together_or_one_by_one(to_summarise, lambda some: summarise(lake, summariser, some, ingest_batch))
+        yield from together_or_one_by_one(to_summarise, lambda chunk: summarise(lake, summariser, chunk, ingest_batch))
 
 
 def as_imported(lake: Lake, units: list[Unit]) -> Iterator[Outcome]:
-    """The caption that was released with the clip's span. The dataset stands for the model."""
+    """Yields the caption that was released with each clip's span. Its `model` is the name of the dataset."""
     clips = lake.fetch("clips", [unit.key for unit in units], ["video_id", "annotation_id"]).to_pylist()
     annotations = lake.fetch(
         "annotations", [clip["annotation_id"] for clip in clips], ["dataset", "caption"]
@@ -82,7 +82,7 @@ def as_imported(lake: Lake, units: list[Unit]) -> Iterator[Outcome]:
 
 
 def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> list[Outcome]:
-    """A row for each unit, a clip."""
+    """Summarises the frame captions of each unit, a clip, in one call of the summariser."""
     clip_ids = [unit.key for unit in units]
     columns = ["clip_id", "video_id", "start_seconds", "end_seconds", *MEASURES]
     clips = lake.fetch("clips", clip_ids, columns).to_pylist()
@@ -92,7 +92,7 @@ def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batc
         tables=["frame_captions"],
         only={"ingest_batch": ingest_batch},
     ).to_pylist()
-    captions = {clip_id: list(of_clip) for clip_id, of_clip in groupby(rows, key=lambda row: row["clip_id"])}
+    captions = {clip_id: list(rows_of_clip) for clip_id, rows_of_clip in groupby(rows, key=lambda row: row["clip_id"])}
     to_summarise = [(_measures(clip), _timed(clip, captions[clip["clip_id"]])) for clip in clips]
     with stopwatch() as watch:
         summaries = summariser.summarise(to_summarise)
@@ -133,4 +133,4 @@ def _outcome(
         **vars(summary),
         **vars(nouns_and_verbs(summary.caption)),
     }
-    return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, seconds, said=summary))
+    return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, seconds, tokens=summary))

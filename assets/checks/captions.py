@@ -1,8 +1,9 @@
-"""The alarms of captions: whether they fit their clips, and how many are empty, truncated or the same.
+"""Checks of captions: whether captions fit their clips, and how many are empty, truncated or repeated.
 
-They stand on the partitioned assets that they read: a run that writes a batch checks that batch, for captions on the
-wrong clips should not wait for the night; and `check_lake` goes through the newest batches again, one by one, for they
-must not drown among millions of right ones, and the vectors of one batch fit in memory. They write nothing.
+The checks belong to the partitioned assets that they read. A run that writes a batch checks that batch at once, so that
+captions on the wrong clips are reported early. The job `check_lake` checks the newest batches again, one at a time: a
+faulty batch would not show in an average over millions of clips, and the vectors of one batch fit in memory. The checks
+write nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
     from internvid.captions.matching import Match
 
-MIN_CLIPS_TO_MATCH = 8  # with distinct captions; of fewer, too few orders could come out lower than the right one
-CLIPS_TO_MATCH = 512  # of a batch at most: the test compares each with each
-BATCHES_TO_CHECK = 1_000  # by `check_lake`, the newest: some 0.1 s each
-BATCHES_TOLD = 10  # in the words of a result
-MAX_P_VALUE = 0.05  # above it captions fit their clips no better than shuffled ones
+MIN_CLIPS_TO_MATCH = 8  # clips with distinct captions; fewer have too few permutations for a p-value below MAX_P_VALUE
+CLIPS_TO_MATCH = 512  # maximum of a batch: the test compares every pair
+BATCHES_TO_CHECK = 1_000  # newest batches that `check_lake` goes through: some 0.1 s each
+BATCHES_SHOWN = 10  # in the description of a result
+MAX_P_VALUE = 0.05  # above it captions fit their clips no better than shuffled captions
 
 MIN_CAPTIONS_TO_JUDGE = 8  # of one kind in a batch
 MAX_SHARES = {
     "share_empty": 0.02,  # models do fall silent now and then
-    "share_truncated": 0.1,  # more, and the limit of new tokens is too low
+    "share_truncated": 0.1,  # a larger share means that the limit of new tokens is too low
     "share_repeated": 0.2,  # one caption on clips of different videos: test cards exist, but a model also gets stuck
 }
 
@@ -40,12 +41,12 @@ MAX_SHARES = {
         dg.AssetCheckSpec(
             "captions_fit_their_clips",
             asset="clip_embeddings",
-            description="By the active checkpoint, captions are nearer to their own clips than shuffled ones are.",
+            description="By the active checkpoint, captions are nearer to their own clips than shuffled captions are.",
         ),
         dg.AssetCheckSpec(
             "captions_fit_within_videos",
             asset="clip_embeddings",
-            description="The same with captions shuffled within each video: sees captions that slipped to a neighbour.",
+            description="The same with captions shuffled within each video: detects captions of a neighbouring clip.",
         ),
     ],
     can_subset=True,
@@ -53,17 +54,17 @@ MAX_SHARES = {
 def caption_alarms(
     context: dg.AssetCheckExecutionContext, lake: Lake, aligner: Aligner
 ) -> Iterator[dg.AssetCheckResult]:
-    """Whether the captions of a batch can be those of its clips: of the run's, or of the newest batches one by one."""
+    """Tests whether captions fit their clips: of the run's batch, or of each of the newest batches."""
     batches = batches_to_judge(context, lake)
-    untold = why_nothing_can_be_told(lake, aligner)
-    fits = [(None, None) if untold else matched(lake, aligner, batch) for batch in batches]
+    why_unknown = why_no_verdict(lake, aligner)
+    fits = [(None, None) if why_unknown else matched(lake, aligner, batch) for batch in batches]
     for place, name, severity in (
         (0, "captions_fit_their_clips", dg.AssetCheckSeverity.ERROR),
-        # A model may tell videos apart well, and hardly the shots of one.
+        # A warning only: a model may distinguish videos well and the shots of one video hardly.
         (1, "captions_fit_within_videos", dg.AssetCheckSeverity.WARN),
     ):
         if any(key.name == name for key in context.selected_asset_check_keys):
-            verdicts = [judged_fit(batch, fit[place], untold) for batch, fit in zip(batches, fits, strict=True)]
+            verdicts = [judged_fit(batch, fit[place], why_unknown) for batch, fit in zip(batches, fits, strict=True)]
             yield _result("clip_embeddings", name, severity, verdicts)
 
 
@@ -72,7 +73,7 @@ def caption_alarms(
     description="Few captions are empty, truncated, or the same on clips of different videos.",
 )
 def captions_are_sound(context: dg.AssetCheckExecutionContext, lake: Lake) -> dg.AssetCheckResult:
-    """Of the run's batch, or of the newest ones."""
+    """Tests the run's batch, or the newest batches."""
     sound = [judged_soundness(lake, batch) for batch in batches_to_judge(context, lake)]
     return _result("clip_captions", "captions_are_sound", dg.AssetCheckSeverity.WARN, sound)
 
@@ -83,7 +84,7 @@ def batches_to_judge(context: dg.AssetCheckExecutionContext, lake: Lake) -> list
 
 @dataclass(frozen=True)
 class BatchVerdict:
-    """A batch: what was found, in words and in numbers."""
+    """Result of a check of one batch. remark: for people; metadata: its numbers."""
 
     batch: str
     passed: bool
@@ -92,55 +93,55 @@ class BatchVerdict:
 
 
 def newest_batches(lake: Lake) -> list[str]:
-    found = lake.query(
+    batches = lake.query(
         "select distinct ingest_batch from clip_captions order by ingest_batch desc limit $batches",
         {"batches": BATCHES_TO_CHECK},
         tables=["clip_captions"],
     )
-    return sorted(found["ingest_batch"].to_pylist())
+    return sorted(batches["ingest_batch"].to_pylist())
 
 
-def why_nothing_can_be_told(lake: Lake, aligner: Aligner) -> str | None:
-    """A model that has not learnt to tell clips apart proves nothing of captions. None where there is a good one."""
+def why_no_verdict(lake: Lake, aligner: Aligner) -> str | None:
+    """Returns why the check cannot judge: no model, or a model that retrieves by chance. None where it can."""
     active = aligner.active(lake)
     if active is None:
-        return "nothing to tell by: no model is active"
+        return "not checked: no model is active"
     proved = lake.query(statement("training/proved_recall"), {"checkpoint_id": active.checkpoint_id})
     if proved["share"].to_pylist() == [0.0]:
-        return f"nothing to tell by: {active.checkpoint_id} finds held-out clips no better than by chance"
+        return f"not checked: {active.checkpoint_id} retrieves held-out clips no better than by chance"
     return None
 
 
 def matched(lake: Lake, aligner: Aligner, batch: str) -> "tuple[Match | None, Match | None]":
-    """Captions against those of other clips of the batch, and of other clips of the same video."""
+    """Compares captions with those of other clips of the batch, and with those of other clips of the same video."""
     from internvid.captions.matching import match
 
     active = aligner.active(lake)
-    assert active is not None, "whoever asks has seen to that"
+    assert active is not None, "why_no_verdict is asked first"
     videos, captions, video_of = vectors_to_match(lake, active, batch)
     return match(videos, captions), match(videos, captions, video_of)
 
 
-def judged_fit(batch: str, found: "Match | None", untold: str | None) -> BatchVerdict:
-    """untold: why nothing can be told of any batch."""
-    clips = found.clips if found else 0
-    if untold is None and clips < MIN_CLIPS_TO_MATCH:
-        untold = f"not enough to tell: {clips} clips with different captions"
-    if untold is not None or found is None:
-        return BatchVerdict(batch, True, untold or "", {})
-    fits = found.p_value <= MAX_P_VALUE
+def judged_fit(batch: str, match: "Match | None", why_unknown: str | None) -> BatchVerdict:
+    """Returns the verdict on a batch. why_unknown: why no batch can be judged."""
+    clips = match.clips if match else 0
+    if why_unknown is None and clips < MIN_CLIPS_TO_MATCH:
+        why_unknown = f"not checked: {clips} clips with distinct captions, fewer than {MIN_CLIPS_TO_MATCH}"
+    if why_unknown is not None or match is None:
+        return BatchVerdict(batch, True, why_unknown or "", {})
+    fits = match.p_value <= MAX_P_VALUE
     nearer = "nearer" if fits else "NO nearer"
     return BatchVerdict(
         batch,
         fits,
-        f"captions are {nearer} to their own clips than shuffled ones: cosine {found.own_cosine:.3f} against "
-        f"{found.other_cosine:.3f}, AUC {found.auc:.2f}, p {found.p_value:.3f} over {clips} clips",
-        vars(found),
+        f"captions are {nearer} to their own clips than shuffled captions are: cosine {match.own_cosine:.3f} against "
+        f"{match.other_cosine:.3f}, AUC {match.auc:.2f}, p {match.p_value:.3f} over {clips} clips",
+        vars(match),
     )
 
 
 def judged_soundness(lake: Lake, batch: str) -> BatchVerdict:
-    """Shares of faulty captions by kind, of each kind that has enough captions."""
+    """Judges the shares of faulty captions, for each kind that has enough captions."""
     kinds = lake.query(
         statement("checks/caption_faults"),
         tables=["frame_captions", "clip_captions", "attempts"],
@@ -158,7 +159,7 @@ def judged_soundness(lake: Lake, batch: str) -> BatchVerdict:
 
 
 def vectors_to_match(lake: Lake, active: ActiveCheckpoint, batch: str) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
-    """Of some clips of the batch: their vectors and their captions', both [n, d], and each one's video, [n] text."""
+    """Returns for up to CLIPS_TO_MATCH clips the vectors of video and caption, both [n, d], and the video ids, [n]."""
     import numpy as np
 
     chosen = lake.query(
@@ -179,18 +180,18 @@ def vectors_to_match(lake: Lake, active: ActiveCheckpoint, batch: str) -> "tuple
 def _result(
     asset: str, name: str, severity: dg.AssetCheckSeverity, verdicts: list[BatchVerdict]
 ) -> dg.AssetCheckResult:
-    """One result for all batches; the numbers are of the first that failed, or else of the newest."""
-    failed = [one for one in verdicts if not one.passed]
-    told = failed[:BATCHES_TOLD] or verdicts[-1:]
+    """Returns one result for all batches. Its numbers are those of the first batch that failed, else of the newest."""
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    shown = failed[:BATCHES_SHOWN] or verdicts[-1:]
     return dg.AssetCheckResult(
         passed=not failed,
         asset_key=asset,
         check_name=name,
         severity=severity,
-        description="; ".join(f"{one.batch}: {one.remark}" for one in told if one.remark) or None,
+        description="; ".join(f"{verdict.batch}: {verdict.remark}" for verdict in shown if verdict.remark) or None,
         metadata={
             "batches": len(verdicts),
             "batches_failed": len(failed),
-            **{key: value for one in told[:1] for key, value in one.metadata.items()},
+            **{key: value for verdict in shown[:1] for key, value in verdict.metadata.items()},
         },
     )

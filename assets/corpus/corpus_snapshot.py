@@ -1,6 +1,7 @@
-"""`corpus_snapshot`: the state of the whole lake, pinned. Where the ingest batches come together.
+"""`corpus_snapshot`: pins the state of the whole lake, after all ingest batches.
 
-Dagster's staleness stops where a partitioned asset meets an unpartitioned one, so everything after it depends on this.
+Dagster's staleness does not pass from a partitioned asset to an unpartitioned one, so the assets after the ingest
+batches depend on the snapshot.
 """
 
 import dagster as dg
@@ -9,9 +10,9 @@ from resources.corpus.snapshots import take_snapshot
 from resources.lake.store import Lake
 
 
-@dg.asset(deps=["duplicates"], group_name="corpus", kinds={"lance"})  # and every stage of ingest batches: definitions
+@dg.asset(deps=["duplicates"], group_name="corpus", kinds={"lance"})  # definitions adds every stage of ingest batches
 def corpus_snapshot(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
-    """The pinned version of every table of data: what statistics, subsets and checkpoints are made from.
+    """The pinned version of every table of data, from which statistics, subsets and checkpoints are computed.
 
     One row is the version of one table in a snapshot. Changes when any table's rows do.
     """

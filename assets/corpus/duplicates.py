@@ -1,4 +1,4 @@
-"""`duplicates`: pairs of videos that show the same. Nothing is deleted for it."""
+"""`duplicates`: pairs of videos with the same content. Nothing is deleted because of it."""
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ from resources.lake.store import Lake
 
 @dg.asset(deps=["fingerprints", "raw_videos"], group_name="corpus", kinds={"lance"})
 def duplicates(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
-    """Pairs of videos that show the same: in other containers, re-encoded, resized, cropped, with a logo.
+    """Pairs of videos with the same content: in another container, re-encoded, resized, cropped, with a logo.
 
     One row is a pair of videos. Changes with their packets and fingerprints.
     """

@@ -1,4 +1,4 @@
-"""`internvid_jsonl`: the dataset in the shape in which InternVid was released, for trainers that read that."""
+"""`internvid_jsonl`: the dataset in the format in which InternVid was released, for trainers that read it."""
 
 from pathlib import Path
 

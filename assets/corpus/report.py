@@ -12,14 +12,14 @@ from resources.lake.published_files import publish
 
 
 def build_report(stages: Sequence[StageDefinition]) -> dg.AssetsDefinition:
-    """Builds the asset. stages: those whose inputs it counts."""
+    """Builds the asset. stages: the stages whose inputs the report counts."""
     needs = {name for definition in stages for name in definition.needs}
 
     @dg.asset(deps=[statistics], group_name="corpus", kinds={"html"}, required_resource_keys={"lake", *needs})
     def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """One self-contained HTML page: numbers, plots, failures, and clips with their captions.
 
-        It is about the newest snapshot. Changes with the statistics.
+        It describes the newest snapshot. Changes with the statistics.
         """
         lake = context.resources.lake
         counts = counts_by_stage(lake, stages, {name: getattr(context.resources, name) for name in needs})

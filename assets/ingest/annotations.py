@@ -1,4 +1,4 @@
-"""`annotations`: spans of videos with captions, as others released them."""
+"""`annotations`: spans of videos with captions, as released with datasets."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""`downloads`: videos that were fetched from the web, with what their sites say of them."""
+"""`downloads`: videos fetched from the web, with their sites' metadata."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def configure(scope: StageScope, *, downloader: Downloader, **needed: object) -> Configuration:
-    """The version names which videos are taken, and in which size."""
+    """The version names the rules by which videos are accepted, and the size in which they are downloaded."""
     return Configuration(({"": downloader.version},), chunk_size=1_000)
 
 
@@ -61,10 +61,10 @@ def fetch(
     policy: FailurePolicy,
     units: list[Unit],
 ) -> Iterator[Outcome]:
-    """Leaves out what is excluded, takes what is here already, and fetches the rest."""
+    """Skips excluded sources, judges files that are stored already by the present rules, and fetches the rest."""
     columns = ["source_id", "uri", "site", "site_key", "channel", "channel_id", "query_words"]
     rows = {row["source_id"]: row for row in lake.fetch("sources", [unit.key for unit in units], columns).to_pylist()}
-    here = _here(lake, downloader, units)
+    stored = _stored_downloads(lake, downloader, units)
     tombstones = Tombstones(lake)
     by_key = {}
     for unit in units:
@@ -74,20 +74,20 @@ def fetch(
             yield Skipped(unit, "Forgotten", forgotten)
         elif excluded := exclusions.refuses(*about):
             yield Skipped(unit, *excluded)
-        elif unit.key in here:
-            yield _judged_again(downloader, unit, here[unit.key])
+        elif unit.key in stored:
+            yield _judged_again(downloader, unit, stored[unit.key])
         else:
             by_key[unit.key] = unit
     wanted = [
         Wanted(key, rows[key]["uri"], rows[key]["site"], media.download_folder(key), unit.tries)
         for key, unit in by_key.items()
     ]
-    for one, result in downloader.fetch(wanted, sites_in_cooldown(lake), policy) if wanted else ():
-        yield _outcome(media, downloader, exclusions, by_key[one.key], rows[one.key], one, result)
+    for item, result in downloader.fetch(wanted, sites_in_cooldown(lake), policy) if wanted else ():
+        yield _outcome(media, downloader, exclusions, by_key[item.key], rows[item.key], item, result)
 
 
-def _here(lake: Lake, downloader: Downloader, units: list[Unit]) -> dict[str, dict[str, Any]]:
-    """Rows of what was fetched in this form before, under other rules of what is taken at all."""
+def _stored_downloads(lake: Lake, downloader: Downloader, units: list[Unit]) -> dict[str, dict[str, Any]]:
+    """Returns rows of files that were downloaded in the same form under earlier rules, by source id."""
     rows = lake.query(
         statement("catalog/downloads_of_sources"), {"source_ids": [unit.key for unit in units]}
     ).to_pylist()
@@ -109,7 +109,7 @@ def _outcome(
     exclusions: Exclusions,
     unit: Unit,
     source: dict[str, Any],
-    one: Wanted,
+    wanted: Wanted,
     result: Any,
 ) -> Outcome:
     from internvid.web.crawl_rules import LeftOut
@@ -117,53 +117,53 @@ def _outcome(
     if isinstance(result, Cooldown):
         return Waiting(unit, result.site, result.reason_class, result.reason, result.until, was_tried=result.was_asked)
     if isinstance(result, LeftOut):
-        remove_folder(one.folder)
+        remove_folder(wanted.folder)
         return Skipped(unit, result.reason_class, result.reason)
     if isinstance(result, BaseException):
         return Failed(unit, result)
-    said = result.metadata
-    if excluded := exclusions.refuses(source["uri"], said["site_key"], said["channel_id"], said["channel"]):
-        remove_folder(one.folder)
+    metadata = result.metadata
+    if excluded := exclusions.refuses(source["uri"], metadata["site_key"], metadata["channel_id"], metadata["channel"]):
+        remove_folder(wanted.folder)
         return Skipped(unit, *excluded)
     try:
-        return _stored(media, downloader, unit, source, one, result)
+        return _stored(media, downloader, unit, source, wanted, result)
     except OSError as error:
         return Failed(unit, error)
 
 
 def _stored(
-    media: Media, downloader: Downloader, unit: Unit, source: dict[str, Any], one: Wanted, found: "Downloaded"
+    media: Media, downloader: Downloader, unit: Unit, source: dict[str, Any], wanted: Wanted, downloaded: "Downloaded"
 ) -> Outcome:
-    """Into the media store, if the rules allow it now that the file can be looked at."""
-    ((_, inspected),) = media.inspect([found.path])
+    """Moves the file into the media store, if its measured length and size fulfil the rules."""
+    ((_, inspected),) = media.inspect([downloaded.path])
     if isinstance(inspected, BaseException):
         return Failed(unit, inspected)
     probe = inspected.probe
-    seconds = found.metadata["duration_seconds"] or probe.duration_seconds
+    seconds = downloaded.metadata["duration_seconds"] or probe.duration_seconds
     if left_out := _against_the_rules(downloader, seconds, min(probe.display_width, probe.display_height)):
-        remove_folder(one.folder)
+        remove_folder(wanted.folder)
         return Skipped(unit, *left_out)
-    path = media.take_in(found.path, found.sha256)
-    subtitles = [media.take_in_beside(file, f"subtitles/{unit.key}/{Path(file).name}") for file in found.subtitles]
-    remove_folder(one.folder)
+    path = media.take_in(downloaded.path, downloaded.sha256)
+    subtitles = [media.take_in_beside(file, f"subtitles/{unit.key}/{Path(file).name}") for file in downloaded.subtitles]
+    remove_folder(wanted.folder)
     row = {
         "source_id": unit.key,
-        "url": one.url,
+        "url": wanted.url,
         "path": path,
-        "sha256": found.sha256,
-        "size_bytes": found.size_bytes,
+        "sha256": downloaded.sha256,
+        "size_bytes": downloaded.size_bytes,
         "subtitles": subtitles,
         "query_words": source["query_words"],
-        "warnings": list(found.warnings),
+        "warnings": list(downloaded.warnings),
         "fetched_at": datetime.now(UTC),
-        **found.metadata,
+        **downloaded.metadata,
         "duration_seconds": seconds,
     }
-    return Done(unit, (Rows.of([row], DOWNLOADS),), cost=Cost(bytes_read=found.size_bytes))
+    return Done(unit, (Rows.of([row], DOWNLOADS),), cost=Cost(bytes_read=downloaded.size_bytes))
 
 
 def _against_the_rules(downloader: Downloader, seconds: float | None, side: int | None) -> tuple[str, str] | None:
-    """Class and reason where the video is not to be taken."""
+    """Returns class and reason where the rules refuse the video. side: its shorter side in pixels."""
     if seconds is not None and seconds < downloader.min_duration_seconds:
         return "TooShort", f"{seconds:.1f} s, less than {downloader.min_duration_seconds:g} s"
     if seconds is not None and seconds > downloader.max_duration_seconds:

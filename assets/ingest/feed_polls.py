@@ -1,4 +1,4 @@
-"""`feed_polls`: polls of feeds, and what each found."""
+"""`feed_polls`: polls of feeds, with the number of entries and new sources of each."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from resources.lake.store import Lake
 
 
 class PollConfig(dg.Config):
-    """plans: those whose feeds are polled; none means all. max_polls: in this run; the rest have their turn later."""
+    """plans: poll only feeds of these plans; empty means all. max_polls: upper bound in this run."""
 
     plans: list[str] = []
     max_polls: int = MAX_POLLS
@@ -26,7 +26,7 @@ def feed_polls(
     downloader: Downloader,
     failure_policy: FailurePolicy,
 ) -> dg.MaterializeResult:
-    """Polls of the feeds that are due, and what each found. New videos become sources, in new ingest batches.
+    """Polls the feeds that are due. New videos become sources, in new ingest batches.
 
     One row is a poll of a feed. A poll is never repeated: the next one is another row.
     """

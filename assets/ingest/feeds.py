@@ -1,4 +1,4 @@
-"""`feeds`: where videos are found."""
+"""`feeds`: searches, channels and playlists that are polled for new videos."""
 
 import dagster as dg
 
@@ -6,5 +6,5 @@ feeds = dg.AssetSpec(
     "feeds",
     group_name="ingest",
     kinds={"lance"},
-    description="Where sources are found: searches, channels, playlists. `internvid feeds` adds them.",
+    description="Searches, channels and playlists that are polled for new videos. `internvid feeds` adds them.",
 )

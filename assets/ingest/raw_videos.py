@@ -1,4 +1,4 @@
-"""`raw_videos`: the stored video files, known by their content. Importing, hashing and probing happens here."""
+"""`raw_videos`: the stored video files, identified by their content. Files are imported, hashed and probed here."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ SHOWN = ("duration_seconds", "display_width", "display_height", "video_codec", "
 
 
 def configure(scope: StageScope, *, media: Media) -> Configuration:
-    """The version names what decides a row besides the file: the probe, and whether bytes are imported."""
+    """The version names what a row depends on besides the file: the probe, and whether bytes are imported."""
     return Configuration(({"": f"probe/2+{media.keep}"},))
 
 
@@ -43,30 +43,33 @@ def raw_videos(run: StageRun, units: list[Unit], *, media: Media) -> Iterator[Ou
 
 
 def store_and_probe(lake: Lake, media: Media, units: list[Unit]) -> Iterator[Outcome]:
-    """A row for each file that can be read; a skip for one whose bytes are here already."""
+    """Stores and probes the file of each unit, a source. A file whose bytes are stored already is skipped."""
     files = _files(lake, units)
     tombstones = Tombstones(lake)
-    for unit, (file, found) in zip(units, media.inspect([files[unit.key] for unit in units]), strict=True):
-        if isinstance(found, BaseException):
-            yield Failed(unit, found)
+    for unit, (file, inspected) in zip(units, media.inspect([files[unit.key] for unit in units]), strict=True):
+        if isinstance(inspected, BaseException):
+            yield Failed(unit, inspected)
             continue
-        if forgotten := tombstones.refuses_content(found.sha256):
+        if forgotten := tombstones.refuses_content(inspected.sha256):
             yield Skipped(unit, "Forgotten", forgotten)
             continue
-        video_id = found.sha256[:16]
+        video_id = inspected.sha256[:16]
         original = _present(lake, video_id)
         if original is None or original["source_id"] == unit.key:
-            yield _done(media, unit, video_id, file, found)
+            yield _done(media, unit, video_id, file, inspected)
         elif media.exists(original["path"]):
             reason = f"exact duplicate of {original['source']}"
             yield Skipped(unit, "ExactDuplicate", reason, related_key=video_id)
         else:
-            yield _done(media, _moved(lake, unit, video_id, original), video_id, file, found)
+            yield _done(media, _moved(lake, unit, video_id, original), video_id, file, inspected)
 
 
 def _moved(lake: Lake, unit: Unit, video_id: str, original: dict[str, Any]) -> Unit:
-    """The same bytes were here under a name that is gone: the file was moved. Its source takes the old one's place, in
-    the old one's batch, for that is where the video's clips, frames and captions are."""
+    """Handles a moved file: the same bytes were registered under a name that no longer exists.
+
+    The new source replaces the original one, in the original ingest batch, which holds the video's clips, frames and
+    captions.
+    """
     batch = original["ingest_batch"]
     source = lake.fetch("sources", [unit.key]).drop_columns(["ingest_batch"])
     lake.upsert("sources", source.append_column("ingest_batch", pa.array([batch])))
@@ -85,14 +88,14 @@ def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:
 
 
 def _files(lake: Lake, units: list[Unit]) -> dict[str, str]:
-    """Where the bytes of each source are: the file that it names, or what was downloaded from it."""
+    """Returns the path of each source's bytes: the file that it names, or the file downloaded from it."""
     rows = lake.query(statement("catalog/files_of_sources"), {"source_ids": [unit.key for unit in units]})
     return {row["source_id"]: row["file"] for row in rows.to_pylist()}
 
 
-def _done(media: Media, unit: Unit, video_id: str, file: str, found: Inspected) -> Outcome:
+def _done(media: Media, unit: Unit, video_id: str, file: str, inspected: Inspected) -> Outcome:
     try:
-        path = media.store(file, found.sha256)
+        path = media.store(file, inspected.sha256)
     except OSError as error:
         return Failed(unit, error)
     row = {
@@ -100,9 +103,9 @@ def _done(media: Media, unit: Unit, video_id: str, file: str, found: Inspected) 
         "source_id": unit.key,
         "source": unit.label,
         "path": path,
-        "sha256": found.sha256,
-        "packets_digest": found.packets_digest,
-        "size_bytes": found.size_bytes,
-        **vars(found.probe),
+        "sha256": inspected.sha256,
+        "packets_digest": inspected.packets_digest,
+        "size_bytes": inspected.size_bytes,
+        **vars(inspected.probe),
     }
-    return Done(unit, (Rows.of([row], RAW_VIDEOS),), cost=Cost(bytes_read=found.size_bytes))
+    return Done(unit, (Rows.of([row], RAW_VIDEOS),), cost=Cost(bytes_read=inspected.size_bytes))

@@ -1,4 +1,4 @@
-"""`source_checks`: whether web sources can still be had. Their history is how links rot."""
+"""`source_checks`: whether web sources are still available. Their history shows link rot."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from resources.lake.store import Lake
 
 
 class CheckConfig(dg.Config):
-    """max_checks: in one run, those sources first that were not heard of for longest."""
+    """max_checks: upper bound on sources in one run; those that were checked longest ago come first."""
 
     max_checks: int = MAX_CHECKS
 
@@ -26,9 +26,9 @@ def source_checks(
     admission: Admission,
     failure_policy: FailurePolicy,
 ) -> dg.MaterializeResult:
-    """Whether web sources can still be had, and under which licence; those first that were not heard of for longest.
+    """Checks whether web sources are still available, and their licence; those checked longest ago come first.
 
-    One row is a check of one source. Rows stay: they are its history.
+    One row is a check of one source. Rows are only added: they are the source's history.
     """
     lake.create_tables()
     checked = check_sources(

@@ -1,4 +1,4 @@
-"""`sources`: where videos can be had, one row a place. Registering cuts the ingest batches that all else works on."""
+"""`sources`: where videos come from, one row per file or URL. Registering assigns sources to ingest batches."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from resources.media.store import Media
 
 
 class Locations(dg.Config):
-    """locations: files and folders to register; none means the inbox."""
+    """locations: files and folders to register; empty means the inbox."""
 
     locations: list[str] = []
 
@@ -21,9 +21,10 @@ class Locations(dg.Config):
 def sources(
     context: dg.AssetExecutionContext, config: Locations, lake: Lake, media: Media, inbox: Inbox
 ) -> dg.MaterializeResult:
-    """Where videos can be had, one row a place.
+    """Where videos come from, one row per file or URL.
 
-    Registering cuts the ingest batches that all else works on. Changes when a file does, or a subtitle file beside it.
+    Registering assigns sources to the ingest batches that all later assets are partitioned by. Changes when a file or
+    a subtitle file beside it does.
     """
     locations = config.locations or [inbox.required_folder()]
     registered = register(lake, media, locations, run_id=context.run_id)

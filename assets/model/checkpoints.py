@@ -1,4 +1,4 @@
-"""`checkpoints`: ViCLIP trained by a recipe on a subset, in a process group of its own."""
+"""`checkpoints`: ViCLIP trained by a recipe on a subset, in a separate process group."""
 
 import json
 from collections.abc import Iterator
@@ -19,17 +19,17 @@ from resources.models.aligner import ActiveCheckpoint, Aligner
 from resources.training.checkpoint_files import publish_folder, training_folder
 from resources.training.trainer import Trainer
 
-MIN_CLIPS = 2  # a clip is told from others by its caption: with one there is nothing to tell apart
+MIN_CLIPS = 2  # the contrastive loss compares a clip with other clips
 
 
 class CheckpointConfig(dg.Config):
-    """keep_seen: write the ids of all clips that the model saw into its folder, with how often."""
+    """keep_seen: write the ids of all clips that the model was trained on into its folder, each with a count."""
 
     keep_seen: bool = False
 
 
 def configure(scope: StageScope, *, trainer: Trainer, **needed: object) -> Configuration:
-    """The version is the recipe's numbers; clips, frames and captions come in as the subset's content."""
+    """The version names the recipe's parameters; the subset's content covers clips, frames and captions."""
     if scope.partition is None:
         return Configuration(({},), parameters=pa.table({}))
     recipe, subset = scope.partition.split("|")
@@ -77,7 +77,7 @@ def checkpoints(run: StageRun, units: list[Unit], *, trainer: Trainer, aligner: 
 
 
 def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Outcome:
-    """Trains the unit, a recipe on a subset; goes on where a killed training of the same was."""
+    """Trains the unit, a recipe on a subset. An interrupted training of the same unit continues from its last save."""
     lake, context = run.lake, run.context
     assert context is not None, "training reports through Dagster"
     recipe_name, subset = unit.key.split("|")
@@ -92,7 +92,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         context.log.info(f"{held_out:,} clips are left out: models are measured on their videos")
     if len(chosen) < MIN_CLIPS:
         return Skipped(
-            unit, "TooFewClips", f"{len(chosen)} clips to train on; a clip is told from others, so at least 2"
+            unit, "TooFewClips", f"{len(chosen)} clips to train on; the contrastive loss needs at least {MIN_CLIPS}"
         )
     provenance = unit.provenances[0]
     checkpoint_id = f"{recipe_name}-{subset}-{provenance[:8]}"
@@ -140,7 +140,7 @@ def newest(lake: Lake, model: str) -> dict[str, Any] | None:
 
 
 def metrics_of(lake: Lake, model: str) -> dict[str, Any]:
-    """What the UI shows of a model, and plots over its materialisations."""
+    """Returns the newest checkpoint's metrics, which the UI plots over the materialisations."""
     row = newest(lake, model)
     if row is None:
         return {}

@@ -1,4 +1,4 @@
-"""`evaluations`: what a trained model can do, measured on videos that no subset trains on."""
+"""`evaluations`: metrics of trained models, measured on videos that no subset trains on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ VERSION = "retrieval-1"
 
 
 def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
-    """Metrics depend on the checkpoint and on the held-out clips. Evaluating again never trains again."""
+    """Metrics depend on the checkpoint and on the held-out clips. A new evaluation starts no new training."""
     if scope.partition is None or scope.lake is None:
         return Configuration(({HELD_OUT: VERSION},), parameters=pa.table({}))
     row = newest(scope.lake, scope.partition)
@@ -52,7 +52,7 @@ def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
     samples={EVALUATIONS.name: _sample},
 )
 def evaluations(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterator[Outcome]:
-    """Metrics of each checkpoint: retrieval both ways on the snapshot's test videos, with chance beside.
+    """Metrics of each checkpoint: retrieval in both directions on the snapshot's test videos, with the chance level.
 
     Changes when the checkpoint or the benchmark does.
     """
@@ -60,7 +60,7 @@ def evaluations(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterat
 
 
 def evaluate(lake: Lake, aligner: Aligner, unit: Unit) -> Outcome:
-    """Rows for the unit, a model on the held-out clips."""
+    """Evaluates the unit, a model, on the held-out clips."""
     from internvid.evaluation.run import retrieval_metrics
 
     row = newest(lake, unit.partition)
@@ -95,7 +95,7 @@ def evaluate(lake: Lake, aligner: Aligner, unit: Unit) -> Outcome:
 
 
 def figures(lake: Lake, checkpoint_id: str) -> dict[str, float]:
-    """The metrics of a checkpoint by name: the UI plots them over its materialisations."""
+    """Returns the metrics of a checkpoint by name; the UI plots them over the materialisations."""
     rows = lake.query(
         "select benchmark, metric, value from evaluations where checkpoint_id = $checkpoint_id order by metric",
         {"checkpoint_id": checkpoint_id},

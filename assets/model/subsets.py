@@ -20,17 +20,17 @@ from resources.lake.store import Lake
 if TYPE_CHECKING:
     import duckdb
 
-    from resources.corpus.subsets import WaterfallStep
+    from resources.corpus.subsets import WaterfallRow
 
 
 class SubsetConfig(dg.Config):
-    """values: of the subset's parameters, as texts; those not named have their defaults."""
+    """values: value of each parameter of the subset, as text; parameters that are not named have their defaults."""
 
     values: dict[str, str] = {}
 
 
 def configure(scope: StageScope, *, subset_files: SubsetFiles) -> Configuration:
-    """The version names the statement and the values of its parameters; without a partition there is none."""
+    """The version names the statement and the values of its parameters; without a partition there is no version."""
     if scope.partition is None or scope.lake is None:
         return Configuration(({}, {}), parameters=pa.table({}))
     subset, values = _subset(subset_files, scope.partition, scope.config)
@@ -73,20 +73,20 @@ def subsets_and_snapshots(run: StageRun, units: list[Unit], *, subset_files: Sub
 
 
 def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit: Unit) -> Outcome:
-    """Selects the subset from the snapshot. One without a clip is skipped, and the reason says what removed them."""
+    """Selects the subset from the snapshot. An empty subset is skipped, with the effect of each condition."""
     with lake.connect(subset.tables, at=snapshot, untrusted=True) as connection:
-        stages = waterfall(connection, subset, values, examples=0)
+        rows = waterfall(connection, subset, values, examples=0)
         sizes = split_sizes(connection, subset, values)
-    clips = stages[-1].left
+    clips = rows[-1].left
     if clips == 0:
-        told = ", ".join(f"{one.condition} removed {one.removed:,} and left {one.left:,}" for one in stages)
-        return Skipped(unit, "EmptySubset", f"no clip is in it: {told}")
+        effects = ", ".join(f"{row.condition} removed {row.removed:,} and left {row.left:,}" for row in rows)
+        return Skipped(unit, "EmptySubset", f"no clip fulfils its conditions: {effects}")
     made = {
         "subset": subset.name,
         "snapshot": snapshot,
         "parameters": json.dumps(subset.values(values)),
         "statement": subset.statement,
-        "waterfall": json.dumps([_told(one) for one in stages]),
+        "waterfall": json.dumps([_shown(row) for row in rows]),
         "clips": clips,
         **{f"{split}_clips": size["clips"] for split, size in sizes.items()},
     }
@@ -94,7 +94,7 @@ def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit
 
 
 def selected(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str) -> Iterator[pa.RecordBatch]:
-    """The subset's rows as a stream."""
+    """Yields the subset's rows."""
     with (
         lake.connect(subset.tables, at=snapshot, untrusted=True) as selecting,
         lake.connect(["clips", "frames", "clip_captions"], at=snapshot) as contents,
@@ -105,14 +105,15 @@ def selected(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str) 
 
 
 def made_from(lake: Lake, name: str) -> dict[str, Any]:
-    """What the UI shows of a subset: snapshot, parameters, the waterfall."""
+    """Returns what the UI shows of a subset: snapshot, parameters, the waterfall."""
     rows = lake.query(
         "select * from subset_snapshots where subset = $subset", {"subset": name}, tables=["subset_snapshots"]
     ).to_pylist()
     if not rows:
         return {}
     row = rows[0]
-    records = [dg.TableRecord({key: str(value) for key, value in one.items()}) for one in json.loads(row["waterfall"])]
+    conditions = json.loads(row["waterfall"])
+    records = [dg.TableRecord({key: str(value) for key, value in condition.items()}) for condition in conditions]
     return {
         "waterfall": dg.MetadataValue.table(records),
         "snapshot": row["snapshot"],
@@ -132,10 +133,10 @@ def _with_content(
         params={"subset": subset},
     ).to_arrow_table()
     contents.unregister("batch")
-    # The partition's column is added with the others that say what made the row.
+    # The partition's column is added when the row is written, with the other columns of provenance.
     yield from rows.select(SUBSETS.content.names).cast(SUBSETS.content).to_batches()
 
 
-def _told(stage: "WaterfallStep") -> dict[str, Any]:
-    condition = f"{stage.condition} (cannot be told)" if stage.is_unknown else stage.condition
-    return {"condition": condition, "meaning": stage.meaning, "removed": stage.removed, "left": stage.left}
+def _shown(row: "WaterfallRow") -> dict[str, Any]:
+    condition = f"{row.condition} (unknown)" if row.is_unknown else row.condition
+    return {"condition": condition, "meaning": row.meaning, "removed": row.removed, "left": row.left}

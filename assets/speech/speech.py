@@ -1,4 +1,4 @@
-"""`speech`: what is said in a video, from the subtitles that came with it, or recognised in its sound."""
+"""`speech`: the speech of a video as timed text, from its subtitles or by speech recognition."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ WITHOUT_SUBTITLES = "no subtitles came with it"
 
 
 def configure(scope: StageScope, *, transcriber: Transcriber, media: Media) -> Configuration:
-    """The version names the kinds of subtitles that are taken, and the model that listens where there are none."""
+    """The version names the accepted kinds of subtitles, and the model that transcribes videos without subtitles."""
     return Configuration(({"": transcriber.version},))
 
 
@@ -36,12 +36,12 @@ def configure(scope: StageScope, *, transcriber: Transcriber, media: Media) -> C
     kinds=("lance", "ffmpeg"),
     providers=("transcriber",),
     resources=("media",),
-    variants={},  # the model is loaded once a video without subtitles is there to listen to
+    variants={},  # the model is loaded only when a video without subtitles is met
     samples={SPEECH.name: ("text", "start_seconds", "end_seconds", "language", "source", "video_id")},
     cost=CostDrivers(per_video=True, requests={"transcriber": "unsubtitled_videos"}),
 )
 def speech(run: StageRun, units: list[Unit], *, transcriber: Transcriber, media: Media) -> Iterator[Outcome]:
-    """What is said in a video, cue by cue: its subtitles, else what a model recognises in its sound.
+    """The speech of a video, cue by cue: from its subtitles, else transcribed by a model.
 
     Changes when the video, a subtitle file beside it or the transcriber does.
     """
@@ -49,19 +49,19 @@ def speech(run: StageRun, units: list[Unit], *, transcriber: Transcriber, media:
 
 
 def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[Unit]) -> Iterator[Outcome]:
-    """Reads the subtitles of all videos, then listens to those that have none."""
+    """Reads the subtitles of all videos, then transcribes the videos that have none."""
     rows = lake.query(statement("inputs/spoken_videos"), {"video_ids": [unit.key for unit in units]}).to_pylist()
     known = {row["video_id"]: row for row in rows}
     videos = [_spoken(known[unit.key]) for unit in units]
     without = []
-    for unit, (video, found) in zip(units, media.subtitles(videos, transcriber.subtitles), strict=True):
-        is_unreadable = isinstance(found, ValueError)  # the subtitles, or the video: then it cannot be heard either
-        if found is None or (is_unreadable and transcriber.is_enabled):
+    for unit, (video, subtitles) in zip(units, media.subtitles(videos, transcriber.subtitles), strict=True):
+        is_unreadable = isinstance(subtitles, ValueError)  # the subtitles, or the video: then it cannot be heard either
+        if subtitles is None or (is_unreadable and transcriber.is_enabled):
             without.append((unit, video))
-        elif isinstance(found, BaseException):
-            yield Failed(unit, found)
+        elif isinstance(subtitles, BaseException):
+            yield Failed(unit, subtitles)
         else:
-            yield _read(unit, found)
+            yield _read(unit, subtitles)
     has_sound = {unit.key: known[unit.key]["audio_codec"] is not None for unit, _ in without}
     for unit, _ in without:
         if not transcriber.is_enabled:
@@ -73,7 +73,7 @@ def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[U
 
 
 def _listen(media: Media, transcriber: Transcriber, videos: list[tuple[Unit, SpokenVideo]]) -> Iterator[Outcome]:
-    """Children decode the sound of the next videos while the model listens to one."""
+    """Transcribes videos. Child processes decode the sound of the next videos meanwhile."""
     if videos:
         transcriber.prepare()
     listened = media.listen([video for _, video in videos], only_speech=transcriber.listens_to_speech_only)
@@ -89,9 +89,9 @@ def _spoken(row: dict[str, Any]) -> SpokenVideo:
     return SpokenVideo(row["path"], row["source"], row["seconds"], tuple(row["subtitles"]))
 
 
-def _read(unit: Unit, found: "Subtitles") -> Outcome:
-    of = {"language": found.language, "source": f"subtitles:{found.kind}", "origin": found.origin}
-    return _done(unit, found.cues, of | {"model": None, "revision": None})
+def _read(unit: Unit, subtitles: "Subtitles") -> Outcome:
+    origin = {"language": subtitles.language, "source": f"subtitles:{subtitles.kind}", "origin": subtitles.origin}
+    return _done(unit, subtitles.cues, origin | {"model": None, "revision": None})
 
 
 def _recognised(transcriber: Transcriber, unit: Unit, video: SpokenVideo, heard: Heard) -> Outcome:
@@ -101,14 +101,20 @@ def _recognised(transcriber: Transcriber, unit: Unit, video: SpokenVideo, heard:
     asked = replace(listening, model=transcriber.model, device=transcriber.device_name)
     with stopwatch() as watch:
         try:
-            said = transcriber.recognise(heard.windows())
+            transcript = transcriber.recognise(heard.windows())
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a video's sound raises is its failure
             return Failed(unit, error, asked)
-    cost = replace(asked, model_seconds=watch.seconds, output_tokens=said.output_tokens)
-    if not said.cues:
+    cost = replace(asked, model_seconds=watch.seconds, output_tokens=transcript.output_tokens)
+    if not transcript.cues:
         return Skipped(unit, "NoSpeech", f"{WITHOUT_SUBTITLES}, and no words are recognised in it", cost=cost)
-    by = {"model": transcriber.model, "revision": transcriber.revision}
-    return _done(unit, said.cues, {"language": said.language, "source": RECOGNISED, "origin": None} | by, cost)
+    origin = {
+        "language": transcript.language,
+        "source": RECOGNISED,
+        "origin": None,
+        "model": transcriber.model,
+        "revision": transcriber.revision,
+    }
+    return _done(unit, transcript.cues, origin, cost)
 
 
 def _done(unit: Unit, cues: "list[Cue]", of_all: dict[str, Any], cost: Cost = FREE) -> Done:

@@ -1,4 +1,4 @@
-"""`clip_embeddings`: vectors of clips and of their captions in one space, by the active checkpoint."""
+"""`clip_embeddings`: vectors of clips and of their captions in a shared space, by the active checkpoint."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ KINDS = ("video", "caption")
 
 
 def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
-    """There is nothing to do until a checkpoint is active; with another one every vector is recomputed."""
+    """There are no units until a checkpoint is active. After a change of the checkpoint every vector is recomputed."""
     active = None if scope.lake is None else aligner.active(scope.lake)
     version = "no checkpoint" if active is None else aligner.version(active)
     kinds = pa.table({"kind": pa.array([] if active is None else list(KINDS), pa.string())})
@@ -58,18 +58,18 @@ def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> It
 def embed(
     lake: Lake, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int
 ) -> list[Outcome]:
-    """A row for each unit, a clip's frames or its caption."""
+    """Embeds each unit, a clip's frames or its caption."""
     vectors: dict[str, np.ndarray] = {}
     costs: dict[str, Cost] = {}
     of_video = [unit for unit in units if unit.variant == "video"]
     of_caption = [unit for unit in units if unit.variant == "caption"]
     for first in range(0, len(of_video), clips_per_call):
-        some = of_video[first : first + clips_per_call]
-        videos = _pictures(lake, [unit.label for unit in some], encoder.frames)
+        batch = of_video[first : first + clips_per_call]
+        videos = _pictures(lake, [unit.label for unit in batch], encoder.frames)
         with stopwatch() as watch:
-            vectors |= zip((unit.key for unit in some), encoder.encode_videos(videos), strict=True)
-        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(some), frames=encoder.frames)
-        costs |= dict.fromkeys((unit.key for unit in some), cost)
+            vectors |= zip((unit.key for unit in batch), encoder.encode_videos(videos), strict=True)
+        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(batch), frames=encoder.frames)
+        costs |= dict.fromkeys((unit.key for unit in batch), cost)
     if of_caption:
         captions = lake.fetch("clip_captions", [unit.label for unit in of_caption], ["caption"])["caption"].to_pylist()
         with stopwatch() as watch:
@@ -94,7 +94,7 @@ def embed(
 
 
 def padded(vector: "np.ndarray") -> "np.ndarray":
-    """The vector at the size of the lake's, [VECTOR_SIZE] float32. Raises ValueError for a larger one."""
+    """Pads the vector with zeros to [VECTOR_SIZE] float32. Raises ValueError for a larger vector."""
     import numpy as np
 
     if len(vector) > VECTOR_SIZE:
@@ -103,8 +103,9 @@ def padded(vector: "np.ndarray") -> "np.ndarray":
 
 
 def _pictures(lake: Lake, clip_ids: Sequence[str], wanted: int) -> "list[np.ndarray]":
-    """Frames of each clip, from the middle of each of `wanted` equal parts of those it has:
-    [frames, height, width, 3] uint8.
+    """Returns `wanted` frames of each clip, [frames, height, width, 3] uint8.
+
+    The clip's stored frames are divided into `wanted` equal parts; the middle frame of each part is taken.
     """
     import numpy as np
 

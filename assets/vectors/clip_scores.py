@@ -1,4 +1,4 @@
-"""`clip_scores`: what models think of a clip. Scores, never deletions: what to leave out is the choice of a subset."""
+"""`clip_scores`: scores of clips by models. No clip is deleted because of a score: a subset chooses by scores."""
 
 from collections.abc import Iterator
 from random import Random
@@ -24,17 +24,16 @@ PARAMETERS = pa.schema([("score", pa.string()), ("depends_on", pa.string())])
 
 Scorers = dict[str, Scorer]  # by the name of the score
 
-
 SCORERS = ("aesthetics", "frame_text_similarity", "text_overlay", "watermark", "safety")
 
 
 def enabled_scorers(scorers: Scorers) -> Scorers:
-    """Returns the scorers that are set, by the name of their score.
+    """Returns the scorers that are enabled, by the name of their score.
 
-    aesthetics: how good the clip looks. frame_text_similarity: of one frame and the caption. text_overlay: share of the
-    picture under written text. watermark, safety: how probable a watermark, an unsafe picture is. Those without a
-    model have no rows: a row for each clip that says nothing would be the largest table of the lake, and a subset's
-    condition on such a score says that it is not there.
+    aesthetics: how good the clip looks. frame_text_similarity: cosine of one frame and the caption. text_overlay: share
+    of the picture under written text. watermark, safety: probability of a watermark, of an unsafe picture. A score
+    whose scorer is not enabled has no rows: empty rows for each clip would be the largest table of the lake, and a
+    subset's condition on such a score reports that the score is missing.
     """
     return {score: scorers[score] for score in SCORERS if scorers[score].is_enabled}
 
@@ -42,8 +41,8 @@ def enabled_scorers(scorers: Scorers) -> Scorers:
 def configure(scope: StageScope, *, aligner: Aligner, **scorers: Scorer) -> Configuration:
     """Each score has the version of its scorer.
 
-    The similarity depends on the vectors alone: it needs no version of the model that made them, and is there once a
-    checkpoint is active.
+    The similarity depends only on the vectors, whose provenance covers the model. It is computed once a checkpoint is
+    active.
     """
     enabled = enabled_scorers(scorers)
     has_vectors = scope.lake is not None and aligner.active(scope.lake) is not None
@@ -82,8 +81,7 @@ def clip_scores(
 ) -> Iterator[Outcome]:
     """Scores of each clip, by one model each: similarity to its caption, aesthetics, text overlay, safety.
 
-    Scores are never deletions: what to leave out is the choice of a subset. Changes when what a score is computed from
-    does.
+    No clip is deleted because of a score: a subset chooses by scores. A score changes when its inputs do.
     """
     scorers = enabled_scorers(
         {
@@ -98,7 +96,7 @@ def clip_scores(
 
 
 def score(lake: Lake, scorers: Scorers, units: list[Unit]) -> list[Outcome]:
-    """A row for each unit, a score of a clip. Frames are read and decoded once for all scores."""
+    """Scores each unit, a score of a clip. Frames are read and decoded once for all scores."""
     outcomes: dict[str, Outcome] = {}
     similar = [unit for unit in units if unit.variant == SIMILARITY]
     if similar:
@@ -140,7 +138,7 @@ def _by_scorer(
 
 
 def _clips(lake: Lake, clip_ids: dict[str, None]) -> dict[str, dict[str, Any]]:
-    """video_id and caption of each clip."""
+    """Returns video_id and caption of each clip, by clip id."""
     rows = lake.query(
         "select clips.clip_id, clips.video_id, clip_captions.caption from clips "
         "left join clip_captions using (clip_id) where clips.clip_id in (select unnest($clip_ids))",
@@ -150,7 +148,7 @@ def _clips(lake: Lake, clip_ids: dict[str, None]) -> dict[str, dict[str, Any]]:
 
 
 class _Frames:
-    """The stored frames of some clips, read and decoded when first asked for."""
+    """The stored frames of clips, each read and decoded when it is first used."""
 
     def __init__(self, lake: Lake, clip_ids: list[str]) -> None:
         self.lake = lake
@@ -159,16 +157,16 @@ class _Frames:
         self.pictures: dict[str, Any] = {}
 
     def of(self, clip_id: str, scorer: Scorer) -> list[Any]:
-        """As many as the scorer looks at, [height, width, 3] uint8; fewer where the clip has fewer."""
+        """Returns up to `scorer.frames` frames of the clip, [height, width, 3] uint8."""
         from internvid.viclip.frame_choice import middle_frames
 
-        there = self.of_clip[clip_id]
+        frame_ids = self.of_clip[clip_id]
         if scorer.frame_choice == "random":
             random = Random(clip_id)
-            chosen = sorted(random.sample(range(len(there)), min(scorer.frames, len(there))))
+            chosen = sorted(random.sample(range(len(frame_ids)), min(scorer.frames, len(frame_ids))))
         else:
-            chosen = sorted(set(middle_frames(len(there), scorer.frames)))
-        wanted = [there[at] for at in chosen]
+            chosen = sorted(set(middle_frames(len(frame_ids), scorer.frames)))
+        wanted = [frame_ids[position] for position in chosen]
         missing = [frame_id for frame_id in wanted if frame_id not in self.pictures]
         if missing:
             jpegs = self.lake.fetch("frames", missing, ["jpeg"])["jpeg"].to_pylist()
@@ -177,7 +175,7 @@ class _Frames:
 
 
 def similarities(lake: Lake, units: list[Unit]) -> list[Done]:
-    """A row for each unit, a clip: the cosine of its frames' vector and its caption's."""
+    """Computes for each unit, a clip, the cosine of its frames' vector and its caption's vector."""
     import numpy as np
 
     vectors = {}

@@ -1,5 +1,6 @@
-"""`clips` and `frames`: a video is decoded once, and that one pass finds its cuts and samples its frames. The spans
-that imported annotations name become clips beside those, in a pass of their own, so that neither waits for the other.
+"""`clips` and `frames`: one pass over each video finds its cuts and samples its frames.
+
+Spans of imported annotations become clips too, in a separate pass, so that neither kind waits for the other.
 """
 
 from bisect import bisect_right
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from internvid.video.settings import ScanSettings
     from internvid.video.spans import Span
 
-IMPORTED = "imported"  # variant of the units whose clips are spans that others annotated
+IMPORTED = "imported"  # variant of the units whose clips are spans of imported annotations
 
 
 def configure(scope: StageScope, *, cut_detection: CutDetection, **needed: object) -> Configuration:
-    """Clips and frames are two outputs of one pass: other sampling leaves the clips' rows as they are."""
+    """Clips and frames are two outputs of one pass: a change of the sampling does not change the clips' rows."""
     settings = cut_detection.settings()
     clips = {"": settings.cut_version, IMPORTED: settings.span_version}
     return Configuration((clips, dict.fromkeys(clips, settings.frame_version)), chunk_size=256)
@@ -68,7 +69,7 @@ def clips_and_frames(
 def cut_and_sample(
     lake: Lake, media: Media, settings: "ScanSettings", units: list[Unit], *, run_id: str
 ) -> Iterator[Outcome]:
-    """Scans each video in a child process: for its cuts, or for the spans that are annotated in it."""
+    """Scans each video in a child process: for its cuts, or for its annotated spans."""
     videos = lake.fetch(
         "raw_videos", [_video_id(unit) for unit in units], ["video_id", "path", "duration_seconds", "size_bytes"]
     ).to_pylist()
@@ -96,7 +97,7 @@ def _video_id(unit: Unit) -> str:
 
 
 def _cost(scanned: Scanned, bytes_read: int) -> Cost:
-    """Of one pass over the video, up to the end of its last clip."""
+    """Returns the cost of one pass over the video, up to the end of its last clip."""
     return Cost(
         video_seconds=max((clip.end_seconds for clip in scanned.clips), default=0.0),
         frames=max((clip.end_frame for clip in scanned.clips), default=0),
@@ -105,7 +106,7 @@ def _cost(scanned: Scanned, bytes_read: int) -> Cost:
 
 
 def _rows(video_id: str, scanned: Scanned) -> tuple[Rows, Rows]:
-    """Of a video that was cut."""
+    """Returns the clips and frames of a video that was cut."""
     clips = [
         _Clip(f"{video_id}_{span.start_pts}_{span.end_pts}", video_id, None, index, span)
         for index, span in enumerate(scanned.clips)
@@ -133,14 +134,14 @@ class _Clip:
 
 
 def _frames(clips: Sequence[_Clip], scanned: Scanned) -> Iterator[pa.RecordBatch]:
-    """The frames with the clip each lies in, a batch at a time."""
+    """Yields the frames in batches, each frame with the clip that it lies in."""
     starts = [clip.span.start_pts for clip in clips]
     of_span = {number: clip for number, clip in zip(scanned.span_numbers, clips, strict=False)}
     for frames in scanned.frames():
         pts = frames.column("pts").to_pylist()
         if of_span:
             lies_in = [of_span[number] for number in frames.column("span").to_pylist()]
-        else:  # cut, they tile the video
+        else:  # clips between cuts tile the video
             lies_in = [clips[bisect_right(starts, tick) - 1] for tick in pts]
         columns = {name: frames.column(name) for name in frames.schema.names} | {
             "frame_id": pa.array([f"{clip.clip_id}_{tick}" for clip, tick in zip(lies_in, pts, strict=True)]),
@@ -157,20 +158,20 @@ def _frames(clips: Sequence[_Clip], scanned: Scanned) -> Iterator[pa.RecordBatch
 
 @dataclass(frozen=True)
 class _Annotated:
-    """A span that others annotated in a video."""
+    """An annotated span of a video."""
 
     annotation_id: str
     dataset: str
     span: "Span"
 
     def clip_id(self, video_id: str, clip: "ClipSpan") -> str:
-        """The same span may be annotated in several datasets, and several times in one: the hash tells them apart."""
+        """Returns an id that is unique even where a span is annotated in several datasets, or several times in one."""
         hashed = self.annotation_id.rsplit("/", 1)[1][:8]
         return f"{video_id}_{clip.start_pts}_{clip.end_pts}_{self.dataset}-{hashed}"
 
 
 def _annotated(lake: Lake, video_ids: list[str]) -> dict[str, list[_Annotated]]:
-    """By video, in order of time."""
+    """Returns the annotated spans by video id, in order of time."""
     from internvid.video.spans import Span
 
     if not video_ids:
@@ -188,13 +189,13 @@ def _annotated(lake: Lake, video_ids: list[str]) -> dict[str, list[_Annotated]]:
 def _of_spans(
     lake: Lake, unit: Unit, video: dict[str, Any], annotated: list[_Annotated], scanned: Scanned, run_id: str
 ) -> Outcome:
-    """A clip for each span that the video has. Of those that it has not, attempts says why."""
+    """Makes a clip of each span that lies within the video. For the other spans, `attempts` says why there is none."""
     _note_spans_not_there(lake, unit, annotated, scanned, run_id)
     video_id = video["video_id"]
     chosen = [annotated[number] for number in scanned.span_numbers]
     clips = [
-        _Clip(of.clip_id(video_id, span), video_id, of.annotation_id, index, span)
-        for index, (of, span) in enumerate(zip(chosen, scanned.clips, strict=True))
+        _Clip(annotation.clip_id(video_id, span), video_id, annotation.annotation_id, index, span)
+        for index, (annotation, span) in enumerate(zip(chosen, scanned.clips, strict=True))
     ]
     cost = _cost(scanned, video["size_bytes"])
     if not clips:
@@ -206,7 +207,10 @@ def _of_spans(
 
 
 def _note_spans_not_there(lake: Lake, unit: Unit, annotated: list[_Annotated], scanned: Scanned, run_id: str) -> None:
-    """Before the clips are committed, so that a run that is killed in between notes them again."""
+    """Writes attempts for spans that the video does not have.
+
+    This happens before the clips are committed, so that a run that is killed in between writes them again.
+    """
     not_there = [
         Unusable(
             annotated[number].annotation_id,

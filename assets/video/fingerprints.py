@@ -1,4 +1,4 @@
-"""`fingerprints`: what each video's pictures look like, made from its sampled frames. No video is decoded for it."""
+"""`fingerprints`: perceptual hashes of each video, computed from its sampled frames. No video is decoded again."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -19,7 +19,7 @@ JPEGS_PER_READ = 64  # some 2 MB
 
 
 def configure(scope: StageScope, *, media: Media, cut_detection: CutDetection, admission: Admission) -> Configuration:
-    """The version names the hashes that are made of a frame, and the benchmark videos that they are compared with."""
+    """The version names the hash function, and the benchmark videos that the hashes are compared with."""
     from internvid.video.fingerprint import VERSION
 
     if scope.lake is None:
@@ -37,9 +37,9 @@ def configure(scope: StageScope, *, media: Media, cut_detection: CutDetection, a
 def fingerprints(
     run: StageRun, units: list[Unit], *, media: Media, cut_detection: CutDetection, admission: Admission
 ) -> Iterator[Outcome]:
-    """Hashes of a video's frames that copies of it nearly share, whatever their size, codec or crop.
+    """Hashes of a video's frames that are similar for copies of it, whatever their size, codec or crop.
 
-    Changes when the video's frames do. A copy of a benchmark's video is a row of attempts, and no subset has its clips.
+    Changes when the video's frames do. A copy of a benchmark's video is skipped, and no subset contains its clips.
     """
     benchmarks = admission.benchmarks(run.lake, media, cut_detection.settings())
     if benchmarks.folder:
@@ -49,7 +49,7 @@ def fingerprints(
 
 
 def fingerprint(lake: Lake, benchmarks: BenchmarkVideos, units: list[Unit]) -> Iterator[Outcome]:
-    """Of each video all frames that are not flat; of a black one that is none, and its row says so."""
+    """Hashes all frames of each video that are not flat. The row of a black video has no hashes."""
     rows = lake.query(
         statement("inputs/frames_to_fingerprint"),
         {"video_ids": [unit.key for unit in units]},
@@ -62,21 +62,21 @@ def fingerprint(lake: Lake, benchmarks: BenchmarkVideos, units: list[Unit]) -> I
 def _of_video(lake: Lake, benchmarks: BenchmarkVideos, unit: Unit, frames: list[dict]) -> Outcome:
     from internvid.video.fingerprint import Fingerprint
 
-    found = Fingerprint.from_frames(_pictures(lake, frames))
-    if (file := benchmarks.matches(found)) is not None:
+    fingerprint = Fingerprint.from_frames(_pictures(lake, frames))
+    if (file := benchmarks.matches(fingerprint)) is not None:
         return Skipped(unit, "InBenchmark", f"looks like {file}")
     row = {
         "video_id": unit.key,
-        "frames": len(found),
-        "seconds": found.seconds_bytes,
-        "hashes": found.hashes_bytes,
+        "frames": len(fingerprint),
+        "seconds": fingerprint.seconds_bytes,
+        "hashes": fingerprint.hashes_bytes,
     }
     return Done(unit, (Rows.of([row], FINGERPRINTS),), cost=Cost(frames=len(frames)))
 
 
 def _pictures(lake: Lake, frames: list[dict]) -> Iterator[tuple[float, bytes]]:
-    """(seconds, JPEG) of each frame, a few read at a time: a long video has more than memory holds."""
+    """Yields (seconds, JPEG) of each frame, read in small batches: a long video's frames may not fit in memory."""
     for first in range(0, len(frames), JPEGS_PER_READ):
-        some = frames[first : first + JPEGS_PER_READ]
-        jpegs = lake.fetch("frames", [frame["frame_id"] for frame in some], ["jpeg"])["jpeg"].to_pylist()
-        yield from ((frame["seconds"], jpeg) for frame, jpeg in zip(some, jpegs, strict=True))
+        batch = frames[first : first + JPEGS_PER_READ]
+        jpegs = lake.fetch("frames", [frame["frame_id"] for frame in batch], ["jpeg"])["jpeg"].to_pylist()
+        yield from ((frame["seconds"], jpeg) for frame, jpeg in zip(batch, jpegs, strict=True))

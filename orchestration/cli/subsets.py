@@ -12,7 +12,7 @@ from orchestration.cli.options import LakeOption, existing, require_snapshot, se
 from orchestration.cli.output import console
 
 if TYPE_CHECKING:
-    from resources.corpus.subsets import Example, WaterfallStep
+    from resources.corpus.subsets import Example, WaterfallRow
 
 app = typer.Typer(no_args_is_help=True, help="Named parts of the corpus, each selected by one SQL file.")
 
@@ -99,7 +99,7 @@ def make(
     raise typer.Exit(1 if summary.failed_runs else 0)
 
 
-def print_waterfall(title: str, stages: "list[WaterfallStep]") -> None:
+def print_waterfall(title: str, stages: "list[WaterfallRow]") -> None:
     """The stages as a table, then examples of what each removed."""
     table = TextTable("condition", "removes", "leaves", "in words", title=escape(title), title_justify="left")
     for stage in stages:
@@ -128,7 +128,7 @@ def print_split_sizes(sizes: dict[str, dict[str, int]]) -> None:
     console.print(table)
 
 
-def _name(stage: "WaterfallStep") -> str:
+def _name(stage: "WaterfallRow") -> str:
     return f"{stage.condition}: not known" if stage.is_unknown else stage.condition
 
 

@@ -1,6 +1,6 @@
-"""Rows of `attempts` for what never becomes an input of a stage: rows of lists that say nothing that can be used.
+"""Rows of `attempts` for what never becomes a unit of a stage: unusable rows of imported lists and annotations.
 
-What a stage's inputs end as is written by resources.incremental.refresh.
+The attempts of a stage's units are written by resources.incremental.commits.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unusable:
-    """key: within its stage. label: where it stands, for people. why: the error's text. partition, provenance: of what
-    it was found with, where that is known.
+    """A row that could not be used.
+
+    key: unique within its stage. label: its place in the list, for people. why: the error's text. partition,
+    provenance: of the unit in which it was met, where there is one.
     """
 
     key: str
@@ -33,32 +35,32 @@ class Unusable:
     provenance: str | None = None
 
 
-def note(lake: Lake, stage: str, found: Iterable[Unusable], run_id: str) -> None:
-    """Writes one row for each key; what is said last of a key stays."""
+def note(lake: Lake, stage: str, unusable: Iterable[Unusable], run_id: str) -> None:
+    """Writes one row for each key; of several rows with the same key, the last is kept."""
     now = datetime.now(UTC)
     rows = {
-        one.key: {
-            "attempt_id": f"{stage}/{one.key}",
+        row.key: {
+            "attempt_id": f"{stage}/{row.key}",
             "stage": stage,
-            "key": one.key,
-            "label": one.label,
+            "key": row.key,
+            "label": row.label,
             "outcome": "failed",
-            "error_class": one.error_class,
-            "message": one.why.encode(errors="backslashreplace").decode(),  # it may quote what is no text
+            "error_class": row.error_class,
+            "message": row.why.encode(errors="backslashreplace").decode(),  # it may quote what is no text
             "tries": 1,
-            "partition": one.partition,
-            "provenance": one.provenance,
+            "partition": row.partition,
+            "provenance": row.provenance,
             "run_id": run_id,
             "written_at": now,
         }
-        for one in found
+        for row in unusable
     }
     if rows:
         lake.upsert(ATTEMPTS.name, pa.Table.from_pylist(list(rows.values()), schema=ATTEMPTS.arrow))
 
 
 def settle(lake: Lake, stage: str, prefix: str, run_id: str) -> None:
-    """Removes what other runs said of the keys that begin so: the list has been read again, to its end."""
+    """Removes rows of earlier runs whose keys start with `prefix`, after the list was read again completely."""
     earlier = lake.query(
         statement("incremental/bad_rows_of_other_runs"), {"stage": stage, "prefix": prefix, "run_id": run_id}
     )

@@ -1,4 +1,4 @@
-"""Committing outcomes: rows and attempts, gathered until there is enough, then upserted atomically table by table."""
+"""Commits outcomes: collects rows and attempts until there is enough, then upserts them atomically table by table."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from resources.incremental.state import StageState
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
-BYTES_PER_COMMIT = 64 << 20  # bounds the memory of a commit; a commit costs some 20 ms, so larger gains nothing
-SECONDS_PER_COMMIT = 30.0  # what a killed run loses at most
+BYTES_PER_COMMIT = 64 << 20  # bounds the memory of a commit; a commit takes some 20 ms, so larger commits gain nothing
+SECONDS_PER_COMMIT = 30.0  # upper bound on the work that an interrupted run loses
 
 
 @dataclass
 class Report:
-    """What a run of a stage did. added, changed, removed: rows per output table. units: where its units stand now."""
+    """Result of a run of a stage.
+
+    added, changed, removed: rows per output table. processed: units in this run. units: units by state after it.
+    """
 
     added: dict[str, int] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
@@ -35,7 +38,7 @@ class Report:
 
 
 class Commits:
-    """Gathers outcomes and commits them when there is enough to commit."""
+    """Collects outcomes and commits them when there is enough to commit."""
 
     def __init__(self, lake: Lake, stage: Stage, run_id: str, report: Report, policy: FailurePolicy) -> None:
         self.lake, self.stage, self.run_id, self.report, self.policy = lake, stage, run_id, report, policy
@@ -72,7 +75,7 @@ class Commits:
         output = self.stage.outputs[index]
         keys = batch.column(output.table.key).to_pylist()
         if not self.keys[index].isdisjoint(keys):
-            return  # another unit of this commit made the same row; the next pass decides what this unit is
+            return  # another unit of this commit made the same row; the next pass decides about this unit
         self.keys[index].update(keys)
         assert output.table.partition is not None
         rows = with_provenance(
@@ -94,7 +97,7 @@ class Commits:
             self.flush()
 
     def flush(self) -> None:
-        """Commits outputs in their order, then attempts: whatever moment the process dies at, a gap is seen."""
+        """Commits outputs in their order, then attempts, so that units of an interrupted commit stay pending."""
         for output, batches in zip(self.stage.outputs, self.slices, strict=True):
             if batches:
                 change = self.lake.upsert(output.table.name, pa.Table.from_batches(batches))
@@ -105,7 +108,7 @@ class Commits:
         self._start()
 
     def remove_stale(self, state: StageState) -> bool:
-        """Removes the rows and attempts that nothing stands behind any more. Returns whether there were rows."""
+        """Removes rows without a present unit, and obsolete attempts. Returns whether there were such rows."""
         for output, keys in zip(self.stage.outputs, state.stale_keys, strict=True):
             if keys:
                 _add(self.report.removed, output.table.name, self.lake.delete(output.table.name, keys))

@@ -1,4 +1,4 @@
-"""The ledger of costs: what each stage spent on each partition in each run. `internvid plan` reckons from it."""
+"""The ledger of costs: what each stage spent on each partition in each run. `internvid plan` estimates from it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an input cost. model: that was asked, empty where none was; device: where it ran, or the server's address.
+    """Cost of one unit.
 
-    model_seconds: of several inputs in one call, this one's share. frames: decoded from video, or looked at by the
-    model.
+    model: the model that was called, empty where none was. device: the device it ran on, or the server's address.
+    model_seconds: time of the call; of a call with several units, this unit's share. frames: number of frames decoded
+    from video, or given to the model.
     """
 
     model: str = ""
@@ -34,14 +35,15 @@ class Cost:
     output_tokens: int = 0
 
     @classmethod
-    def of(cls, provider: ModelProvider, seconds: float, *, frames: int = 0, said: Said | None = None) -> Cost:
-        """Of an input that a provider's model was asked for."""
-        tokens = {} if said is None else {name: getattr(said, name) or 0 for name in ("prompt_tokens", "output_tokens")}
-        return cls(model=provider.model, device=provider.device_name, model_seconds=seconds, frames=frames, **tokens)
+    def of(cls, provider: ModelProvider, seconds: float, *, frames: int = 0, tokens: TokenCounts | None = None) -> Cost:
+        """Cost of a unit that a provider's model was called for. seconds: time of the model."""
+        names = () if tokens is None else ("prompt_tokens", "output_tokens")
+        counts = {name: getattr(tokens, name) or 0 for name in names}
+        return cls(model=provider.model, device=provider.device_name, model_seconds=seconds, frames=frames, **counts)
 
 
-class Said(Protocol):
-    """What a language model wrote, with its tokens: as of `Generated`."""
+class TokenCounts(Protocol):
+    """The token counts of a model's answer, as `internvid.text.generated.Generated` has them."""
 
     @property
     def prompt_tokens(self) -> int | None: ...
@@ -54,21 +56,21 @@ FREE = Cost()
 
 
 def processor_seconds() -> float:
-    """What this process and its children that have ended used so far, of all cores together."""
+    """Returns the processor time of this process and its ended children so far, summed over all cores."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 
 
 @dataclass
 class Ledger:
-    """Sums of what a stage spends while it runs; made as it begins."""
+    """Sums what a stage spends while it runs. It is created when the stage starts."""
 
     bytes_written: int = 0
     processor_seconds_before: float = field(default_factory=processor_seconds)
     sums: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, cost: Cost) -> None:
-        """Of one input."""
+        """Adds the cost of one unit."""
         of_model = self.sums.setdefault(cost.model, {"units": 0, "device": None})
         of_model["units"] += 1
         of_model["device"] = cost.device or of_model["device"]
@@ -76,7 +78,7 @@ class Ledger:
             of_model[name] = of_model.get(name, 0) + getattr(cost, name)
 
     def write(self, lake: Lake, stage: str, partition: str, run_id: str, *, units: int, wall_seconds: float) -> None:
-        """A row of `costs` for the stage as a whole, and one for each model that was asked."""
+        """Writes a row of `costs` for the stage as a whole, and a row for each model that was called."""
         whole = self.sums.pop("", {}) | {
             "units": units,
             "wall_seconds": wall_seconds,

@@ -1,8 +1,8 @@
-"""Declaring a stage, once: everything that goes through all stages reads these declarations.
+"""Declares stages. Everything that covers all stages reads these declarations.
 
 A stage is one function with the decorator `stage`, one file sql/units/NAME.sql that lists its units, and one table for
-each output. From these follow its asset (name, description, dependencies, pool, checks, code version), its membership
-in snapshots, its place in status, checks, lineage and estimates, and what a run shows of it in the UI.
+each output. The asset (name, description, dependencies, pool, checks, code version), the snapshots, status, checks,
+lineage, estimates, and the metadata in the UI are derived from them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ CHUNK_SIZE = 64
 
 @dataclass(frozen=True)
 class StageScope:
-    """Where a stage is configured. lake: None where only the settings are known. partition, config: of a run."""
+    """What a stage is configured for.
+
+    lake: None where only the settings are known. partition, config: those of a run, None outside of a run.
+    """
 
     lake: Lake | None
     partition: str | None = None
@@ -39,7 +42,10 @@ class StageScope:
 
 @dataclass(frozen=True)
 class StageRun:
-    """A run of a stage, as its function gets it. config: as the definition's config class. context: Dagster's own."""
+    """A run of a stage, as its function gets it.
+
+    config: instance of the definition's config class. context: Dagster's context; None outside of Dagster.
+    """
 
     lake: Lake
     partition: str
@@ -51,10 +57,10 @@ class StageRun:
 
 @dataclass(frozen=True)
 class Configuration:
-    """What the settings of its resources make of a stage.
+    """A stage's configuration, which depends on the settings of its resources.
 
-    versions: of each output, the version by variant of the unit. chunk_size: units per call of its function.
-    parameters: the relation `parameters` of its units file, where that cannot read everything from the lake.
+    versions: for each output, the version by variant of the unit. chunk_size: upper bound on units per call of its
+    function. parameters: relation `parameters` of its units file, for values that are not in the lake.
     """
 
     versions: tuple[Mapping[str, str], ...]
@@ -64,10 +70,10 @@ class Configuration:
 
 @dataclass(frozen=True)
 class CostDrivers:
-    """What the cost of a stage grows with, for estimates.
+    """The quantities that the cost of a stage grows with, for estimates.
 
-    per_video: its units are videos, so its cost grows with their number and length; else with its units.
-    requests: model provider -> quantity that its model is asked for, a column of sql/corpus/plan_quantities.sql.
+    per_video: True where units are videos and the cost grows with their number and length; else it grows with units.
+    requests: model provider -> quantity of its requests, a column of sql/corpus/plan_quantities.sql.
     """
 
     per_video: bool = False
@@ -76,13 +82,14 @@ class CostDrivers:
 
 @dataclass(frozen=True)
 class StageDefinition:
-    """A stage as it is declared.
+    """The declaration of a stage.
 
-    name: of the stage, and of its asset where it has one output. group: its asset group, and its package in assets/.
-    units: file in sql/units/, or a path. providers: model providers, and resources: other resources, that its function
-    takes by name. variants: variant of a unit -> the provider that its rows need; the others need none. reads: assets
-    that it depends on beside the tables that its units file names. finish: called after each run.
-    samples: table -> columns shown of a few rows, or a function that makes other metadata.
+    name: name of the stage, and of its asset where it has one output. group: asset group, and package in assets/.
+    units: name of a file in sql/units/, or a path. providers, resources: names of the model providers and of the other
+    resources that its function takes as keywords. variants: variant of a unit -> provider that its rows need; other
+    variants need none. None: every unit needs all providers. reads: assets that it depends on besides the tables that
+    its units file names. finish: function that is called after each run. samples: table -> columns that are shown of a
+    few rows, or a function that returns other metadata.
     """
 
     name: str
@@ -106,18 +113,18 @@ class StageDefinition:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The names of all resources that its function takes."""
+        """The names of all resources that the stage's function takes."""
         return (*self.providers, *self.resources)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The tables and assets that the stage depends on, in the order of the schema."""
-        own = {*(table.name for table in self.outputs), "attempts"}  # attempts are no data
+        own = {*(table.name for table in self.outputs), "attempts"}  # attempts is bookkeeping, not data
         named = [name for name in tables_in(_code_of(units_sql(self.units))) if name not in own]
         return tuple(dict.fromkeys((*named, *self.reads)))
 
     def configured(self, scope: StageScope, resources: Mapping[str, Any]) -> Stage:
-        """Returns the stage as these resources configure it. resources: by name, at least those that it needs."""
+        """Returns the configured stage. resources: resources by name, at least those that the stage needs."""
         configuration = self.configure(scope, **{name: resources[name] for name in self.needs})
         outputs = tuple(
             Output(table, versions) for table, versions in zip(self.outputs, configuration.versions, strict=True)
@@ -145,12 +152,13 @@ def stage(
     finish: Callable[..., None] | None = None,
     config: type[dg.Config] | None = None,
 ) -> Callable[[Callable[..., Iterable[Outcome]]], StageDefinition]:
-    """Declares the decorated function as a stage; its docstring is what the UI says of the asset.
+    """Declares the decorated function as a stage; its docstring is the asset's description in the UI.
 
     The function gets (run: StageRun, units: list[Unit]) and each of providers and resources as a keyword, and yields
-    one outcome for each unit, in their order. version: what decides its rows, where no setting does; else `configure`,
-    which gets (scope: StageScope) and the same keywords. The other parameters are those of `StageDefinition`.
-    Raises TypeError where the function's keywords are not the resources that are declared.
+    one outcome for each unit, in their order. version: version of a stage without settings. configure: function that
+    returns the configuration of a stage with settings; it gets (scope: StageScope) and the same keywords. The other
+    parameters are those of `StageDefinition`. Raises TypeError where the function's keywords differ from the declared
+    resources.
     """
     if (version is None) == (configure is None):
         raise TypeError("a stage has either a version or a function that configures it")
@@ -187,7 +195,7 @@ def stage(
 
 
 def prepared(definition: StageDefinition, resources: Mapping[str, Any]) -> Callable[[list[Unit]], None]:
-    """Returns a function that loads the models, and asks for the servers, that the given units need, each once.
+    """Returns a function that loads the models and contacts the servers that the given units need, each once.
 
     It raises ModelUnavailable or ServerUnreachable before the first row is computed.
     """
@@ -209,7 +217,7 @@ def prepared(definition: StageDefinition, resources: Mapping[str, Any]) -> Calla
 def counts_by_stage(
     lake: Lake, definitions: Iterable[StageDefinition], resources: Mapping[str, Any]
 ) -> dict[str, dict[str, int]]:
-    """Returns where the units of each stage stand in the whole lake, by the stage's name, in the order given."""
+    """Returns the number of units by state in the whole lake, for each stage by its name, in the order given."""
     scope = StageScope(lake)
     return {definition.name: counts(lake, definition.configured(scope, resources)) for definition in definitions}
 
@@ -225,5 +233,5 @@ def _check_keywords(name: str, compute: Callable[..., Any], needed: tuple[str, .
 
 
 def _code_of(sql: str) -> str:
-    """Returns the statement without comments and texts, which may hold the words of tables."""
+    """Returns the statement without comments and string literals, which may contain names of tables."""
     return re.sub(r"--[^\n]*|'[^']*'", "", sql)

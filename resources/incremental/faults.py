@@ -1,8 +1,7 @@
-"""Errors of the system, told from errors of a row: the first end the run, the second become rows of attempts.
+"""Distinguishes errors of the system, which end the run, from errors of a unit, which become rows of attempts.
 
-A missing model, a server that does not answer, a full or read-only disk, refused credentials, a device out of memory:
-none of them is the fault of the unit that met with it. The run ends with one message, every unit that was not done
-stays pending, and the next run goes on by itself.
+Errors of the system are a missing model, a server that does not answer, a full or read-only disk, refused credentials,
+a device out of memory. The run ends with one message, units that are not done stay pending, and the next run continues.
 """
 
 from __future__ import annotations
@@ -47,11 +46,11 @@ class ServerUnreachable(SystemFault):
 
 
 class TooManyFailures(SystemFault):
-    """So many units of a batch ended with one class of error that the stage, not the units, is probably at fault."""
+    """Too many units of a batch failed with the same class of error: probably the stage is at fault, not the units."""
 
 
 def system_fault_of(error: BaseException) -> SystemFault | None:
-    """Returns the fault of the system that the error stands for; None where it is the input's own error."""
+    """Returns the fault of the system that caused the error; None for an error of the unit."""
     if isinstance(error, SystemFault):
         return error
     if isinstance(error, OSError):
@@ -92,12 +91,12 @@ def _no_room(where: str) -> SystemFault:
     usage = shutil.disk_usage(path)
     return SystemFault(
         f"no room left on the disk of {path}: {usage.free / 2**20:,.0f} MiB of {usage.total / 2**20:,.0f} MiB free. "
-        "Make room, or point --lake, INTERNVID_MEDIA or TMPDIR to a larger disk; the next run goes on by itself"
+        "Make room, or point --lake, INTERNVID_MEDIA or TMPDIR to a larger disk; the next run continues from here"
     )
 
 
 def _existing_folder(where: str) -> Path:
-    """The nearest folder that exists of the path in the text; the temporary folder where there is none."""
+    """Returns the nearest existing folder of the path in the text; the temporary folder where there is no path."""
     match = _PATH_IN_TEXT.search(where)
     path = Path(match[1]) if match else Path(tempfile.gettempdir())
     while not path.exists():
@@ -113,7 +112,7 @@ def _refused(error: BaseException) -> SystemFault:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether the path is one that this software writes: a source that cannot be read is that source's own error."""
+    """Says whether this software writes the path: a source that cannot be read is an error of that source."""
     return path.startswith(tempfile.gettempdir()) or ".lance/" in path
 
 

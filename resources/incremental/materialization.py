@@ -20,9 +20,9 @@ COUNTS_CHECK = "batch_counts_add_up"
 def build_asset(
     definition: StageDefinition, partitions_def: dg.PartitionsDefinition, **attributes: Any
 ) -> dg.AssetsDefinition:
-    """Builds the asset of a stage, one output a table.
+    """Builds the asset of a stage, with one output per table.
 
-    attributes: of each `dg.AssetSpec`, the same for all stages (owners, automation condition, …).
+    attributes: attributes of each `dg.AssetSpec` that are the same for all stages (owners, automation condition, …).
     """
 
     @dg.multi_asset(
@@ -52,7 +52,7 @@ def build_asset(
 
 
 def materialize_stage(context: dg.AssetExecutionContext, definition: StageDefinition) -> Iterator[dg.MaterializeResult]:
-    """Brings the stage's tables up to date for the run's partition; one result per output table."""
+    """Brings the stage's tables up to date for the run's partition; yields one result per output table."""
     lake: Lake = context.resources.lake
     needed = {name: getattr(context.resources, name) for name in definition.needs}
     config = definition.config(**context.op_execution_context.op_config) if definition.config else None
@@ -85,10 +85,10 @@ def refresh(
     policy: FailurePolicy | None = None,
     sample: Callable[[str], Mapping[str, Any]] = lambda table: {},
 ) -> Iterator[dg.MaterializeResult]:
-    """Processes what is pending of the stage in the run's partition; one result per output table.
+    """Processes the stage's pending units in the run's partition; yields one result per output table.
 
-    sample: further metadata for a table's result, from the rows as committed (a few rows, a contact sheet).
-    Raises dg.Failure with one message where the system is at fault: nothing is tried again before somebody looked.
+    sample: returns further metadata of a table, from the committed rows (a few rows, a contact sheet).
+    Raises dg.Failure with one message, and without a retry, where the system is at fault: a person has to act first.
     """
     partition = context.partition_key
     try:
@@ -110,7 +110,7 @@ def refresh(
             asset_key=name,
             data_version=dg.DataVersion(data_version),
             metadata={
-                **sample(name),  # first, for the UI lists metadata in this order and people look at the pictures
+                **sample(name),  # first, because the UI lists metadata in this order, and people want the pictures
                 **table_metadata(lake, output.table),
                 "dagster/partition_row_count": rows_in_partition,
                 "rows_added": report.added.get(name, 0),
@@ -127,7 +127,7 @@ def refresh(
 
 
 def table_metadata(lake: Lake, table: Table) -> dict[str, Any]:
-    """Returns what the UI shows of any table: where it is, how many rows, and each column with its meaning."""
+    """Returns the metadata of any table for the UI: its place, number of rows, and columns with their meanings."""
     columns = [dg.TableColumn(column.name, str(column.type), description=column.meaning) for column in table.columns]
     return {
         "dagster/table_name": table.name,
@@ -139,26 +139,28 @@ def table_metadata(lake: Lake, table: Table) -> dict[str, Any]:
 
 
 def batch_counts(table: str, units: Mapping[str, int]) -> dg.AssetCheckResult:
-    """Checks that input = done + failed + skipped + waiting in the batch just written: nothing is left pending."""
+    """Checks that every unit of the batch just written is done, failed, skipped or waiting: none is pending."""
     return dg.AssetCheckResult(
         asset_key=table,
         check_name=COUNTS_CHECK,
         passed=units["pending"] == 0,
         metadata=dict(units),
-        description="every input of the batch ended as done, failed or skipped, or waits until a time that is known",
+        description="every unit of the batch is done, failed or skipped, or waits until a known time",
     )
 
 
 def batch_counts_spec(table: str) -> dg.AssetCheckSpec:
-    """Declares the check that each asset of a stage carries."""
+    """Returns the check that each asset of a stage has."""
     return dg.AssetCheckSpec(
         COUNTS_CHECK, asset=table, description="Input = done + failed + skipped + waiting in the batch just written."
     )
 
 
 def _content(lake: Lake, table: Table, partition: str, run_id: str) -> tuple[int, int, str]:
-    """Returns the number of the partition's rows, of those that other runs wrote, and a hash of what they say: equal
-    rows leave everything downstream fresh."""
+    """Returns the number of the partition's rows, the number that other runs wrote, and a hash of their content.
+
+    The hash is the data version: equal rows leave everything downstream fresh.
+    """
     row = lake.query(
         "select count(*) as row_count, count(*) filter (run_id is distinct from $run_id) as unchanged, "
         f"md5(string_agg({table.key} || '=' || digest, ',' order by {table.key})) as version from {table.name}",

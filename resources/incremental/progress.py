@@ -1,4 +1,4 @@
-"""Progress of long work: a bar where somebody watches, a line now and then where it goes to a log."""
+"""Progress of long work: a bar on a terminal, otherwise lines in a log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress(what: str, total: int, log: Callable[[str], object] | None = None) -> Iterator[Callable[[int], None]]:
-    """Yields `advance(n)`. On a terminal a bar of `total`; otherwise a line to `log` at most every ten seconds."""
+    """Yields `advance(n)`. It shows a bar of `total` on a terminal, else a line of `log` at most every ten seconds."""
     console = Console(stderr=True)
     if console.is_terminal:
         columns = (

@@ -1,6 +1,6 @@
-"""Provenance: the hashes that say what a row was made from and whether it has changed.
+"""Provenance: hashes of what a row was computed from and of its content.
 
-Only hashing and the columns that carry the hashes belong here; how a stage compares them is sql/incremental/state.sql.
+Only hashing and the columns of the hashes belong here; sql/incremental/state.sql compares them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def digest(*parts: object) -> str:
 
 
 def with_provenance(batch: pa.RecordBatch, table: Table, columns: Mapping[str, Any]) -> pa.RecordBatch:
-    """Returns the computed rows in the table's column order, with a digest of each row and one value a further column.
+    """Returns the computed rows in the table's column order, with a digest of each row and the given columns.
 
-    columns: the values of the columns that say what made the rows (`MADE_BY` but for digest, and the partition).
+    columns: one value for each column of `MADE_BY` except digest, and for the partition's column.
     """
     arrays = {name: batch.column(name) for name in batch.schema.names}
     arrays["digest"] = pa.array(row_digests(batch), pa.string())

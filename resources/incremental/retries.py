@@ -1,6 +1,6 @@
-"""When an input that failed is tried again, and when failures stop a batch: a small table, by class of error.
+"""Says when a failed unit is tried again, and when failures stop a batch, by class of error.
 
-The table is retries.yaml beside this file; a file of the user's own may be laid over it, class by class.
+The rules are in retries.yaml beside this file; a file of the user may override them, class by class.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ BUILT_IN = Path(__file__).with_suffix(".yaml")
 
 @dataclass(frozen=True)
 class RetryRule:
-    """How often an input is tried that ends with one class of error.
+    """How often a unit that fails with a class of error is tried.
 
-    tries: in all. delay_minutes: between the first try and the second. backoff: factor of the delay for each further
-    try. alarm: whether many such failures can mean that the stage, not its inputs, is at fault.
+    tries: upper bound, the first try included. delay_minutes: delay between the first and the second try. backoff:
+    factor of the delay for each further try. alarm: whether many such failures may mean that the stage is at fault.
     """
 
     tries: int = 1
@@ -33,15 +33,15 @@ class RetryRule:
     alarm: bool = True
 
     def next_try(self, tries: int, now: datetime) -> datetime | None:
-        """Returns when to try again after `tries` tries, the last one now; None: not by itself."""
+        """Returns the time of the next try. tries: tries so far, the last one now. None: no automatic retry."""
         return now + timedelta(minutes=self.delay_minutes * self.backoff ** (tries - 1)) if tries < self.tries else None
 
 
 class FailurePolicy(dg.ConfigurableResource):
-    """What becomes of failures.
+    """Rules for failures.
 
-    retries_file: a YAML file laid over retries.yaml. max_failure_share: a batch stops where a larger share of its tried
-    inputs, and at least min_failures of them, ended with one class of error; 1 never stops it.
+    retries_file: a YAML file that overrides rules of retries.yaml. max_failure_share: a batch stops where a larger
+    share of its tried units, and at least min_failures of them, failed with the same class of error; 1 never stops it.
     """
 
     retries_file: Optional[str] = None  # noqa: UP045 - Dagster's config knows no other union
@@ -49,12 +49,12 @@ class FailurePolicy(dg.ConfigurableResource):
     min_failures: int = Field(default=20, ge=1)
 
     def retry(self, error_class: type[BaseException]) -> RetryRule:
-        """Returns the rule of the class, or of its nearest base in the table; others are not tried again."""
+        """Returns the rule of the class, or of its nearest base in the rules; without a rule there is no retry."""
         rules = retry_rules(self.retries_file)
         return next((rules[kind.__name__] for kind in error_class.__mro__ if kind.__name__ in rules), RetryRule())
 
     def is_alarming(self, failures: int, tried: int) -> bool:
-        """Says whether so many failures of one class, of so many tried inputs, stop the batch."""
+        """Says whether the batch stops. failures: units that failed with one class of error, of `tried` units."""
         return (
             self.max_failure_share < 1 and failures >= self.min_failures and failures > self.max_failure_share * tried
         )
@@ -62,7 +62,7 @@ class FailurePolicy(dg.ConfigurableResource):
 
 @cache
 def retry_rules(overlay: str | None) -> Mapping[str, RetryRule]:
-    """Returns the rules by class name, with the file `overlay` laid over them. Raises ValueError for any other file."""
+    """Returns the rules by class name, overridden by the file `overlay`. Raises ValueError for an invalid file."""
     rules = _read(BUILT_IN)
     return rules | _read(Path(overlay).expanduser()) if overlay else rules
 

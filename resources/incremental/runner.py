@@ -1,7 +1,7 @@
-"""The one function that does incremental work: it processes what is pending of a stage in a partition.
+"""Processes the pending units of a stage in a partition: the one function for all incremental work.
 
-It computes in chunks, commits each chunk, writes down what failed, removes what nothing stands behind any more, and
-reports. What the words mean is `resources.incremental.stage`.
+It computes in chunks, commits each chunk, records failures, removes rows without a present unit, and reports. The terms
+are defined in `resources.incremental.stage`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from resources.incremental.stage import Compute, Failed, Outcome, Skipped, Stage
 from resources.incremental.state import read_state
 from resources.lake.store import Lake
 
-MAX_PASSES = 3  # a second pass meets what another writer, or an earlier row of the same chunk, made of a unit meanwhile
+MAX_PASSES = 3  # a further pass sees rows that another writer, or an earlier unit of the same chunk, wrote meanwhile
 
 
 def process_pending(
@@ -33,10 +33,10 @@ def process_pending(
     policy: FailurePolicy | None = None,
     log: Callable[[str], object] | None = None,
 ) -> Report:
-    """Brings the stage's tables up to date for the partition, and returns what was done.
+    """Brings the stage's tables up to date for the partition, and returns a report.
 
     compute: gets at most `stage.chunk_size` units and yields one outcome for each, in their order.
-    Raises SystemFault where the system is at fault, with what was computed before committed, and the rest pending.
+    Raises SystemFault where the system is at fault. Units computed before it are committed, the others stay pending.
     """
     started = time.monotonic()
     report = Report()
@@ -99,13 +99,13 @@ class _Alarm:
             raise TooManyFailures(
                 f"{self.stage}: {self.failures[name]:,} of the first {self.tried:,} inputs ended with {name} "
                 f"({self.failures[name] / self.tried:.0%}, limit {self.policy.max_failure_share:.0%}), so the other "
-                f"{self.total - self.tried:,} were not tried and stay pending. The last: {outcome.error}. Mend the "
-                "cause and run again, or set INTERNVID_MAX_FAILURE_SHARE=1 to go on regardless"
+                f"{self.total - self.tried:,} were not tried and stay pending. The last: {outcome.error}. Fix the "
+                "cause and run again, or set INTERNVID_MAX_FAILURE_SHARE=1 to continue regardless"
             )
 
 
 def _raising_faults(write: Callable[[], Any]) -> Any:
-    """Returns what the write returns; an error of the disk or the bucket becomes a SystemFault."""
+    """Calls `write` and returns its result; an error of the disk or the bucket becomes a SystemFault."""
     try:
         return write()
     except OSError as error:
@@ -115,18 +115,18 @@ def _raising_faults(write: Callable[[], Any]) -> Any:
 
 
 def _outcomes(stage: Stage, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
-    work = []
+    to_compute = []
     for row in pending:
         unit = Unit(row["unit"], row["partition"], row["label"], row["variant"], row["provenances"], row["tries"])
         if row["skip"] is None:
-            work.append(unit)
+            to_compute.append(unit)
         else:
             yield Skipped(unit, "NothingToDo", row["skip"])
-    for first in range(0, len(work), stage.chunk_size):
-        chunk = work[first : first + stage.chunk_size]
+    for first in range(0, len(to_compute), stage.chunk_size):
+        chunk = to_compute[first : first + stage.chunk_size]
         outcomes = 0
         for outcome in compute(chunk):
             outcomes += 1
             yield outcome
         if outcomes != len(chunk):
-            raise RuntimeError(f"{stage.name}: {len(chunk)} inputs were given, {outcomes} outcomes came back")
+            raise RuntimeError(f"{stage.name}: its function returned {outcomes} outcomes for {len(chunk)} units")

@@ -1,4 +1,4 @@
-"""What a run shows of its rows in the Dagster UI: a few of them, and pictures."""
+"""Samples of a run's rows for the Dagster UI: a few rows, and pictures."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ROWS = 5
 CLIPS = 12
 TEXT_LIMIT = 240  # characters of a cell
 
-# Columns of a table that are shown, or a function that makes the metadata. The UI gives a table some 80 characters of
-# width and breaks text only at spaces: what a row is about comes first, ids come last or not at all.
+# Columns of a table that are shown, or a function that returns the metadata. The UI gives a table some 80 characters of
+# width and breaks text only at spaces: text comes first, ids come last or not at all.
 Sample = tuple[str, ...] | Callable[[Lake, str, str], Mapping[str, Any]]
 
 
 def sample_of(lake: Lake, sample: Sample | None, table: str, partition: str) -> Mapping[str, Any]:
-    """Returns the metadata that shows the table's rows in the partition; nothing where no sample is declared."""
+    """Returns the metadata that shows the table's rows in the partition; empty where no sample is declared."""
     if sample is None:
         return {}
     return rows_sample(lake, table, partition, sample) if isinstance(sample, tuple) else sample(lake, table, partition)
@@ -44,8 +44,9 @@ def rows_sample(lake: Lake, table: str, partition: str, columns: tuple[str, ...]
 
 
 def contact_sheet(lake: Lake, table: str, ingest_batch: str) -> dict[str, dg.MetadataValue]:
-    """Middle frames from all over the batch as one picture, with the clips' captions, or where there is none yet, with
-    the clips' places in their videos.
+    """Returns middle frames of clips of the whole batch as one picture, with the clips' captions.
+
+    A clip without a caption is shown with its video and times.
     """
     from internvid.report.contact_sheet import contact_sheet_markdown
 

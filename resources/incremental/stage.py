@@ -1,15 +1,15 @@
-"""What a stage, a unit and an outcome are: the words in which incremental work is described.
+"""Defines stage, unit and outcome, the terms of incremental work.
 
-A *stage* makes rows from *units*. A unit is one input: a source, a video, a frame at one scale, a clip. What a unit's
-rows would carry as provenance is a hash of (the unit, its inputs' digests, the stage's version). A unit is
+A *stage* makes rows from *units*. A unit is one input: a source, a video, a frame at one scale, a clip. The provenance
+of a unit's rows is a hash of (the unit, its inputs' digests, the stage's version). A unit is
 
 * done: every output table holds all of its rows at that provenance,
-* failed or skipped: an `attempts` row says so, at that provenance,
-* waiting: an `attempts` row says until when it is not to be tried, for a reason that is not its own,
-* pending: anything else, and that is the work list.
+* failed or skipped: an `attempts` row at that provenance says so,
+* waiting: an `attempts` row gives the time before which it is not tried, such as the end of its site's cooldown,
+* pending: in every other case. The pending units are what a run processes.
 
-Where a unit stands is read by `state`, committed by `commits`, worked through by `runner`, declared once for each stage
-by `declaration`, and shown in the Dagster UI by `materialization`.
+`state` reads the state of the units, `runner` processes them, `commits` writes the results, `declaration` declares a
+stage, and `materialization` shows it in the Dagster UI.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Stage:
     """A stage as it is configured now.
 
     name: as in the table attempts. units: name of the file in sql/units/ that lists the stage's units, or a path.
-    chunk_size: upper bound on units per call of the stage's function.
-    parameters: what that file cannot read from the lake, as its relation `parameters`.
+    chunk_size: upper bound on units per call of the stage's function. parameters: values that the units file cannot
+    read from the lake; the file reads them as the relation `parameters`.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Stage:
 
 
 def units_sql(units: str) -> str:
-    """Returns the statement that lists a stage's units: of sql/units/, or in the file that `units` is the path of."""
+    """Returns the statement that lists a stage's units. units: name of a file in sql/units/, or the path of a file."""
     if units.endswith(".sql"):
         return Path(units).read_text(encoding="utf-8")
     return statement(f"units/{units}")
@@ -88,7 +88,7 @@ def units_sql(units: str) -> str:
 
 @dataclass(frozen=True)
 class Unit:
-    """One input. provenances: what its rows will carry, per output of the stage. tries: earlier failed tries."""
+    """One input. provenances: provenance of its rows, per output of the stage. tries: number of failed tries so far."""
 
     key: str
     partition: str
@@ -107,7 +107,7 @@ class Rows:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]], table: Table) -> Rows:
-        """Makes them from dicts with exactly the columns of `table.content`. Raises ValueError for other columns."""
+        """Converts dicts with exactly the columns of `table.content`. Raises ValueError for other columns."""
         schema = table.content
         for row in rows:
             if wrong := set(row) ^ set(schema.names):
@@ -127,7 +127,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The unit's own error: it becomes a row of attempts, and the other units go on."""
+    """An error of this unit alone: it becomes a row of attempts, and the other units are processed."""
 
     unit: Unit
     error: BaseException
@@ -136,10 +136,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Skipped:
-    """The unit is not worked on, for a reason.
+    """The unit is not processed, for a reason.
 
-    related_key: the row that the reason is about, for a duplicate its original.
-    cost: of finding the reason, where that took reading the input.
+    related_key: key of the row that the reason names, such as the original of a duplicate.
+    cost: cost of finding the reason, where the input had to be read.
     """
 
     unit: Unit
@@ -151,9 +151,9 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The unit is not to be tried before `until`, through no fault of its own: `site` is in a cooldown until then.
+    """The unit is not tried before `until`, because `site` is in a cooldown.
 
-    was_tried: this unit is the one that met with the site's refusal.
+    was_tried: whether the site refused this very unit.
     """
 
     unit: Unit
@@ -169,9 +169,9 @@ Compute = Callable[[list[Unit]], Iterable[Outcome]]
 
 
 def one_by_one(units: Iterable[Unit], compute: Callable[[Unit], Outcome]) -> Iterator[Outcome]:
-    """Computes each unit by itself; an error becomes that unit's failure and the others go on.
+    """Computes units one at a time; an error becomes that unit's failure, and the next units are computed.
 
-    An error of the system (a full disk, a missing model) is raised: it is no unit's fault.
+    An error of the system (a full disk, a missing model) is raised: no unit caused it.
     """
     for unit in units:
         try:
@@ -183,7 +183,7 @@ def one_by_one(units: Iterable[Unit], compute: Callable[[Unit], Outcome]) -> Ite
 
 
 def together_or_one_by_one(units: list[Unit], compute: Callable[[list[Unit]], list[Outcome]]) -> Iterator[Outcome]:
-    """Computes a chunk at once, as models like it; if that fails, each unit by itself, to find the ones at fault."""
+    """Computes a chunk in one call, as models are fastest; if it fails, each unit separately, to isolate the errors."""
     try:
         outcomes = compute(units)
     except Exception as error:

@@ -1,7 +1,7 @@
-"""Where the units of a stage stand, read from the tables alone, never from a marker.
+"""Reads the state of a stage's units from the tables alone, never from a marker file.
 
-So a run killed anywhere goes on where it was, and a row removed by hand makes its unit pending again. The statements
-are sql/incremental/state.sql and stale.sql; one pass of a run reads them once.
+So an interrupted run continues where it was, and a row deleted by hand makes its unit pending again. The statements are
+sql/incremental/state.sql and stale.sql; one pass of a run reads them once.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ STAGE_VERSIONS = pa.schema([("output", pa.int32()), ("variant", pa.string()), ("
 
 @dataclass(frozen=True)
 class StageState:
-    """Where a stage stands in one partition.
+    """State of a stage's units in one partition.
 
-    counts: units in all (`total`) and in each of STATES. pending: rows of state.sql, in its order.
-    stale_keys: keys of rows that nothing stands behind any more, per output of the stage.
-    settled_attempts: ids of attempts that no longer say anything.
+    counts: number of units (`total`) and number in each of STATES. pending: rows of state.sql, in its order.
+    stale_keys: keys of rows without a present unit, per output of the stage.
+    settled_attempts: ids of obsolete attempts.
     """
 
     counts: dict[str, int]
@@ -41,7 +41,7 @@ class StageState:
 
 
 def read_state(lake: Lake, stage: Stage, partition: str) -> StageState:
-    """Reads where the units of the partition stand."""
+    """Reads the state of the partition's units."""
     with _connection(lake, stage, partition=partition) as connection:
         pending = connection.sql("select * from state where state = 'pending'").to_arrow_table().to_pylist()
         stale = connection.sql(statement("incremental/stale")).fetchall()
@@ -52,13 +52,13 @@ def read_state(lake: Lake, stage: Stage, partition: str) -> StageState:
 
 
 def counts(lake: Lake, stage: Stage, *, partition: str | None = None) -> dict[str, int]:
-    """Returns how many units of the stage there are in all and in each state; of one partition, or of the lake."""
+    """Returns the number of the stage's units, in total and in each state, of one partition or of the lake."""
     with _connection(lake, stage, partition=partition) as connection:
         return _counts(connection)
 
 
 def pending_partitions(lake: Lake, stage: Stage) -> list[str]:
-    """Returns the partitions in which the stage has something to do, in order: pending units, or rows to remove."""
+    """Returns the partitions with pending units or rows to remove, in order."""
     with _connection(lake, stage) as connection:
         pending = connection.sql("select distinct partition from state where state = 'pending'").fetchall()
         stale = connection.sql(f"select distinct partition from ({statement('incremental/stale')})").fetchall()
@@ -67,8 +67,8 @@ def pending_partitions(lake: Lake, stage: Stage) -> list[str]:
 
 def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     by_state = dict(connection.sql("select state, count(*) from state group by state").fetchall())
-    number = {state: by_state.get(state, 0) for state in STATES}
-    return {"total": sum(number.values()), **number}
+    counts = {state: by_state.get(state, 0) for state in STATES}
+    return {"total": sum(counts.values()), **counts}
 
 
 @contextmanager
@@ -98,12 +98,12 @@ def _connection(lake: Lake, stage: Stage, *, partition: str | None = None) -> It
 
 
 def _only(stage: Stage, partition: str | None) -> dict[str, str]:
-    """What the statements see of a partition: its rows, and its attempts."""
+    """Returns the filter of a partition, by column: for the stage's tables and for attempts."""
     return {} if partition is None else {stage.partition_column: partition, "partition": partition}
 
 
 def _originals(lake: Lake, stage: Stage, connection: duckdb.DuckDBPyConnection) -> pa.Table:
-    """The rows of the stage's first table that skipped units are duplicates of: they may lie in any partition."""
+    """Returns the keys of rows of which skipped units are duplicates; these rows may be in any partition."""
     table = stage.outputs[0].table
     named = connection.execute(
         "select distinct related_key from attempts where stage = $stage and related_key is not null",

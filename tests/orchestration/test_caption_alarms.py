@@ -153,7 +153,7 @@ def test_captions_that_slipped_to_other_clips_of_one_batch_fail_that_batch_and_n
     [
         ("no model", "no model is active"),
         ("an unproved model", "no better than by chance"),
-        ("few captions", "not enough to tell: 7 clips"),
+        ("few captions", "not checked: 7 clips with distinct captions, fewer than 8"),
     ],
 )
 def test_what_cannot_be_told_is_no_alarm_and_says_so(planted: Planted, why: str, said: str) -> None:

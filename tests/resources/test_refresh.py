@@ -584,7 +584,7 @@ def test_two_units_that_swap_their_contents_swap_their_rows(lake):
 
 def test_a_compute_that_answers_for_too_few_units_is_an_error(lake, cutting):
     videos(lake, {"a": "1 red", "b": "1 blue"})
-    with pytest.raises(RuntimeError, match="clips: 2 inputs were given, 1 outcomes came back"):
+    with pytest.raises(RuntimeError, match="clips: its function returned 1 outcomes for 2 units"):
         process_pending(lake, cutting.stage, lambda some: list(cutting(some))[:1], partition=BATCH, run_id="r1")
 
 

@@ -13,13 +13,13 @@ from resources.corpus.subsets.header import (
     subsets,
 )
 from resources.corpus.subsets.selection import select_subset, split_sizes
-from resources.corpus.subsets.waterfall import Example, WaterfallStep, waterfall
+from resources.corpus.subsets.waterfall import Example, WaterfallRow, waterfall
 
 __all__ = [
     "COMMON_PARAMETERS",
     "Example",
     "Subset",
-    "WaterfallStep",
+    "WaterfallRow",
     "read_subset",
     "select_subset",
     "shown",

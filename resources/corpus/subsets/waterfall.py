@@ -29,7 +29,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class WaterfallStep:
+class WaterfallRow:
     """One condition. removed, left: clips that it took away, and that were there after it.
 
     is_unknown: it took them because what it looks at is missing; the clips that it judged are the step before.
@@ -49,7 +49,7 @@ def waterfall(
     given: Mapping[str, object] | None = None,
     *,
     examples: int = 2,
-) -> list[WaterfallStep]:
+) -> list[WaterfallRow]:
     """How the clips of the lake become the subset: what each condition takes away, in order, with examples.
 
     The first step, `clips`, removes none: its `left` is every clip of the lake. Each later `left` is the one before
@@ -70,16 +70,16 @@ def waterfall(
     rows = fetch_rows(connection, statement("selection/examples"), {"clip_ids": clip_ids})
     clips = {row["clip_id"]: row for row in rows}
 
-    steps: list[WaterfallStep] = []
+    steps: list[WaterfallRow] = []
 
     def add(condition: str, meaning: str, row: dict[str, Any] | None, *, is_unknown: bool = False) -> None:
         count = row["clips"] if row else 0
         removed_clips = row["examples"][:examples] if row else []
         shown_clips = [_example(clips[_clip_id(example)], example) for example in removed_clips]
-        steps.append(WaterfallStep(condition, meaning, count, steps[-1].left - count, is_unknown, shown_clips))
+        steps.append(WaterfallRow(condition, meaning, count, steps[-1].left - count, is_unknown, shown_clips))
 
     total = sum(row["clips"] for row in (*outside_pool, *judged))
-    steps.append(WaterfallStep("clips", "every clip of the lake", 0, total, False, []))
+    steps.append(WaterfallRow("clips", "every clip of the lake", 0, total, False, []))
     for lacks, meaning in (("no caption", "has a caption"), ("no frame", "has a frame")):
         add(meaning, f"the pool of every subset: a clip that {meaning}", lacking.get(lacks))
     not_returned = [row for (failed, _), row in removed.items() if failed == 0]

@@ -19,7 +19,7 @@ from resources.corpus.subsets import (
     COMMON_PARAMETERS,
     OWN_SUBSETS,
     Subset,
-    WaterfallStep,
+    WaterfallRow,
     read_subset,
     select_subset,
     split_sizes,
@@ -397,7 +397,7 @@ def test_a_side_that_is_given_no_share_stays_empty(validation: float, test: floa
 # --- the waterfall ----------------------------------------------------------------------------------------------
 
 
-def adds_up(steps: list[WaterfallStep]) -> bool:
+def adds_up(steps: list[WaterfallRow]) -> bool:
     return all(after.left == before.left - after.removed for before, after in itertools.pairwise(steps))
 
 
