@@ -44,7 +44,7 @@ def feed_polls(
         metadata={
             **table_metadata(lake, FEED_POLLS),
             "polls": result.polls,
-            "found": result.found,
+            "entries": result.entries,
             "sources_new": result.new,
             "left_out": result.left_out,
             "polls_failed": result.failed,

@@ -40,7 +40,7 @@ def source_checks(
             "checks": checked.checks,
             "available": checked.available,
             "gone": checked.gone,
-            "not_told": checked.not_told,
+            "unknown": checked.unknown,
             "sites_in_cooldown": {site: until.isoformat() for site, until in checked.cooldowns.items()},
         }
     )

@@ -1,4 +1,4 @@
-"""What is let into the lake: exclusions by files of ids and opt-outs, and videos of benchmarks by what they show."""
+"""What is kept out of the lake: excluded ids and opt-outs, and copies of benchmark videos."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Admission(dg.ConfigurableResource):
-    """Says what never comes in.
+    """The configured exclusions.
 
     benchmark_ids: files of ids or URLs of benchmark videos. opt_outs: files of URLs, ids, channels and hosts.
-    benchmark_videos: a folder of benchmark videos; copies of them are kept out of every subset.
+    benchmark_videos: folder of benchmark videos; copies of them are kept out of every subset.
     """
 
     benchmark_ids: list[str] = []
@@ -27,7 +27,7 @@ class Admission(dg.ConfigurableResource):
     benchmark_videos: Optional[str] = None  # noqa: UP045 - Dagster's config knows no other union
 
     def exclusions(self) -> Exclusions:
-        """Reads the files. Raises ValueError where one cannot be read, naming the line."""
+        """Reads the files. Raises ValueError with the line that cannot be read."""
         return Exclusions.read(benchmark_files=self.benchmark_ids, opt_out_files=self.opt_outs)
 
     def benchmarks(self, lake: Lake, media: Media, settings: ScanSettings) -> BenchmarkVideos:

@@ -1,6 +1,7 @@
-"""Importing spans of videos with captions, as datasets were released: their videos become sources.
+"""Imports annotations of released datasets: spans of videos with captions. Their videos become sources.
 
-Once a video is there, `clips` and `clip_captions` have its spans beside those that were cut and captioned here.
+Once a video is stored, its annotated spans become rows of `clips` and `clip_captions`, beside the clips that this
+pipeline cuts and captions.
 """
 
 import json
@@ -26,15 +27,17 @@ from resources.lake.schema import ANNOTATIONS, ATTEMPTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
-STAGE = "annotations"  # in attempts: rows of a list that say nothing that can be used, and spans that a video has not
+STAGE = "annotations"  # in attempts: unusable rows of a list, and spans that lie outside of their video
 SPANS_PER_COMMIT = 20_000
 _DATASET = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass
 class Imported:
-    """What became of the spans of a file. rows: how many it has, also those that are bad: they stand in attempts.
-    changed: known ones whose scores are others now. left_out: of videos that were forgotten. batches: new ones.
+    """Result of importing a file.
+
+    rows: number of its rows, bad ones included. bad: unusable rows, which are in attempts. changed: known spans with
+    changed scores. left_out: spans of forgotten videos. batches: ingest batches with new sources.
     """
 
     rows: int = 0
@@ -46,9 +49,9 @@ class Imported:
     sources_new: int = 0
     batches: set[str] = field(default_factory=set)
 
-    def __add__(self, other: "Imported") -> "Imported":
-        summed = {name: value + vars(other)[name] for name, value in vars(self).items() if name != "batches"}
-        return Imported(**summed, batches=self.batches | other.batches)
+    def __add__(self, imported: "Imported") -> "Imported":
+        summed = {name: value + vars(imported)[name] for name, value in vars(self).items() if name != "batches"}
+        return Imported(**summed, batches=self.batches | imported.batches)
 
 
 def attempt_id(key: str) -> str:
@@ -66,39 +69,40 @@ def import_annotations(
 ) -> Imported:
     """Registers the videos that the file names, and adds its spans under the dataset's name.
 
-    mark_all: writes also what is there already, so that it carries run_id: what `remove_others` then goes by.
-    Raises ValueError for a name that no dataset can have, and as `read_annotations`: what was read before stays.
+    mark_all: writes known spans too, so that all have this run_id, which `remove_others` goes by.
+    Raises ValueError for an invalid dataset name, and as `read_annotations`; rows that were read before it stay.
     """
     check_dataset(dataset)
     lake.create_tables()
     file = _File(lake, path, dataset, run_id, new_batcher(lake), Tombstones(lake), mark_all)
     imported = Imported()
-    for found in _parts(read_annotations(path)):
-        imported += file.take(found)
-        on_rows(len(found))
+    for part in _parts(read_annotations(path)):
+        imported += file.take(part)
+        on_rows(len(part))
     file.settle()
     return imported
 
 
 def check_dataset(name: str) -> None:
-    """Raises ValueError for a name that could not stand in a clip's id."""
+    """Raises ValueError for a name that cannot be part of a clip's id."""
     if _DATASET.fullmatch(name) is None:
         raise ValueError(
-            f"{name!r} cannot name a dataset: write it in small letters, digits, points, hyphens and underscores, "
-            "64 at most, internvid-10m for instance"
+            f"{name!r} cannot name a dataset: use at most 64 lower-case letters, digits, points, hyphens and "
+            "underscores, internvid-10m for instance"
         )
 
 
 def remove_others(lake: Lake, dataset: str, run_id: str) -> int:
-    """Removes the dataset's annotations that the run, with `mark_all`, has not met; their clips go with the next run of
-    their batches. Returns how many there were.
+    """Removes the dataset's annotations that the run, with `mark_all`, has not met. Returns their number.
+
+    The next run of their batches removes their clips.
     """
     with lake.connect([ANNOTATIONS.name]) as connection:
-        found = connection.sql(
+        parts = connection.sql(
             statement("catalog/annotations_of_other_runs"), params={"dataset": dataset, "run_id": run_id}
         ).to_arrow_reader(SPANS_PER_COMMIT)
         removed = 0
-        for part in found:
+        for part in parts:
             ids = part.column("annotation_id").to_pylist()
             removed += lake.delete(ANNOTATIONS.name, ids)
             lake.delete(ATTEMPTS.name, [attempt_id(key) for key in ids])
@@ -106,7 +110,7 @@ def remove_others(lake: Lake, dataset: str, run_id: str) -> int:
 
 
 def _parts(chunks: Iterator[list[Annotation | BadItem]]) -> Iterator[list[Annotation | BadItem]]:
-    """The same in lists of at least SPANS_PER_COMMIT, but for the last."""
+    """Yields the same items in lists of at least SPANS_PER_COMMIT; the last may be shorter."""
     waiting: list[Annotation | BadItem] = []
     for chunk in chunks:
         waiting += chunk
@@ -119,7 +123,7 @@ def _parts(chunks: Iterator[list[Annotation | BadItem]]) -> Iterator[list[Annota
 
 @dataclass(frozen=True)
 class _Bad:
-    """A span that is not imported, as attempts tells of it."""
+    """A span that is not imported, for a row of attempts."""
 
     row: int
     entry: int | None
@@ -139,10 +143,10 @@ class _File:
     tombstones: Tombstones
     mark_all: bool
 
-    def take(self, found: Sequence[Annotation | BadItem]) -> Imported:
-        """Writes a part of the file: sources first, so that no annotation is of a source that is not there."""
-        bad = [_Bad(item.row, item.entry, "BadRow", item.why) for item in found if isinstance(item, BadItem)]
-        spans = [item for item in found if isinstance(item, Annotation)]
+    def take(self, part: Sequence[Annotation | BadItem]) -> Imported:
+        """Writes a part of the file: sources first, so that every annotation has its source."""
+        bad = [_Bad(item.row, item.entry, "BadRow", item.why) for item in part if isinstance(item, BadItem)]
+        spans = [item for item in part if isinstance(item, Annotation)]
         ids, refused = _source_ids(spans)
         bad += refused
         of_web = {ids[span.url]: span for span in reversed(spans) if span.url in ids and not _is_local(span.url)}
@@ -154,17 +158,17 @@ class _File:
             batcher=self.batcher,
             tombstones=self.tombstones,
         )
-        imported = Imported(len(found), sources_new=registered.new, batches=registered.batches)
+        imported = Imported(len(part), sources_new=registered.new, batches=registered.batches)
         batches = self._batches(set(ids.values()))
         rows: dict[str, dict[str, Any]] = {}
         for span in spans:
             source_id = ids.get(span.url)
             if source_id in batches:
                 row = self._row(span, source_id) | {"ingest_batch": batches[source_id]}
-                imported.unchanged += row["annotation_id"] in rows  # said twice
+                imported.unchanged += row["annotation_id"] in rows  # the same span twice
                 rows[row["annotation_id"]] = row
             elif source_id is not None and _is_local(span.url):
-                why = f"{span.url} is not in the lake: take it in first, by `internvid ingest`"
+                why = f"{span.url} is not in the lake: register it first, by `internvid ingest`"
                 bad.append(_Bad(span.row, None, "UnknownFile", why))
             elif source_id is not None:
                 imported.left_out += 1
@@ -174,7 +178,7 @@ class _File:
         return imported
 
     def settle(self) -> None:
-        """Lets go of what earlier imports of the file said of its rows."""
+        """Removes the attempts of earlier imports of the file."""
         attempts.settle(self.lake, STAGE, f"{self._key}/", self.run_id)
 
     @property
@@ -182,21 +186,21 @@ class _File:
         return f"{self.dataset}/{self.path.name}"
 
     def _batches(self, source_ids: set[str]) -> dict[str, str]:
-        """Of those that are registered, by source."""
-        found = self.lake.known("sources", list(source_ids), ["ingest_batch"])
-        return dict(zip(found["source_id"].to_pylist(), found["ingest_batch"].to_pylist(), strict=True))
+        """Returns the ingest batch of each registered source, by source id."""
+        rows = self.lake.known("sources", list(source_ids), ["ingest_batch"])
+        return dict(zip(rows["source_id"].to_pylist(), rows["ingest_batch"].to_pylist(), strict=True))
 
     def _row(self, span: Annotation, source_id: str) -> dict[str, Any]:
-        said = (span.start_seconds, span.end_seconds, span.caption)
+        content = (span.start_seconds, span.end_seconds, span.caption)
         return {
-            "annotation_id": f"{self.dataset}/{digest(source_id, *said)[:20]}",
+            "annotation_id": f"{self.dataset}/{digest(source_id, *content)[:20]}",
             "dataset": self.dataset,
             "source_id": source_id,
             "start_seconds": span.start_seconds,
             "end_seconds": span.end_seconds,
             "caption": span.caption,
             "scores": json.dumps(span.scores, sort_keys=True) if span.scores else None,
-            "digest": digest(*said),
+            "digest": digest(*content),
             "run_id": self.run_id,
             "written_at": datetime.now(UTC),
         }
@@ -231,7 +235,7 @@ def _is_local(address: str) -> bool:
 
 
 def _source_ids(spans: Sequence[Annotation]) -> tuple[dict[str, str], list[_Bad]]:
-    """Address -> source_id, and the spans whose address is none."""
+    """Returns source_id by address, and the spans with an invalid address."""
     ids: dict[str, str] = {}
     bad = []
     for span in spans:
@@ -239,7 +243,7 @@ def _source_ids(spans: Sequence[Annotation]) -> tuple[dict[str, str], list[_Bad]
             continue
         on_disk = local_path(span.url)
         try:
-            # A file's, as `sources` has it; only compared with those that are registered, never opened.
+            # A file has the id that `sources` gives it; the path is only compared, never opened.
             ids[span.url] = source_id_of(span.url) if on_disk is None else digest(_uri(on_disk))[:16]
         except ValueError as error:
             bad.append(_Bad(span.row, None, "BadRow", str(error)))

@@ -1,14 +1,17 @@
-"""Ingest batches: the partitions that all stages between sources and scores share, and how they are cut."""
+"""Assigns videos to ingest batches, the partitions of all stages between sources and scores."""
 
 from collections.abc import Iterable
 from datetime import date
 
-HOURS_PER_BATCH = 2.0  # of video: some ten minutes of work on two cores; 7 million videos are 400,000 such hours
+HOURS_PER_BATCH = 2.0  # hours of video: some ten minutes of work on two cores
 VIDEOS_PER_BATCH = 5_000  # bounds a batch of very short videos
 
 
 class IngestBatcher:
-    """Gives each video of a stream a batch key, YYYY-MM-DD-NNNN: new keys only, each filled before the next."""
+    """Gives each video of a stream a batch key, YYYY-MM-DD-NNNN. It fills a new batch before it starts the next.
+
+    taken: keys of the existing batches. today: date of the new keys.
+    """
 
     def __init__(self, taken: Iterable[str], today: date, hours_per_batch: float = HOURS_PER_BATCH) -> None:
         self._prefix = today.isoformat()
@@ -18,7 +21,7 @@ class IngestBatcher:
         self._videos = 0
 
     def key_for(self, seconds: float) -> str:
-        """The batch of the next video, `seconds` long."""
+        """Returns the batch of the next video. seconds: its length."""
         hours = seconds / 3600
         is_full = self._hours + hours > self._hours_per_batch or self._videos >= VIDEOS_PER_BATCH
         if self._videos == 0 or is_full:

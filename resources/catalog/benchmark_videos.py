@@ -1,7 +1,7 @@
-"""Videos of benchmarks: what a video is a copy of, so that no model is trained on what it is measured on.
+"""Finds copies of benchmark videos, so that no model is trained on videos that it is evaluated on.
 
-A setting names a folder of them. Each is decoded once; its fingerprint is kept in a file beside the
-tables. Benchmarks that are known by their ids alone are kept out by `resources.catalog.exclusions`.
+A setting names the folder of the benchmark videos. Each is decoded once; its fingerprint is stored in a file beside the
+tables. Benchmarks that are known only by ids are excluded by `resources.catalog.exclusions`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from resources.lake.store import Lake
     from resources.media.store import Media
 
-# error: why there is no fingerprint, null where there is one.
+# error: why there is no fingerprint; null where there is a fingerprint.
 COLUMNS = pa.schema(
     [
         *((name, pa.string()) for name in ("state", "file", "error")),
@@ -37,9 +37,9 @@ COLUMNS = pa.schema(
 
 @dataclass
 class BenchmarkVideos:
-    """The videos under a folder, at any depth; without a folder there are none, and nothing matches.
+    """The videos under a folder, at any depth; None: no videos, and nothing matches.
 
-    settings: how frames are sampled, as in the lake. Files are looked at when first asked for a match.
+    settings: the lake's settings of sampling. The files are read when a match is first requested.
     """
 
     lake: Lake
@@ -50,7 +50,7 @@ class BenchmarkVideos:
 
     @classmethod
     def in_folder(cls, lake: Lake, media: Media, settings: ScanSettings, folder: str | None) -> BenchmarkVideos:
-        """Raises FileNotFoundError where the folder does not exist."""
+        """Returns the videos of the folder. Raises FileNotFoundError where it does not exist."""
         if folder is not None and not Path(folder).is_dir():
             raise FileNotFoundError(
                 f"INTERNVID_BENCHMARK_VIDEOS names {folder}, which is no folder: correct it or unset it"
@@ -59,23 +59,24 @@ class BenchmarkVideos:
 
     @cached_property
     def version(self) -> str:
-        """A hash of what there is to match; empty without a folder. It changes with the files, and with how they are
-        compared."""
+        """A hash of the files and of the method of comparison; empty without a folder."""
         from internvid.video.copies import VERSION
 
         return digest(VERSION, sorted(self._states)) if self.folder else ""
 
     def matches(self, fingerprint: Fingerprint) -> str | None:
-        """The file, as its path within the folder, that the video is a copy of or shares most with; None for none."""
+        """Returns the file of which the video is most probably a copy, as its path in the folder; None: no copy."""
         if not self.folder:
             return None
-        found = self._index.copies_of([("", fingerprint)])  # a file's name is longer, so it is the other of the two
-        best = max(found, key=lambda pair: (pair[2].frames_alike, pair[1]), default=None)
+        copies = self._index.copies_of(
+            [("", fingerprint)]
+        )  # a pair is ordered by name: "" is first, the file is second
+        best = max(copies, key=lambda pair: (pair[2].frames_alike, pair[1]), default=None)
         return None if best is None else best[1]
 
     @cached_property
     def unreadable(self) -> dict[str, str]:
-        """File -> why it cannot be matched. Whoever calls `matches` should tell of them."""
+        """File -> why it cannot be matched. Callers of `matches` should report them."""
         return {row["file"]: row["error"] for row in self._rows if row["error"] is not None}
 
     @cached_property
@@ -88,22 +89,22 @@ class BenchmarkVideos:
 
     @cached_property
     def _states(self) -> dict[str, str]:
-        """What a file is and how it is read -> its path within the folder."""
+        """Hash of a file's state and of the settings -> its path within the folder."""
         from internvid.video.fingerprint import VERSION
 
         assert self.folder is not None
-        found = {}
+        states = {}
         for path in sorted(Path(self.folder).rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 name, stat = str(path.relative_to(self.folder)), path.stat()
-                # Cuts decide which frames are middle ones.
+                # Cuts decide which frames are middle frames.
                 how = (VERSION, self.settings.cut_version, self.settings.frame_version)
-                found[digest(name, stat.st_size, stat.st_mtime_ns, *how)] = name
-        return found
+                states[digest(name, stat.st_size, stat.st_mtime_ns, *how)] = name
+        return states
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        """One for each file. Those that the file beside the tables lacks are made, and it is written anew."""
+        """One row for each file. Missing rows are computed, and the stored file is replaced."""
         assert self.folder is not None
         stored = {row["state"]: row for row in self._stored()}
         missing = {state: name for state, name in self._states.items() if state not in stored}
@@ -143,9 +144,9 @@ class BenchmarkVideos:
                 for batch in scanned.frames()
                 for frame in batch.select(["seconds", "jpeg"]).to_pylist()
             )
-            found = Fingerprint.from_frames(frames)
+            fingerprint = Fingerprint.from_frames(frames)
             scanned.remove()
-            yield row | {"seconds": found.seconds_bytes, "hashes": found.hashes_bytes}
+            yield row | {"seconds": fingerprint.seconds_bytes, "hashes": fingerprint.hashes_bytes}
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

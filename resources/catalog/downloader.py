@@ -1,7 +1,7 @@
-"""The provider to videos on the web: yt-dlp, in child processes, rate_limited by site.
+"""Downloads videos from the web by yt-dlp, in child processes, with a rate limit for each site.
 
-A site that asks whether we are a robot, or says that it is asked too often, is left alone for a while: what waits for
-it is not tried meanwhile, by this run or another, and nothing of it counts as failed.
+A site that asks for a proof that the client is no robot, or reports too many requests, is in a cooldown for a while:
+its videos wait, in this run and in others, and none of them counts as failed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_A_PAGE = 120.0  # a child's imports, and a site's answers about one feed or video
 SEARCHED_SITE = "youtube.com"  # by ytsearch:words
-WAITED_OUT = 3  # times that one download is begun anew within a run after its site said to wait
+MAX_RESTARTS = 3  # restarts of a download within a run, after waiting for its site's cooldown
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A video to fetch. key: of the caller. folder: for what is fetched in part; the same again to go on with it."""
+    """A video to download.
+
+    key: identifies it for the caller. folder: for partial downloads; a later call with the same folder continues them.
+    tries: number of failed tries so far.
+    """
 
     key: str
     url: str
@@ -46,7 +50,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Cooldown:
-    """A site is left alone until then. reason: its own words. was_asked: the video that this stands for met with it."""
+    """A site is not asked before `until`.
+
+    reason: the site's message. was_asked: whether the site refused this very video.
+    """
 
     site: str
     until: datetime
@@ -56,16 +63,23 @@ class Cooldown:
 
 
 class Downloader(ModelProvider):
-    """Which videos are taken, as InternVid did: of min_duration_seconds to max_duration_seconds; of at least min_short_side
-    pixels on the shorter side, in the largest size up to max_short_side.
+    """Downloads videos, and reads feeds, with the limits of InternVid by default.
 
-    max_concurrent: downloads at the same time; max_concurrent_per_site: of one site. seconds_between_starts: of downloads from a site
-    and looks at it, whichever process of this machine makes them. bytes_per_second: of one
-    download, None for no limit. max_wait_seconds: that a run waits where a site says how long it is to be left
-    alone; where it is longer, that site's videos are left to a later run. max_seconds_per_video: for one video.
-    subtitles: those that people made, and automatic_subtitles: those by machine in the language that is spoken.
-    robots_refused: words of X-Robots-Tag that keep a direct link from being taken. allowed_addresses: besides public
-    ones, as 10.0.0.0/8. cookies_file: in Netscape's form. proxy: a URL.
+    Which videos are accepted:
+    min_duration_seconds, max_duration_seconds: bounds on the length. min_short_side: lower bound on the shorter side in
+    pixels. max_short_side: the largest available size up to this one is downloaded. max_bytes: upper bound on a file.
+    robots_refused: words of X-Robots-Tag because of which a direct link is not downloaded.
+
+    What is downloaded with a video:
+    subtitles: subtitles by people. automatic_subtitles: automatic subtitles in the spoken language.
+
+    How sites are asked:
+    max_concurrent: upper bound on simultaneous downloads. max_concurrent_per_site: the same for one site.
+    seconds_between_starts: minimum delay between two requests to a site, from all processes of this machine.
+    bytes_per_second: rate limit of one download, None for no limit. timeout_seconds: of a connection.
+    max_seconds_per_video: upper bound on the time of one download. max_wait_seconds: upper bound on the cooldown that a
+    run waits for; videos of a site with a longer cooldown wait for a later run. allowed_addresses: networks that may be
+    accessed besides public addresses, such as 10.0.0.0/8. cookies_file: in Netscape's format. proxy: a URL.
     """
 
     min_duration_seconds: float = 10.0
@@ -100,13 +114,14 @@ class Downloader(ModelProvider):
 
     @property
     def version(self) -> str:
-        """What decides which videos are taken, and in which size; yt-dlp's version is a row's, not the stage's."""
-        rules = f"{self.min_short_side}-{self.max_short_side}px+{self.min_duration_seconds:g}-{self.max_duration_seconds:g}s"
-        return f"{self.form_version}+{rules}"
+        """Names the rules by which videos are accepted, and their size. yt-dlp's version is in the row, not here."""
+        sizes = f"{self.min_short_side}-{self.max_short_side}px"
+        durations = f"{self.min_duration_seconds:g}-{self.max_duration_seconds:g}s"
+        return f"{self.form_version}+{sizes}+{durations}"
 
     @property
     def form_version(self) -> str:
-        """What decides what is taken of a video: of one that was fetched by the same, nothing needs to be fetched."""
+        """Names what is downloaded of a video: a file with the same form_version needs no new download."""
         kinds = "+subtitles" * self.subtitles + "+automatic" * self.automatic_subtitles
         return f"download/1+{self.max_short_side}px{kinds}"
 
@@ -141,46 +156,47 @@ class Downloader(ModelProvider):
     def fetch(
         self, wanted: Sequence[Wanted], cooldowns: Mapping[str, Cooldown], policy: FailurePolicy
     ) -> Iterator[tuple[Wanted, Downloaded | LeftOut | Cooldown | Exception]]:
-        """Yields what became of each, as they end. cooldowns: sites that are not to be asked from the start."""
+        """Yields the result of each video as downloads end. cooldowns: sites that are in a cooldown at the start."""
         yield from _Fetching(self, wanted, cooldowns, policy).run()
 
     def entries(self, feeds: Sequence[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], list[Entry] | Exception]]:
-        """What each feed lists, given as its address and how many are wanted at most; in order, one after the other."""
+        """Yields the entries of each feed, in order, one feed at a time. feeds: (address, upper bound on entries)."""
         from internvid.web.feeds import entries
 
         settings = self.settings()
         yield from self._one_by_one(entries, feeds, lambda feed: (site_asked(feed[0]), (*feed, settings)))
 
     def check(self, urls: Sequence[str]) -> Iterator[tuple[str, Availability | Exception]]:
-        """Whether each can still be had; in order, one after the other."""
+        """Yields whether each video is still available, in order, one at a time."""
         from internvid.web.availability import check
 
         settings = self.settings()
         yield from self._one_by_one(check, urls, lambda url: (site_asked(url), (url, settings)))
 
     def _one_by_one(
-        self, work: Any, inputs: Sequence[Any], told: Callable[[Any], tuple[str, tuple[Any, ...]]]
+        self, function: Any, inputs: Sequence[Any], arguments_of: Callable[[Any], tuple[str, tuple[Any, ...]]]
     ) -> Iterator[tuple[Any, Any]]:
-        """told: the site that is asked for an input, and what `work` is given. A next one is not begun before whoever
-        takes the answers wants it.
+        """Yields (input, result of `function`), one at a time: an input is not started before the caller asks for it.
+
+        arguments_of: returns the site that is asked for an input, and the arguments of `function`.
         """
         from internvid.web.rate_limit import rate_limited
 
         children = Children(1, memory_bytes=None)  # a JavaScript runtime reserves more addresses than it ever uses
         try:
             for item in inputs:
-                site, arguments = told(item)
+                site, arguments = arguments_of(item)
                 seconds = SECONDS_FOR_A_PAGE + self.timeout_seconds + self.seconds_between_starts
-                call = children.call(rate_limited, (work, site, self.seconds_between_starts, *arguments), seconds)
+                call = children.call(rate_limited, (function, site, self.seconds_between_starts, *arguments), seconds)
                 yield item, _as_web_error(children.outcome(call))
         finally:
             children.end()
 
 
 def cooldown_end(error: BaseException, tries: int, now: datetime, policy: FailurePolicy) -> datetime | None:
-    """Returns until when a site is not to be asked that answered with this error; None for other errors.
+    """Returns the end of the cooldown of a site that answered with this error; None for errors without a cooldown.
 
-    tries: how often the input was tried, this time included.
+    tries: number of tries of the input, this one included.
     """
     from internvid.web.errors import BotCheck, RateLimited
 
@@ -193,7 +209,7 @@ def cooldown_end(error: BaseException, tries: int, now: datetime, policy: Failur
 
 
 def sites_in_cooldown(lake: Lake) -> dict[str, Cooldown]:
-    """As the tables say now, by site."""
+    """Returns the present cooldowns by site, from the tables."""
     from resources.lake.statements import statement
 
     rows = lake.query(statement("catalog/sites_in_cooldown"), {"now": datetime.now(UTC)}).to_pylist()
@@ -202,7 +218,10 @@ def sites_in_cooldown(lake: Lake) -> dict[str, Cooldown]:
 
 @dataclass
 class _Site:
-    """One site's part of a run. free_at: by the monotonic clock, when it may be asked again that said to wait."""
+    """A site during a run. free_at: end of a cooldown that the run waits for, on the monotonic clock.
+
+    stopped: a cooldown that the run does not wait for.
+    """
 
     waiting: deque[Wanted] = field(default_factory=deque)
     under_way: int = 0
@@ -211,6 +230,8 @@ class _Site:
 
 
 class _Fetching:
+    """The downloads of one call: a queue for each site, and the calls under way."""
+
     def __init__(
         self,
         downloader: Downloader,
@@ -222,11 +243,11 @@ class _Fetching:
         self.policy = policy
         self.settings = downloader.settings()
         self.sites: dict[str, _Site] = {}
-        # What was tried least comes first: a video that its site always refuses does not keep the others from theirs.
-        for one in sorted(wanted, key=lambda one: one.tries):
-            self.sites.setdefault(one.site, _Site(stopped=cooldowns.get(one.site))).waiting.append(one)
+        # Videos with fewer tries come first, so that a video that its site always refuses does not block the others.
+        for video in sorted(wanted, key=lambda video: video.tries):
+            self.sites.setdefault(video.site, _Site(stopped=cooldowns.get(video.site))).waiting.append(video)
         self.under_way: dict[Any, tuple[Wanted, Call]] = {}  # by future
-        self.waited_out: dict[str, int] = {}
+        self.restarts: dict[str, int] = {}  # by key
 
     def run(self) -> Iterator[tuple[Wanted, Any]]:
         children = Children(self.downloader.max_concurrent, memory_bytes=None)
@@ -241,7 +262,7 @@ class _Fetching:
             children.end()
 
     def _refused(self) -> Iterator[tuple[Wanted, Cooldown]]:
-        """What waits for sites that are left alone from now on."""
+        """Yields the waiting videos of sites in a cooldown."""
         for site in self.sites.values():
             while site.stopped and site.waiting:
                 yield site.waiting.popleft(), site.stopped
@@ -258,15 +279,15 @@ class _Fetching:
                 and len(self.under_way) < self.downloader.max_concurrent
                 and time.monotonic() >= site.free_at
             ):
-                one = site.waiting.popleft()
-                Path(one.folder).mkdir(parents=True, exist_ok=True)
-                what = (download, one.site, gap, one.url, one.folder, self.settings)
+                wanted = site.waiting.popleft()
+                Path(wanted.folder).mkdir(parents=True, exist_ok=True)
+                what = (download, wanted.site, gap, wanted.url, wanted.folder, self.settings)
                 call = children.call(rate_limited, what, self.downloader.max_seconds_per_video)
-                self.under_way[call.future] = one, call
+                self.under_way[call.future] = wanted, call
                 site.under_way += 1
 
     def _ended(self, children: Children) -> Iterator[tuple[Wanted, Any]]:
-        """Waits until something ends or may begin, and gives away what has ended."""
+        """Waits until a download ends or may start, and yields the downloads that have ended."""
         begins = [site.free_at for site in self.sites.values() if site.waiting]
         seconds = max(0.01, min([1.0, *(at - time.monotonic() for at in begins if at > time.monotonic())]))
         if not self.under_way:
@@ -276,39 +297,39 @@ class _Fetching:
         for future in [*ended, *(future for future, (_, call) in self.under_way.items() if not call.pool.active)]:
             if future not in self.under_way:
                 continue
-            one, call = self.under_way.pop(future)
-            site = self.sites[one.site]
+            wanted, call = self.under_way.pop(future)
+            site = self.sites[wanted.site]
             site.under_way -= 1
-            yield from self._judged(one, site, _as_web_error(children.outcome(call)))
+            yield from self._judged(wanted, site, _as_web_error(children.outcome(call)))
 
-    def _judged(self, one: Wanted, site: _Site, outcome: Any) -> Iterator[tuple[Wanted, Any]]:
+    def _judged(self, wanted: Wanted, site: _Site, outcome: Any) -> Iterator[tuple[Wanted, Any]]:
         now = datetime.now(UTC)
-        until = cooldown_end(outcome, one.tries + 1, now, self.policy) if isinstance(outcome, Exception) else None
+        until = cooldown_end(outcome, wanted.tries + 1, now, self.policy) if isinstance(outcome, Exception) else None
         if until is None:
-            yield one, outcome
+            yield wanted, outcome
             return
         seconds = (until - now).total_seconds()
-        times = self.waited_out.get(one.key, 0)
-        if seconds <= self.downloader.max_wait_seconds and times < WAITED_OUT:
-            self.waited_out[one.key] = times + 1
+        restarts = self.restarts.get(wanted.key, 0)
+        if seconds <= self.downloader.max_wait_seconds and restarts < MAX_RESTARTS:
+            self.restarts[wanted.key] = restarts + 1
             site.free_at = max(site.free_at, time.monotonic() + seconds)
-            site.waiting.appendleft(one)
+            site.waiting.appendleft(wanted)
             return
-        alone = Cooldown(one.site, until, type(outcome).__name__, str(outcome))
+        cooldown = Cooldown(wanted.site, until, type(outcome).__name__, str(outcome))
         if site.stopped is None or site.stopped.until < until:
-            site.stopped = alone
-        yield one, Cooldown(alone.site, until, alone.reason_class, alone.reason, was_asked=True)
+            site.stopped = cooldown
+        yield wanted, Cooldown(cooldown.site, until, cooldown.reason_class, cooldown.reason, was_asked=True)
 
 
 def site_asked(address: str) -> str:
-    """Whom a look at a feed (a URL, or ytsearch:words) or at a source asks."""
+    """Returns the site that is asked for a feed or a source. address: a URL, or ytsearch:words."""
     from internvid.web.addresses import site_of
 
     return site_of(address) if "://" in address else SEARCHED_SITE
 
 
 def _as_web_error(answer: Any) -> Any:
-    """A child that had to be killed met with a site that does not come to an end."""
+    """Returns the answer; an error of a killed child process becomes NetworkTrouble, for the site did not finish."""
     from internvid.web.errors import NetworkTrouble
     from resources.media.child_process import DecoderCrashed, DecoderTimedOut
 
@@ -318,5 +339,5 @@ def _as_web_error(answer: Any) -> Any:
 
 
 def remove_folder(folder: str) -> None:
-    """What was fetched in part; also where nothing was."""
+    """Removes a partial download; the folder may be missing."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""What never enters: videos of benchmarks, by files of their ids, and what its makers asked to be left out.
+"""Exclusions: ids of benchmark videos, and opt-outs of their makers, both read from files.
 
-The files are read once a run; which they are says `resources.catalog.admission`. What was forgotten is kept out by the
-table tombstones.
+The files are read once a run; `resources.catalog.admission` names them. Forgotten videos are kept out by the table
+tombstones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ YOUTUBE = "youtube.com"
 ID_COLUMNS = ("youtube_id", "youtubeid", "video_id", "videoid", "ytid", "vid", "id", "url", "video_url", "video")
 
 _YOUTUBE_ID = re.compile(r"[\w-]{11}", re.ASCII)
-# As ActivityNet writes it (v_ before), and as Kinetics, MSVD and VATEX do (the span after).
+# ActivityNet writes v_ before the id; Kinetics, MSVD and VATEX write the span after it.
 _BENCHMARK_ID = re.compile(r"(?:v_)?([\w-]{11})(?:_\d+_\d+)?(?:\.(?:mp4|avi|mkv|webm))?", re.ASCII)
 _CHANNEL_ID = re.compile(r"UC[\w-]{22}", re.ASCII)
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|\d+(?:\.\d+){3}", re.IGNORECASE)
@@ -26,8 +26,10 @@ KINDS_OF_OPT_OUT = "url:, id:, channel: or host:"
 
 @dataclass
 class Exclusions:
-    """What is refused. Ids are YouTube's among benchmarks, any site's among
-    opt-outs; channels are ids, or names in lower case; a host stands for all below it, too.
+    """The exclusions.
+
+    benchmark_ids: YouTube ids. ids: ids of any site. channels: ids, or names in lower case. hosts: a host excludes its
+    subdomains too.
     """
 
     benchmark_ids: set[str] = field(default_factory=set)
@@ -39,11 +41,11 @@ class Exclusions:
 
     @classmethod
     def read(cls, benchmark_files: Sequence[str] = (), opt_out_files: Sequence[str] = ()) -> Exclusions:
-        """benchmark_files: YouTube ids or URLs, one a line, or a csv or tsv with a column of them; ids may stand as
-        Kinetics, VATEX, MSVD and ActivityNet write them. opt_out_files: URLs, YouTube ids, channels and hosts, one a
-        line. # begins a comment.
+        """Reads the files. # starts a comment.
 
-        Raises ValueError for a file that is not there, and for a line that is none of these, naming it.
+        benchmark_files: YouTube ids or URLs, one per line, or a csv or tsv with a column of them; ids may have the form
+        of Kinetics, VATEX, MSVD or ActivityNet. opt_out_files: URLs, YouTube ids, channels and hosts, one per line.
+        Raises ValueError for a missing file, and for an invalid line, with its number.
         """
         exclusions = cls()
         for path in benchmark_files:
@@ -57,7 +59,7 @@ class Exclusions:
     def refuses(
         self, url: str, site_key: str | None = None, channel_id: str | None = None, channel: str | None = None
     ) -> tuple[str, str] | None:
-        """Class and reason why a source stays out; None for one that may come in. url: canonical, or of a file."""
+        """Returns class and reason of the exclusion; None where the source is not excluded. url: canonical."""
         if channel_id in self.channels or (channel is not None and _name(channel) in self.channels):
             return "OptedOut", f"the channel {channel or channel_id} opted out"
         if url in self.urls or site_key in self.ids:
@@ -118,7 +120,7 @@ class Exclusions:
 
 
 def _lines(path: str) -> Iterator[tuple[str, str]]:
-    """Each line that says something, with where it stands."""
+    """Yields (place, text) of each line that is not empty."""
     for number, line in enumerate(_opened(path), 1):
         text = re.sub(r"(^|\s)#.*", "", line).strip()  # within a word it is a URL's fragment
         if text:
@@ -144,7 +146,7 @@ def _benchmark_cells(path: str) -> Iterator[tuple[str, str]]:
 def _opened(path: str) -> Iterable[str]:
     file = Path(path).expanduser()
     if not file.is_file():
-        raise ValueError(f"{path} is not there: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name files")
+        raise ValueError(f"{path} does not exist: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name files")
     with file.open(encoding="utf-8-sig", newline="") as lines:
         yield from lines
 
@@ -162,7 +164,7 @@ def _kind_of_opt_out(where: str, text: str) -> tuple[str, str]:
     if _HOST.fullmatch(text):
         return "host", text
     raise ValueError(
-        f"{where}: {text!r} is no URL, YouTube id, channel id (UC…) or host; say which by {KINDS_OF_OPT_OUT} before it"
+        f"{where}: {text!r} is no URL, YouTube id, channel id (UC…) or host; write {KINDS_OF_OPT_OUT} before it"
     )
 
 
@@ -174,7 +176,7 @@ def _checked(where: str, text: str, canonical: Callable[[str], str]) -> str:
 
 
 def _youtube_id(url: str, host: str, site_key: str | None) -> str | None:
-    """Of a canonical URL."""
+    """Returns the YouTube id of a canonical URL; None for other sites."""
     if host.removeprefix("www.") != YOUTUBE:
         return None
     in_url = parse_qs(urlsplit(url).query).get("v")
@@ -186,6 +188,6 @@ def _name(channel: str) -> str:
 
 
 def _and_above(host: str) -> Iterator[str]:
-    """The host and those that it is under: a.b.org, b.org, org."""
+    """Yields the host and its parent domains: a.b.org, b.org, org."""
     labels = host.lower().split(".")
     return (".".join(labels[first:]) for first in range(len(labels)))

@@ -1,7 +1,7 @@
-"""Feeds and polls: where videos are found, and what each poll of a feed found.
+"""Feeds and their polls.
 
-A feed is a search, or a page that lists videos: a channel, a playlist. The user adds them, alone or as a plan of
-searches. A poll registers in `sources` what is new in it.
+A feed is a search, or a page that lists videos: a channel, a playlist. The user adds feeds one by one or as a plan of
+searches. A poll reads a feed's entries and registers new videos in `sources`.
 """
 
 import re
@@ -28,7 +28,7 @@ from resources.lake.schema import FEED_POLLS, FEEDS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
-NO_PLAN = "feeds"  # stands in feeds.plan where a feed was added by itself
+NO_PLAN = "feeds"  # value of feeds.plan for feeds that were added one by one
 MAX_PER_POLL = 50
 MAX_POLLS = 100
 SEARCH_ADDRESS = re.compile(r"(?P<how>ytsearch(?:date)?)\d*:(?P<words>.*\S.*)")
@@ -39,8 +39,9 @@ DUE = pa.schema([("poll_id", pa.string())])
 
 @dataclass(frozen=True)
 class Feed:
-    """Where to poll. address: as yt-dlp takes it. number: its place in its plan, the lower come first. The rest is of
-    searches, as in internvid.web.queries.
+    """A feed. address: as yt-dlp takes it. number: position in its plan; lower numbers are polled first.
+
+    The other fields are those of a search, as in internvid.web.queries; None for pages.
     """
 
     address: str
@@ -65,7 +66,11 @@ class Feed:
 
 @dataclass
 class Added:
-    """Feeds that were given: new; changed, which have other settings since; known. refused: of the new and changed."""
+    """Result of adding feeds.
+
+    new, changed, known: feeds that were added, got other settings, or were there already with the same settings.
+    refused: refused searches among the new and changed feeds.
+    """
 
     new: int = 0
     changed: int = 0
@@ -74,20 +79,21 @@ class Added:
 
 
 def pages(lake: Lake, addresses: Iterable[str]) -> Iterator[Feed]:
-    """Feeds that are added by themselves, numbered after those that are there. Raises ValueError for what is neither a
-    search nor the URL of a page.
+    """Yields feeds that are not part of a plan, numbered after the existing ones.
+
+    Raises ValueError for an address that is neither a search nor the URL of a page.
     """
     from internvid.web.addresses import site_of
 
     highest = "select coalesce(max(number), 0) as number from feeds where plan = $plan"
     number = lake.query(highest, {"plan": NO_PLAN}, tables=["feeds"])["number"][0].as_py()
-    for place, address in enumerate(addresses, number + 1):
+    for position, address in enumerate(addresses, number + 1):
         if search := SEARCH_ADDRESS.fullmatch(address.strip()):
             words = " ".join(search["words"].split())
-            yield Feed(f"{search['how']}:{words}", place, words=words)  # how many it takes is a setting of its own
+            yield Feed(f"{search['how']}:{words}", position, words=words)  # max_per_poll sets the number of entries
         else:
-            site_of(address)  # raises for what is no URL of the web
-            yield Feed(address.strip(), place)
+            site_of(address)  # raises ValueError for an address that is not a URL of the web
+            yield Feed(address.strip(), position)
 
 
 def add_feeds(
@@ -98,16 +104,17 @@ def add_feeds(
     max_per_poll: int = MAX_PER_POLL,
     every_hours: float | None = None,
 ) -> Added:
-    """Adds those that are new. One that is there keeps its plan and number, and takes the settings that are given now.
+    """Adds new feeds. An existing feed keeps its plan and number, and gets the given settings.
 
-    every_hours: None for one poll. Raises ValueError for settings that make no sense.
+    max_per_poll: upper bound on the entries of a poll. every_hours: period of polls in hours, None for a single poll.
+    Raises ValueError for invalid settings.
     """
     if LIKE_A_BATCH.fullmatch(plan):
-        raise ValueError(f"a plan cannot be called {plan}: that is how ingest batches are called")
+        raise ValueError(f"a plan cannot be called {plan}: ingest batches have such names. Choose another name")
     if max_per_poll < 1:
-        raise ValueError(f"a poll takes at least one video, not {max_per_poll}")
+        raise ValueError(f"max_per_poll is {max_per_poll}: a poll takes at least one video")
     if every_hours is not None and every_hours <= 0:
-        raise ValueError(f"a feed is polled at every so many hours, more than 0, not every {every_hours:g}")
+        raise ValueError(f"every_hours is {every_hours:g}: a feed is polled every so many hours, more than 0")
     lake.create_tables()
     added = Added()
     settings = {"max_per_poll": max_per_poll, "every_hours": every_hours}
@@ -156,12 +163,15 @@ def _known(lake: Lake, feed_ids: list[str]) -> dict[str, dict[str, Any]]:
 
 @dataclass
 class PollResult:
-    """What a run of polls found. polls: that were made. failed, waiting: polls that are not made now, also those an
-    earlier run began. refused: searches of its plans. batches: in which there are new sources.
+    """Result of polling feeds.
+
+    polls: number of completed polls. entries: videos that they listed. new: entries that were registered. left_out:
+    entries that were forgotten before. failed, waiting: polls in these states, those of earlier runs included.
+    refused: refused searches of the plans. batches: ingest batches with new sources.
     """
 
     polls: int = 0
-    found: int = 0
+    entries: int = 0
     new: int = 0
     left_out: int = 0
     failed: int = 0
@@ -171,7 +181,10 @@ class PollResult:
 
 
 def stage(due: Iterable[str] = ()) -> Stage:
-    """due: ids of the polls whose turn it is. The version stays: a poll at a feed cannot be made anew."""
+    """Returns the stage of polls. due: ids of the polls that are due.
+
+    Its version never changes: a poll of the past cannot be repeated.
+    """
     parameters = pa.Table.from_pylist([{"poll_id": poll_id} for poll_id in due], schema=DUE)
     return Stage(
         "feed_polls", "feed_polls", (Output(FEED_POLLS, {"": "poll/1"}),), chunk_size=1_000, parameters=parameters
@@ -188,13 +201,14 @@ def poll(
     run_id: str,
     log: Any = None,
 ) -> PollResult:
-    """PollConfig at the feeds whose turn it is, plan by plan, and registers what is new.
+    """Polls the feeds that are due, plan by plan, and registers new videos.
 
-    Raises ValueError for a plan without feeds.
+    plans: only feeds of these plans; empty means all. max_polls: upper bound. Raises ValueError for a plan without
+    feeds.
     """
     known = lake.query("select distinct plan from feeds", tables=["feeds"])["plan"].to_pylist()
     if unknown := set(plans) - set(known):
-        raise ValueError(f"no feed is of the plan {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        raise ValueError(f"no feed has the plan {', '.join(sorted(unknown))}; the plans are {', '.join(sorted(known))}")
     due = _due(lake, plans, max_polls)
     polled = PollResult()
     registrar = _Registrar(lake, run_id, new_batcher(lake), Tombstones(lake), polled)
@@ -217,14 +231,16 @@ def poll(
 def poll_feeds_by_site(
     lake: Lake, downloader: Downloader, registrar: "_Registrar", policy: FailurePolicy, units: list[Unit]
 ) -> Iterator[Outcome]:
-    """One poll at each feed, site after site. A site that asks whether we are a robot, or says that it is asked too
-    often, is not asked again: the rest of its polls wait.
+    """Polls each feed once, site by site.
+
+    A site that asks for a proof that the client is no robot, or reports too many requests, is not asked again: its
+    remaining polls wait.
     """
     feed_ids = [unit.key.rpartition("/")[0] for unit in units]
     rows = lake.fetch("feeds", feed_ids).to_pylist()
-    work = sorted(zip(units, rows, strict=True), key=lambda item: (site_asked(item[1]["address"]), item[1]["number"]))
+    polls = sorted(zip(units, rows, strict=True), key=lambda item: (site_asked(item[1]["address"]), item[1]["number"]))
     cooldowns = sites_in_cooldown(lake)
-    for site, of_site in groupby(work, key=lambda item: site_asked(item[1]["address"])):
+    for site, of_site in groupby(polls, key=lambda item: site_asked(item[1]["address"])):
         yield from _poll_site(downloader, registrar, policy, site, list(of_site), cooldowns.get(site))
 
 
@@ -233,13 +249,13 @@ def _poll_site(
     registrar: "_Registrar",
     policy: FailurePolicy,
     site: str,
-    work: list[tuple[Unit, Mapping[str, Any]]],
+    polls: list[tuple[Unit, Mapping[str, Any]]],
     stopped: Cooldown | None,
 ) -> Iterator[Outcome]:
     asked = 0
     if stopped is None:
-        for _, answer in downloader.entries([(feed["address"], feed["max_per_poll"]) for _, feed in work]):
-            unit, feed = work[asked]
+        for _, answer in downloader.entries([(feed["address"], feed["max_per_poll"]) for _, feed in polls]):
+            unit, feed = polls[asked]
             asked += 1
             now, tries = datetime.now(UTC), unit.tries + 1
             until = cooldown_end(answer, tries, now, policy) if isinstance(answer, Exception) else None
@@ -251,14 +267,14 @@ def _poll_site(
                 yield Failed(unit, answer)
             else:
                 yield from one_by_one([unit], partial(registrar.take, feed=feed, entries=answer))
-    for unit, _ in work[asked:]:
+    for unit, _ in polls[asked:]:
         assert stopped is not None, "every feed was asked"
         yield Waiting(unit, site, stopped.reason_class, stopped.reason, stopped.until)
 
 
 @dataclass
 class _Registrar:
-    """Registers what polls find; `batcher` fills batches across them."""
+    """Registers the entries of polls. batcher: fills batches across polls. polled: result that is added to."""
 
     lake: Lake
     run_id: str
@@ -267,7 +283,7 @@ class _Registrar:
     polled: PollResult
 
     def take(self, unit: Unit, feed: Mapping[str, Any], entries: Sequence[Any]) -> Outcome:
-        """entries: of internvid.web.feeds."""
+        """Registers the entries of one poll. entries: internvid.web.feeds.Entry."""
         sources = [
             WebSource(
                 entry.url,
@@ -289,7 +305,7 @@ class _Registrar:
             tombstones=self.tombstones,
         )
         self.polled.polls += 1
-        self.polled.found += len(entries)
+        self.polled.entries += len(entries)
         self.polled.new += registered.new
         self.polled.left_out += registered.left_out
         self.polled.batches |= registered.batches
@@ -298,7 +314,7 @@ class _Registrar:
             "feed_id": feed["feed_id"],
             "number": int(unit.key.rpartition("/")[2]),
             "polled_at": datetime.now(UTC),
-            "found": len(entries),
+            "entries": len(entries),
             "new": registered.new,
             "left_out": registered.left_out,
         }

@@ -1,4 +1,4 @@
-"""Registering local video files in `sources`, and cutting them into ingest batches. What is on the web: `web`."""
+"""Registers local video files in `sources`, and assigns them to ingest batches. Videos of the web: `web`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,8 +33,11 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass
 class Registered:
-    """What a look at some locations found. `changed`: also videos beside which only subtitles changed. `ignored`: files
-    whose name says neither that they are video nor that they are subtitles. `left_out`: forgotten, so not registered.
+    """Result of registering videos.
+
+    changed: videos whose file or subtitle files changed. ignored: files whose name is neither that of a video nor of
+    subtitles. left_out: forgotten videos, which are not registered again. batches: ingest batches of new and changed
+    videos.
     """
 
     new: int = 0
@@ -45,13 +48,14 @@ class Registered:
     batches: set[str] = field(default_factory=set)
 
     @property
-    def found(self) -> int:
+    def total(self) -> int:
+        """Number of registered videos."""
         return self.new + self.changed + self.unchanged
 
-    def add(self, other: "Registered") -> None:
+    def add(self, registered: "Registered") -> None:
         for name in ("new", "changed", "unchanged", "ignored", "left_out"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.batches |= other.batches
+            setattr(self, name, getattr(self, name) + getattr(registered, name))
+        self.batches |= registered.batches
 
 
 def register(
@@ -64,10 +68,10 @@ def register(
     batcher: IngestBatcher | None = None,
     on_files: Callable[[int], object] = lambda number: None,
 ) -> Registered:
-    """Adds the video files under the locations to `sources` and cuts new ones into batches; a changed one keeps its.
+    """Adds the video files under the locations to `sources`, new ones in new ingest batches; a changed file keeps its.
 
-    batcher: of a caller with many calls, which then fills batches across them. Raises FileNotFoundError for a location
-    that does not exist.
+    batcher: passed by a caller with several calls, to fill batches across them. on_files: called with the number of
+    files of each commit. Raises FileNotFoundError for a location that does not exist.
     """
     lake.create_tables()
     registered = Registered()
@@ -75,12 +79,12 @@ def register(
     tombstones = Tombstones(lake)
     files = video_files(locations, registered)
     sidecars = SidecarFinder(is_video)
-    while seen := [seen_now(path, sidecars) for path in islice(files, FILES_PER_COMMIT)]:
-        found = list({row["source_id"]: row for row in seen}.values())  # locations may overlap
-        chunk = [row for row in found if tombstones.refuses_source(row["uri"], None, None, None) is None]
-        registered.left_out += len(found) - len(chunk)
-        known = _known(lake, [row["source_id"] for row in chunk])
-        fresh = [row for row in chunk if known.get(row["source_id"], ("",))[:2] != _state(row)]
+    while chunk := [seen_now(path, sidecars) for path in islice(files, FILES_PER_COMMIT)]:
+        current = list({row["source_id"]: row for row in chunk}.values())  # locations may overlap
+        allowed = [row for row in current if tombstones.refuses_source(row["uri"], None, None, None) is None]
+        registered.left_out += len(current) - len(allowed)
+        known = _known(lake, [row["source_id"] for row in allowed])
+        fresh = [row for row in allowed if known.get(row["source_id"], ("",))[:2] != _state(row)]
         paths = [str(local_path(row["uri"])) for row in fresh]
         for row, (_, seconds) in zip(fresh, media.durations(paths) if paths else (), strict=True):
             is_new = row["source_id"] not in known
@@ -97,19 +101,19 @@ def register(
             registered.batches.add(batch)
         if fresh:
             lake.upsert("sources", pa.Table.from_pylist(fresh, schema=SOURCES.arrow))
-        registered.unchanged += len(chunk) - len(fresh)
-        on_files(len(found))
+        registered.unchanged += len(allowed) - len(fresh)
+        on_files(len(current))
     return registered
 
 
 def new_batcher(lake: Lake, hours_per_batch: float = HOURS_PER_BATCH) -> IngestBatcher:
-    """Goes on after the batches that there are."""
+    """Returns a batcher that continues after the existing batches."""
     taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
     return IngestBatcher(taken, datetime.now(UTC).date(), hours_per_batch)
 
 
 def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Path]:
-    """Files given by name, and those in folders, at any depth, whose suffix is a video's; in order of name."""
+    """Yields files given by name, and files in folders, at any depth, with the suffix of a video, in order of name."""
     for location in locations:
         path = Path(local_path(location) or location).expanduser()
         if path.is_dir():
@@ -118,7 +122,7 @@ def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Pa
                 for name in sorted(names):
                     if is_video(name) and (file := Path(folder, name).resolve()).is_file():
                         yield file
-                    elif not name.lower().endswith(SUBTITLE_SUFFIXES):  # also a link that leads nowhere
+                    elif not name.lower().endswith(SUBTITLE_SUFFIXES):  # a dangling link too
                         registered.ignored += 1
         elif path.exists():
             yield path.resolve()
@@ -127,12 +131,12 @@ def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Pa
 
 
 def is_video(name: str) -> bool:
-    """Whether the name says so."""
+    """Says whether the name is that of a video."""
     return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
 
 
 def seen_now(path: Path, sidecars: SidecarFinder) -> dict[str, Any]:
-    """What `sources` holds of the file as it is now. Raises FileNotFoundError where it is gone meanwhile."""
+    """Returns the file's present values of the row in `sources`. Raises FileNotFoundError where it was removed."""
     stat = path.stat()
     uri = path.as_uri()
     subtitles = [(file.as_uri(), *_size_and_time(file)) for file in sidecars.subtitle_files(path)]
@@ -158,7 +162,7 @@ def _state(row: dict[str, Any]) -> tuple[str, str | None]:
 
 
 def _known(lake: Lake, source_ids: list[str]) -> dict[str, tuple[str, str | None, str, datetime | None]]:
-    """Provenance, subtitles, batch and first sight of those that are registered already."""
+    """Returns (provenance, subtitles_seen, ingest_batch, first_seen_at) of registered sources, by source id."""
     rows = lake.query(
         "select source_id, provenance, subtitles_seen, ingest_batch, first_seen_at from sources "
         "where source_id in (select unnest($ids))",

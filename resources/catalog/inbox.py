@@ -1,4 +1,4 @@
-"""The inbox: a folder that is watched. What lands in it and is not being written any more is registered."""
+"""The inbox: a watched folder. Files in it are registered once they are completely written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SEEN = pa.schema(
 
 @dataclass
 class InboxContents:
-    """What lies in the inbox. young: files modified so lately that they may still be being written."""
+    """Numbers of files in the inbox. young: video files that were modified recently, so may still be written."""
 
     videos: int = 0
     young: int = 0
@@ -38,9 +38,10 @@ class InboxContents:
 
 
 class Inbox(dg.ConfigurableResource):
-    """The watched folder; None watches nothing.
+    """The watched folder; None: no folder is watched.
 
-    settled_seconds: a file is registered once it was not modified for so long: a copy in progress is modified later.
+    settled_seconds: time without a modification after which a file is registered; a copy in progress is modified more
+    often.
     """
 
     folder: Optional[str] = None  # noqa: UP045 - Dagster's config knows no other union
@@ -53,7 +54,7 @@ class Inbox(dg.ConfigurableResource):
         return self.folder
 
     def unregistered(self, lake: Lake, contents: InboxContents, *, max_files: int) -> list[str]:
-        """Returns URIs of new and changed files, at most max_files: the others have their turn later."""
+        """Returns URIs of new and changed files, at most max_files; a later call returns the others."""
         seen = pa.Table.from_pylist(list(self._settled_files(contents)), schema=SEEN)
         with lake.connect(["sources"]) as connection:
             connection.register("seen", seen)
@@ -70,7 +71,7 @@ class Inbox(dg.ConfigurableResource):
             except FileNotFoundError:  # moved away meanwhile, or a link to nothing
                 continue
             contents.videos += 1
-            # A file dated in the future was not written just now: its date is that of another clock.
+            # A time far in the future comes from another clock: the file was not written just now.
             if any(abs(time.time_ns() - modified_ns) < 1e9 * self.settled_seconds for modified_ns in times):
                 contents.young += 1
             else:

@@ -1,4 +1,4 @@
-"""Lists of videos as rows of `sources`: files of URLs, ids and paths."""
+"""Registers lists of videos in `sources`: files of URLs, ids and paths."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +28,9 @@ def register_list(
     batcher: IngestBatcher | None = None,
     on_rows: Callable[[int], object] = lambda number: None,
 ) -> tuple[Registered, int]:
-    """Adds the videos that the file lists; also returns how many of its rows name none: they stand in attempts.
+    """Registers the videos that the file lists. Also returns the number of rows without a video, which are in attempts.
 
-    Paths are taken as they stand, or from the list's folder. Raises ValueError and OSError as `read_items`.
+    Relative paths start at the list's folder. Raises ValueError and OSError as `read_items`.
     """
     lake.create_tables()
     batcher, tombstones = batcher or new_batcher(lake), Tombstones(lake)
@@ -44,8 +44,8 @@ def register_list(
         unusable += refused + absent
         attempts.note(lake, STAGE, unusable, run_id)
         bad += len(unusable)
-        found = register_web(lake, sources, found_by=path.name, run_id=run_id, batcher=batcher, tombstones=tombstones)
-        registered.add(found)
+        listed = register_web(lake, sources, found_by=path.name, run_id=run_id, batcher=batcher, tombstones=tombstones)
+        registered.add(listed)
         if files:
             registered.add(register(lake, media, files, run_id=run_id, batcher=batcher))
         on_rows(len(rows))

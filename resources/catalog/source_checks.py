@@ -1,4 +1,4 @@
-"""`source_checks`: polls at whether web sources can still be had. Their history is how links rot."""
+"""`source_checks`: checks whether web sources are still available. Their history shows link rot."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,25 +17,27 @@ from resources.lake.store import Lake
 
 STAGE = "source_checks"
 MAX_CHECKS = 500
-CHECKS_PER_COMMIT = 50  # what a killed run loses at most
-# Errors of which the source is no cause: whether it is there is as open as before.
-NOT_TOLD = frozenset({"NetworkTrouble", "BotCheck", "RateLimited", "DiskFull", "RefusedAddress", "UnknownTrouble"})
+CHECKS_PER_COMMIT = 50  # upper bound on the checks that an interrupted run loses
+# Errors that the source did not cause: they do not show whether it is available.
+INCONCLUSIVE = frozenset({"NetworkTrouble", "BotCheck", "RateLimited", "DiskFull", "RefusedAddress", "UnknownTrouble"})
 
 
 @dataclass
 class Checked:
-    """What became of the checks of one run. not_told: the network, or the site, did not let us find out. cooldowns:
-    when the sites that were asked too often are asked again.
+    """Result of the checks of one run.
+
+    unknown: checks that ended without an answer, because of the network or the site. cooldowns: end of the cooldown, by
+    site.
     """
 
     available: int = 0
     gone: int = 0
-    not_told: int = 0
+    unknown: int = 0
     cooldowns: dict[str, datetime] = field(default_factory=dict)
 
     @property
     def checks(self) -> int:
-        return self.available + self.gone + self.not_told
+        return self.available + self.gone + self.unknown
 
 
 def check_sources(
@@ -47,12 +49,12 @@ def check_sources(
     *,
     run_id: str,
 ) -> Checked:
-    """Asks site after site, and writes down every answer. A site that asks whether we are a robot, or says that it is
-    asked too often, is asked no more, by downloads neither: its other sources keep their place in the queue.
+    """Checks sources, site by site, and writes every answer.
 
-    Who opted out is not asked.
+    A site that asks for a proof that the client is no robot, or reports too many requests, gets a cooldown, which
+    downloads respect too; its other sources keep their place in the queue. Sources that opted out are not checked.
     """
-    _forget_sites_whose_time_is_over(lake)
+    _remove_ended_cooldowns(lake)
     checked = Checked()
     rows = []
     for row in _answers(lake, downloader, policy, _oldest(lake, exclusions, max_checks), checked, run_id):
@@ -104,7 +106,7 @@ def _answers(
 
 
 def _row(source_id: str, answer: Any, checked: Checked, run_id: str) -> dict[str, Any]:
-    """answer: internvid.web.availability.Availability, or an error."""
+    """Returns the row of a check. answer: internvid.web.availability.Availability, or an error."""
     now = datetime.now(UTC)
     row = {"check_id": f"{source_id}/{now.isoformat()}", "source_id": source_id, "checked_at": now, "run_id": run_id}
     if not isinstance(answer, Exception):
@@ -117,11 +119,11 @@ def _row(source_id: str, answer: Any, checked: Checked, run_id: str) -> dict[str
             "message": answer.opted_out,
         }
     error_class = type(answer).__name__
-    is_told = _is_told(answer)
-    checked.gone += is_told
-    checked.not_told += not is_told
+    is_conclusive = _is_conclusive(answer)
+    checked.gone += is_conclusive
+    checked.unknown += not is_conclusive
     return row | {
-        "is_available": False if is_told else None,
+        "is_available": False if is_conclusive else None,
         "error_class": error_class,
         "message": str(answer) or repr(answer),
     }
@@ -130,11 +132,11 @@ def _row(source_id: str, answer: Any, checked: Checked, run_id: str) -> dict[str
 def _is_told(error: Exception) -> bool:
     from internvid.web.errors import WebError
 
-    return isinstance(error, WebError) and type(error).__name__ not in NOT_TOLD
+    return isinstance(error, WebError) and type(error).__name__ not in INCONCLUSIVE
 
 
 def _start_cooldown(lake: Lake, site: str, error: Any, until: datetime, run_id: str) -> None:
-    """Told where downloads and polls at feeds tell it, so that they leave the site alone as well."""
+    """Writes the cooldown to the table attempts, where downloads and polls of feeds read it too."""
     now = datetime.now(UTC)
     attempt = {
         "attempt_id": f"{STAGE}/{site}",
@@ -154,13 +156,13 @@ def _start_cooldown(lake: Lake, site: str, error: Any, until: datetime, run_id: 
     lake.upsert("attempts", pa.Table.from_pylist([attempt], schema=ATTEMPTS.arrow))
 
 
-def _forget_sites_whose_time_is_over(lake: Lake) -> None:
-    over = lake.query(
+def _remove_ended_cooldowns(lake: Lake) -> None:
+    ended = lake.query(
         "select attempt_id from attempts where stage = $stage and next_try_at <= $now",
         {"stage": STAGE, "now": datetime.now(UTC)},
         tables=["attempts"],
     )
-    lake.delete("attempts", over["attempt_id"].to_pylist())
+    lake.delete("attempts", ended["attempt_id"].to_pylist())
 
 
 def _commit(lake: Lake, rows: list[dict[str, Any]]) -> None:

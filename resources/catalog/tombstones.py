@@ -1,6 +1,6 @@
-"""What was forgotten and is never taken in again: reading, adding and closing rows of `tombstones`.
+"""Reads, adds and closes rows of `tombstones`, which keep forgotten videos from being registered again.
 
-What forgetting removes is `resources.corpus.forgetting.forgetting`.
+The removal itself is in `resources.corpus.forgetting.forgetting`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ BEGUN, DONE = "begun", "done"
 
 @dataclass(frozen=True)
 class Names:
-    """What something is refused by. urls: canonical URIs, also of files. site_keys: as `key_on_site` writes them.
-    channels: the site's own id of a channel, else its name. sha256s: of whole files.
+    """Names of forgotten things.
+
+    urls: canonical URIs, of files too. site_keys: as `key_on_site` writes them. channels: the site's id of a channel,
+    else its name. sha256s: hashes of whole files.
     """
 
     urls: frozenset[str] = field(default_factory=frozenset)
@@ -35,12 +37,12 @@ class Names:
     def by_kind(self) -> dict[Kind, frozenset[str]]:
         return {"url": self.urls, "site_key": self.site_keys, "channel": self.channels, "sha256": self.sha256s}
 
-    def __or__(self, other: Names) -> Names:
+    def __or__(self, names: Names) -> Names:
         return Names(
-            self.urls | other.urls,
-            self.site_keys | other.site_keys,
-            self.channels | other.channels,
-            self.sha256s | other.sha256s,
+            self.urls | names.urls,
+            self.site_keys | names.site_keys,
+            self.channels | names.channels,
+            self.sha256s | names.sha256s,
         )
 
     def __bool__(self) -> bool:
@@ -48,7 +50,7 @@ class Names:
 
 
 class Tombstones:
-    """All of them as they were when this was made, in memory: read once per run, asked for every source."""
+    """All tombstones, read once into memory, for a test of every source of a run."""
 
     def __init__(self, lake: Lake) -> None:
         rows = lake.query("select kind, value, reason, asked_at from tombstones", tables=[TOMBSTONES.name])
@@ -57,17 +59,17 @@ class Tombstones:
         }
 
     def refuses_source(self, url: str, site_key: str | None, channel_id: str | None, channel: str | None) -> str | None:
-        """Why the source is not taken in, in words; None where it may be. url: its canonical URI."""
+        """Returns why the source is refused; None where it is not. url: its canonical URI."""
         asked = (
             ("this address", "url", url),
             ("this video", "site_key", key_on_site(url, site_key) if site_key else None),
             ("its channel", "channel", channel_id),
             ("its channel", "channel", channel),
         )
-        return next((found for what, kind, value in asked if (found := self._refuses(what, kind, value))), None)
+        return next((refusal for what, kind, value in asked if (refusal := self._refuses(what, kind, value))), None)
 
     def refuses_content(self, sha256: str) -> str | None:
-        """Why a file of these bytes is not taken in, in words; None where it may be."""
+        """Returns why a file with these bytes is refused; None where it is not."""
         return self._refuses("a file of these bytes", "sha256", sha256)
 
     def _refuses(self, what: str, kind: str, value: str | None) -> str | None:
@@ -80,14 +82,14 @@ def _in_words(asked_at: datetime, reason: str | None) -> str:
 
 
 def key_on_site(url: str, site_key: str) -> str:
-    """A site's own id of a video, with the site: what one site calls 1234 is another video on the next."""
+    """Returns a site's id of a video together with the site: ids are unique only within a site."""
     from internvid.web.addresses import site_of
 
     return f"{site_of(url)}/{site_key}"
 
 
 def begin(lake: Lake, names: Names, *, reason: str | None, run_id: str) -> None:
-    """Writes the tombstones that are missing, in one commit, as begun: from now on nothing of it is taken in."""
+    """Writes the missing tombstones in one commit, as begun: from now on nothing with these names is registered."""
     now = datetime.now(UTC)
     rows = [
         {
@@ -102,16 +104,16 @@ def begin(lake: Lake, names: Names, *, reason: str | None, run_id: str) -> None:
         for kind, values in names.by_kind().items()
         for value in sorted(values)
     ]
-    there = set(_ids(lake, BEGUN)) | set(_ids(lake, DONE))
-    missing = [row for row in rows if row["tombstone_id"] not in there]
-    again = [f"{row['kind']}:{row['value']}" for row in rows if row["tombstone_id"] in there]
+    existing = set(_ids(lake, BEGUN)) | set(_ids(lake, DONE))
+    missing = [row for row in rows if row["tombstone_id"] not in existing]
+    again = [f"{row['kind']}:{row['value']}" for row in rows if row["tombstone_id"] in existing]
     if missing:
         lake.upsert(TOMBSTONES.name, pa.Table.from_pylist(missing, schema=TOMBSTONES.arrow))
-    _set_state(lake, again, BEGUN)  # something of it came in nevertheless, before this lake refused it
+    _set_state(lake, again, BEGUN)  # something with these names was registered before the lake refused it
 
 
 def begun(lake: Lake) -> tuple[Names, datetime | None]:
-    """What some command began to forget and did not end, and since when."""
+    """Returns the names that an interrupted command was forgetting, and when it started."""
     rows = lake.query(
         "select kind, value, asked_at from tombstones where state = $state", {"state": BEGUN}, tables=[TOMBSTONES.name]
     ).to_pylist()
@@ -123,7 +125,7 @@ def begun(lake: Lake) -> tuple[Names, datetime | None]:
 
 
 def end(lake: Lake, names: Names) -> None:
-    """Marks them as done: nothing is left of what they name."""
+    """Marks the tombstones as done: nothing with these names is left."""
     _set_state(lake, [f"{kind}:{value}" for kind, values in names.by_kind().items() for value in values], DONE)
 
 

@@ -1,4 +1,4 @@
-"""Videos on the web as rows of `sources`: registered once each, and cut into ingest batches by hours of video."""
+"""Registers videos of the web in `sources`, each once, and assigns them to ingest batches by hours of video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from resources.incremental.provenance import digest
 from resources.lake.schema import SOURCES
 from resources.lake.store import Lake
 
-GUESSED_SECONDS = 351.9  # where nobody says how long a video is: InternVid's mean
+GUESSED_SECONDS = 351.9  # assumed length of a video of unknown length: InternVid's mean
 ROWS_PER_COMMIT = 20_000
 
 
 @dataclass(frozen=True)
 class WebSource:
-    """A video on the web, with what is said of it where it was found. url: http or https, in any form."""
+    """A video on the web, with the metadata of the feed or list that names it. url: http or https, in any form."""
 
     url: str
     site_key: str | None = None
@@ -33,36 +33,36 @@ class WebSource:
 
 
 def source_id_of(url: str) -> str:
-    """Of a URL in any form. Raises ValueError for one that is not http or https."""
+    """Returns the source id of a URL in any form. Raises ValueError for a URL that is not http or https."""
     return digest(canonical_url(url))[:16]
 
 
 def register_web(
     lake: Lake,
-    found: Sequence[WebSource],
+    sources: Sequence[WebSource],
     *,
     found_by: str | None,
     run_id: str,
     batcher: IngestBatcher | None = None,
     tombstones: Tombstones | None = None,
 ) -> Registered:
-    """Adds those that are not known yet, and cuts them into batches. Known ones stay as they are, also if another feed
-    finds them again; forgotten ones are left out.
+    """Adds the sources that are not known yet, in new ingest batches. Known sources do not change; forgotten ones are
+    left out.
 
-    found_by: the feed or list. batcher, tombstones: of a caller with many calls, which then fills batches across them
-    and reads once what is forgotten. Raises ValueError for a URL that is not http or https.
+    found_by: the feed or list that names them. batcher, tombstones: passed by a caller with several calls, to fill
+    batches across them and to read tombstones once. Raises ValueError for a URL that is not http or https.
     """
     batcher = batcher or new_batcher(lake)
     tombstones = tombstones or Tombstones(lake)
     registered = Registered()
-    for first in range(0, len(found), ROWS_PER_COMMIT):
-        _register(lake, found[first : first + ROWS_PER_COMMIT], found_by, run_id, batcher, tombstones, registered)
+    for first in range(0, len(sources), ROWS_PER_COMMIT):
+        _register(lake, sources[first : first + ROWS_PER_COMMIT], found_by, run_id, batcher, tombstones, registered)
     return registered
 
 
 def _register(
     lake: Lake,
-    found: Sequence[WebSource],
+    sources: Sequence[WebSource],
     found_by: str | None,
     run_id: str,
     batcher: IngestBatcher,
@@ -70,7 +70,7 @@ def _register(
     registered: Registered,
 ) -> None:
     by_id: dict[str, tuple[str, WebSource]] = {}
-    for source in found:
+    for source in sources:
         uri = canonical_url(source.url)
         by_id.setdefault(digest(uri)[:16], (uri, source))
     fresh = by_id.keys() - set(lake.known("sources", list(by_id))["source_id"].to_pylist())
@@ -107,5 +107,5 @@ def _register(
     if rows:
         lake.upsert("sources", pa.Table.from_pylist(rows, schema=SOURCES.arrow))
     registered.new += len(rows)
-    registered.unchanged += len(found) - len(fresh)
+    registered.unchanged += len(sources) - len(fresh)
     registered.batches.update(row["ingest_batch"] for row in rows)

@@ -1,11 +1,11 @@
--- The feeds, plan by plan, with state, number of polls, last poll, videos found, and next poll.
+-- The feeds, plan by plan, with state, number of polls, last poll, entries, and next poll.
 -- why: the reason if a feed is refused, failed or waits. $plan, $state: only these feeds; null for all.
 with polled as (
     select
         feed_id,
         max(number) as polls,
         max(polled_at) as last_poll_at,
-        sum(found)::bigint as found,
+        sum(entries)::bigint as entries,
         sum(new)::bigint as new
     from feed_polls
     group by feed_id
@@ -16,7 +16,7 @@ joined as (
         feeds.*,
         coalesce(polled.polls, 0) as polls,
         polled.last_poll_at,
-        coalesce(polled.found, 0) as found,
+        coalesce(polled.entries, 0) as entries,
         coalesce(polled.new, 0) as new,
         attempts.outcome,
         attempts.error_class,
@@ -41,7 +41,7 @@ select
     end as state,
     polls,
     last_poll_at,
-    found,
+    entries,
     new,
     case
         when refused is not null then null

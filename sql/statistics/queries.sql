@@ -1,16 +1,16 @@
 -- ---
 -- title: What each phrase that was searched for has brought
 -- description: >
---   searches: in all categories and languages, with those that were refused; looks: at them. found: videos that they
---   listed; sources: of these, videos that nobody had found before; downloads, videos: fetched, and stored; share: of
---   videos among sources, what was kept.
+--   searches: number in all categories and languages, refused ones included; polls: number of their polls; entries:
+--   videos that they listed; sources: entries that were new to the lake; downloads, videos: number of sources that were
+--   downloaded, and stored; share: videos divided by sources.
 -- ---
 with searches as (
     select feed_id, phrase, refused from feeds where kind = 'search'
 ),
 
 polled as (
-    select feed_id, count(*) as polls, sum(found) as found from feed_polls group by feed_id
+    select feed_id, count(*) as polls, sum(entries) as entries from feed_polls group by feed_id
 ),
 
 brought as (
@@ -36,7 +36,7 @@ select
     count(*) as searches,
     count(searches.refused) as refused,
     coalesce(sum(polled.polls), 0)::bigint as polls,
-    coalesce(sum(polled.found), 0)::bigint as found,
+    coalesce(sum(polled.entries), 0)::bigint as entries,
     coalesce(sum(brought.sources), 0)::bigint as sources,
     coalesce(sum(brought.downloads), 0)::bigint as downloads,
     coalesce(sum(brought.videos), 0)::bigint as videos,

@@ -52,7 +52,7 @@ def set_back(lake: Lake, table: str, **hours: float) -> None:
 
 
 def polls_made(lake: Lake) -> list[tuple[int, int, int]]:
-    return lake.polars("feed_polls").sort("feed_id", "number").select("number", "found", "new").rows()
+    return lake.polars("feed_polls").sort("feed_id", "number").select("number", "entries", "new").rows()
 
 
 def due(lake: Lake, polls: int, *plans: str) -> list[str]:
@@ -220,7 +220,7 @@ def test_a_look_takes_no_more_than_it_may_and_leaves_out_what_is_forgotten(
 
     assert (polled.found, polled.new, polled.left_out) == (3, 2, 1)
     assert sorted(registered(lake)) == [f"{server.url}/2.mp4", f"{server.url}/3.mp4"]
-    assert lake.polars("feed_polls").select("found", "new", "left_out").rows() == [(3, 2, 1)]
+    assert lake.polars("feed_polls").select("entries", "new", "left_out").rows() == [(3, 2, 1)]
 
 
 def test_looks_that_fail_are_told_and_tried_again_by_their_policy_and_refused_ones_never(
@@ -311,7 +311,7 @@ def test_the_asset_adds_the_batches_of_what_it_found_and_looks_only_at_the_plans
             for plans in (["refused"], [])
         ]
         told = [result.asset_materializations_for_node("feed_polls")[0].metadata for result in results]
-        names = ("polls", "found", "sources_new", "left_out", "polls_failed", "polls_waiting", "searches_refused")
+        names = ("polls", "entries", "sources_new", "left_out", "polls_failed", "polls_waiting", "searches_refused")
         assert [[metadata[name].value for name in names] for metadata in told] == [
             [0, 0, 0, 0, 0, 0, 1],
             [1, 1, 1, 0, 0, 0, 1],
@@ -321,5 +321,5 @@ def test_the_asset_adds_the_batches_of_what_it_found_and_looks_only_at_the_plans
 
 def test_a_plan_that_is_not_there_is_an_error(lake: Lake, downloader: Downloader) -> None:
     add_plan(lake, "actions", "swim")
-    with pytest.raises(ValueError, match="no feed is of the plan action; there are actions"):
+    with pytest.raises(ValueError, match="no feed has the plan action; the plans are actions"):
         poll(lake, downloader, ["action"], run_id="one")

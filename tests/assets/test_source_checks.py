@@ -88,7 +88,7 @@ def test_each_answer_is_written_down_and_history_stays(
     gone = downloaded(lake, server.add("/2.mp4", Status(410)), days_ago=2)
     unsure = failed(lake, server.add("/3.mp4", Status(503)), "NetworkTrouble", days_ago=1)
 
-    assert check_sources(lake, downloader, run_id="one") == Checked(available=1, gone=1, not_told=1)
+    assert check_sources(lake, downloader, run_id="one") == Checked(available=1, gone=1, unknown=1)
     assert told(lake) == {
         there: ((True, None),),
         gone: ((False, "RemovedVideo"),),
@@ -133,7 +133,7 @@ def test_a_site_that_is_asked_too_often_is_left_alone_until_it_says_and_others_a
 
         checked = check_sources(lake, downloader, run_id="one")
 
-        assert (checked.available, checked.gone, checked.not_told) == (1, 0, 1)
+        assert (checked.available, checked.gone, checked.unknown) == (1, 0, 1)
         assert list(checked.cooldowns) == ["127.0.0.1"]
         assert told(lake) == {busy: ((None, "RateLimited"),), there: ((True, None),)}
         (waiting,) = lake.polars("attempts").to_dicts()
@@ -156,7 +156,7 @@ def test_the_asset_tells_what_it_found(lake: Lake, server: WebServer, downloader
         run_config=dg.RunConfig({"source_checks": Checks(max_checks=5)}),
     )
     metadata = result.asset_materializations_for_node("source_checks")[0].metadata
-    assert [metadata[name].value for name in ("checks", "available", "gone", "not_told")] == [1, 1, 0, 0]
+    assert [metadata[name].value for name in ("checks", "available", "gone", "unknown")] == [1, 1, 0, 0]
 
 
 # --- the ledger -----------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_a_phrase_is_counted_by_what_its_searches_brought(lake: Lake) -> None:
 
     rows = lake.query(statement("statistics/queries")).to_pylist()
 
-    names = ("phrase", "searches", "refused", "polls", "found", "sources", "downloads", "videos", "clips", "share")
+    names = ("phrase", "searches", "refused", "polls", "entries", "sources", "downloads", "videos", "clips", "share")
     assert [tuple(row[name] for name in names) for row in rows] == [
         ("swim", 2, 0, 3, 12, 4, 3, 2, 3, 0.5),
         ("kill people", 1, 1, 0, 0, 0, 0, 0, 0, None),

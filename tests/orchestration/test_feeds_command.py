@@ -130,7 +130,7 @@ def test_a_look_registers_what_is_new_and_the_list_tells_when_the_next_is_due(
     )
     rows = listed(internvid)
     feed_row = rows[f"{server.url}/feed.rss"]
-    assert (feed_row["state"], feed_row["polls"], feed_row["found"], feed_row["new"]) == ("active", 1, 2, 2)
+    assert (feed_row["state"], feed_row["polls"], feed_row["entries"], feed_row["new"]) == ("active", 1, 2, 2)
     hours = [datetime.fromisoformat(feed_row[name]) for name in ("last_poll_at", "next_poll_at")]
     assert hours[1] - hours[0] == timedelta(hours=12)
     gone = rows[f"{server.url}/gone"]

@@ -114,7 +114,7 @@ def test_a_benchmark_file_that_cannot_be_understood_names_the_line(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("Mia's Kitchen", 'o.txt:2: "Mia\'s Kitchen" is no URL, YouTube id, channel id .* say which by url:, id:'),
+        ("Mia's Kitchen", 'o.txt:2: "Mia\'s Kitchen" is no URL, YouTube id, channel id .* write url:, id:'),
         ("@mia", "o.txt:2: '@mia' is no URL"),
         ("https://www.youtube.com/@mia", "o.txt:2: .*give the channel's id"),
         ("file:///videos/1.mp4", "o.txt:2: .*no http or https URL"),
@@ -126,5 +126,5 @@ def test_an_opt_out_that_would_not_take_effect_is_an_error_that_names_the_line(t
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"gone.txt is not there: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name"):
+    with pytest.raises(ValueError, match=r"gone.txt does not exist: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name"):
         Exclusions.read(opt_out_files=[str(tmp_path / "gone.txt")])

@@ -86,7 +86,7 @@ FEED_POLLS = Table(
         Column("plan", TEXT, "the query plan of the feed", derived_from=("feeds.plan",)),
         Column("number", pa.int32(), "of the poll among those of this feed, from 1"),
         Column("polled_at", TIME, "when"),
-        Column("found", pa.int32(), "entries that the feed listed, up to the feed's max_per_poll"),
+        Column("entries", pa.int32(), "entries that the feed listed, up to the feed's max_per_poll"),
         Column("new", pa.int32(), "of these, sources that were not known"),
         Column("left_out", pa.int32(), "of these, entries that were not registered: excluded, opted out, forgotten"),
         *MADE_BY,
