@@ -68,9 +68,7 @@ class BenchmarkVideos:
         """Returns the file of which the video is most probably a copy, as its path in the folder; None: no copy."""
         if not self.folder:
             return None
-        copies = self._index.copies_of(
-            [("", fingerprint)]
-        )  # a pair is ordered by name: "" is first, the file is second
+        copies = self._index.copies_of([("", fingerprint)])  # pairs are ordered by name: "" first, then the file
         best = max(copies, key=lambda pair: (pair[2].frames_alike, pair[1]), default=None)
         return None if best is None else best[1]
 
