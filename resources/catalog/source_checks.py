@@ -129,7 +129,7 @@ def _row(source_id: str, answer: Any, checked: Checked, run_id: str) -> dict[str
     }
 
 
-def _is_told(error: Exception) -> bool:
+def _is_conclusive(error: Exception) -> bool:
     from internvid.web.errors import WebError
 
     return isinstance(error, WebError) and type(error).__name__ not in INCONCLUSIVE

@@ -1,7 +1,7 @@
-"""Removing for good what was deleted from a Lance table: deleting alone leaves it in the files.
+"""Erases rows that were deleted from a Lance table; a delete alone leaves them in the files.
 
-A delete marks rows in fragments that keep them, indexes keep the keys and words they were built over, and old versions
-keep all of it. Only functions over one table belong here; what is deleted is `resources.corpus.forgetting.forgetting`.
+A delete only marks rows: fragments, indexes and old versions still contain them. Only functions over one table belong
+here; `resources.corpus.forgetting.forgetting` decides what is deleted.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def erase_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table, *, also_unfinished: bool = False) -> int:
-    """Rewrites what holds deleted rows, builds the indexes anew, and removes every older version without a tag.
+    """Rewrites fragments with deleted rows, rebuilds the indexes, and removes every older version without a tag.
 
-    also_unfinished: removes the files of writers that have not committed, too: only where no process writes.
-    A reader of an older version, and a writer that began on one, fails. Returns the bytes removed.
+    also_unfinished: also removes files of writers that have not committed; only where no process writes.
+    Readers and writers of an older version fail. Returns the number of bytes removed.
     """
     if not any(int(version["metadata"]["total_data_files"]) for version in open_newest().versions()):
         return 0  # there was never a row
@@ -39,7 +39,9 @@ def erase_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table, *
 def times_of_tags(dataset: lance.LanceDataset) -> dict[str, datetime]:
     """Tag -> when the version that it pins was written."""
     # Lance gives times without a zone, in the machine's.
-    written = {one["version"]: cast(datetime, one["timestamp"]).astimezone(UTC) for one in dataset.versions()}
+    written = {
+        version["version"]: cast(datetime, version["timestamp"]).astimezone(UTC) for version in dataset.versions()
+    }
     return {name: written[tag["version"]] for name, tag in dataset.tags.list().items()}
 
 

@@ -1,7 +1,7 @@
-"""What keeps a Lance table fast: its indexes, compaction, and the removal of old versions.
+"""Keeps a Lance table fast: its indexes, compaction, and the removal of old versions.
 
-Only functions over one open table belong here; `resources.lake.store` says which tables there are and where. Every step
-may lose against a writer (the writer never does): then it is tried again on the newest version.
+Only functions over one open table belong here; `resources.lake.store` says which tables there are and where. A change
+may lose a race against a writer (the writer never does): then it is tried again on the newest version.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from resources.lake.schema import CLIP_CAPTIONS, VECTOR, VECTOR_SIZE, Table
 if TYPE_CHECKING:
     import lance
 
-# A compacted fragment: large enough that a scan reads long runs, small enough that the last, half-full one can be
-# written anew by every maintenance run. By rows alone (Lance's default, 1 Mi) a fragment of JPEGs would hold 30 GB.
+# A compacted fragment: large enough that a scan reads long runs, small enough that every maintenance run can rewrite
+# the last, half-full one. By rows alone (Lance's default, 1 Mi) a fragment of JPEGs would hold 30 GB.
 FRAGMENT_BYTES = 512 * 2**20
 MAX_FRAGMENT_ROWS = 1024 * 1024
 MIN_FRAGMENT_ROWS = 4096
@@ -40,7 +40,7 @@ TRIES = 30
 
 @dataclass(frozen=True)
 class Maintenance:
-    """What one maintenance run did to one table. bytes_removed: of the files that only removed versions used."""
+    """Result of maintenance of one table. bytes_removed: bytes of files that only removed versions used."""
 
     fragments_before: int
     fragments_after: int
@@ -65,8 +65,8 @@ def add_missing_columns(open_newest: Callable[[], lance.LanceDataset], table: Ta
     """Adds the columns that a table made by an earlier version of this software lacks; null in the rows it has."""
 
     def add(dataset: lance.LanceDataset) -> None:
-        there = set(dataset.schema.names)
-        missing = [field for field in table.arrow if field.name not in there]
+        existing = set(dataset.schema.names)
+        missing = [field for field in table.arrow if field.name not in existing]
         if missing:
             dataset.add_columns(pa.schema(missing))
 
@@ -74,7 +74,7 @@ def add_missing_columns(open_newest: Callable[[], lance.LanceDataset], table: Ta
 
 
 def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
-    """Creates those indexes of `index_kinds` that the table lacks; an empty table takes them as well."""
+    """Creates the missing indexes of `index_kinds`, on an empty table too."""
 
     def create(dataset: lance.LanceDataset) -> None:
         present = {name for index in dataset.describe_indices() for name in index.field_names}
@@ -86,7 +86,7 @@ def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table:
 
 
 def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> None:
-    """Over all rows; in place of the column's index where there is one."""
+    """Builds the column's index over all rows, and replaces an existing one."""
     from lance.indices import IndexConfig
 
     by_key = IndexConfig("btree", {"zone_size": KEYS_PER_PAGE})
@@ -94,10 +94,10 @@ def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> No
 
 
 def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int = ROWS_WITHOUT_VECTOR_INDEX) -> None:
-    """Indexes the table's vectors for approximate search, from so many rows on.
+    """Indexes the table's vectors for approximate search.
 
-    Vectors of another model lie otherwise, so an index is trained anew once most rows are none of those it was
-    trained on.
+    from_rows: lower bound on the rows of a table with an index. Vectors of another model are distributed differently,
+    so an index is trained again once most rows are newer than its training.
     """
     for column in (column for column in table.columns if column.type == VECTOR):
         rows = dataset.count_rows()
@@ -121,7 +121,7 @@ def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int =
 def maintain(
     open_newest: Callable[[], lance.LanceDataset], table: Table, *, keep_versions_for: timedelta
 ) -> Maintenance:
-    """Compacts, indexes what is new, and removes versions that are old and carry no tag.
+    """Compacts the table, indexes new rows, and removes old versions without a tag.
 
     open_newest: opens the table at its newest version; called again after a lost race.
     """
@@ -138,7 +138,7 @@ def maintain(
 
 
 def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> None:
-    """every_deletion: rewrites a fragment also where few of its rows are deleted."""
+    """Compacts the table. every_deletion: also rewrites fragments with few deleted rows."""
     fragments = [fragment.metadata for fragment in dataset.get_fragments()]
     rows = sum(fragment.physical_rows for fragment in fragments)
     size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
@@ -150,11 +150,11 @@ def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> Non
     )
 
 
-def retried(open_newest: Callable[[], lance.LanceDataset], step: Callable[[lance.LanceDataset], None]) -> None:
-    """Runs `step` on the newest version, and again when a writer committed first, up to TRIES times."""
+def retried(open_newest: Callable[[], lance.LanceDataset], change: Callable[[lance.LanceDataset], None]) -> None:
+    """Runs `change` on the newest version, and again when a writer committed first, up to TRIES times."""
     for attempt in range(TRIES):
         try:
-            return step(open_newest())
+            return change(open_newest())
         except OSError as error:
             if not _is_lost_race(error) or attempt == TRIES - 1:
                 raise
@@ -166,5 +166,5 @@ def _is_lost_race(error: OSError) -> bool:
     return "Retryable commit conflict" in str(error)
 
 
-def _clamp(value: int, least: int, most: int) -> int:
-    return max(least, min(most, value))
+def _clamp(value: int, lower: int, upper: int) -> int:
+    return max(lower, min(upper, value))

@@ -5,9 +5,9 @@ Only what a write does to its table belongs here; which tables there are, and wh
 What pylance 14.0.2 does with a merge whose key is marked as primary key and has an index that covers rows:
 
 * it is flat in the size of the table, where one without the index scans every key, some 60 ms per million rows;
-* a condition on the update makes it fail. So rows that need no update are left out before, by a look-up;
+* a condition on the update makes it fail. So rows that need no update are removed before, by a query;
 * two merges that insert the same new key at once both insert it; without the index, one of them is done again. So
-  `upsert` looks for such doubles when another process committed since it began, and leaves one row.
+  `upsert` searches for such doubles when another process committed since it began, and keeps one row.
 """
 
 from __future__ import annotations

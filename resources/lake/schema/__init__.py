@@ -127,10 +127,10 @@ def declare(table: Table) -> Table:
 
     The same declaration may be made again. Raises ValueError for a name that another declaration has.
     """
-    declared = TABLES.setdefault(table.name, table)
-    if declared != table:
-        raise ValueError(f"the lake has another table {table.name!r} ({declared.row_is}): choose another name")
-    return declared
+    registered = TABLES.setdefault(table.name, table)
+    if registered != table:
+        raise ValueError(f"the lake has another table {table.name!r} ({registered.row_is}): choose another name")
+    return registered
 
 
 def pinned_tables() -> tuple[Table, ...]:
