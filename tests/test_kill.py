@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration.cli.session import Session
+from orchestration.settings import Settings
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
@@ -80,8 +81,8 @@ def _start(folder: Path, lake: Lake, environment: dict[str, str], log: Path) -> 
 
 def _is_half_finished(root: str) -> bool:
     """Whether an input of some stage is pending, or nothing was registered yet."""
-    found = {stage.name: units for stage, units in Session(root).counts()}
-    return any(units["pending"] for units in found.values()) or found["raw_videos"]["total"] == 0
+    units = Session(Settings(lake=root)).counts()
+    return any(of_stage["pending"] for of_stage in units.values()) or units["raw_videos"]["total"] == 0
 
 
 @pytest.mark.timeout(600)

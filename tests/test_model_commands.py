@@ -106,7 +106,7 @@ def test_activate_says_what_is_to_be_made_anew_and_refuses_what_is_no_checkpoint
     checkpoints = {row["subset"]: row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts()}
     done = run("activate", checkpoints["div"])
     vectors = lake.dataset("clip_embeddings").count_rows()
-    assert f"{vectors} vectors are to be made anew" in done.stdout
+    assert f"{vectors} vectors are to be recomputed" in done.stdout
     assert "clip_embeddings" in run("status").stdout
     run("activate", checkpoints["all"])
     refused = run("activate", "no-such-model", code=2)

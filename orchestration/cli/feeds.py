@@ -107,7 +107,7 @@ def list_(
     lake: LakeOption = None,
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
 ) -> None:
-    """The feeds: how they stand, what they have found, and when they are polled at next."""
+    """The feeds: how they stand, what they have found, and when they are polled next."""
     from resources.lake.statements import statement
 
     with existing(lake).lake.connect(["feeds", "feed_polls", "attempts"]) as connection:
@@ -121,16 +121,14 @@ def list_(
 
 @app.command()
 def poll(
-    plan: Annotated[list[str] | None, typer.Option(help="Only at those of this plan; may be repeated.")] = None,
-    at_most: Annotated[
-        int, typer.Option(min=1, help="PollConfig in all; the rest have their turn the next time.")
-    ] = 100,
+    plan: Annotated[list[str] | None, typer.Option(help="Only those of this plan; may be repeated.")] = None,
+    at_most: Annotated[int, typer.Option(min=1, help="Feeds in all; the rest have their turn the next time.")] = 100,
     take_in: Annotated[
-        bool, typer.Option("--take-in", help="Then download what was found, and summary on it.")
+        bool, typer.Option("--take-in", help="Then download what was found, and bring the lake up to date.")
     ] = False,
     lake: LakeOption = None,
 ) -> None:
-    """Polls the feeds that are due, now. What is new there becomes sources."""
+    """Poll the feeds that are due, now. What is new there becomes sources."""
     from orchestration.cli.output import print_failed_runs
     from orchestration.cli.session import RunSummary
 

@@ -1,17 +1,25 @@
 """The commands that train, activate, evaluate and compare models."""
 
 import time
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table as TextTable
 
+from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes, print_failed_runs
 from orchestration.cli.session import RunSummary, Session
 
 
-def train_model(session: Session, recipe: str, subset: str, *, keep_seen: bool) -> None:
-    """Trains the recipe on the subset of the lake as it is now, and prints what it is worth."""
+def train(
+    recipe: Annotated[str, typer.Argument(help="A file of internvid/viclip/recipes/: viclip-tiny, viclip-b16, …")],
+    subset: Annotated[str, typer.Option(help="What to train on: see `internvid subset list`.")] = "all",
+    keep_seen: Annotated[bool, typer.Option(help="Write down every clip that the model saw.")] = False,
+    lake: LakeOption = None,
+) -> None:
+    """Train a ViCLIP on a subset of the lake as it is now, and evaluate it. One that was killed goes on."""
+    session = existing(lake)
     _require(session, recipe, [subset])
     started = time.monotonic()
     summary = RunSummary()
@@ -22,28 +30,72 @@ def train_model(session: Session, recipe: str, subset: str, *, keep_seen: bool) 
     raise typer.Exit(1 if summary.failed_runs else 0)
 
 
-def ablate(session: Session, recipe: str, subsets: list[str]) -> None:
-    """The paper's central experiment: one model for each subset, by the same recipe, evaluated on the same videos."""
-    _require(session, recipe, subsets)
+def ablate(
+    subsets: Annotated[str, typer.Option(help="Subsets to compare, joined by commas.")],
+    recipe: Annotated[str, typer.Option(help="The recipe that each is trained by.")] = "viclip-tiny",
+    lake: LakeOption = None,
+) -> None:
+    """Train one model for each subset, by the same recipe, and compare them on the same held-out videos."""
+    session, names = existing(lake), [name.strip() for name in subsets.split(",") if name.strip()]
+    _require(session, recipe, names)
     summary = RunSummary()
-    for subset in subsets:
+    for subset in names:
         session.train(recipe, subset, summary)
     print_failed_runs(summary)
-    _print_models(session, recipe, subsets)
+    _print_models(session, recipe, names)
     raise typer.Exit(1 if summary.failed_runs else 0)
 
 
-def activate(session: Session, checkpoint: str) -> None:
-    """Makes the checkpoint the active one and says what that means."""
+def activate(
+    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    lake: LakeOption = None,
+) -> None:
+    """Choose the model whose vectors the lake holds. The next `ingest` makes all vectors anew with it."""
     from resources.incremental.faults import SystemFault
     from resources.models.activation import activate_named
 
+    session = existing(lake)
     try:
         active = activate_named(session.instance, session.lake, session.resources["aligner"], checkpoint)
     except (ValueError, OSError, SystemFault) as error:
         raise typer.BadParameter(str(error)) from error
     stale = session.counts()["clip_embeddings"]["pending"]
     console.print(f"{active.checkpoint_id} is active; {stale:,} vectors are to be recomputed by `internvid ingest`")
+
+
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    benchmark: Annotated[str, typer.Option(help="msrvtt, didemo, kinetics400, ucf101, …")],
+    data: Annotated[Path, typer.Option(help="The folder with the benchmark's annotation file and videos.")],
+    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 8,
+    choice: Annotated[str, typer.Option(help="Which frames: middle (of equal parts) or uniform.")] = "middle",
+    split: Annotated[str | None, typer.Option(help="Another split than the paper's.")] = None,
+    linear_probe: Annotated[bool, typer.Option(help="Also a linear classifier, trained on the train split.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A JSON file for all figures.")] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Evaluate a checkpoint on a benchmark by the paper's protocol, beside the paper's numbers."""
+    from orchestration.cli.evaluate import evaluate_command
+
+    folder = Path(checkpoint)
+    if not folder.is_dir():
+        from resources.models.activation import checkpoint_folder
+
+        try:
+            folder = checkpoint_folder(existing(lake).lake, checkpoint)
+        except (ValueError, OSError) as error:
+            raise typer.BadParameter(str(error)) from error
+    evaluate_command(
+        folder,
+        benchmark=benchmark,
+        data=data,
+        frames=frames,
+        choice=choice,
+        split=split,
+        linear_probe=linear_probe,
+        out=out,
+        name=checkpoint,
+    )
 
 
 def _require(session: Session, recipe: str, subsets: list[str]) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from orchestration.cli.annotations import annotations
 from orchestration.cli.session import Session
+from orchestration.settings import Settings
 from resources.lake.store import Lake
 
 
@@ -45,7 +46,7 @@ def test_it_says_what_became_of_the_rows_and_tells_dagster(root, tmp_path):
             "what is bad stands in the table attempts, stage annotations",
         ],
     )
-    session = Session(root)
+    session = Session(Settings(lake=root))
     (batch,) = set(Lake(root=root).polars("sources")["ingest_batch"])
     assert session.instance.get_dynamic_partitions("ingest_batch") == [batch]
     event = session.instance.get_latest_materialization_event(dg.AssetKey("annotations"))

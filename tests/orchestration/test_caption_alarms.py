@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from assets.checks import caption_alarms, captions_are_sound, vectors_to_match
+from assets.checks.captions import caption_alarms, captions_are_sound, vectors_to_match
 from orchestration.definitions import definitions
 from resources.lake.schema import TABLES, VECTOR_SIZE
 from resources.lake.store import Lake
@@ -47,7 +47,7 @@ class Planted:
             for batch in BATCHES
         }
         alarms = dg.define_asset_job("alarms", dg.AssetSelection.checks(caption_alarms, captions_are_sound))
-        self.definitions = dg.Definitions.merge(definitions({"lake": self.lake}), dg.Definitions(jobs=[alarms]))
+        self.definitions = dg.Definitions.merge(definitions(resources={"lake": self.lake}), dg.Definitions(jobs=[alarms]))
         self.instance = dg.DagsterInstance.ephemeral()
 
     def write_rows(self) -> None:

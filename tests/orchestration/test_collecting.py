@@ -7,19 +7,20 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-from orchestration.follow_up import found_sources_sensor, retry_sensor
 from web_server import Feed, File, Status, WebServer, make_video, web_server
 
-from assets.vectors.active_checkpoint import activate_named
 from internvid.viclip.checkpoint import Checkpoint, save_checkpoint
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.recipes import RECIPES
 from internvid.viclip.tokenizer import Tokenizer
 from orchestration.cli.session import RunSummary, Session
+from orchestration.sensors import build_sensors
+from orchestration.settings import Settings
 from resources.catalog.downloader import Downloader
 from resources.catalog.feeds import add_feeds, pages
 from resources.lake.store import Lake
+from resources.models.activation import activate_named
 
 VIDEOS_FOLDER = 5
 
@@ -44,9 +45,10 @@ class Collection:
         """What the clock and the sensors bring about in a day."""
         self.let_a_day_pass()
         summary = RunSummary()
-        self.session._run("discover", summary)
-        self.follow_up(found_sources_sensor, summary)
-        self.follow_up(retry_sensor, summary)
+        self.session.run("discover", summary)
+        sensors = {sensor.name: sensor for sensor in build_sensors(self.session.settings)}
+        self.follow_up(sensors["registered_batches_sensor"], summary)
+        self.follow_up(sensors["retry_sensor"], summary)
         return summary
 
     def let_a_day_pass(self) -> None:
@@ -71,7 +73,7 @@ class Collection:
             if request.run_key not in self.keys:
                 self.keys.add(request.run_key)
                 self.session.instance.add_dynamic_partitions("ingest_batch", [request.partition_key])
-                self.session._run("ingest", summary, request.partition_key)
+                self.session.run("ingest", summary, partition=request.partition_key)
 
     def done(self) -> dict[str, int]:
         """How many videos each stage has brought so far: the number of distinct videos among its rows."""
@@ -93,7 +95,7 @@ def collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Coll
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     synthetic_videos = [make_video(tmp_path / f"{number}.mp4", shade=40 * number) for number in range(VIDEOS_FOLDER)]
     with web_server() as server:
-        session = Session(str(tmp_path / "lake"))
+        session = Session(Settings(lake=str(tmp_path / "lake")))
         session.resources["downloader"] = Downloader(allowed_addresses=["127.0.0.1/32"], seconds_between_starts=0.0)
         activate_named(
             session.instance, session.lake, session.resources["aligner"], str(random_model(tmp_path / "model"))
@@ -107,13 +109,13 @@ def test_each_day_only_what_is_new_is_fetched_and_everything_follows(collection:
     collection.publish(0)
     collection.publish(1)
     summary = collection.day()
-    assert summary.is_well, (summary.failed_batches, summary.alarms)
+    assert summary.is_well, (summary.failed_runs, summary.alarms)
     assert set(collection.done().values()) == {2}
     first = collection.lake.polars("clip_captions").sort("clip_id")
 
     collection.publish(2)
     summary = collection.day()
-    assert summary.is_well, (summary.failed_batches, summary.alarms)
+    assert summary.is_well, (summary.failed_runs, summary.alarms)
     assert set(collection.done().values()) == {3}, "clips, captions and vectors come without a hand"
 
     for number in (3, 4):

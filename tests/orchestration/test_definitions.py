@@ -64,4 +64,4 @@ def test_other_resources_can_stand_in_for_those_of_the_environment() -> None:
     from resources.lake.store import Lake
 
     other = Lake(root="elsewhere")
-    assert (definitions({"lake": other}).resources or {})["lake"] is other
+    assert (definitions(resources={"lake": other}).resources or {})["lake"] is other

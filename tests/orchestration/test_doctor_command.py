@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from orchestration.cli.app import app
 from orchestration.cli.doctor import Found, print_providers
+from orchestration.cli.options import settings_of
 from resources.models.machine import Gpu, Machine, free_bytes, this_machine
 
 PROVIDERS_OF_THE_LAKE = {"aligner"}
@@ -125,16 +126,18 @@ def test_a_choice_that_cannot_be_is_one_clear_error(lake: Path, command: str, op
     assert said in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_a_profile_of_ones_own_and_a_door_are_left_to_the_processes_that_are_started(
+def test_a_profile_of_ones_own_and_a_provider_are_left_to_the_processes_that_are_started(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.yaml").write_text("summariser: {kind: embedded, clips_per_call: 7}")
     monkeypatch.chdir(tmp_path)
     code, answer = doctor(lake, "--profile", "embedded,mine.yaml", "--provider", "translator={kind: none}")
     assert code == 0
-    assert os.environ["INTERNVID_PROFILE"] == f"embedded,{tmp_path / 'mine.yaml'}"  # they may run in another folder
-    assert os.environ["INTERNVID_PROVIDER_TRANSLATOR"] == "{kind: none}"
-    assert answer["profile"] == f"embedded,{tmp_path / 'mine.yaml'}"
+    assert answer["profile"] == f"embedded,{tmp_path / 'mine.yaml'}"  # they may run in another folder
+    environment = settings_of(str(lake), "embedded,mine.yaml", ["translator={kind: none}"]).as_environment()
+    assert environment["INTERNVID_PROFILE"] == f"embedded,{tmp_path / 'mine.yaml'}"
+    assert environment["INTERNVID_PROVIDER_TRANSLATOR"] == "{kind: none}"
+    assert environment["INTERNVID_LAKE"] == str(lake)
 
 
 def test_it_is_quick_and_loads_no_model_software(tmp_path: Path) -> None:
@@ -152,7 +155,7 @@ def test_it_is_quick_and_loads_no_model_software(tmp_path: Path) -> None:
     assert float(seconds) < 20  # of a machine with nothing else to do it takes 2
 
 
-def test_a_door_is_told_in_one_line_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_provider_is_told_in_one_line_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     found = Found(
         "frame_text_similarity",
         "image_classifier",
@@ -163,7 +166,7 @@ def test_a_door_is_told_in_one_line_of_a_log(capsys: pytest.CaptureFixture[str])
         "cuda",
         "",
     )
-    print_providers([found])
+    print_providers([found], "hub")
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 120
     assert "openai/clip-vit-large-patch14 @ 01234567" in "\n".join(lines)

@@ -12,11 +12,12 @@ from typing import Any
 import dagster as dg
 import pytest
 from click.testing import Result
-from orchestration.collection import check_sources_schedule, discover_schedule
 from typer.testing import CliRunner
 from web_server import WebServer, web_server
 
 from orchestration.cli.feeds import app
+from orchestration.schedules import build_schedules
+from orchestration.settings import Settings
 from resources.lake.store import Lake
 
 Internvid = Callable[..., Result]
@@ -141,9 +142,11 @@ def test_a_look_registers_what_is_new_and_the_list_tells_when_the_next_is_due(
 
 
 def test_schedules_stand_still_unless_collecting_is_asked_for() -> None:
-    schedules = {schedule.name: schedule for schedule in (discover_schedule, check_sources_schedule)}
-    assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {
-        "daily_discovery": "0 5 * * *",
-        "weekly_source_check": "0 2 * * 0",
-    }
-    assert {schedule.default_status for schedule in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
+    crons = {"daily_discovery": "0 5 * * *", "weekly_source_check": "0 2 * * 0"}
+    for collect, status in (
+        (False, dg.DefaultScheduleStatus.STOPPED),
+        (True, dg.DefaultScheduleStatus.RUNNING),
+    ):
+        schedules = {schedule.name: schedule for schedule in build_schedules(Settings(collect=collect))}
+        assert {name: schedules[name].cron_schedule for name in crons} == crons
+        assert {schedules[name].default_status for name in crons} == {status}

@@ -55,12 +55,12 @@ def synthetic_videos(place: Path, synthetic_video: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="module")
 def as_made(place: Path, synthetic_videos: Path) -> Path:
     """A copy of lake and media store with both videos, a snapshot, a subset and what is published."""
-    session, summary = Session(None), RunSummary()
+    session, summary = Session(), RunSummary()
     register(session.lake, session.media, [str(synthetic_videos)], run_id="test")
     session.run_pending_batches(summary)
     session.publish_what_changed(summary)
     session.select("all", summary)
-    assert summary.failed_batches == {}
+    assert summary.failed_runs == {}
     session.instance.dispose()
     shutil.copytree(place / "now", place / "as made", dirs_exist_ok=True)
     return place / "as made"
@@ -204,12 +204,12 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(lake: Lake, place: Path):
 
 def test_dagster_still_knows_the_batch_as_made_and_the_next_run_publishes_anew(forgotten: dict[str, Any], place: Path):
     lake = restore(place, place / "forgotten")
-    session, summary = Session(None), RunSummary()
+    session, summary = Session(), RunSummary()
     batch = lake.polars("sources")["ingest_batch"][0]
     for asset in ("clips", "frames", "clip_captions"):
         assert session.instance.get_materialized_partitions(dg.AssetKey(asset)) == {batch}
     session.bring_up_to_date()
-    assert summary.failed_batches == {}
+    assert summary.failed_runs == {}
     assert {name for name in PUBLISHED if (place / "now" / "lake" / name).exists()} == set(PUBLISHED)
     assert len(lake.tags()) == 1
     made = lake.polars("subset_snapshots").to_dicts()[0]

@@ -40,14 +40,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         environment.setenv("DAGSTER_HOME", str(folder / "dagster"))
         environment.setenv("INTERNVID_LAKE", str(folder / "lake"))
         environment.setenv("INTERNVID_WORKERS", "1")
-        session = Session(None)
+        session = Session()
         session.instance = dg.DagsterInstance.ephemeral()
         session.resources["trainer"] = Trainer(max_steps=3, threads=1)
         synthetic_videos = render_all(
             folder / "synthetic_videos", [plan for plan in SAMPLE_VIDEOS if plan.name in QUERIES.values()]
         )
         register(session.lake, session.media, list(map(str, synthetic_videos)), run_id="test")
-        assert session.bring_up_to_date().failed_batches == {}
+        assert session.bring_up_to_date().failed_runs == {}
         assert session.lake.dataset("clip_embeddings").count_rows() > 0
         yield folder / "lake"
 
