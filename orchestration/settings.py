@@ -191,7 +191,6 @@ def render_markdown() -> str:
             if not isinstance(field.annotation, type)
             else field.annotation.__name__
         )
-        lines.append(
-            f"| `{variable}` | {type_name.replace('|', 'or')} | {str(shown).replace('|', '&#124;')} | {field.description} |"
-        )
+        cells = (f"`{variable}`", type_name.replace("|", "or"), shown.replace("|", "&#124;"), field.description)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"

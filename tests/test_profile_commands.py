@@ -1,4 +1,4 @@
-"""A profile of tiny models of the real classes, from the command line: each provider asks its model, each row names it."""
+"""A profile of tiny models of the real classes, from the command line: every row names the model that made it."""
 
 import json
 import os

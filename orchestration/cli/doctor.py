@@ -64,7 +64,7 @@ def doctor(
     provider: ProviderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """What would run behind each provider, whether it can run here now, and what to do if not. Exit code 1 if it cannot."""
+    """What would run behind each provider, whether it can run here, and what to do if not. Exit code 1 if it cannot."""
     from orchestration.configured import configured
     from resources.models.machine import this_machine
 

@@ -1,7 +1,7 @@
 """Runs of killed processes: Dagster monitors runs of its daemon, not those that a terminal runs in its own process.
 
-A process holds a file locked while it lives, and its runs name the file; whoever comes next ends the runs whose file can
-be locked. They would seem to go on for ever otherwise, and keep their places in the pools.
+A process holds a file locked while it lives, and its runs name the file; whoever comes next ends the runs whose file
+can be locked. They would seem to go on for ever otherwise, and keep their places in the pools.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which model stands behind each provider: a profile is a file, and any provider can be set by itself.
 
-A profile names a kind for each provider, and that kind's settings: the fields of its class, which KINDS gives. Files given
-one after the other, `hub,mine.yaml`, are laid over each other provider by provider: `mine.yaml` names only what it changes.
+A profile names a kind for each provider, and that kind's settings: the fields of its class, which KINDS gives. Files
+given one after the other, `hub,mine.yaml`, are laid over each other provider by provider: `mine.yaml` names only what
+it changes.
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ class Planted:
             for batch in BATCHES
         }
         alarms = dg.define_asset_job("alarms", dg.AssetSelection.checks(caption_alarms, captions_are_sound))
-        self.definitions = dg.Definitions.merge(definitions(resources={"lake": self.lake}), dg.Definitions(jobs=[alarms]))
+        self.definitions = dg.Definitions.merge(
+            definitions(resources={"lake": self.lake}), dg.Definitions(jobs=[alarms])
+        )
         self.instance = dg.DagsterInstance.ephemeral()
 
     def write_rows(self) -> None:
