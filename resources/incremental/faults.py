@@ -1,7 +1,8 @@
-"""Distinguishes errors of the system, which end the run, from errors of a unit, which become rows of attempts.
+"""Errors of the system, told from errors of a row: the first end the run, the second become rows of attempts.
 
-Errors of the system are a missing model, a server that does not answer, a full or read-only disk, refused credentials,
-a device out of memory. The run ends with one message, units that are not done stay pending, and the next run continues.
+A missing model, a server that does not answer, a full or read-only disk, refused credentials, a device out of memory:
+none of them is the fault of the unit that met with it. The run ends with one message, every unit that was not done
+stays pending, and the next run goes on by itself.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _UNREACHABLE_STORE_TEXT = re.compile(
     r"error sending request for url|EndpointConnectionError|Could not connect to the endpoint"
 )
 _CREDENTIAL_ERRORS = frozenset(("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"))
-_PATH_IN_TEXT = re.compile(r"(/[^\s:'\",)]+)")
+_PATH_IN_TEXT = re.compile(r"/?[\w.-]+(?:/[\w.%=-]+)+")  # Lance writes paths without their first slash
 
 
 class SystemFault(RuntimeError):
@@ -46,11 +47,20 @@ class ServerUnreachable(SystemFault):
 
 
 class TooManyFailures(SystemFault):
-    """Too many units of a batch failed with the same class of error: probably the stage is at fault, not the units."""
+    """So many units of a batch ended with one class of error that the stage, not the units, is probably at fault."""
 
 
 def system_fault_of(error: BaseException) -> SystemFault | None:
-    """Returns the fault of the system that caused the error; None for an error of the unit."""
+    """Returns the fault of the system that the error, or what caused it, stands for; None for an input's own error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if fault := _fault(cause):
+            return fault
+        cause = cause.__cause__
+    return None
+
+
+def _fault(error: BaseException) -> SystemFault | None:
     if isinstance(error, SystemFault):
         return error
     if isinstance(error, OSError):
@@ -61,10 +71,21 @@ def system_fault_of(error: BaseException) -> SystemFault | None:
             f"the device is out of memory: {_first_line(error)}. Lower the model's batch, choose a smaller model, or "
             "set INTERNVID_DEVICE to another device"
         )
+    if name == "OperationalError":  # of SQLite, directly or through SQLAlchemy: Dagster's storage
+        return _of_database(str(error))
     if name in _CREDENTIAL_ERRORS or (name == "ClientError" and _CREDENTIALS_TEXT.search(str(error))):
         return _refused(error)
     if name == "DiskFull":  # of downloads
         return _no_room(str(error))
+    return None
+
+
+def _of_database(text: str) -> SystemFault | None:
+    where = "Dagster's storage (in .dagster under the lake, unless DAGSTER_HOME says otherwise)"
+    if "database or disk is full" in text:
+        return SystemFault(f"no room left for {where}: make room; the next run goes on by itself")
+    if "readonly database" in text or "unable to open database" in text:
+        return SystemFault(f"{where} cannot be written: make it writable, or set DAGSTER_HOME to another folder")
     return None
 
 
@@ -91,17 +112,23 @@ def _no_room(where: str) -> SystemFault:
     usage = shutil.disk_usage(path)
     return SystemFault(
         f"no room left on the disk of {path}: {usage.free / 2**20:,.0f} MiB of {usage.total / 2**20:,.0f} MiB free. "
-        "Make room, or point --lake, INTERNVID_MEDIA or TMPDIR to a larger disk; the next run continues from here"
+        "Make room, or point --lake, INTERNVID_MEDIA or TMPDIR to a larger disk; the next run goes on by itself"
     )
 
 
 def _existing_folder(where: str) -> Path:
-    """Returns the nearest existing folder of the path in the text; the temporary folder where there is no path."""
-    match = _PATH_IN_TEXT.search(where)
-    path = Path(match[1]) if match else Path(tempfile.gettempdir())
-    while not path.exists():
-        path = path.parent
-    return path
+    """Returns the folder on the fullest disk among those that the text names; without any the temporary folder.
+
+    A text may also name files of the library's own source, which are not there.
+    """
+    folders = {Path(tempfile.gettempdir())}
+    for text in _PATH_IN_TEXT.findall(where):
+        path = Path(f"/{text.lstrip('/')}")
+        while not path.is_dir():
+            path = path.parent
+        if len(path.parts) > 1:
+            folders.add(path)
+    return min(folders, key=lambda folder: shutil.disk_usage(folder).free)
 
 
 def _refused(error: BaseException) -> SystemFault:
@@ -112,7 +139,7 @@ def _refused(error: BaseException) -> SystemFault:
 
 
 def _is_ours(path: str) -> bool:
-    """Says whether this software writes the path: a source that cannot be read is an error of that source."""
+    """Whether the path is one that this software writes: a source that cannot be read is that source's own error."""
     return path.startswith(tempfile.gettempdir()) or ".lance/" in path
 
 
