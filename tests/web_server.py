@@ -164,7 +164,7 @@ class WebServer(ThreadingHTTPServer):
         return f"http://{self.server_address[0]}:{self.server_address[1]}"
 
     def add(self, path: str, *acts: Act) -> str:
-        """What happens when the path is asked for: each in its turn, then the last for ever. Begins anew if it was
+        """What happens when the path is asked for: each in its turn, then the last for ever. Starts again if the path was
         there. Returns its URL."""
         with self.lock:
             self._acts[path], self._asked[path] = acts, 0

@@ -1,8 +1,8 @@
 -- Polls of feeds that are due at the time $now, at most $polls; of the plans $plans, null for all.
--- A feed is due if it was never polled, or not for every_hours. Polls that failed or wait are not returned, since they are
--- retried by themselves; those whose time has come count towards $polls.
--- The plans take turns. In a plan the feeds with the fewest polls come first, then those of lower number: so a plan that
--- is longer than a day's polls reaches its end before it starts again.
+-- A feed is due if it was never polled, or not for every_hours. Polls that failed or wait are not returned, since they
+-- are retried by themselves; those whose time has come count towards $polls.
+-- The plans take turns. In a plan the feeds with the fewest polls come first, then those of lower number: so a plan
+-- that is longer than a day's polls reaches its end before it starts again.
 with polled as (
     select feed_id, max(number) as polls, max(polled_at) as polled_at
     from feed_polls

@@ -1,5 +1,6 @@
--- Batches in which sources were registered, but by `internvid ingest`, which runs them itself; in the order in which their
--- newest source came, the first $batches after the batch $last of the time $since; each with a hash of its sources.
+-- Batches in which sources were registered, but by `internvid ingest`, which runs them itself; in the order in which
+-- their newest source came, the first $batches after the batch $last of the time $since; each with a hash of its
+-- sources.
 with registered as (
     select ingest_batch, max(written_at) as registered_at
     from sources

@@ -1,5 +1,6 @@
 -- New and changed files: those that `sources` does not hold with their present size, time and subtitles. Oldest first.
--- Reads: seen (uri, size_bytes, modified_ns, subtitles_seen: the files in the inbox; a file with two names has two rows).
+-- Reads: seen (uri, size_bytes, modified_ns, subtitles_seen: the files in the inbox; a file with two names has two
+-- rows).
 select seen.uri
 from seen
 anti join sources

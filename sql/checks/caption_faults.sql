@@ -1,5 +1,5 @@
--- Captions of a batch by kind (coarse, fine and clip of frames; summary of clips): their number, and the shares that are
--- empty (failures for that reason included), truncated, and equal to the most common caption of several videos.
+-- Captions of a batch by kind (coarse, fine and clip of frames; summary of clips): their number, and the shares that
+-- are empty (failures for that reason included), truncated, and equal to the most common caption of several videos.
 -- Reads the rows of the batch only.
 with caption as (
     select scale as kind, video_id, caption, status from frame_captions

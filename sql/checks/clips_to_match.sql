@@ -1,5 +1,5 @@
--- Clips of a batch with vectors of frames and caption by the model $model, at most $clips, video by video in the order of a
--- hash. One clip of each distinct caption, since exchanging equal captions in the test changes nothing.
+-- Clips of a batch with vectors of frames and caption by the model $model, at most $clips, video by video in the order
+-- of a hash. One clip of each distinct caption, since exchanging equal captions in the test changes nothing.
 -- Reads the rows of the batch only.
 with distinct_captions as (
     select clip_id, video_id

@@ -1,5 +1,5 @@
--- Counts, at each of $scales: captions that are missing without an attempt, captions without a frame, captions with another
--- clip or video than their frame has, and captions under a wrong key.
+-- Counts, at each of $scales: captions that are missing without an attempt, captions without a frame, captions with
+-- another clip or video than their frame has, and captions under a wrong key.
 -- Frames of clips that came with a caption need no captions.
 with captioned as (
     select annotation_id from annotations where caption is not null

@@ -1,5 +1,5 @@
--- Captioned clips with their sources, of $subset or of all if null, in order of video and time: the rows of the InternVid
--- JSONL.
+-- Captioned clips with their sources, of $subset or of all if null, in order of video and time: the rows of the
+-- InternVid JSONL.
 select
     clips.video_id,
     raw_videos.source,

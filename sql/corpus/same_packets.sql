@@ -1,5 +1,5 @@
--- Pairs of videos with equal encoded pictures, in any container, that are not in `duplicates` yet; the lower video_id is
--- first.
+-- Pairs of videos with equal encoded pictures, in any container, that are not in `duplicates` yet; the lower video_id
+-- is first.
 select left_video.video_id, right_video.video_id as other_video_id
 from raw_videos as left_video
 inner join raw_videos as right_video

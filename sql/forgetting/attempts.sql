@@ -1,5 +1,5 @@
--- Attempts of the sources and videos, and attempts that name one of them: as the original of a copy, as an imported span,
--- or in the text of a stage whose inputs are lists, subsets or models.
+-- Attempts of the sources and videos, and attempts that name one of them: as the original of a copy, as an imported
+-- span, or in the text of a stage whose inputs are lists, subsets or models.
 -- Reads: $source_ids, $video_ids (16 characters, the prefix of their rows' keys), $per_video (stages whose inputs are
 -- sources, videos and their parts), $texts (ids and URLs).
 select attempt_id, key, stage, related_key

@@ -1,4 +1,5 @@
--- The clips of a subset: $clips of the clips that pass all conditions, drawn without replacement; all if $clips is null.
+-- The clips of a subset: $clips of the clips that pass all conditions, drawn without replacement; all if $clips is
+-- null.
 -- Reads judged; $clips, $seed.
 -- Efraimidis and Spirakis (2006): each clip waits for an exponential time with its weight as rate, -ln(u) / weight, and
 -- the first ones are drawn. u in (0, 1) is made from 52 bits of md5, so it is the same in any order, on any number of

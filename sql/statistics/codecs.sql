@@ -1,7 +1,7 @@
 -- ---
 -- title: Videos by codec, container and pixel format
 -- description: >
---   One row a kind and name; share is of all videos. No sound stands as "none".
+--   One row for each kind and name. share: of all videos. A video without sound has the audio codec "none".
 -- ---
 with named as (
     select unnest([

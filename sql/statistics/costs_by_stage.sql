@@ -1,7 +1,7 @@
 -- ---
 -- title: Time, frames and tokens by stage and model
 -- description: >
---   model is empty in the row of a stage as a whole. frames: decoded from video, or looked at by the model.
+--   model: empty in the row of the complete stage. frames: decoded from video, or read by the model.
 -- ---
 with spent as (
     select

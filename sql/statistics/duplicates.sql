@@ -1,9 +1,9 @@
 -- ---
--- title: Videos that show the same, by kind
+-- title: Pairs of videos with the same content, by kind
 -- description: >
---   bytes: files that were not taken in for their bytes are here already (attempts, ExactDuplicate). packets: the same
---   pictures in another container. perceptual: re-encoded, resized, cropped, with a logo, a part. similarity: mean
---   share of the shorter one's frames that the other has as well. videos_left_out: by a subset without copies.
+--   bytes: files that were skipped because a file of equal bytes is here (attempts, ExactDuplicate). packets: the same
+--   encoded pictures in another container. perceptual: re-encoded, resized, cropped, with a logo, or a part. similarity:
+--   share of the shorter video's frames that the longer video has as well. videos_left_out: by a subset without copies.
 -- ---
 with pairs as (
     select

@@ -1,7 +1,7 @@
 -- ---
 -- title: The fifty videos with the most clips
 -- description: >
---   A video whose container states no duration is given the end of its last clip. Imported spans are left out.
+--   If a container states no duration, seconds is the end of the last clip. Imported spans are left out.
 -- ---
 select
     raw_videos.video_id,

@@ -1,8 +1,8 @@
 -- ---
 -- title: "FLT as the paper has it: drawn as DIV is, from the clips whose captions fit them best"
 -- description: >
---   A clip's chance is DIV's, over the whole pool; it is passed over unless its score is among the highest 30 %. Clips
---   without a score count neither as kept nor towards the share. Ties at the limit are all kept.
+--   A clip's weight is as in DIV, over the complete pool; only clips whose score is among the highest 30 % are drawn.
+--   Clips without a score are not kept, and do not count towards the share. Ties at the limit are all kept.
 -- parameters:
 --   score: {type: text, default: video_text_similarity, meaning: which score of clip_scores decides}
 --   share: {type: double, default: 0.3, min: 0, max: 1,

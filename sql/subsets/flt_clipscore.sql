@@ -1,11 +1,11 @@
 -- ---
--- title: "FLT as its makers describe it: clips of fitting length and caption, then drawn as DIV is"
+-- title: "FLT as its authors describe it: clips of fitting length and caption, then drawn as DIV is"
 -- description: >
---   In this order: clips under 1 s or over 120 s go; of the others, the 30 % with the highest score stay; from these, a
---   clip's chance is one over the number of them in its video. Its makers scored one random frame of each clip with
---   CLIP ViT-L/14 (CLIPScore): that is frame_text_similarity, which decides where the pool has it. A pool without any
---   such score is judged by video_text_similarity. Clips without a score count neither as kept nor towards the share.
---   Ties at the limit are all kept.
+--   First clips under 1 s or over 120 s are removed. Of the others, the 30 % with the highest score are kept. The weight
+--   of a kept clip is one over the number of kept clips of its video. The authors scored one random frame of each clip
+--   with CLIP ViT-L/14 (CLIPScore): frame_text_similarity, which is used if the pool has it; otherwise
+--   video_text_similarity. Clips without a score are not kept, and do not count towards the share. Ties at the limit
+--   are all kept.
 -- parameters:
 --   score: {type: text, default: null, meaning: "which score of clip_scores decides; null: as above"}
 --   share: {type: double, default: 0.3, min: 0, max: 1,

@@ -1,11 +1,11 @@
 -- ---
--- title: "No copies: of videos that show the same, the one that is kept"
+-- title: "No copies: of videos with the same content, only the best"
 -- description: >
---   Which of two copies is kept, and why, says the table duplicates: the longer, then the one with more pixels, and so
---   on. A video goes where any pair keeps the other one. Files of equal bytes are one video in any case.
+--   The table duplicates says which video of a pair is kept, and why: the longer, then the one with more pixels, and so
+--   on. A video is left out if any of its pairs keeps the other video. Files of equal bytes are one video in any case.
 -- parameters:
 --   similarity: {type: double, default: 0.5, min: 0, max: 1,
---     meaning: "share of the shorter video's frames that the other must have as well"}
+--     meaning: "share of the shorter video's frames that the longer video must have as well"}
 --   clips: {type: bigint, default: null,
 --     meaning: "how many clips are drawn, each with the same chance; null: all that are kept"}
 --   seed: {type: bigint, default: 42, meaning: of the draw}
