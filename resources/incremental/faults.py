@@ -50,21 +50,24 @@ class TooManyFailures(SystemFault):
     """So many units of a batch ended with one class of error that the stage, not the units, is probably at fault."""
 
 
-def system_fault_of(error: BaseException) -> SystemFault | None:
-    """Returns the fault of the system that the error, or what caused it, stands for; None for an input's own error."""
+def system_fault_of(error: BaseException, where: str | None = None) -> SystemFault | None:
+    """Returns the fault of the system that the error, or what caused it, stands for; None for an input's own error.
+
+    where: the folder that was written to, where the error need not name it.
+    """
     cause: BaseException | None = error
     while cause is not None:
-        if fault := _fault(cause):
+        if fault := _fault(cause, where):
             return fault
         cause = cause.__cause__
     return None
 
 
-def _fault(error: BaseException) -> SystemFault | None:
+def _fault(error: BaseException, where: str | None) -> SystemFault | None:
     if isinstance(error, SystemFault):
         return error
     if isinstance(error, OSError):
-        return _of_os_error(error)
+        return _of_os_error(error, where)
     name = type(error).__name__
     if name == "OutOfMemoryError":  # torch's: raised only once a single input does not fit
         return ModelUnavailable(
@@ -89,12 +92,13 @@ def _of_database(text: str) -> SystemFault | None:
     return None
 
 
-def _of_os_error(error: OSError) -> SystemFault | None:
+def _of_os_error(error: OSError, where: str | None) -> SystemFault | None:
     text = str(error)
     if error.errno in NO_ROOM or _NO_ROOM_TEXT.search(text):
-        return _no_room(str(error.filename) if error.filename else text)
+        return _no_room(str(error.filename) if error.filename else where or text)
     if error.errno == errno.EROFS or _READ_ONLY_TEXT.search(text):
-        return SystemFault(f"the disk is read-only: {_first_line(error)}. Make it writable, or choose another folder")
+        place = error.filename or where or _first_line(error)
+        return SystemFault(f"the disk is read-only: {place}. Make it writable, or choose another folder")
     if error.errno in OUT_OF_RESOURCES:
         return SystemFault(f"{_first_line(error)}: {OUT_OF_RESOURCES[error.errno]}")
     if isinstance(error, PermissionError) and error.filename and _is_ours(str(error.filename)):

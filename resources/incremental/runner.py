@@ -43,7 +43,7 @@ def process_pending(
     commits = Commits(lake, stage, run_id, report, policy or FailurePolicy())
     for _ in range(MAX_PASSES):
         state = read_state(lake, stage, partition)
-        has_removed = _raising_faults(lambda: commits.remove_stale(state))  # noqa: B023 - called at once
+        has_removed = _raising_faults(lake, lambda: commits.remove_stale(state))  # noqa: B023 - called at once
         if state.pending:
             _process(stage, compute, state.pending, commits, log)
         elif not has_removed:
@@ -70,7 +70,7 @@ def _process(
             for outcome in _outcomes(stage, compute, pending):
                 if isinstance(outcome, Failed) and (fault := system_fault_of(outcome.error)):
                     raise fault from outcome.error
-                _raising_faults(lambda: commits.take(outcome))  # noqa: B023 - called at once
+                _raising_faults(commits.lake, lambda: commits.take(outcome))  # noqa: B023 - called at once
                 commits.report.processed += 1
                 advance(1)
                 alarm.note(outcome)
@@ -78,7 +78,7 @@ def _process(
             with suppress(OSError):  # where the disk is at fault, what is not committed stays pending
                 commits.flush()
             raise
-        _raising_faults(commits.flush)
+        _raising_faults(commits.lake, commits.flush)
 
 
 class _Alarm:
@@ -104,12 +104,12 @@ class _Alarm:
             )
 
 
-def _raising_faults(write: Callable[[], Any]) -> Any:
-    """Calls `write` and returns its result; an error of the disk or the bucket becomes a SystemFault."""
+def _raising_faults(lake: Lake, write: Callable[[], Any]) -> Any:
+    """Returns what the write returns; an error of the disk or the bucket becomes a SystemFault."""
     try:
         return write()
     except OSError as error:
-        if fault := system_fault_of(error):
+        if fault := system_fault_of(error, lake.root):
             raise fault from error
         raise
 
