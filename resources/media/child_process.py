@@ -1,8 +1,8 @@
-"""Work on files from strangers, in child processes with limits on time and memory.
+"""Processes untrusted files in child processes with limits on time and memory.
 
-A decoder that crashes takes only its child with it, one that hangs is killed, and one that eats memory meets its
-limit: each ends as an error of that file. Children are spawned, never forked (Lance is not fork-safe), and die with
-their parent, even if that is killed.
+A decoder that crashes ends only its child, one that hangs is killed, and one that allocates too much memory reaches its
+limit: each case becomes an error of that file. Children are spawned, never forked (Lance is not fork-safe), and die
+with their parent, even if that is killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 Input = TypeVar("Input")
 
 PR_SET_PDEATHSIG = 1
-TIMES_GIVEN = 3  # to children that die without having begun it
+MAX_STARTS = 3  # of a call whose children die before they begin it
 
 
 class DecoderCrashed(RuntimeError):
@@ -38,7 +38,7 @@ class DecoderTimedOut(RuntimeError):
 
 
 class RaisedInChild(RuntimeError):
-    """Stands for an error that cannot travel between processes; says its class and text."""
+    """Replaces an error that cannot be pickled; contains its class and text."""
 
 
 def ordered(
@@ -72,7 +72,7 @@ def ordered(
 
 @dataclass
 class Call:
-    """Work for a child; the pool that it was given to, and the future that is to hold its outcome."""
+    """A call for a child process, with its pool and the future of its outcome."""
 
     work: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -82,9 +82,9 @@ class Call:
 
 
 class Children:
-    """A pool of child processes, and another one where that gives up: Pebble's does when a child dies between files.
+    """A pool of child processes, which is replaced if it breaks: Pebble's does when a child dies between files.
 
-    memory_bytes: of address space that each may use, None for no limit.
+    memory_bytes: upper bound on the address space of each child, None for no limit.
     """
 
     def __init__(self, workers: int, memory_bytes: int | None) -> None:
@@ -110,8 +110,8 @@ class Children:
         return Call(work, arguments, seconds, self._pool, future)
 
     def outcome(self, call: Call) -> Any:
-        """What the work returned, or the error that it ended with."""
-        for _ in range(TIMES_GIVEN):
+        """Returns the result of the call, or its error."""
+        for _ in range(MAX_STARTS):
             while not call.future.done() and call.pool.active:
                 wait([call.future], timeout=1.0)  # a pool that gives up may forget a call
             try:
@@ -125,7 +125,7 @@ class Children:
             except BrokenProcessPool:
                 pass
             call = self.call(call.work, call.arguments, call.seconds)  # the file is not at fault: it was not begun
-        return DecoderCrashed(f"{TIMES_GIVEN} times the children died before one began this file")
+        return DecoderCrashed(f"child processes died {MAX_STARTS} times before one began this file")
 
     def end(self) -> None:
         self._pool.stop()
@@ -133,7 +133,7 @@ class Children:
 
 
 def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """In the child: an error is an outcome like another, and one that the parent cannot read would end its pool."""
+    """Runs in the child. It returns errors as results; one that the parent cannot unpickle would break the pool."""
     try:
         return work(*arguments)
     except BaseException as error:  # noqa: BLE001 - the boundary: whatever a file brings about is its outcome

@@ -1,7 +1,8 @@
-"""Video files: where their bytes are, and reading them safely.
+"""Stores video files, and reads them safely.
 
 The media store is content-addressed (`ab/abcdef….mp4` under the sha256) on any fsspec path. A file kept by reference
-stays where it is. Every look into a file (`resources.media.video_file`) happens in a child (`resources.media.child_process`).
+stays where it is. Files are only opened in child processes (`resources.media.child_process`), by the functions of
+`resources.media.video_file`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ SECONDS_TO_START = 60.0  # a child's imports and opening a file, on a busy machi
 
 @dataclass(frozen=True)
 class SpokenVideo:
-    """A stored video, and the subtitle files that lie beside its source. seconds: of the video, 0 if unknown."""
+    """A stored video with the subtitle files beside its source. seconds: length of the video, 0 if unknown."""
 
     path: str
     source: str
@@ -49,15 +50,15 @@ class SpokenVideo:
 
     @property
     def name(self) -> str:
-        """Of the file at its source."""
+        """Name of the file at its source."""
         return unquote(PurePosixPath(urlsplit(self.source).path).name, errors="replace")
 
 
 class Media(dg.ConfigurableResource):
-    """The media store, and the children that read from it.
+    """The media store, and the child processes that read from it.
 
-    downloads: a folder on this machine's disk where downloads are put together; in the store's own unless set, or where
-    that is in a bucket in the system's temporary folder.
+    downloads: folder on this machine's disk for partial downloads. By default it is in the store's folder, or in the
+    system's temporary folder where the store is a bucket.
     """
 
     root: str = "media"
@@ -69,7 +70,7 @@ class Media(dg.ConfigurableResource):
     seconds_per_video_second: float = 10.0  # 4K AV1 on one slow core decodes at about a third of real time
 
     def store(self, uri: str, sha256: str) -> str:
-        """Puts the bytes where they are to stay and returns that path: the file's own, or one in the store."""
+        """Stores the bytes if they are not kept by reference. Returns the file's path, or its path in the store."""
         if self.keep == "reference":
             path = local_path(uri)
             return uri if path is None or not _is_unicode(path) else path
@@ -84,12 +85,12 @@ class Media(dg.ConfigurableResource):
         return self._put(uri, name)
 
     def download_folder(self, key: str) -> str:
-        """Where a download is put together, on this machine's disk; always there, so that it is resumed."""
+        """Returns the folder of a partial download, on this machine's disk; the same one each time, to resume it."""
         root = self.downloads or local_path(self.root) or f"{tempfile.gettempdir()}/internvid"
         return f"{root.rstrip('/')}/downloads/{key}"
 
     def file(self, path: str) -> StoragePath:
-        """A file by its path, in the store or elsewhere."""
+        """Returns a file by its path, in the store or elsewhere."""
         return StoragePath(path, self._options(path))
 
     def _put(self, uri: str, name: str) -> str:
@@ -103,17 +104,17 @@ class Media(dg.ConfigurableResource):
         return self.file(path).exists()
 
     def local(self, path: str) -> AbstractContextManager[str]:
-        """The file as a path that decoders can open; a remote one is fetched into a temporary file."""
+        """Yields a path of the file that decoders can open; a remote file is fetched into a temporary file."""
         return self.file(path).local()
 
     def durations(self, paths: Iterable[str]) -> Iterator[tuple[str, float]]:
-        """Seconds of each video by its header, 0 where that cannot be read; in order. For sizing work, not for data."""
+        """Yields the seconds of each video by its header, 0 if unreadable, in order. Only for estimates."""
         results = self._children(duration, paths, arguments=lambda path: (path,), video_seconds=lambda path: 0)
         for path, result in results:
             yield path, result if isinstance(result, float) else 0.0
 
     def inspect(self, uris: Iterable[str]) -> Iterator[tuple[str, Inspected | BaseException]]:
-        """Hash and probe of each file, in order."""
+        """Yields hash and probe of each file, in order."""
         return self._children(
             inspect, uris, arguments=lambda uri: (uri, self._options(uri)), video_seconds=lambda uri: 600
         )
@@ -121,7 +122,7 @@ class Media(dg.ConfigurableResource):
     def scan(
         self, videos: Iterable[ToScan], settings: ScanSettings
     ) -> Iterator[tuple[ToScan, Scanned | BaseException]]:
-        """Clips and frames of each, in order: one decode of each."""
+        """Yields clips and frames of each video, in order; each video is decoded once."""
         spool = tempfile.mkdtemp(prefix="internvid-scan-")
         try:
             yield from self._children(
@@ -136,7 +137,7 @@ class Media(dg.ConfigurableResource):
     def subtitles(
         self, videos: Iterable[SpokenVideo], kinds: Sequence[str]
     ) -> Iterator[tuple[SpokenVideo, Subtitles | BaseException | None]]:
-        """The subtitles that came with each, in order; None for those without."""
+        """Yields the subtitles of each video, in order; None for a video without subtitles."""
         return self._children(
             read_subtitles,
             videos,
@@ -153,7 +154,7 @@ class Media(dg.ConfigurableResource):
     def listen(
         self, videos: Iterable[SpokenVideo], *, only_speech: bool
     ) -> Iterator[tuple[SpokenVideo, Heard | BaseException]]:
-        """The windows of each one's sound in which somebody speaks, or all of it; in order. A taker removes them."""
+        """Yields the windows of each video's sound with speech, or all windows, in order. The caller removes them."""
         spool = tempfile.mkdtemp(prefix="internvid-listen-")
         try:
             yield from self._children(
@@ -187,5 +188,5 @@ class Media(dg.ConfigurableResource):
 
 
 def _is_unicode(path: str) -> bool:
-    """Whether a column can hold it: a name need not be text, and what is not stands in a path as lone surrogates."""
+    """Says whether a column can store the text: file names that are not text contain lone surrogates."""
     return not any("\udc80" <= character <= "\udcff" for character in path)

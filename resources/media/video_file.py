@@ -1,5 +1,4 @@
-"""A video file as a child process sees it: opened, hashed and probed, scanned into clips and frames, read and listened
-to for what is said in it.
+"""Functions of the child processes: they hash, probe and scan a video file, and read its subtitles and sound.
 
 Every child imports this module, so nothing heavy is imported here: Dagster alone would cost a child a second.
 """
@@ -46,7 +45,7 @@ WINDOW_COLUMNS = pa.schema([("start_seconds", pa.float64()), ("samples", pa.bina
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a file is: its content's hash, that of its pictures as encoded, its size and what the probe found."""
+    """A file's identity and probe. packets_digest: hash of its encoded pictures, the same in every container."""
 
     sha256: str
     packets_digest: str | None
@@ -56,9 +55,10 @@ class Inspected:
 
 @dataclass(frozen=True)
 class Scanned:
-    """The clips of a video, and its sampled frames in a file of their own: a long video has more than memory holds.
+    """The clips of a video, and its sampled frames in a file, because a long video's frames may not fit in memory.
 
-    not_there: of given spans those, by number, that are no clip. span_numbers: of given spans that of each clip.
+    not_there: errors of given spans that are no clips, by the span's number. span_numbers: the span's number of each
+    clip.
     """
 
     clips: list[ClipSpan]
@@ -68,7 +68,7 @@ class Scanned:
     not_there: Mapping[int, SpanNotThere] = field(default_factory=dict)
 
     def frames(self) -> Iterator[pa.RecordBatch]:
-        """The frames in batches of FRAME_COLUMNS, for given spans of SPAN_FRAME_COLUMNS, in the order of decoding."""
+        """Yields the frames in order of decoding, in batches of FRAME_COLUMNS, or of SPAN_FRAME_COLUMNS for given spans."""
         with pa.OSFile(str(self.frames_path)) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
@@ -78,13 +78,13 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Heard:
-    """Where in a video somebody speaks. window_count: stretches of sound, each at most half a minute, in a file."""
+    """The parts of a video's sound with speech, in a file. window_count: number of windows of at most 30 s."""
 
     window_count: int
     windows_path: Path
 
     def windows(self) -> Iterator[Window]:
-        """In order of time, read one by one."""
+        """Yields the windows in order of time, read one by one."""
         import numpy as np
 
         from internvid.speech.sound import Window
@@ -100,7 +100,7 @@ class Heard:
 
 
 def duration(path: str) -> float:
-    """Seconds by the header, 0 where that cannot be read."""
+    """Returns the seconds by the header, 0 where it cannot be read."""
     from internvid.video.probe import UnreadableVideo, probe
 
     try:
@@ -110,7 +110,7 @@ def duration(path: str) -> float:
 
 
 def inspect(uri: str, storage_options: Mapping[str, Any]) -> Inspected:
-    """The file hashed and probed. Raises as `internvid.video.probe.probe`."""
+    """Hashes and probes the file. Raises as `internvid.video.probe.probe`."""
     from internvid.video.packets import packets_digest
     from internvid.video.probe import probe
 
@@ -123,7 +123,7 @@ def inspect(uri: str, storage_options: Mapping[str, Any]) -> Inspected:
 
 @dataclass(frozen=True)
 class ToScan:
-    """A video, its duration (0 if unknown), and the spans that are to be its clips; None: those between its cuts."""
+    """A video to scan. seconds: its length, 0 if unknown. spans: the spans to make clips of; None: between its cuts."""
 
     path: str
     seconds: float
@@ -131,7 +131,7 @@ class ToScan:
 
 
 def scan_into(spool: str, video: ToScan, storage_options: Mapping[str, Any], settings: ScanSettings) -> Scanned:
-    """The video scanned, its frames in a folder of their own under `spool`. Raises as `internvid.video.scan.scan`."""
+    """Scans the video; its frames are in a new folder under `spool`. Raises as `internvid.video.scan.scan`."""
     from internvid.video.scan import ClipSpan, scan
     from internvid.video.spans import SpanNotThere, scan_spans
 
@@ -140,9 +140,9 @@ def scan_into(spool: str, video: ToScan, storage_options: Mapping[str, Any], set
     with StoragePath(video.path, storage_options).local() as path, _FrameFile(frames_path, schema) as file:
         if video.spans is None:
             return Scanned(scan(path, settings, file.keep), file.flushed(), frames_path)
-        found = scan_spans(path, settings, video.spans, file.keep_of_span, video_seconds=video.seconds or None)
-        clips = {number: clip for number, clip in enumerate(found) if isinstance(clip, ClipSpan)}
-        not_there = {number: error for number, error in enumerate(found) if isinstance(error, SpanNotThere)}
+        results = scan_spans(path, settings, video.spans, file.keep_of_span, video_seconds=video.seconds or None)
+        clips = {number: clip for number, clip in enumerate(results) if isinstance(clip, ClipSpan)}
+        not_there = {number: error for number, error in enumerate(results) if isinstance(error, SpanNotThere)}
         return Scanned(list(clips.values()), file.flushed(), frames_path, tuple(clips), not_there)
 
 
@@ -170,7 +170,7 @@ class _FrameFile:
         self._keep(vars(frame) | {"span": span})
 
     def flushed(self) -> int:
-        """How many there are; all are written."""
+        """Writes the waiting frames. Returns the number of all frames."""
         if self._waiting:
             self._stream.write_batch(pa.RecordBatch.from_pylist(self._waiting, schema=self._schema))
             self._waiting.clear()
@@ -186,7 +186,7 @@ class _FrameFile:
 def read_subtitles(
     video: str, name: str, files: Sequence[str], kinds: Sequence[str], storage_options: Mapping[str, Any]
 ) -> Subtitles | None:
-    """What `internvid.speech.subtitles.subtitles_of` finds in the video and the files beside it, and raises."""
+    """Reads subtitles in the video and the files beside it. Raises as `internvid.speech.subtitles.subtitles_of`."""
     from internvid.speech.subtitles import SubtitleFile, subtitles_of
 
     beside = []
@@ -199,7 +199,7 @@ def read_subtitles(
 
 
 def listen_into(spool: str, video: str, storage_options: Mapping[str, Any], only_speech: bool) -> Heard:
-    """The windows of the video's sound, in a folder of their own under `spool`. Raises as `internvid.speech.sound`."""
+    """Writes the windows of the video's sound to a new folder under `spool`. Raises as `internvid.speech.sound`."""
     import numpy as np
 
     from internvid.speech.sound import Everything, Silero, windows

@@ -1,4 +1,4 @@
-"""Making a checkpoint the active one: writing it down, and telling Dagster, which then shows other vectors as stale."""
+"""Makes a checkpoint the active one, and reports it to Dagster, which then shows other vectors as stale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ASSET = "active_checkpoint"
 
 
 def make_active(instance: dg.DagsterInstance, lake: Lake, checkpoint: ActiveCheckpoint) -> None:
-    """Writes it down, and tells Dagster, with the checkpoint's digest as data version: vectors by another are stale."""
+    """Writes the active checkpoint, and reports it to Dagster with the checkpoint's digest as data version."""
     activate(lake, checkpoint)
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
@@ -28,7 +28,7 @@ def make_active(instance: dg.DagsterInstance, lake: Lake, checkpoint: ActiveChec
 def activate_named(instance: dg.DagsterInstance, lake: Lake, aligner: Aligner, checkpoint: str) -> ActiveCheckpoint:
     """Makes the checkpoint of that id, or in that folder, the active one.
 
-    Raises ValueError where there is none, and what loading raises where it cannot be used.
+    Raises ValueError where there is no such checkpoint, and ModelUnavailable where it cannot be loaded.
     """
     wanted = _of_lake(lake, checkpoint) or _in_folder(checkpoint)
     aligner.encoder(lake, wanted)  # loads it: what cannot be used does not become active
@@ -37,7 +37,7 @@ def activate_named(instance: dg.DagsterInstance, lake: Lake, aligner: Aligner, c
 
 
 def checkpoint_folder(lake: Lake, checkpoint: str) -> Path:
-    """The folder of the checkpoint of that id, or that folder. Raises ValueError where there is neither."""
+    """Returns the folder of a checkpoint, given by its id or folder. Raises ValueError where there is neither."""
     known = _of_lake(lake, checkpoint)
     return _existing_folder(checkpoint) if known is None else local_folder(lake, known.path)
 

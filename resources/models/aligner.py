@@ -1,7 +1,7 @@
-"""The provider to the model whose vectors the lake holds: the active checkpoint.
+"""The active checkpoint, whose vectors the lake stores.
 
-Which checkpoint that is stands in the table `active_checkpoint`, changed only by `activate`: a newly trained one does
-not replace it by itself, for with it every vector and every score of the lake is made anew.
+The table `active_checkpoint` names it, and only `activate` changes it: a newly trained checkpoint does not become
+active automatically, because with it every vector and every similarity of the lake is recomputed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ActiveCheckpoint:
 
 
 class Aligner(dg.ConfigurableResource):
-    """Vectors of clips and captions by the active checkpoint. device: as torch names it; auto takes a GPU if any."""
+    """Embeds clips and captions by the active checkpoint. device: as torch names it; auto takes a GPU if available."""
 
     device: str = "auto"
     clips_per_call: int = 16
@@ -52,7 +52,7 @@ class Aligner(dg.ConfigurableResource):
         return ActiveCheckpoint(**rows[0]) if rows else None
 
     def version(self, active: ActiveCheckpoint) -> str:
-        """Decides whether a vector has to be made anew."""
+        """The version of a vector: a change recomputes it."""
         return f"{active.checkpoint_id}+{active.digest[:8]}+{FRAMES}-frames"
 
     def encoder(self, lake: Lake, active: ActiveCheckpoint) -> Encoder:
@@ -67,7 +67,7 @@ class Aligner(dg.ConfigurableResource):
 
 
 def activate(lake: Lake, checkpoint: ActiveCheckpoint) -> None:
-    """Makes this the checkpoint whose vectors the lake holds. Vectors by another are made anew by the next run."""
+    """Makes the checkpoint the active one. The next run recomputes the vectors of any other checkpoint."""
     row = {
         "role": ROLE,
         "checkpoint_id": checkpoint.checkpoint_id,
@@ -84,8 +84,8 @@ def _encoder(folder: str, digest: str, device: str) -> Encoder:
     from internvid.viclip.device import device_named
     from internvid.viclip.encoder import Encoder
 
-    found = checkpoint_digest(Path(folder))
-    if found != digest:
+    present = checkpoint_digest(Path(folder))
+    if present != digest:
         raise ValueError(
             f"{folder} is not the checkpoint that was activated: its files have changed; activate it again"
         )

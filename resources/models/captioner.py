@@ -1,4 +1,4 @@
-"""The provider to whatever captions a frame."""
+"""Providers of captioners of frames."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 
 class Captioner(ModelProvider):
-    """Captions frames. frames_per_call: how many it likes to be given at once; bounds the memory, not what it says."""
+    """Captions frames. frames_per_call: upper bound on frames per call; it bounds memory and affects no caption."""
 
     frames_per_call: int = 64
 
     @abstractmethod
     def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
-        """One caption for each frame, a JPEG of any size, in their order; for a frame without one the error."""
+        """Returns one caption for each frame, a JPEG of any size, in their order, or the frame's error."""
 
     def caption_together(self, jpegs: Sequence[bytes]) -> FrameCaption:
-        """One caption for all the frames of a clip, in order of time, by a model that sees them at once.
+        """Returns one caption for all frames of a clip, given in order of time.
 
-        Raises ValueError where the model sees one picture at a time.
+        Raises ValueError where the model takes one picture at a time.
         """
-        raise ValueError(f"{self.model} captions one picture at a time; a clip captioner needs one that sees several")
+        raise ValueError(f"{self.model} takes one picture at a time; a clip captioner needs a model that takes several")
 
 
 class NoCaptioner(Disabled, Captioner):
-    """Captions nothing: for the scale that few need, a clip's frames together."""
+    """No captioner: the default of the scale `clip`."""
 
     def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
-        raise ValueError("no captioner is set")
+        raise ValueError("no captioner is enabled")
 
     def readiness(self) -> Readiness:
         return Readiness("none", 0, "no caption of all frames together; the summaries do without")
 
 
 class EmbeddedCaptioner(Captioner):
-    """Says what it measures in the picture, and nothing else: no download, no GPU."""
+    """Writes captions of what it measures in the picture, and of nothing else. Needs no download and no GPU."""
 
     @property
     def model(self) -> str:

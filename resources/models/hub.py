@@ -1,4 +1,4 @@
-"""What the providers to models of `transformers` have in common: where the model is from, and where it runs."""
+"""The base of providers of `transformers` models: the model's origin, and the device it runs on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 
 class HubProvider(ModelProvider):
-    """weights: an id of the Hugging Face hub, or a folder as `save_pretrained` writes it. commit: of the hub, a commit,
-    tag or branch; only a commit is sure to be the same model tomorrow. device: as torch names it; auto takes a GPU if
-    there is one. dtype: auto is as the weights are stored on a GPU, and float32 on a CPU.
+    """A model of `transformers`.
+
+    weights: an id of the Hugging Face hub, or a folder as `save_pretrained` writes it. commit: commit, tag or branch of
+    the hub; only a commit always names the same weights. device: as torch names it; auto takes a GPU if available.
+    dtype: auto: as stored on a GPU, float32 on a CPU.
     """
 
     weights: str
@@ -34,12 +36,12 @@ class HubProvider(ModelProvider):
     @property
     def revision(self) -> str | None:
         if self.hub_model.revision is None:
-            self.__dict__.pop("hub_model")  # its files may have come since; once they are there, a row costs no look
+            self.__dict__.pop("hub_model")  # its files may be downloaded later; the revision is cached once they exist
         return self.hub_model.revision
 
     @property
     def weights_version(self) -> str:
-        """What the version of such a provider begins with."""
+        """The first part of the version of such a provider."""
         return self.hub_model.version + ("" if self.dtype == "auto" else f"+{self.dtype}")
 
     @property

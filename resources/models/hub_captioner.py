@@ -1,4 +1,4 @@
-"""The provider to captioners of `transformers`: any model that looks at pictures and writes, by its id or folder."""
+"""The captioner provider of `transformers` models: any model that reads pictures and writes text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from internvid.captions.measured import FrameCaption
     from internvid.captions.vision_language import VisionLanguageCaptioner
 
-VERSION = "vision-language-1"  # count it up with any change to what a model is given, or to what is made of its answer
+VERSION = "vision-language-1"  # increment it with any change of the model's input, or of the use of its output
 
 
 class HubCaptioner(HubProvider, Captioner):
-    """prompt, chat, generation: as of `internvid.captions.vision_language.Request`. frames_per_batch: that the model
-    looks at together. frames_together: of a clip, how many at most it is shown at once, spread over the clip.
+    """Captions frames by a model of `transformers`.
+
+    prompt, chat, generation: as in `internvid.captions.vision_language.Request`. frames_per_batch: batch size of the
+    model. frames_together: upper bound on the frames of a clip in one caption, spread over the clip.
     """
 
     prompt: Optional[str] = None  # noqa: UP045 - Dagster's config knows no other union
@@ -31,14 +33,14 @@ class HubCaptioner(HubProvider, Captioner):
 
     @property
     def version(self) -> str:
-        said = [
-            f"{name}={value}" for settings in (self.generation, self.chat) for name, value in sorted(settings.items())
+        settings = [
+            f"{name}={value}" for group in (self.generation, self.chat) for name, value in sorted(group.items())
         ]
         if self.prompt is not None:
-            said.append(f"prompt={self.prompt!r}")
+            settings.append(f"prompt={self.prompt!r}")
         if self.frames_together != type(self).model_fields["frames_together"].default:
-            said.append(f"frames_together={self.frames_together}")
-        return "+".join([self.weights_version, VERSION, *said])
+            settings.append(f"frames_together={self.frames_together}")
+        return "+".join([self.weights_version, VERSION, *settings])
 
     def _load(self) -> VisionLanguageCaptioner:
         return self._captioner

@@ -1,4 +1,4 @@
-"""What the providers to language models of `transformers` have in common: what they read and write, and how much."""
+"""The base of providers of `transformers` language models: their prompts, lengths and generation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class HubLanguageModel(HubProvider):
-    """generation: as `generate` of transformers takes it, laid over what the model's makers set; greedy where they set
-    no beams, and nothing is drawn by chance unless it says so. context_tokens: how many tokens the model can read, of a
-    causal one read and write; as its files say unless set. batch: texts read at once; bounds the memory, not what is
-    written. template: what a model that follows instructions is told; without one the model gets the text alone.
+    """A language model of `transformers`.
+
+    generation: parameters of `generate`, which override those of the model's files; without sampling unless it says
+    so. context_tokens: upper bound on the tokens that the model reads, and for causal models writes; None: as its
+    files say. batch: batch size; it bounds memory and affects no text. template: instruction of the model; None: the
+    model gets the text alone.
     """
 
     generation: dict[str, Any] = {"max_new_tokens": 64}
@@ -27,13 +29,13 @@ class HubLanguageModel(HubProvider):
     template: str | None = None
 
     def _version(self, *algorithm: str) -> str:
-        """algorithm: what else decides what is written."""
-        said = [f"{name}={value}" for name, value in sorted(self.generation.items())]
+        """Returns the version. algorithm: names of other things that the text depends on."""
+        settings = [f"{name}={value}" for name, value in sorted(self.generation.items())]
         if self.context_tokens is not None:
-            said.append(f"context_tokens={self.context_tokens}")
+            settings.append(f"context_tokens={self.context_tokens}")
         if self.template is not None:
-            said.append(f"template-{digest(self.template)[:8]}")
-        return "+".join([self.weights_version, *said, *algorithm])
+            settings.append(f"template-{digest(self.template)[:8]}")
+        return "+".join([self.weights_version, *settings, *algorithm])
 
     def _load(self) -> LanguageModel:
         return self._language_model

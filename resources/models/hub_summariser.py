@@ -1,4 +1,4 @@
-"""The summariser provider to a language model of `transformers`."""
+"""The summariser provider of `transformers` language models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 class HubSummariser(HubLanguageModel, Summariser):
-    """Without a template for models that were trained to summarise, as the paper's; with one, in which {captions}
-    stands for the captions, one a line with its second and scale, for any that follows instructions.
+    """Summarises by a model of `transformers`.
+
+    Without a template: a model that was trained to summarise, as the paper's. With a template: any model that follows
+    instructions; {captions} is replaced by the captions, one per line with its second and scale.
     """
 
     @field_validator("template")

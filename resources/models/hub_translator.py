@@ -1,4 +1,4 @@
-"""The translator provider to a language model of `transformers`."""
+"""The translator provider of `transformers` language models."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 class HubTranslator(HubLanguageModel, Translator):
-    """Without a template Marian (one language or group a model), NLLB or M2M100; with one, in which {text} stands for
-    the text and {language} for the name of its language, any model that follows instructions. languages: ISO 639-1
-    codes of what a Marian model reads, where neither its files nor its name say it: opus-mt-ROMANCE-en.
+    """Translates by a model of `transformers`.
+
+    Without a template: Marian (one language or group per model), NLLB or M2M100. With a template: any model that
+    follows instructions; {text} is replaced by the text and {language} by the name of its language. languages: ISO
+    639-1 codes that a Marian model reads, where neither its files nor its name say it, as for opus-mt-ROMANCE-en.
     """
 
     generation: dict[str, Any] = {"max_new_tokens": 256}

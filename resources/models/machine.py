@@ -1,6 +1,6 @@
-"""What this machine has that the pipeline needs: processors, memory, GPUs, decoders, room on its disks.
+"""Inspects this machine: processors, memory, GPUs, decoders, free disk space.
 
-PollConfig only, and loads nothing large: torch is asked what it was built for without importing it, which takes seconds.
+It only reads, and loads nothing large: the build of torch is read without importing it, which would take seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NO_LIMIT = 1 << 60  # bytes: some kernels write "no limit" of memory as a number
 
 @dataclass(frozen=True)
 class Gpu:
-    """memory_bytes: None where the driver does not tell."""
+    """A GPU. memory_bytes: None where the driver does not report it."""
 
     name: str
     memory_bytes: int | None
@@ -28,9 +28,10 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """processors: that this process may use. memory_bytes: of the machine or of its container, whichever is less.
+    """This machine.
 
-    torch: its version, None where it is not installed; torch_for: what it was built for, cpu, cuda or rocm.
+    processors: number that this process may use. memory_bytes: memory of the machine or of its container, whichever is
+    less. torch: its version, None where it is not installed. torch_for: the platform of its build: cpu, cuda or rocm.
     """
 
     system: str
@@ -43,7 +44,7 @@ class Machine:
     torch_for: str | None
 
     def device_named(self, name: str) -> str:
-        """As `internvid.viclip.device.device_named`, but without torch: auto is a GPU where one can be used."""
+        """Returns the device like `internvid.viclip.device.device_named`, but without importing torch."""
         if name != "auto":
             return name
         return "cuda" if self.gpus and self.torch_for in ("cuda", "rocm") else "cpu"
@@ -65,28 +66,28 @@ def this_machine() -> Machine:
 
 
 def decoders() -> dict[str, str | Exception]:
-    """By name the version of each decoder of video, or why it cannot be used: a wheel may be there and not load."""
-    found: dict[str, str | Exception] = {}
+    """Returns the version of each video decoder, or the error of its import, by name."""
+    versions: dict[str, str | Exception] = {}
     for name in ("av", "decord"):
         try:
             module = importlib.import_module(name)
             inside = f", FFmpeg {module.ffmpeg_version_info} inside" if name == "av" else ""
-            found[name] = f"{module.__version__}{inside}"
+            versions[name] = f"{module.__version__}{inside}"
         except (ImportError, OSError, RuntimeError) as error:
-            found[name] = error
-    return found
+            versions[name] = error
+    return versions
 
 
 def free_bytes(folder: Path) -> int:
-    """Room for a folder that may not be there yet."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    return shutil.disk_usage(there).free
+    """Returns the free bytes on the disk of a folder that may not exist yet."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return shutil.disk_usage(existing).free
 
 
 def _memory() -> tuple[int, int]:
-    """In all, and available."""
+    """Returns the total and the available memory, in bytes."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     available = total
     meminfo = Path("/proc/meminfo")
@@ -100,13 +101,13 @@ def _memory() -> tuple[int, int]:
 
 
 def _number(file: Path) -> int | None:
-    """The number in a file of the system; None without the file, or where it says "max"."""
+    """Returns the number in a file of the system; None where the file is missing or contains "max"."""
     text = file.read_text().strip() if file.exists() else ""
     return int(text) if text.isdigit() else None
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    """NVIDIA's, by its tool where it is installed, else by its driver, which does not tell their memory."""
+    """Returns NVIDIA's GPUs, by nvidia-smi where it is installed, else by the driver, which does not report memory."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
@@ -126,10 +127,10 @@ def _model_of(information: Path) -> str:
 
 
 def _torch_build() -> tuple[str | None, str | None]:
-    found = importlib.util.find_spec("torch")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("torch")
+    if package is None or not package.submodule_search_locations:
         return None, None
-    path = Path(found.submodule_search_locations[0], "version.py")
+    path = Path(package.submodule_search_locations[0], "version.py")
     spec = importlib.util.spec_from_file_location("torch_version", path)
     assert spec is not None
     assert spec.loader is not None

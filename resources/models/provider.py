@@ -1,7 +1,7 @@
-"""What the providers to models have in common: a name and revision for every row, a version, and whether it could run now.
+"""The base of all model providers: name and revision of the model, version, and readiness.
 
-A provider is a resource behind which a model stands that the user chooses: embedded (no download), a model of the Hugging
-Face hub or of a folder, or a server. Which one is the choice of a profile: orchestration/profiles/.
+A provider is a resource with a model that the user chooses: embedded (no download), a model of the Hugging Face hub or
+of a folder, or a server. A profile chooses them: orchestration/profiles/.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from resources.incremental.faults import ModelUnavailable, SystemFault
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether a provider's model could run on this machine now, as `internvid doctor` tells it.
+    """Whether a provider's model could run on this machine now, for `internvid doctor`.
 
-    state: ready; missing (the model's files or a package are not here); unreachable (a server does not answer); none
-    (nothing is set: what the provider would give is not there). size_bytes: of the model's files, None where
-    not known. advice: what to do, for a person; empty where nothing is to be done.
+    state: ready; missing (the model's files or a package are not installed); unreachable (a server does not answer);
+    none (no model is configured, and the pipeline does without). size_bytes: size of the model's files, None if
+    unknown. advice: what a person should do; empty where nothing is to be done.
     """
 
     state: Literal["ready", "missing", "unreachable", "none"]
@@ -33,7 +33,7 @@ class Readiness:
 
 
 class ModelProvider(dg.ConfigurableResource, ABC):
-    """`model` and `revision` go into every row; `version` decides whether a row has to be made anew."""
+    """A configured model. `model` and `revision` are columns of its rows; a change of `version` recomputes them."""
 
     @property
     @abstractmethod
@@ -42,33 +42,33 @@ class ModelProvider(dg.ConfigurableResource, ABC):
 
     @property
     def is_enabled(self) -> bool:
-        """Whether there is a model behind the provider."""
+        """Whether a model is configured."""
         return True
 
     @property
     def device_name(self) -> str | None:
-        """Where the model runs, as torch names it, or the server's address; None where that is of no interest."""
+        """The device as torch names it, or the server's address; None for models without a choice of device."""
         return None
 
     @property
     def revision(self) -> str | None:
-        """Which state of that model: a commit of the hub, a hash of a folder's files; None where there is but one."""
+        """The model's revision: a commit of the hub, a hash of a folder's files; None for models without revisions."""
         return None
 
     @property
     @abstractmethod
     def version(self) -> str:
-        """The model with all settings that decide what it says, readable. Needs neither the model nor a network."""
+        """The model with all settings that its output depends on, readable. Needs neither the model nor a network."""
 
     def prepare(self) -> None:
-        """Loads the model, or asks whether its server answers, before the first row is computed.
+        """Loads the model, or checks that its server answers, before the first row is computed.
 
         Raises ModelUnavailable or ServerUnreachable, which end the run: every row stays pending.
         """
         self._loaded()
 
     def _loaded(self) -> Any:
-        """Returns what `_load` does. Raises ModelUnavailable where that fails: it is no row's fault."""
+        """Returns the loaded model. Raises ModelUnavailable where loading fails: no row caused it."""
         try:
             return self._load()
         except SystemFault:
@@ -91,7 +91,7 @@ class ModelProvider(dg.ConfigurableResource, ABC):
 
 
 class Disabled(ModelProvider):
-    """A provider without a model behind it."""
+    """A provider without a model."""
 
     @property
     def is_enabled(self) -> bool:
@@ -108,14 +108,14 @@ class Disabled(ModelProvider):
 
 @dataclass
 class Stopwatch:
-    """seconds: between start and end of the block, once that has ended."""
+    """seconds: duration of the block, once it has ended."""
 
     seconds: float = 0.0
 
 
 @contextmanager
 def stopwatch() -> Iterator[Stopwatch]:
-    """Around a call of a model, for the ledger of costs."""
+    """Measures a call of a model, for the ledger of costs."""
     watch = Stopwatch()
     started = perf_counter()
     try:

@@ -1,4 +1,4 @@
-"""What the providers to models of a server have in common: where it is, what it is asked for, and how patiently."""
+"""The base of providers of models on a server: its address, parameters of requests, timeouts and retries."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class ServerProvider(ModelProvider):
     """A model of any server with OpenAI's chat protocol.
 
-    url: up to and with /v1. served_model: the name that the server has for it. key_variable: the environment variable
-    that holds the server's key, where it wants one. parameters: more of the request's body, as the server takes it; one
-    that is null takes a parameter out: {max_tokens: null, max_completion_tokens: 64}. concurrency: questions under way
-    at once. timeout_seconds: for one try; tries: on a busy, broken or absent server, before the input is given up.
+    url: address up to and including /v1. served_model: the server's name of the model. key_variable: environment
+    variable with the server's key, where it needs one. parameters: further parameters of the request; null removes one:
+    {max_tokens: null, max_completion_tokens: 64}. concurrency: upper bound on simultaneous requests. timeout_seconds:
+    timeout of one try. tries: upper bound on tries of a request to a busy, broken or absent server.
     """
 
     url: str
@@ -53,7 +53,7 @@ class ServerProvider(ModelProvider):
 
     @property
     def revision(self) -> str | None:
-        """The model's name as the server gave it with its last answer, often with the version that an alias means."""
+        """The model's name in the server's last answer, which often contains the version behind an alias."""
         return self._server.answered_by
 
     @property
@@ -62,13 +62,13 @@ class ServerProvider(ModelProvider):
 
     @property
     def version(self) -> str:
-        """Without the url: the same model behind another address says the same."""
-        asked_with = [f"{name}={json.dumps(value)}" for name, value in sorted(self._all_parameters.items())]
-        return "+".join([self.served_model, "server", *asked_with, f"prompt {digest(*self._prompts)[:8]}"])
+        """Does not contain the url: the same model at another address writes the same."""
+        parameters = [f"{name}={json.dumps(value)}" for name, value in sorted(self._all_parameters.items())]
+        return "+".join([self.served_model, "server", *parameters, f"prompt {digest(*self._prompts)[:8]}"])
 
     @property
     def _prompts(self) -> list[str]:
-        """Every text that the model is asked with."""
+        """All prompts of the model."""
         raise NotImplementedError
 
     @property
@@ -95,8 +95,9 @@ class ServerProvider(ModelProvider):
         )
 
     def prepare(self) -> None:
-        """Asks the server which models it has. Raises ServerUnreachable where it does not answer, and ModelUnavailable
-        where it has another model only.
+        """Asks the server for its models.
+
+        Raises ServerUnreachable where it does not answer, and ModelUnavailable where it does not have the model.
         """
         readiness = self.readiness()
         if readiness.state == "unreachable":

@@ -1,4 +1,4 @@
-"""The captioner provider to a model of a server that takes pictures."""
+"""The captioner provider of models on a server that take pictures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class ServerCaptioner(ServerProvider, Captioner):
-    """Asks with each frame by itself and `prompt`, or with frames of a clip together and `prompt_together`.
+    """Captions single frames with `prompt`, or the frames of a clip together with `prompt_together`.
 
-    frames_together: how many of a clip at most it is shown at once, spread over the clip; the server must allow so many
-    pictures in one message (vLLM: --limit-mm-per-prompt).
+    frames_together: upper bound on the frames of a clip in one request, spread over the clip; the server must allow so
+    many pictures in one message (vLLM: --limit-mm-per-prompt).
     """
 
     max_tokens: int = 64

@@ -1,4 +1,4 @@
-"""The summariser provider to a chat model of a server."""
+"""The summariser provider of chat models on a server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 class ServerSummariser(ServerProvider, Summariser):
-    """template: what is asked; {captions} stands for the captions of the clip's frames in order of time, one a line
-    with its second and scale. characters: of a question at most, for a server does not say how many tokens it takes;
-    the captions of a longer clip are summarised part by part, and then the summaries. The default, some 6,000 tokens,
-    leaves room in a context of 8,192.
+    """Summarises by a chat model.
+
+    template: prompt; {captions} is replaced by the captions of the clip's frames in order of time, one per line with
+    its second and scale. characters: upper bound on the length of a prompt, because a server does not report its limit
+    of tokens. The captions of a longer clip are summarised in parts, and then the summaries. The default, some 6,000
+    tokens, leaves room in a context of 8,192.
     """
 
     template: str = (

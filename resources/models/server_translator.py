@@ -1,4 +1,4 @@
-"""The translator provider to a chat model of a server."""
+"""The translator provider of chat models on a server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 
 class ServerTranslator(ServerProvider, Translator):
-    """template: what is asked, with {text} and, if the model is to be told, {language} where they go. characters: of a
-    question at most; a longer text is translated part by part, split at the ends of sentences. The default is some
-    1,000 tokens: English takes as many, and must come to its end within max_tokens.
+    """Translates by a chat model.
+
+    template: prompt; {text} is replaced by the text, and {language} by the name of its language. characters: upper
+    bound on the length of a prompt; a longer text is translated in parts, split at ends of sentences. The default is
+    some 1,000 tokens: the English text has about as many, and must fit into max_tokens.
     """
 
     max_tokens: int = 2048

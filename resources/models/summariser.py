@@ -1,4 +1,4 @@
-"""The provider to whatever makes one caption of a clip out of the captions of its frames."""
+"""Providers of summarisers, which write a clip's caption from the captions of its frames."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
 
 class Summariser(ModelProvider):
-    """Summarises clips. clips_per_call: how many it likes to be given at once."""
+    """Summarises clips. clips_per_call: upper bound on clips per call."""
 
     clips_per_call: int = 256
 
     @abstractmethod
     def summarise(self, clips: Sequence[tuple[ClipMeasures, Sequence[TimedCaption]]]) -> list[ClipSummary | Exception]:
-        """One caption of each clip, from its measures and its frames' captions in order of time; in the clips' order.
-        For a clip without one the error.
+        """Returns one caption for each clip, in their order, or the clip's error.
+
+        clips: measures of each clip, and the captions of its frames in order of time.
         """
 
 
 class EmbeddedSummariser(Summariser):
-    """Merges and de-duplicates the sentences over time, and says how the camera and the picture move."""
+    """Merges and de-duplicates the sentences over time, and describes the movement of camera and picture."""
 
     @property
     def model(self) -> str:

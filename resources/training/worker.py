@@ -1,12 +1,12 @@
-"""A training in processes of its own: what `resources.training.trainer` starts, and what can be started by hand.
+"""The training processes, which `resources.training.trainer` starts; they can also be started by hand.
 
     python -m resources.training.worker CONFIG.json
     python -m torch.distributed.run --standalone --nproc-per-node N -m resources.training.worker CONFIG.json
 
 CONFIG.json is a `TrainingConfig`. Started by Dagster Pipes, it logs to the run and reports the result as a message;
-otherwise it prints both. An error is left in the folder as failure.json, by the process that failed first: the others
-then fail for want of it. When the trainer that started it all ends or gives up, in whatever way, so does every process
-here; the state that was saved last is there to go on from.
+otherwise it prints both. The process that fails first writes its error to the folder as failure.json; the others fail
+because of it. When the trainer that started the processes ends, in whatever way, they end too; a later training
+continues from the state that was saved last.
 
 torch is imported late: the trainer imports this module for the configuration, the loader's workers because it is main.
 """
@@ -149,7 +149,7 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     if ranks > 1:
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     recipe = recipe_of(config.recipe)
-    of_lake = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=shortest_side_needed(recipe))
+    of_lake = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=min_short_side(recipe))
     clips = CachedClips(of_lake, limit_bytes=REMEMBERED_BYTES)
     initial = None
     if config.initial_weights is not None:
@@ -180,8 +180,8 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
         torch.distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
 
 
-def shortest_side_needed(recipe: Recipe) -> int:
-    """Of a frame, pixels, so that not even the smallest random crop must be enlarged."""
+def min_short_side(recipe: Recipe) -> int:
+    """Returns the shorter side of frames, in pixels, at which even the smallest random crop need not be enlarged."""
     narrowest = 3 / 4  # width by height of a crop
     return round(recipe.model.image_size / sqrt(narrowest * recipe.crop_scale[0]))
 
@@ -238,22 +238,22 @@ def _device(wanted: str, ranks: int) -> str:
     name = wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     if name != "cuda":
         return name
-    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if local >= there:
-        raise ValueError(f"{ranks} processes, and {there} GPUs: each needs one of its own")
+    local, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local >= gpus:
+        raise ValueError(f"{ranks} processes, and {gpus} GPUs: each needs one of its own")
     torch.cuda.set_device(local)
     return f"cuda:{local}"
 
 
 def _leave_failure(path: Path, error: Exception, rank: int) -> None:
-    """For the trainer to read. Only the first: what other ranks raise is that this one is gone."""
-    told = {
+    """Writes the error for the trainer. Only the first error is kept: the other ranks fail because of it."""
+    report = {
         "error": f"{type(error).__name__}: {error}",
         "rank": rank,
         "traceback": "".join(traceback.format_exception(error)),
     }
     with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
-        json.dump(told, file)
+        json.dump(report, file)
 
 
 if __name__ == "__main__":

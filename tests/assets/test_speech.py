@@ -71,7 +71,7 @@ def test_subtitles_beside_a_video_become_cues_and_transcripts_of_its_clips(spoke
     ]
     of_all = ("language", "english", "why_no_english", "source", "translator", "cues")
     assert transcripts.select(of_all).unique().rows() == [
-        ("de", None, "no translator is set", "subtitles:uploaded", None, 1)
+        ("de", None, "no translator is enabled", "subtitles:uploaded", None, 1)
     ]
     two = videos(lake)["two.mp4"]
     assert attempts(lake, "speech") == {(folder / "two.mp4").as_uri(): NO_MODEL}

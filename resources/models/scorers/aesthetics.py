@@ -1,4 +1,4 @@
-"""The aesthetics provider: how good a clip looks, which is how good the best of 4 frames looks."""
+"""Providers of the score aesthetics: the highest aesthetic score of 4 frames of a clip."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class MeasuredAesthetics(Scorer):
 
 
 class ClipHeadAesthetics(HubProvider, Scorer):
-    """The paper's: LAION's linear head on a CLIP's vectors. It must be the head for that CLIP.
+    """The paper's score: LAION's linear head on a CLIP's vectors. The head must be the one for that CLIP.
 
-    head: a path, or a URL that begins with https://, fetched once. head_sha256: that it must have; empty: any.
+    head: a path, or a URL that begins with https://, fetched once. head_sha256: required hash of the head; empty: any.
     """
 
     weights: str = "openai/clip-vit-large-patch14"
@@ -88,4 +88,4 @@ class ClipHeadAesthetics(HubProvider, Scorer):
             advice = f"the first run fetches the head from {self.head}; or give a file as `head`"
         else:
             advice = f"there is no file {self.head}: give LAION's linear head for this CLIP as `head`"
-        return Readiness("missing", advice="; ".join(told for told in (clip.advice, advice) if told))
+        return Readiness("missing", advice="; ".join(text for text in (clip.advice, advice) if text))

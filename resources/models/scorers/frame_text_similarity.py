@@ -1,4 +1,4 @@
-"""The frame-text similarity provider: how well one random frame of a clip fits its caption, by CLIP."""
+"""The provider of the score frame_text_similarity: CLIP's cosine of a random frame and the clip's caption."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ClipFrameTextSimilarity(HubProvider, Scorer):
-    """InternVid's makers chose FLT so, with this CLIP. Several frames: the mean of their cosines."""
+    """CLIP's similarity, by which InternVid selected FLT with this CLIP. Of several frames: the mean of the cosines."""
 
     weights: str = "openai/clip-vit-large-patch14"
     frames: int = 1

@@ -1,4 +1,4 @@
-"""The watermark and safety providers to a classifier of pictures: how probable something is in any frame of a clip."""
+"""The provider of the scores watermark and safety: probability of a class in the frames of a clip."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 class ImageClassifierScorer(HubProvider, Scorer):
-    """labels: of the model's, those whose probabilities are added up. over_frames: the highest of the frames' scores,
-    for what must not be missed, or their mean.
+    """Scores by a classifier of pictures.
+
+    labels: labels of the model whose probabilities are added up. over_frames: the maximum over the frames, which misses
+    less, or their mean.
     """
 
     labels: list[str] = Field(min_length=1)
@@ -59,7 +61,7 @@ def _classifier(
     dtype: torch.dtype | Literal["auto"],
     pictures_per_batch: int,
 ) -> ImageClassifier:
-    """Kept: asked again for the same it does not load again. version: of a folder says when its files have changed."""
+    """Returns the loaded classifier, cached. version: changes when the files of a folder change."""
     from internvid.scores.image_classifier import ImageClassifier
 
     return ImageClassifier(hub_model, labels, device=device, dtype=dtype, pictures_per_batch=pictures_per_batch)

@@ -1,4 +1,4 @@
-"""The providers to whatever scores a clip by some of its frames: aesthetics, text overlay, watermark, safety, …"""
+"""The base of providers of scores of clips: aesthetics, text overlay, watermark, safety, …"""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class NoScore(Exception):
-    """There is no score, and its text says why: the row has null, with this as reason."""
+    """There is no score. Its text is the reason in the row, whose value is null."""
 
 
 @dataclass(frozen=True)
 class ClipToScore:
-    """frames: [height, width, 3] uint8 RGB each, in order of time. caption: of the clip; None if it has none."""
+    """A clip. frames: [height, width, 3] uint8 RGB each, in order of time. caption: None if the clip has none."""
 
     clip_id: str
     frames: list[np.ndarray]
@@ -27,10 +27,11 @@ class ClipToScore:
 
 
 class Scorer(ModelProvider):
-    """Scores clips. clips_per_call: how many it likes to be given at once.
+    """Scores clips.
 
-    frames: how many of a clip's stored frames it looks at. frame_choice: from the middles of as many equal segments of
-    the clip, or at random, drawn by the clip's id. reads_caption: the score rests on the clip's caption too.
+    clips_per_call: upper bound on clips per call. frames: number of stored frames of a clip that it uses. frame_choice:
+    the middle frames of as many equal segments, or random ones, with the clip's id as seed. reads_caption: the score
+    depends on the clip's caption too.
     """
 
     clips_per_call: int = 64
@@ -40,14 +41,14 @@ class Scorer(ModelProvider):
 
     @abstractmethod
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        """A score for each clip, in their order; `NoScore` or another error where there is none."""
+        """Returns a score for each clip, in their order; `NoScore` or another error where there is none."""
 
 
 class NoScorer(Disabled, Scorer):
-    """Scores nothing, and says so: the rows are null, with the reason."""
+    """No scorer: its score has no rows."""
 
     def score(self, clips: Sequence[ClipToScore]) -> list[float | Exception]:
-        return [NoScore("no model is set for this score")] * len(clips)
+        return [NoScore("no model is enabled for this score")] * len(clips)
 
     def readiness(self) -> Readiness:
         return Readiness("none", 0, "no clip has this score; set its provider")

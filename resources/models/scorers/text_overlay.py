@@ -1,4 +1,4 @@
-"""The text overlay provider: the share of the picture that lies under written text, on average over the frames."""
+"""The provider of the score text_overlay: share of the picture under written text, averaged over the frames."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 class OcrTextOverlay(Scorer):
-    """PP-OCR's text detector, on the CPU; its weights come with its package. long_side: pixels that a larger frame is
-    shrunk to. min_confidence: of a line of text, from 0 to 1.
+    """PP-OCR's text detector, on the CPU; its weights come with its package.
+
+    long_side: larger frames are shrunk to this size, in pixels. min_confidence: lower bound on the confidence of a line
+    of text, from 0 to 1.
     """
 
-    frames: int = 2  # writing mostly stays on, and a frame takes a core an eighth of a second
-    long_side: int = 480  # below it, whole pictures without text were taken for a line of it
+    frames: int = 2  # text mostly stays on screen, and a frame takes a core an eighth of a second
+    long_side: int = 480  # at smaller sizes, whole pictures without text were detected as a line
     min_confidence: float = 0.6
 
     @property
