@@ -68,7 +68,7 @@ class Scanned:
     not_there: Mapping[int, SpanNotThere] = field(default_factory=dict)
 
     def frames(self) -> Iterator[pa.RecordBatch]:
-        """Yields the frames in order of decoding, in batches of FRAME_COLUMNS, or of SPAN_FRAME_COLUMNS for given spans."""
+        """Yields the frames in order of decoding, in batches of FRAME_COLUMNS (for given spans, SPAN_FRAME_COLUMNS)."""
         with pa.OSFile(str(self.frames_path)) as file, pa.ipc.open_stream(file) as stream:
             yield from stream
 
