@@ -79,7 +79,7 @@ def _named(session: Session, what: list[str], *, is_channel: bool) -> "tuple[Nam
     for word in what:
         try:
             meant, is_known = names_of(session.lake, word, is_channel=is_channel)
-        except ValueError as error:  # NotToldApart, or a URL that is none
+        except ValueError as error:  # AmbiguousName, or a URL that is none
             raise typer.BadParameter(str(error)) from error
         names = names | meant
         if not is_known:

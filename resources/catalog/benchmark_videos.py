@@ -53,7 +53,7 @@ class BenchmarkVideos:
         """Returns the videos of the folder. Raises FileNotFoundError where it does not exist."""
         if folder is not None and not Path(folder).is_dir():
             raise FileNotFoundError(
-                f"INTERNVID_BENCHMARK_VIDEOS names {folder}, which is no folder: correct it or unset it"
+                f"INTERNVID_BENCHMARK_VIDEOS names {folder}, which is not a folder: correct it or unset it"
             )
         return cls(lake, media, settings, folder)
 

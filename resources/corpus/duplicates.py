@@ -1,10 +1,10 @@
-"""Comparing videos, to find those that show the same, over the whole lake, and which of two is kept. Nothing is deleted for it.
+"""Finds pairs of videos with the same content, and decides which of the two is kept. Nothing is deleted.
 
-Files of equal bytes are none of these: the second never becomes a video, and `attempts` names it (ExactDuplicate).
+Files with equal bytes are not among them: the second one never becomes a video, and `attempts` names it
+(ExactDuplicate).
 
-A video whose fingerprint is new or changed is compared with all the others; what has been compared, the table
-`comparisons` tells. So a run that is killed goes on where it was, and a new video costs one look through the
-fingerprints.
+A video whose fingerprint is new or changed is compared with all the others; the table `comparisons` records that. So an
+interrupted run continues where it was, and a new video costs one scan of the fingerprints.
 """
 
 import json
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from internvid.video.copies import Copy
     from internvid.video.fingerprint import Fingerprint
 
-FRAMES_PER_INDEX = 1_000_000  # of the videos compared at once; some 500 MB
-FRAMES_PER_READ = 50_000  # of those that they are compared with, a few at a time
+FRAMES_PER_INDEX = 1_000_000  # frames of the videos in one index; some 500 MB
+FRAMES_PER_READ = 50_000  # frames of the videos that are compared with an index in one call
 VIDEOS_PER_READ = 512
 PAIRS_PER_COMMIT = 5_000
 COLUMNS = ["video_id", "seconds", "hashes"]  # of fingerprints
@@ -34,7 +34,7 @@ OF_THE_RUN = ("run_id", "written_at")
 
 @dataclass
 class Compared:
-    """What a run did. videos: that were compared with all others; the rest in pairs."""
+    """Result of a run. videos: number of videos compared with all others. added, changed, removed: numbers of pairs."""
 
     videos: int = 0
     added: int = 0
@@ -44,8 +44,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class VideoQuality:
-    """A video with what decides which of two copies is kept. seconds: measured. decode_errors: packets that could not
-    be decoded. first_seen_at: of its source.
+    """The properties of a video by which one of two copies is kept.
+
+    seconds: measured length. decode_errors: number of packets that could not be decoded. first_seen_at: time at which
+    its source was registered.
     """
 
     video_id: str
@@ -82,7 +84,7 @@ def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] 
 
 
 def pairs_and_version(lake: Lake) -> tuple[int, str]:
-    """Returns the number of pairs, and a hash of what they say."""
+    """Returns the number of pairs, and a hash of their content."""
     with lake.connect([DUPLICATES.name]) as connection:
         connection.execute(
             f"create temp view rows as select pair_id as key, {DUPLICATES.depends_on} as provenance from duplicates"
@@ -90,18 +92,18 @@ def pairs_and_version(lake: Lake) -> tuple[int, str]:
         return connection.sql(statement("corpus/table_digest")).fetchall()[0]
 
 
-def kept(one: VideoQuality, other: VideoQuality) -> tuple[VideoQuality, str]:
-    """Which of two copies a subset without copies keeps, and by which rule: the first that tells them apart.
+def kept(left: VideoQuality, right: VideoQuality) -> tuple[VideoQuality, str]:
+    """Returns which of two copies a subset without copies keeps, and why. The first rule with a difference decides:
 
-    1. The longer one, by powers of two: a part, however sharp, does not stand for the whole.
-    2. The one with more pixels.
-    3. The one that is less damaged.
-    4. The longer one, by whole seconds.
-    5. The one with more bytes a second, by stages of a quarter: the less compressed, whatever the container adds.
-    6. The one whose source was registered first.
-    7. The one with the lower video_id.
+    1. the longer video, by powers of two: a part, however sharp, does not replace the whole,
+    2. the video with more pixels,
+    3. the less damaged video,
+    4. the longer video, by whole seconds,
+    5. the video with more bytes per second, in steps of a quarter: it is compressed less,
+    6. the video whose source was registered first,
+    7. the video with the lower video_id.
 
-    Each rule compares one number, so they put all videos in one order: of several copies always one is left.
+    Each rule compares one number, so the rules order all videos, and of several copies exactly one is kept.
     """
     rules = (
         (lambda video: math.floor(math.log2(max(video.seconds, 0.001))), _longer),
@@ -111,11 +113,11 @@ def kept(one: VideoQuality, other: VideoQuality) -> tuple[VideoQuality, str]:
         (lambda video: math.floor(math.log(max(video.bytes_per_second, 1), 1.25)), _more_bytes),
         (lambda video: -_seen(video), lambda best, rest: "it was registered first"),
     )
-    for number, told in rules:
-        if number(one) != number(other):
-            best, rest = (one, other) if number(one) > number(other) else (other, one)
-            return best, told(best, rest)
-    return min(one, other, key=lambda video: video.video_id), "nothing tells them apart: the lower video_id"
+    for measure, explain in rules:
+        if measure(left) != measure(right):
+            best, rest = (left, right) if measure(left) > measure(right) else (right, left)
+            return best, explain(best, rest)
+    return min(left, right, key=lambda video: video.video_id), "equal by every rule: the lower video_id"
 
 
 def _longer(best: VideoQuality, rest: VideoQuality) -> str:
@@ -151,49 +153,49 @@ def _with_same_packets(lake: Lake, pairs: list[dict[str, str]]) -> list[dict[str
 
 
 def _compare_block(lake: Lake, block: list[dict[str, Any]], run_id: str, compared: Compared) -> None:
-    """Some videos with all: writes the pairs, removes those that are none any more, and notes that it is done."""
+    """Compares a block of videos with all videos: writes the pairs, removes obsolete pairs, and records the block."""
     from internvid.video.copies import CopyIndex
 
     of_block = [row["video_id"] for row in block]
     index = CopyIndex(_fetched(lake, of_block))
-    found: dict[str, int] = dict.fromkeys(of_block, 0)
+    pair_counts: dict[str, int] = dict.fromkeys(of_block, 0)
     pair_ids: set[str] = set()
     waiting: dict[str, tuple[str, str, Copy]] = {}
 
     def write() -> None:
-        rows = _looking_alike(lake, waiting)
+        rows = _perceptual_pairs(lake, waiting)
         pair_ids.update(row["pair_id"] for row in rows)
         for row in rows:
             for video_id in (row["video_id"], row["other_video_id"]):
-                if video_id in found:
-                    found[video_id] += 1
+                if video_id in pair_counts:
+                    pair_counts[video_id] += 1
         _write(lake, rows, run_id, compared)
         waiting.clear()
 
-    for some in _looks(lake):
-        for one, other, copy in index.copies_of(some):
-            waiting[f"{one}/{other}"] = (one, other, copy)
+    for fingerprints in _fingerprints(lake):
+        for left, right, copy in index.copies_of(fingerprints):
+            waiting[f"{left}/{right}"] = (left, right, copy)
         if len(waiting) >= PAIRS_PER_COMMIT:
             write()
     write()
     known = lake.query(statement("corpus/pairs_of_videos"), {"video_ids": of_block}).to_pylist()
     no_more = [pair["pair_id"] for pair in known if pair["kind"] == "perceptual" and pair["pair_id"] not in pair_ids]
     compared.removed += lake.delete(DUPLICATES.name, no_more)
-    lake.upsert(COMPARISONS.name, _notes(block, found, run_id))
+    lake.upsert(COMPARISONS.name, _notes(block, pair_counts, run_id))
 
 
-def _looking_alike(lake: Lake, copies: dict[str, tuple[str, str, "Copy"]]) -> list[dict[str, Any]]:
-    """The rows; none for videos of the same packets, which have theirs."""
-    judged = _judged(lake, {video_id for one, other, _ in copies.values() for video_id in (one, other)})
+def _perceptual_pairs(lake: Lake, copies: dict[str, tuple[str, str, "Copy"]]) -> list[dict[str, Any]]:
+    """Returns rows of perceptual pairs. Pairs with the same packets are left out, because they have rows already."""
+    judged = _judged(lake, {video_id for left, right, _ in copies.values() for video_id in (left, right)})
     rows = []
-    for one_id, other_id, copy in copies.values():
-        if one_id not in judged or other_id not in judged:
-            continue  # forgotten since its fingerprint was read
-        one, other = judged[one_id], judged[other_id]
-        if one.packets_digest is not None and one.packets_digest == other.packets_digest:
+    for left_id, right_id, copy in copies.values():
+        if left_id not in judged or right_id not in judged:
+            continue  # the video was forgotten after its fingerprint was read
+        left, right = judged[left_id], judged[right_id]
+        if left.packets_digest is not None and left.packets_digest == right.packets_digest:
             continue
         rows.append(
-            _pair(one, other)
+            _pair(left, right)
             | {
                 "kind": "perceptual",
                 "similarity": copy.similarity,
@@ -212,12 +214,12 @@ def _looking_alike(lake: Lake, copies: dict[str, tuple[str, str, "Copy"]]) -> li
     return rows
 
 
-def _pair(one: VideoQuality, other: VideoQuality) -> dict[str, Any]:
-    best, why = kept(one, other)
+def _pair(left: VideoQuality, right: VideoQuality) -> dict[str, Any]:
+    best, why = kept(left, right)
     return {
-        "pair_id": f"{one.video_id}/{other.video_id}",
-        "video_id": one.video_id,
-        "other_video_id": other.video_id,
+        "pair_id": f"{left.video_id}/{right.video_id}",
+        "video_id": left.video_id,
+        "other_video_id": right.video_id,
         "kept": best.video_id,
         "why_kept": why,
     }
@@ -229,7 +231,7 @@ def _judged(lake: Lake, video_ids: Iterable[str]) -> dict[str, VideoQuality]:
 
 
 def _write(lake: Lake, rows: list[dict[str, Any]], run_id: str, compared: Compared) -> None:
-    """Those that say something else than the ones that are there."""
+    """Writes the rows that differ from the stored rows."""
     stored = _stored(lake, [row["pair_id"] for row in rows])
     fresh = [row for row in rows if stored.get(row["pair_id"]) != row]
     if not fresh:
@@ -249,12 +251,12 @@ def _stored(lake: Lake, pair_ids: list[str]) -> dict[str, dict[str, Any]]:
     return {row["pair_id"]: {name: row[name] for name in row if name not in OF_THE_RUN} for row in rows}
 
 
-def _notes(block: list[dict[str, Any]], found: dict[str, int], run_id: str) -> pa.Table:
+def _notes(block: list[dict[str, Any]], pair_counts: dict[str, int], run_id: str) -> pa.Table:
     now = datetime.now(UTC)
     rows = [
         {
             "video_id": row["video_id"],
-            "pairs": found[row["video_id"]],
+            "pairs": pair_counts[row["video_id"]],
             "provenance": row["provenance"],
             "run_id": run_id,
             "written_at": now,
@@ -265,7 +267,7 @@ def _notes(block: list[dict[str, Any]], found: dict[str, int], run_id: str) -> p
 
 
 def _blocks(videos: pa.Table) -> Iterator[list[dict[str, Any]]]:
-    """Rows of videos, cut where their frames would take too much memory."""
+    """Yields the videos in blocks whose frames fit in memory."""
     block: list[dict[str, Any]] = []
     frames = 0
     for batch in videos.to_batches(max_chunksize=VIDEOS_PER_READ):
@@ -284,18 +286,18 @@ def _fetched(lake: Lake, video_ids: list[str]) -> "Iterator[tuple[str, Fingerpri
         yield from _decoded(lake.fetch("fingerprints", video_ids[first : first + VIDEOS_PER_READ], COLUMNS))
 
 
-def _looks(lake: Lake) -> "Iterator[list[tuple[str, Fingerprint]]]":
-    """All fingerprints, some at a time."""
-    some: list[tuple[str, Fingerprint]] = []
+def _fingerprints(lake: Lake) -> "Iterator[list[tuple[str, Fingerprint]]]":
+    """Yields all fingerprints, in chunks."""
+    chunk: list[tuple[str, Fingerprint]] = []
     frames = 0
     for batch in lake.dataset("fingerprints").scanner(columns=COLUMNS, batch_size=VIDEOS_PER_READ).to_batches():
         for video in _decoded(batch):
-            some.append(video)
+            chunk.append(video)
             frames += len(video[1])
             if frames >= FRAMES_PER_READ:
-                yield some
-                some, frames = [], 0
-    yield some
+                yield chunk
+                chunk, frames = [], 0
+    yield chunk
 
 
 def _decoded(rows: pa.Table | pa.RecordBatch) -> "Iterator[tuple[str, Fingerprint]]":

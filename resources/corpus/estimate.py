@@ -1,8 +1,8 @@
-"""What a collection of a given size would cost, reckoned from what this lake measured: its ledger, and its tables.
+"""Estimates the cost of a collection of a given size from this lake's ledger of costs and its tables.
 
-A stage's time is reckoned in two parts. What its models took is known for each model by itself, so a model that was
-changed since counts no more and one that never ran is said to be missing. The rest of the stage's time is its own:
-reading, decoding, committing. Both grow with the stage's inputs, or with the seconds of video where it reads video.
+A stage's time has two parts. The time of its models is recorded for each model, so a model that was replaced does not
+count, and a model that never ran is reported as missing. The rest is the stage's own time: reading, decoding,
+committing. Both grow with the stage's inputs, or with the seconds of video where it reads video.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from resources.lake.statements import statement
 if TYPE_CHECKING:
     from resources.lake.store import Lake
 
-# ModelProvider -> its stage, and what of the lake its model is asked for (a column of sql/corpus/plan_quantities.sql).
+# Model provider -> its stage, and the quantity of its requests (a column of sql/corpus/plan_quantities.sql).
 ASKED = {
     "transcriber": ("speech", "unsubtitled_videos"),
     "translator": ("transcripts", "translated_transcripts"),
@@ -43,14 +43,15 @@ STORED = (
 
 
 class NothingMeasured(Exception):
-    """The lake has no ledger to reckon from."""
+    """The lake's ledger has no costs to estimate from."""
 
 
 @dataclass(frozen=True)
 class ModelCost:
-    """hours: None where the model has not run in this lake. where: the device, or the server's address, it ran on.
+    """Cost of a model.
 
-    frames_per_second: that it looked at; None where it looks at none.
+    hours: None where the model has not run in this lake. where: the device it ran on, or the server's address.
+    frames_per_second: measured; None where it reads no frames.
     """
 
     provider: str
@@ -65,8 +66,10 @@ class ModelCost:
 
 @dataclass(frozen=True)
 class StageCost:
-    """wall_hours: on one machine like that which measured, without the models that were not measured; None where the
-    stage was not. processor_hours: of all cores.
+    """Cost of a stage.
+
+    wall_hours: on one machine like the measured one, without unmeasured models; None where the stage was not measured.
+    processor_hours: summed over all cores.
     """
 
     stage: str
@@ -79,7 +82,7 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Stored:
-    """A table, or the video files, as it would be. bytes: on disk."""
+    """Estimated size of a table, or of the video files. bytes: on disk."""
 
     name: str
     rows: int
@@ -88,7 +91,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Estimate:
-    """measured_videos, measured_hours: of video, what the lake holds. runs: of the stage that cuts, that took."""
+    """An estimate. measured_videos, measured_hours: videos, and hours of video, in the lake. runs: measured runs."""
 
     videos: int
     video_hours: float
@@ -112,7 +115,7 @@ class Estimate:
 
     @property
     def server_hours(self) -> float:
-        """Waiting for servers' answers."""
+        """Hours of waiting for servers."""
         return self._model_hours(lambda where: "://" in where)
 
     @property
@@ -125,12 +128,12 @@ class Estimate:
 
     @property
     def unmeasured(self) -> list[str]:
-        """Stages and models that the sums lack."""
+        """Stages and models whose cost is not in the sums."""
         stages = [stage.stage for stage in self.stages if stage.wall_hours is None and stage.inputs]
         return stages + [f"{model.provider} ({model.model})" for model in self.models if model.hours is None]
 
     def machines(self, days: float) -> int:
-        """Like that which measured, to be done in so many days."""
+        """Returns the number of machines, like the measured one, that need `days` for the collection."""
         return max(1, math.ceil(self.wall_hours / 24 / days))
 
     def _model_hours(self, is_there: Callable[[str], bool]) -> float:
@@ -145,10 +148,11 @@ def estimate(
     videos: int,
     minutes: float | None = None,
 ) -> Estimate:
-    """For so many videos of so many minutes, None: as long as the lake's.
+    """Estimates the cost of a collection.
 
-    inputs: of each stage, in order, how many there are in the lake. models: of each provider that is set, its model's name.
-    Raises NothingMeasured where no video has been cut, or the ledger is empty.
+    inputs: number of inputs in the lake, by stage, in order. models: model's name, by enabled provider. videos: number
+    of videos. minutes: mean length of a video; None: as in the lake. Raises NothingMeasured where no video has been
+    cut, or the ledger is empty.
     """
     held = lake.query(statement("corpus/plan_quantities")).to_pylist()[0]
     spent = {row["stage"]: row for row in lake.query(statement("corpus/costs_of_stages")).to_pylist()}
@@ -170,7 +174,7 @@ def estimate(
 
 @dataclass(frozen=True)
 class _Collection:
-    """The collection to be. held: the lake's quantities. spent, asked: the ledger, by stage and by (stage, model)."""
+    """The collection. held: the lake's quantities. spent, asked: the ledger, by stage and by (stage, model)."""
 
     videos: int
     seconds: float
@@ -180,7 +184,7 @@ class _Collection:
 
     @property
     def times_larger(self) -> float:
-        """Than the lake, in seconds of video."""
+        """Ratio of the collection's seconds of video to the lake's."""
         return self.seconds / self.held["video_seconds"]
 
     def stage(self, name: str, inputs_here: int, models: Mapping[str, str]) -> StageCost:
@@ -218,7 +222,7 @@ class _Collection:
         )
 
     def _grown(self, seconds: float, row: Mapping[str, Any], inputs: int, *, share: float = 1.0) -> float:
-        """Seconds that were spent on the row's inputs, for this collection's. share: of its video that is read."""
+        """Scales seconds spent on the row's inputs to this collection. share: share of its video that is read."""
         if row["video_seconds"]:
             return seconds / row["video_seconds"] * self.seconds * share
         return seconds / row["units"] * inputs
@@ -237,7 +241,7 @@ class _Collection:
 
 
 def rows_and_bytes(lake: Lake, table: str) -> tuple[int, int]:
-    """Of the table's newest version: rows, and bytes of its files on disk; indexes and older versions come on top."""
+    """Returns rows and bytes on disk of the table's newest version, without indexes and older versions."""
     dataset = lake.dataset(TABLES[table].name)
     files = [file for fragment in dataset.get_fragments() for file in fragment.data_files()]
     sizes = [file.file_size_bytes or _size(lake, table, file.path) for file in files]
@@ -245,6 +249,6 @@ def rows_and_bytes(lake: Lake, table: str) -> tuple[int, int]:
 
 
 def _size(lake: Lake, table: str, path: str) -> int:
-    """Of a data file whose manifest does not tell; 0 in a bucket."""
+    """Returns the size of a data file whose manifest does not contain it; 0 in a bucket."""
     file = Path(lake.uri(table), "data", path)
     return file.stat().st_size if file.exists() else 0

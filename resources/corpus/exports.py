@@ -1,4 +1,4 @@
-"""Exports: the captioned clips as files that other people's trainers read, and the record of what was written out."""
+"""Exports captioned clips to files for external trainers, and records the exports."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def export(
     subset: str | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> int:
-    """Writes the captioned clips, now or as of a snapshot, all or a subset's, in the order of video and time.
+    """Writes the captioned clips to a file, in order of video and time. Returns their number.
 
-    Returns how many.
+    at: a snapshot; None: the present tables. subset: None: all clips. on_rows: called with the number of written rows.
     """
     with lake.connect(["clip_captions", "clips", "raw_videos", "subsets"], at=at) as connection:
         clips = connection.sql(statement("corpus/captioned_clips"), params={"subset": subset})
@@ -36,7 +36,7 @@ def export(
 
 
 def note_export(lake: Lake, path: Path, *, subset: str | None, snapshot: str | None, clips: int) -> None:
-    """Writes down that the file was given out: who forgets a video is told that it may hold it."""
+    """Records the exported file, so that `internvid forget` can report that it may contain a forgotten video."""
     now = datetime.now(UTC)
     row = {
         "export_id": f"{path.resolve()}@{now.isoformat()}",

@@ -1,4 +1,4 @@
-"""The clips that no model of the lake is trained on, whatever subset and split it names: all are measured on them."""
+"""The held-out clips: no model of the lake is trained on them, whatever its subset, and all are evaluated on them."""
 
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,11 @@ from resources.lake.store import Lake
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MAX_CLIPS = 10_000  # of more, those with the smallest hash of their id
+MAX_CLIPS = 10_000  # of more clips, those with the smallest hashes of their ids are taken
 
 
 def held_out_clips(lake: Lake, snapshot: str) -> "pa.Table":
-    """clip_id and content of the clips to measure on: of the snapshot's test videos, by the split that is default."""
+    """Returns clip_id and content of the held-out clips: of the snapshot's test videos, by the default split."""
     with lake.connect(["clips", "frames", "clip_captions"], at=snapshot) as connection:
         connection.register("chosen", _every_clip_with_its_split(lake, snapshot))
         connection.execute(f"create temp view contents as {statement('training/clip_contents')}")
@@ -25,8 +25,9 @@ def held_out_clips(lake: Lake, snapshot: str) -> "pa.Table":
 
 
 def clips_to_train_on(lake: Lake, subset: str, snapshot: str) -> "tuple[pa.ChunkedArray, int]":
-    """Ids of the subset's train clips, and how many of its train clips are left out for being of a held-out video: a
-    subset with another split may have such.
+    """Returns ids of the subset's train clips, and the number of train clips that are left out.
+
+    Train clips of held-out videos are left out; a subset with its own split may have such clips.
     """
     with lake.connect(["subsets"]) as connection:
         connection.register("chosen", _every_clip_with_its_split(lake, snapshot))

@@ -1,6 +1,6 @@
-"""The story of a video or a clip as the tables tell it now: where it came from, what was made of it, what became of it.
+"""The lineage of a video or a clip: its source, the rows made from it, and the subsets and models that contain it.
 
-Only reading belongs here. How it is printed is `orchestration.cli.why`.
+Only reading belongs here; `orchestration.cli.why` prints it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from resources.lake.store import Lake
 
-ID_LENGTH = 16  # of source_id and video_id: with the latter the keys of everything made from a video begin
+ID_LENGTH = 16  # of source_id and video_id; the keys of all rows made from a video begin with its video_id
 
 # Table -> the stage that fills it, as attempts name it, in the order data flows.
 STAGES = {
@@ -38,17 +38,17 @@ STAGES = {
     "clip_embeddings": "clip_embeddings",
     "clip_scores": "clip_scores",
 }
-OF_VIDEO_ALONE = ("fingerprints", "speech")  # among those whose keys begin with the video: no rows of a single clip
+OF_VIDEO_ALONE = ("fingerprints", "speech")  # tables with rows of whole videos, not of single clips
 ANNOTATIONS_SHOWN = 20
 
 
 class NotKnown(ValueError):
-    """The word means nothing here, or several things. The message says which."""
+    """The word is unknown, or names several things. The message says which."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was made with it. clips: how many of its clips; None where that is not known any more."""
+    """A subset, checkpoint or export made with a video. clips: number of the video's clips in it; None if unknown."""
 
     kind: str
     name: str
@@ -58,7 +58,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class TrainingIndex:
-    """The index of a training. clip_ids: those in it that were asked for."""
+    """The index of a training. clip_ids: clips of the requested videos in it."""
 
     path: Path
     provenance: str
@@ -66,16 +66,16 @@ class TrainingIndex:
 
 
 def story(lake: Lake, word: str, url: str | None = None) -> dict[str, Any]:
-    """All about the video or clip: plain values, lists and dicts, times as datetime.
+    """Returns everything about the video or clip as plain values, lists and dicts, times as datetime.
 
-    word: a clip_id, video_id, source_id, sha256, path or a site's own id. url: the word's canonical URL if it is one.
+    word: a clip_id, video_id, source_id, sha256, path or a site's id. url: the word's canonical URL if it is a URL.
     Raises NotKnown.
     """
     source_id, video_id, clip_id = _meant(lake, word, url)
     source = _first(lake.query(statement("lineage/source"), {"source_id": source_id}))
     about = {"source_id": source_id, "video_id": video_id, "clip_id": clip_id}
     attempts = lake.query(statement("lineage/attempts"), about, tables=["attempts"]).to_pylist()
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "asked": word,
         **about,
         "source": source,
@@ -98,29 +98,30 @@ def story(lake: Lake, word: str, url: str | None = None) -> dict[str, Any]:
     if clip_id:
         columns = ("scale", "seconds", "caption", "model")
         rows = _rows(lake, "frame_captions", video_id, clip_id, columns)
-        told["frame_captions"] = sorted(rows, key=lambda row: (row["scale"], row["seconds"]))
+        answer["frame_captions"] = sorted(rows, key=lambda row: (row["scale"], row["seconds"]))
     if video_id:
         of_clips = {"video_id": video_id, "clip_id": clip_id}
-        told["subsets"] = lake.query(statement("lineage/subsets"), of_clips).to_pylist()
-        told["checkpoints"] = [vars(one) for one in trained_on(lake, [video_id], clip_id)]
-        told["duplicates"] = lake.query(statement("lineage/duplicates"), {"video_id": video_id}).to_pylist()
-    return told
+        answer["subsets"] = lake.query(statement("lineage/subsets"), of_clips).to_pylist()
+        answer["checkpoints"] = [vars(checkpoint) for checkpoint in trained_on(lake, [video_id], clip_id)]
+        answer["duplicates"] = lake.query(statement("lineage/duplicates"), {"video_id": video_id}).to_pylist()
+    return answer
 
 
 def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str | None]:
-    """source_id, video_id and clip_id of what the user means."""
+    """Returns source_id, video_id and clip_id that the word names."""
     if clip := _first_of(_rows(lake, "clips", word[:ID_LENGTH], word, ("video_id",))):
         video = _first_of(_rows(lake, "raw_videos", clip["video_id"], None, ("source_id",)))
         if video is None:
-            raise NotKnown(f"{word} is a clip of {clip['video_id']}, which is not here any more: `internvid ingest`")
+            raise NotKnown(
+                f"{word} is a clip of {clip['video_id']}, which is no longer in the lake: `internvid ingest`"
+            )
         return video["source_id"], clip["video_id"], word
-    found = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
-    found = [row for row in found if row["named_by"] != "channel"]
-    if len(found) > 1:
-        raise NotKnown(
-            f"{word!r} is {len(found):,} sources: ask for one of {', '.join(row['uri'] for row in found[:5])}"
-        )
-    if not found:
+    sources = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
+    sources = [row for row in sources if row["named_by"] != "channel"]
+    if len(sources) > 1:
+        uris = ", ".join(row["uri"] for row in sources[:5])
+        raise NotKnown(f"{word!r} names {len(sources):,} sources: give the URI of one of them: {uris}")
+    if not sources:
         forgotten = Tombstones(lake).refuses_source(url, None, None, None) if url else None
         raise NotKnown(
             f"{word!r}: {forgotten}"
@@ -128,7 +129,7 @@ def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str
             else f"nothing here is called {word!r}: give a clip_id, video_id or "
             "source_id of the tables, a URL, a file, or a site's own id of a video"
         )
-    source_id = found[0]["source_id"]
+    source_id = sources[0]["source_id"]
     video = _first(
         lake.query(
             "select video_id from raw_videos where source_id = $source_id",
@@ -146,7 +147,7 @@ def _stage(
     about: dict[str, str | None],
     attempts: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """What a table holds of it: rows by what made them. state: done, or why there is nothing."""
+    """Returns a table's rows of the video, grouped by version, model and run. state: done, or why there are no rows."""
     columns = ("version", "run_id", "written_at", "model", "revision", "unit_rows")
     if table == "downloads":
         rows = _of_source(lake, table, about["source_id"], columns)
@@ -154,9 +155,9 @@ def _stage(
         rows = _rows(lake, table, about["video_id"], about["clip_id"], columns)
     made: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        by = made.setdefault((row["version"], row.get("model"), row["run_id"]), row | {"rows": 0})
-        by["rows"] += 1
-        by["written_at"] = max(by["written_at"], row["written_at"])
+        group = made.setdefault((row["version"], row.get("model"), row["run_id"]), row | {"rows": 0})
+        group["rows"] += 1
+        group["written_at"] = max(group["written_at"], row["written_at"])
     tried = [row for row in attempts if row["stage"] == STAGES[table]]
     return {"table": table, "rows": len(rows), "made": list(made.values()), "state": _state(table, source, rows, tried)}
 
@@ -174,12 +175,12 @@ def _state(
 
 
 def in_words(attempt: dict[str, Any]) -> str:
-    """An attempt with its original text, and when it is tried again."""
+    """Returns the text of an attempt, with the time of the next try."""
     text = f"{attempt['outcome']}: {attempt['error_class']}: {attempt['message']}"
     again = attempt["next_try_at"]
     if attempt["outcome"] == "waiting":
         until = f"until {again:%Y-%m-%d %H:%M} UTC" if again else "for now"
-        return f"{text} (the site is left alone {until})"
+        return f"{text} (the site is in a cooldown {until})"
     if attempt["outcome"] == "failed":
         when = (
             f"tried again at {again:%Y-%m-%d %H:%M} UTC"
@@ -193,7 +194,7 @@ def in_words(attempt: dict[str, Any]) -> str:
 def _rows(
     lake: Lake, table: str, video_id: str | None, clip_id: str | None, columns: Iterable[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Those made from the video, or the clip, in the order of their keys; found by the index on the key."""
+    """Returns the rows made from the video or clip, in order of their keys. The index on the key finds them."""
     import pyarrow.compute as pc
 
     definition = TABLES[table]
@@ -216,14 +217,14 @@ def _of_source(
 
 def _scanned(lake: Lake, table: str, condition: Any, columns: Iterable[str] | None) -> list[dict[str, Any]]:
     definition = TABLES[table]
-    there = [name for name in columns or definition.column_names if name in definition.column_names]
-    wanted = list(dict.fromkeys([definition.key, *there]))
+    existing = [name for name in columns or definition.column_names if name in definition.column_names]
+    wanted = list(dict.fromkeys([definition.key, *existing]))
     rows: pa.Table = lake.dataset(table).scanner(columns=wanted, filter=condition).to_table()
     return rows.sort_by(definition.key).to_pylist()
 
 
 def _annotations(lake: Lake, source_id: str, video_id: str | None, clip_id: str | None) -> list[dict[str, Any]]:
-    """Imported spans: of a clip the one that it is, of a video the first of all."""
+    """Returns the annotation of a clip, or the first annotations of a video."""
     rows = sorted(_of_source(lake, "annotations", source_id), key=lambda row: row["start_seconds"] or 0.0)
     if clip_id:
         clip = _first_of(_rows(lake, "clips", video_id, clip_id, ("annotation_id",)))
@@ -249,7 +250,7 @@ def _first_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def trained_on(lake: Lake, video_ids: Sequence[str], clip_id: str | None = None) -> Iterator[Seen]:
-    """Checkpoints that were trained on clips of the videos, or on the one clip, as far as the lake can tell."""
+    """Yields checkpoints that were trained on clips of the videos, or on the given clip."""
     indexed = {index.provenance: index.clip_ids for index in training_indexes(lake, video_ids)}
     checkpoints = lake.query(
         "select checkpoint_id, subset, snapshot, provenance from checkpoints order by written_at, checkpoint_id"
@@ -257,19 +258,19 @@ def trained_on(lake: Lake, video_ids: Sequence[str], clip_id: str | None = None)
     for row in checkpoints:
         name = row["checkpoint_id"]
         if (training_folder(lake, row["provenance"]) / "clips.arrow").exists():
-            clips = [one for one in indexed.get(row["provenance"], ()) if clip_id in (None, one)]
+            clips = [indexed_id for indexed_id in indexed.get(row["provenance"], ()) if clip_id in (None, indexed_id)]
             if clips:
                 yield Seen("checkpoint", name, len(clips), "trained on it")
             continue
         held = _clips_at(lake, row["snapshot"], video_ids, clip_id)
         if held is None:
-            yield Seen("checkpoint", name, None, f"cannot be told: {row['snapshot']} and the training's index are gone")
+            yield Seen("checkpoint", name, None, f"unknown: {row['snapshot']} and the training's index were removed")
         elif held:
             yield Seen("checkpoint", name, held, f"may have been trained on it: {row['snapshot']} holds it")
 
 
 def training_indexes(lake: Lake, video_ids: Iterable[str]) -> Iterator[TrainingIndex]:
-    """Those that hold clips of the videos."""
+    """Yields the indexes with clips of the videos."""
     for folder in training_folders(lake):
         path = folder / "clips.arrow"
         if path.exists() and (clip_ids := _clips_in_index(path, video_ids)):
@@ -277,7 +278,7 @@ def training_indexes(lake: Lake, video_ids: Iterable[str]) -> Iterator[TrainingI
 
 
 def training_folders(lake: Lake) -> list[Path]:
-    """Of this lake's trainings. Those of all lakes in buckets lie together, on this machine."""
+    """Returns the folders of this lake's trainings. All lakes in buckets share a folder of this machine."""
     folders = sorted(path.parent for path in training_folder(lake, "").glob("*/config.json"))
     if local_path(lake.root) is not None:
         return folders
@@ -291,16 +292,16 @@ def _clips_in_index(path: Path, video_ids: Iterable[str]) -> tuple[str, ...]:
     import pyarrow.compute as pc
 
     wanted = pa.array(sorted(video_ids), pa.string())
-    found: list[str] = []
+    clip_ids: list[str] = []
     with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as index:
         for number in range(index.num_record_batches):
             clips = index.get_batch(number).column("clip_id")
-            found += clips.filter(pc.is_in(pc.utf8_slice_codeunits(clips, 0, ID_LENGTH), wanted)).to_pylist()
-    return tuple(found)
+            clip_ids += clips.filter(pc.is_in(pc.utf8_slice_codeunits(clips, 0, ID_LENGTH), wanted)).to_pylist()
+    return tuple(clip_ids)
 
 
 def _clips_at(lake: Lake, snapshot: str, video_ids: Sequence[str], clip_id: str | None) -> int | None:
-    """How many of the clips the snapshot holds; None where it is gone."""
+    """Returns the number of the clips in the snapshot; None where it was removed."""
     import pyarrow.compute as pc
 
     if snapshot not in lake.dataset("clips").tags.list():

@@ -24,7 +24,7 @@ FRAMES_PER_CLIP = 3
 
 
 def write(lake: Lake, counts: Mapping[str, dict[str, int]], path: Path) -> None:
-    """Writes the page from statistics.duckdb and the clips of the newest snapshot. counts: of units, by stage."""
+    """Writes the page from statistics.duckdb and clips of the newest snapshot. counts: units by state, by stage."""
     from internvid.report.report import StageRow, write_report
 
     with tempfile.TemporaryDirectory() as folder:

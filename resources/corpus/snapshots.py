@@ -1,6 +1,6 @@
 """Snapshots: the state of every table of data, pinned under one name.
 
-Statistics, subsets and checkpoints are made from a snapshot, so they can say exactly what from, and can be made again.
+Statistics, subsets and checkpoints are computed from a snapshot, so they are reproducible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from resources.lake.store import Lake
 
 
 def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]], bool]:
-    """Pins every table of data as it is now; a lake that holds what the newest snapshot holds gets no new one.
+    """Pins every table of data as it is now. A lake that has not changed since the newest snapshot gets no new one.
 
     Returns the snapshot's name, its rows, and whether it is new.
     """
@@ -36,18 +36,18 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
 
 
 def is_current(lake: Lake) -> bool:
-    """Whether the newest snapshot shows all that the tables hold."""
+    """Says whether the tables have not changed since the newest snapshot."""
     newest = newest_snapshot(lake)
     return bool(newest) and _digests(newest) == _digests([_table_now(lake, table) for table in pinned_tables()])
 
 
 def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:
-    """The newest snapshot's name, time and digest of each table: a row each; none where there is no snapshot yet."""
+    """Returns the newest snapshot: name, time and digest, one row per table; empty where there is no snapshot yet."""
     return lake.query(statement("corpus/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
 
 
 def newest_snapshot_name(lake: Lake) -> str:
-    """Name of the newest snapshot. Raises dg.Failure where none was made yet."""
+    """Returns the name of the newest snapshot. Raises dg.Failure where there is none."""
     rows = newest_snapshot(lake)
     if not rows:
         raise dg.Failure("there is no snapshot yet: materialise corpus_snapshot first")

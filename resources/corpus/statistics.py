@@ -11,7 +11,7 @@ MART = "statistics.duckdb"
 
 
 def build_mart(lake: Lake, snapshot: str, path: Path) -> None:
-    """Answers every question of sql/statistics/ over the lake as it was at `snapshot`, into a new DuckDB file.
+    """Runs every statement of sql/statistics/ on the lake as it was at `snapshot`, into a new DuckDB file.
 
     A table has the name of its file, and the title of its header as a comment.
     """

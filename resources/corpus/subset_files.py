@@ -1,4 +1,4 @@
-"""Which subsets there are: those of sql/subsets/, and the user's own."""
+"""The subsets: those of sql/subsets/, and the user's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from resources.corpus.subsets import Subset, subset_named, subsets
 
 
 class SubsetFiles(dg.ConfigurableResource):
-    """folder: of the user's own SQL files; None for none."""
+    """The SQL files of subsets. folder: folder of the user's own files; None: there are none."""
 
     folder: Optional[str] = None  # noqa: UP045 - Dagster's config knows no other union
 

@@ -195,7 +195,7 @@ def judged(video_id: str = "a", **other: Any) -> VideoQuality:
         (judged("b", seconds=22.0, bytes=100), "it is longer: 22.0 s, the other 20.0 s"),
         (judged("b", bytes=2_000_000), "it has more bytes a second: 100 kB, the other 50 kB"),
         (judged("b", bytes=1_000_100, first_seen_at=datetime(2026, 1, 1, tzinfo=UTC)), "it was registered first"),
-        (judged("A"), "nothing tells them apart: the lower video_id"),
+        (judged("A"), "equal by every rule: the lower video_id"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

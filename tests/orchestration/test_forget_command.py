@@ -187,7 +187,7 @@ def test_it_says_what_goes_what_had_seen_it_and_that_the_user_s_file_stays(forgo
     assert "published files │ 3 │ files" in printed
     assert "subset │ all │ 2" in printed
     assert f"stays, for it is yours: {place / 'synthetic_videos' / 'one.mp4'}" in printed
-    assert "`internvid ingest` or the hourly publishing makes it anew" in printed
+    assert "`internvid ingest` or the hourly publishing writes it again" in printed
     assert printed.endswith("done")
     assert (place / "synthetic_videos" / "one.mp4").exists()
     assert not set(PUBLISHED) & {Path(name).name for name in forgotten["files"]}

@@ -188,7 +188,7 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
         "imported as: them: 0.000 s to 2.500 s: theirs",
         f"copies: 2 (gone): perceptual, 97% the same; kept is {VIDEO}, it is larger",
         "subsets: flt (corpus-1): 1 clips in train, weight 0.5, similar enough",
-        "models: tiny-flt: cannot be told: gone and the training's index are gone",
+        "models: tiny-flt: unknown: gone and the training's index were removed",
     ):
         assert part in line, f"{part}\n{text}"
     assert LATER not in text
@@ -210,7 +210,7 @@ def test_a_video_is_found_by_any_of_its_names_and_told_with_all_its_clips(lake: 
 
 def test_what_is_missing_is_told_with_the_reason(lake: Lake):
     waiting = in_one_line(told(lake, "source0000000002"))
-    reason = "waiting: RateLimited: HTTP Error 429 (the site is left alone until 2026-01-02 12:00 UTC)"
+    reason = "waiting: RateLimited: HTTP Error 429 (the site is in a cooldown until 2026-01-02 12:00 UTC)"
     assert f"download not downloaded yet: {reason}" in waiting
     assert "file none: not yet" in waiting
     states = {stage["table"]: stage["state"] for stage in story(lake, "source0000000003")["stages"]}

@@ -81,5 +81,5 @@ def test_without_a_folder_nothing_matches(lake: Lake, videos: BenchmarkVideos, m
     monkeypatch.setenv(BENCHMARK_VIDEOS, str(videos.folder))
     assert BenchmarkVideos.of_environment(lake, videos.media, SETTINGS).folder == str(videos.folder)
     monkeypatch.setenv(BENCHMARK_VIDEOS, os.devnull)
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         BenchmarkVideos.of_environment(lake, videos.media, SETTINGS)

@@ -17,8 +17,8 @@ import pytest
 from resources.catalog.tombstones import Names, Tombstones
 from resources.corpus.forgetting.forgetting import (
     HOLDING,
-    VIDEOS_BY_KEY,
-    NotToldApart,
+    MAX_VIDEOS_BY_KEY,
+    AmbiguousName,
     Target,
     forget,
     names_of,
@@ -273,16 +273,16 @@ def test_what_is_not_here_is_forgotten_in_advance(lake, media, instance, word: s
 
 
 def test_what_is_unknown_or_means_several_things_is_told_in_words(lake: Lake):
-    with pytest.raises(NotToldApart, match="nothing here is called 'heron'"):
+    with pytest.raises(AmbiguousName, match="nothing here is called 'heron'"):
         names_of(lake, "heron")
     add(lake, "sources", youtube("ccccccccccc", "UCother", "Herons"))
-    with pytest.raises(NotToldApart, match="several channels: give one of the ids UCherons, UCother"):
+    with pytest.raises(AmbiguousName, match="several channels: give one of the ids UCherons, UCother"):
         names_of(lake, "Herons")
     add(lake, "sources", source("https://vimeo.com/aaaaaaaaaa1", site="vimeo.com", site_key="aaaaaaaaaa1"))
-    with pytest.raises(NotToldApart, match="an id on several sites: give one of the URLs"):
+    with pytest.raises(AmbiguousName, match="an id on several sites: give one of the URLs"):
         names_of(lake, "aaaaaaaaaa1")
     add(lake, "sources", youtube("ddddddddddd", "UCd", "ccccccccccc"))
-    with pytest.raises(NotToldApart, match="and a channel: give the URL, or --channel"):
+    with pytest.raises(AmbiguousName, match="and a channel: give the URL, or --channel"):
         names_of(lake, "ccccccccccc")
     assert names_of(lake, "ccccccccccc", is_channel=True)[0] == Names(channels=frozenset(["UCd"]))
 
@@ -374,7 +374,7 @@ def test_a_snapshot_from_before_the_video_came_stays(lake: Lake, media: Media, i
 
 
 def test_a_channel_of_more_videos_than_are_looked_up_by_key_goes_as_well(lake, media, instance):
-    synthetic_videos = [youtube(f"eeeeeeeee{number:02}", "UCmany", "Many") for number in range(VIDEOS_BY_KEY + 1)]
+    synthetic_videos = [youtube(f"eeeeeeeee{number:02}", "UCmany", "Many") for number in range(MAX_VIDEOS_BY_KEY + 1)]
     videos = [
         {"source_id": synthetic_video["source_id"], "sha256": digest(synthetic_video["uri"]) * 2}
         for synthetic_video in synthetic_videos
@@ -392,7 +392,7 @@ def test_a_channel_of_more_videos_than_are_looked_up_by_key_goes_as_well(lake, m
 def test_while_a_run_goes_on_it_stays_begun_and_the_next_call_ends_it(lake, media, instance):
     instance.add_run(dg.DagsterRun("ingest", run_id="on", status=dg.DagsterRunStatus.STARTED))
     target = whole(lake, names_of(lake, DIRECT["uri"])[0])
-    assert run(lake, media, instance, target)[-1].startswith("1 runs go on that may still write something of it")
+    assert run(lake, media, instance, target)[-1].startswith("1 runs are unfinished and may still write something of it")
     add(lake, "clips", {"clip_id": clip_of("direct"), "video_id": VIDEO["direct"]})
     begun = unfinished(lake)
     assert begun is not None
@@ -456,6 +456,6 @@ def test_exports_that_were_written_since_it_came_are_told(lake: Lake) -> None:
     names, _ = names_of(lake, ONE["uri"])
     told = [(one.name, one.how.partition(",")[0]) for one in seen_by(lake, whole(lake, names)) if one.kind == "export"]
     assert told == [
-        ("/data/since.jsonl", "may hold it: every captioned clip"),
-        ("/data/of a subset.jsonl", "may hold it: the subset flt"),
+        ("/data/since.jsonl", "may contain it: every captioned clip"),
+        ("/data/of a subset.jsonl", "may contain it: the subset flt"),
     ]

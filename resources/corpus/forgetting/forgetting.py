@@ -1,14 +1,15 @@
-"""Forgetting videos for good: what is meant, what there is of it, and removing all of that.
+"""Forgets videos: finds everything that the lake has of them, and removes it.
 
-First the tombstones are written, as begun, and last they are marked as done. Everything between is found by what the
-tombstones name and by what is still there, so a run that was killed goes on with the next, and ends the same.
+First the tombstones are written, as begun, and last they are marked as done. Everything between is found by the names
+in the tombstones and by what still exists, so an interrupted command can be repeated and ends in the same state.
 
-A snapshot that may hold something of it goes as a whole: its name stands for a content, its versions cannot be changed,
-and copying every table for each of a year's snapshots is no price for one video. The next publishing pins the lake anew
-and selects the subsets again. What a model has learnt stays in its weights: the models are named, and their receipts
-keep what was forgotten, as hashes.
+A snapshot that may contain something of the videos is removed as a whole: its versions cannot be changed, and copying
+every table for each snapshot of a year is too expensive for one video. The next publishing pins the lake again and
+selects the subsets again. What a model has learnt stays in its weights: the models are named, and their receipts keep
+hashes of the forgotten clips.
 
-Tables are `resources.lake.erasure`, Dagster's history is `resources.corpus.forgetting.run_history`, tombstones are `resources.catalog.tombstones`.
+Erasing rows of tables is in `resources.lake.erasure`, Dagster's history in `resources.corpus.forgetting.run_history`,
+and tombstones in `resources.catalog.tombstones`.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ if TYPE_CHECKING:
     from resources.media.store import Media
 
 KEYS_PER_DELETE = 10_000
-VIDEOS_BY_KEY = 50  # up to so many are found by the index on the key; of more the video_id of every row is read
-MIN_ID_CHARACTERS = 8  # characters
+MAX_VIDEOS_BY_KEY = 50  # up to so many are found by the index on the key; for more the column video_id is scanned
+MIN_ID_CHARACTERS = 8
 SUBTITLES = "subtitles"  # folder of the media store, with a folder for each source
 HASHED = "sha256:"
 
-# Tables with one of these columns hold something of a video, its source, or a feed. Emptied last are those by which the
-# others are found, and since when there can be anything; first are attempts at annotations, which these explain.
+# Tables with one of these columns contain something of a video, its source, or a feed. The tables by which rows of the
+# others are found are emptied last; attempts are emptied first, because other tables explain them.
 NAMING = {"video_id", "other_video_id", "source_id", "feed_id"}
 EMPTIED_LAST = ("feeds", "raw_videos", "downloads", "sources")
 HOLDING = (
@@ -67,13 +68,16 @@ HOLDING = (
 KEYS_BEGIN_WITH_VIDEO = frozenset(STAGES) - {"downloads"}
 
 
-class NotToldApart(ValueError):
-    """What the user wrote means nothing here, or several things. The message says what to write instead."""
+class AmbiguousName(ValueError):
+    """The name that the user gave is unknown, or names several things. The message says what to write instead."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is forgotten, as far as it is in the lake. since: before it, nothing of it was here; None: nothing is."""
+    """What is forgotten, as far as it is in the lake.
+
+    since: lower bound on the time at which the lake had something of it; None: it has nothing of it.
+    """
 
     names: Names
     source_ids: frozenset[str] = frozenset()
@@ -85,7 +89,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Held:
-    """So much of something is there. examples: a few of its names."""
+    """A number of things that the lake has. what: kind of thing. examples: names of a few of them."""
 
     what: str
     number: int
@@ -96,6 +100,8 @@ class Held:
 
 @dataclass
 class Survey:
+    """What the lake has of a target. held: numbers by kind. seen: subsets, models and exports made with it."""
+
     held: list[Held] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
 
@@ -104,26 +110,28 @@ class Survey:
 
 
 def names_of(lake: Lake, word: str, *, is_channel: bool = False) -> tuple[Names, bool]:
-    """What the user means by an id, a URL or a path, or a channel; and whether the lake knows it.
+    """Returns the names that an id, URL, path or channel stands for, and whether the lake knows them.
 
-    An unknown URL, file, id of YouTube or sha256 can be forgotten in advance, and so can a channel, where is_channel
-    says that it is one. Raises NotToldApart for what is unknown otherwise, and for what means several things.
+    An unknown URL, file, YouTube id or sha256 can be forgotten in advance, and so can a channel with is_channel.
+    Raises AmbiguousName for other unknown words, and for words that name several things.
     """
     url = url_of(word)
-    found = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
-    channels = [row for row in found if row["named_by"] == "channel"]
-    videos = [] if is_channel else [row for row in found if row["named_by"] != "channel"]
+    matches = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
+    channels = [row for row in matches if row["named_by"] == "channel"]
+    videos = [] if is_channel else [row for row in matches if row["named_by"] != "channel"]
     if videos and channels:
-        raise NotToldApart(f"{word!r} is {_told(videos)} and a channel: give the URL, or --channel for the channel")
+        raise AmbiguousName(
+            f"{word!r} is {_first_uris(videos)} and a channel: give the URL, or --channel for the channel"
+        )
     if videos:
         sites = {row["site"] for row in videos}
         if videos[0]["named_by"] == "site_key" and len(sites) > 1:
-            raise NotToldApart(f"{word!r} is an id on several sites: give one of the URLs {_told(videos)}")
+            raise AmbiguousName(f"{word!r} is an id on several sites: give one of the URLs {_first_uris(videos)}")
         return Names(urls=frozenset(row["uri"] for row in videos)), True
     if channels:
         ids = {row["channel_id"] or row["channel"] for row in channels}
         if len(ids) > 1:
-            raise NotToldApart(
+            raise AmbiguousName(
                 f"{word!r} is the name of several channels: give one of the ids {', '.join(sorted(ids))}"
             )
         return Names(channels=frozenset(ids), urls=frozenset(row["channel_url"] for row in channels) - {None}), True
@@ -142,14 +150,14 @@ def _in_advance(word: str, url: str | None, is_channel: bool) -> Names:
     try:
         return Names(urls=frozenset([youtube_url(word)]))
     except ValueError:
-        raise NotToldApart(
+        raise AmbiguousName(
             f"nothing here is called {word!r}: give a video_id or source_id of the tables, a site's id of a video, "
             "a URL, a file, or with --channel a channel's id or name"
         ) from None
 
 
 def url_of(word: str) -> str | None:
-    """The canonical URL of what is written as one, or of a file; None for what is neither."""
+    """Returns the canonical URL of a word that is a URL, or of a file; None for other words."""
     from internvid.web.addresses import canonical_url
 
     if _is_web(word):
@@ -163,13 +171,16 @@ def _is_web(url: str | None) -> bool:
     return url is not None and url.startswith(("http://", "https://"))
 
 
-def _told(rows: Sequence[dict[str, Any]]) -> str:
+def _first_uris(rows: Sequence[dict[str, Any]]) -> str:
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
     return ", ".join(row["uri"] for row in rows[:3]) + more
 
 
 def whole(lake: Lake, names: Names, *, since: datetime | None = None) -> Target:
-    """All that the names stand for: every source of the same bytes, and every name of each. since: known otherwise."""
+    """Returns everything that the names stand for: every source of the same bytes, and all names of each.
+
+    since: a lower bound on the time that is known from elsewhere.
+    """
     from internvid.web.addresses import canonical_url
 
     source_ids = frozenset(digest(url)[:ID_LENGTH] for url in names.urls)
@@ -219,7 +230,7 @@ def _with_circumstances(lake: Lake, target: Target, rows: list[dict[str, Any]]) 
 
 
 def _day_of(batch: str) -> datetime:
-    """When the batch was cut, at the earliest: a row may have been written anew since."""
+    """Returns the day on which the batch was created; its rows may have been replaced since."""
     return datetime.strptime(batch[:10], "%Y-%m-%d").replace(tzinfo=UTC)
 
 
@@ -250,37 +261,37 @@ def _attempts(lake: Lake, target: Target) -> list[dict[str, Any]]:
 
 
 def _ids_of_sites(names: Names) -> set[str]:
-    """Those that are long enough to be nothing else where they stand in a text."""
-    return {found for key in names.site_keys if len(found := key.partition("/")[2]) >= MIN_ID_CHARACTERS}
+    """Returns the site's ids that are long enough to be unambiguous within a text."""
+    return {site_id for key in names.site_keys if len(site_id := key.partition("/")[2]) >= MIN_ID_CHARACTERS}
 
 
 # --- what there is of it ------------------------------------------------------------------------------------------
 
 
 def survey(lake: Lake, media: Media, instance: dg.DagsterInstance, target: Target, published: Sequence[str]) -> Survey:
-    """How much of what is there, and what was made with it. published: names of the files that the lake gives out."""
-    found = Survey(seen=seen_by(lake, target))
+    """Counts what the lake has of the target, and lists what was made with it. published: names of published files."""
+    result = Survey(seen=seen_by(lake, target))
     for table in reversed(HOLDING):
         rows = sum(len(keys) for keys in _keys(lake, table, target))
         if rows:
-            found.held.append(Held(table, rows, "rows"))
+            result.held.append(Held(table, rows, "rows"))
     if files := list(media_files(media, target)):
-        found.held.append(Held("media store", len(files), "files", sum(size for _, size in files)))
+        result.held.append(Held("media store", len(files), "files", sum(size for _, size in files)))
     if folders := partial_downloads(media, target):
-        found.held.append(Held("partial downloads", len(folders), "folders"))
+        result.held.append(Held("partial downloads", len(folders), "folders"))
     if snapshots := sorted(snapshots_that_hold(lake, target)):
-        found.held.append(Held("snapshots", len(snapshots), "gone as a whole", examples=tuple(snapshots[:3])))
+        result.held.append(Held("snapshots", len(snapshots), "gone as a whole", examples=tuple(snapshots[:3])))
     if given_out := [name for name in published if target.since and lake.file(name).exists()]:
-        found.held.append(Held("published files", len(given_out), "files", examples=tuple(given_out)))
+        result.held.append(Held("published files", len(given_out), "files", examples=tuple(given_out)))
     if indexes := list(training_indexes(lake, target.video_ids)):
-        found.held.append(Held("training indexes", len(indexes), "files"))
+        result.held.append(Held("training indexes", len(indexes), "files"))
     if runs := _runs(instance, target):
-        found.held.append(Held("Dagster's history", len(runs), "runs"))
-    return found
+        result.held.append(Held("Dagster's history", len(runs), "runs"))
+    return result
 
 
 def _keys(lake: Lake, table: str, target: Target) -> Iterator[list[str]]:
-    """Keys of the rows that hold anything of it, in parts."""
+    """Yields keys of the rows that contain something of the target, in chunks."""
     if table == "attempts":
         keys = [row["attempt_id"] for row in _attempts(lake, target)]
         yield from (keys[first : first + KEYS_PER_DELETE] for first in range(0, len(keys), KEYS_PER_DELETE))
@@ -294,11 +305,11 @@ def _keys(lake: Lake, table: str, target: Target) -> Iterator[list[str]]:
 
 
 def _condition(table: str, target: Target) -> pc.Expression | None:
-    """On the rows that hold anything of it; None where none can."""
+    """Returns the condition for rows that contain something of the target; None where there can be none."""
     import pyarrow.compute as pc
 
     definition, videos = TABLES[table], sorted(target.video_ids)
-    if table in KEYS_BEGIN_WITH_VIDEO and len(videos) <= VIDEOS_BY_KEY:
+    if table in KEYS_BEGIN_WITH_VIDEO and len(videos) <= MAX_VIDEOS_BY_KEY:
         key = pc.field(definition.key)
         parts = [(key >= video_id) & (key < f"{video_id}\U0010ffff") for video_id in videos]
         return reduce(or_, parts) if parts else None
@@ -313,7 +324,7 @@ def _condition(table: str, target: Target) -> pc.Expression | None:
 
 
 def media_files(media: Media, target: Target) -> Iterator[tuple[StoragePath, int]]:
-    """Path and bytes of each file of the media store: videos, also half stored ones, and subtitles."""
+    """Yields path and bytes of each file of the media store: videos, incompletely stored ones too, and subtitles."""
     root = media.file(media.root)
     for sha256 in sorted(target.names.sha256s):
         for file, size in (root / sha256[:2]).files():
@@ -324,13 +335,13 @@ def media_files(media: Media, target: Target) -> Iterator[tuple[StoragePath, int
 
 
 def partial_downloads(media: Media, target: Target) -> list[Path]:
-    """Folders in which a download is put together."""
+    """Returns the folders of partial downloads."""
     folders = (Path(media.download_folder(source_id)) for source_id in sorted(target.source_ids))
     return [folder for folder in folders if folder.exists()]
 
 
 def own_files(lake: Lake, media: Media, target: Target) -> list[str]:
-    """Files of the user's that the lake reads where they lie, or has read: they stay."""
+    """Returns the user's own files, which the lake reads by reference or has read. They are not removed."""
     rows = lake.query(
         "select path from raw_videos where video_id in (select unnest($video_ids))",
         {"video_ids": sorted(target.video_ids)},
@@ -342,7 +353,7 @@ def own_files(lake: Lake, media: Media, target: Target) -> list[str]:
 
 
 def snapshots_that_hold(lake: Lake, target: Target) -> set[str]:
-    """Snapshots of which a version was written when something of it may have been there."""
+    """Returns snapshots with a version that was written when the lake may have had something of the target."""
     if target.since is None:
         return set()
     return {
@@ -365,9 +376,7 @@ def _runs(instance: dg.DagsterInstance, target: Target) -> list[str]:
 
 
 def seen_by(lake: Lake, target: Target) -> list[Seen]:
-    """Subsets that hold some of it, checkpoints that were trained on it, and exports that may hold it, as far as the
-    lake can tell.
-    """
+    """Returns subsets with clips of the target, checkpoints trained on it, and exports that may contain it."""
     if not target.video_ids:
         return []
     in_subsets = lake.query(
@@ -376,28 +385,24 @@ def seen_by(lake: Lake, target: Target) -> list[Seen]:
         {"video_ids": sorted(target.video_ids)},
         tables=["subsets"],
     ).to_pylist()
-    selected = "they are taken out of it; it is selected anew with the next snapshot"
+    selected = "they are removed from it; it is selected again with the next snapshot"
     seen = [Seen("subset", row["subset"], row["clips"], selected) for row in in_subsets]
     return [*seen, *trained_on(lake, sorted(target.video_ids)), *_exports(lake, target)]
 
 
 def _exports(lake: Lake, target: Target) -> list[Seen]:
-    """Those that were written when something of it may have been here."""
+    """Returns exports that were written when the lake may have had something of the target."""
     rows = lake.query(
         "select path, subset, written_at from exports where written_at >= $since order by written_at, path",
         {"since": target.since},
         tables=["exports"],
     ).to_pylist()
-    of = {True: "every captioned clip", False: "the subset {subset}"}
-    return [
-        Seen(
-            "export",
-            row["path"],
-            None,
-            f"may hold it: {of[row['subset'] is None].format(**row)}, written {row['written_at']:%Y-%m-%d %H:%M} UTC",
-        )
-        for row in rows
-    ]
+    return [Seen("export", row["path"], None, _content_of_export(row)) for row in rows]
+
+
+def _content_of_export(row: dict[str, Any]) -> str:
+    clips = "every captioned clip" if row["subset"] is None else f"the subset {row['subset']}"
+    return f"may contain it: {clips}, written {row['written_at']:%Y-%m-%d %H:%M} UTC"
 
 
 # --- removing it --------------------------------------------------------------------------------------------------
@@ -414,14 +419,14 @@ def forget(
     published: Sequence[str],
     also_unfinished: bool = False,
 ) -> Iterator[str]:
-    """Removes it; yields what was done, in words, after each step. The last step is left out while runs go on that may
-    still write what they hold of it: then it stays begun, and the next call polls again.
+    """Removes the target; yields a line of text after each part of the work.
 
-    published: names of the files that the lake gives out. also_unfinished: as `erase_deleted` has it.
+    While other runs may still write something of it, the tombstones stay begun, and a later call removes the rest.
+    published: names of published files. also_unfinished: as for `erase_deleted`.
     """
     going_on = unfinished_runs(instance)
     begin(lake, target.names, reason=reason, run_id=run_id)
-    yield f"{sum(map(len, target.names.by_kind().values())):,} tombstones: it is not taken in again"
+    yield f"{sum(map(len, target.names.by_kind().values())):,} tombstones: it is not ingested again"
     if target.since is not None:
         for index in training_indexes(lake, target.video_ids):
             _note_in_receipts(lake, index)
@@ -430,7 +435,7 @@ def forget(
             yield f"the training index {index.path} is removed, {len(index.clip_ids):,} clips stay as hashes"
         _remove_training_logs(lake, target)
         for name in _remove_published(lake, published, also_unfinished=not going_on):
-            yield f"{name} is removed; `internvid ingest` or the hourly publishing makes it anew"
+            yield f"{name} is removed; `internvid ingest` or the hourly publishing writes it again"
         for name in _remove_snapshots(lake, target):
             yield f"snapshot {name} is gone"
         runs = _runs(instance, target)
@@ -443,11 +448,11 @@ def forget(
                 yield f"{table}: {rows:,} rows are deleted"
         for table in HOLDING:
             removed = erase_deleted(partial(lake.dataset, table), TABLES[table], also_unfinished=also_unfinished)
-            yield f"{table}: written anew without it, {removed:,} bytes of older versions removed"
+            yield f"{table}: rewritten without it, {removed:,} bytes of older versions removed"
         scrub_files(instance)
     if going_on:
         yield (
-            f"{len(going_on):,} runs go on that may still write something of it: when they have ended, run "
+            f"{len(going_on):,} runs are unfinished and may still write something of it: when they have ended, run "
             "`internvid forget --resume`"
         )
         return
@@ -456,13 +461,13 @@ def forget(
 
 
 def unfinished(lake: Lake) -> Target | None:
-    """What was begun to be forgotten and not ended; None where there is nothing."""
+    """Returns the target of interrupted commands; None where there is none."""
     names, since = begun(lake)
     return whole(lake, names, since=since) if names else None
 
 
 def _note_in_receipts(lake: Lake, index: TrainingIndex) -> None:
-    """The receipts of the training's checkpoints say how many of its clips were forgotten, and which, as hashes."""
+    """Adds hashes of the forgotten clips to the receipts of the training's checkpoints."""
     rows = lake.query(
         "select path from checkpoints where provenance = $provenance",
         {"provenance": index.provenance},
@@ -479,12 +484,12 @@ def _note_in_receipts(lake: Lake, index: TrainingIndex) -> None:
 
 
 def hash_of(clip_id: str) -> str:
-    """What stands for a forgotten clip where it is to be known that there was one."""
+    """Returns the hash that replaces the id of a forgotten clip."""
     return f"{HASHED}{hashlib.sha256(clip_id.encode()).hexdigest()}"
 
 
 def _hash_seen(index: TrainingIndex) -> None:
-    """In the list of clips that the model saw, ids become hashes."""
+    """Replaces the ids of forgotten clips by hashes in the list of clips that the model was trained on."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -495,17 +500,19 @@ def _hash_seen(index: TrainingIndex) -> None:
     part = path.with_name("seen.parquet.part")
     with pq.ParquetFile(path) as file, pq.ParquetWriter(part, file.schema_arrow) as writer:
         for batch in file.iter_batches():
-            ids = [hash_of(one) if one in forgotten else one for one in batch.column("clip_id").to_pylist()]
+            ids = [
+                hash_of(clip_id) if clip_id in forgotten else clip_id for clip_id in batch.column("clip_id").to_pylist()
+            ]
             columns = {name: batch.column(name) for name in batch.schema.names} | {"clip_id": pa.array(ids)}
             writer.write_batch(pa.RecordBatch.from_pydict(columns, schema=batch.schema))
     os.replace(part, path)
 
 
 def _remove_training_logs(lake: Lake, target: Target) -> None:
-    """What trainings printed, where it names a clip: an error may."""
+    """Removes logs of trainings that name a clip of the target, as an error may."""
     for path in (folder / name for folder in training_folders(lake) for name in ("output.log", "failure.json")):
-        told = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        if any(video_id in told for video_id in target.video_ids):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        if any(video_id in text for video_id in target.video_ids):
             path.unlink()
 
 

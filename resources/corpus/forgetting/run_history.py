@@ -1,7 +1,7 @@
-"""What Dagster keeps of its runs shows rows: samples, captions, contact sheets, names in logs. Removing such runs.
+"""Removes runs from Dagster's history, which shows rows: samples, captions, contact sheets, names in logs.
 
-A run goes as a whole, with its events and its logs: what it reported cannot be told apart event by event. What it made
-stays made: for each partition that it was the last to materialise, an event of its own says so.
+A run is removed as a whole, with its events and logs, because single events cannot be separated. Its results stay
+materialised: for each partition that it materialised last, a new event without the samples replaces its event.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 RUNS_PER_READ = 100
-SECONDS_FOR_OTHERS = 60.0  # that a process may keep a SQLite file locked
+SECONDS_FOR_OTHERS = 60.0  # upper bound on the time that another process locks a SQLite file
 PARTITION_TAG = "dagster/partition"
 DATA_TAGS = ("dagster/data_version", "dagster/code_version")  # of a materialization, beside which run made it
 UNFINISHED = (
@@ -27,15 +27,16 @@ UNFINISHED = (
 
 
 def unfinished_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Ids of the runs that wait or go on: what they hold in memory they may still write."""
+    """Returns ids of the queued and running runs, which may still write what they have in memory."""
     return [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED)))]
 
 
 def runs_that_show(
     instance: dg.DagsterInstance, *, partitions: set[str], texts: Sequence[str], since: datetime | None
 ) -> list[str]:
-    """Ids of the ended runs of these partitions, whose pictures may show anything of them, and of those in whose
-    events or configuration one of the texts stands. since: when the first such run can have been.
+    """Returns ids of ended runs of these partitions, and of runs whose events or configuration contain a text.
+
+    since: lower bound on the time of such runs.
     """
     return [
         run.run_id
@@ -45,11 +46,11 @@ def runs_that_show(
 
 
 def remove_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
-    """Removes the runs, their events and logs. Killed half-way and called again with those left, it ends the same."""
+    """Removes the runs, their events and logs. An interrupted removal can be repeated with the remaining runs."""
     removed = set(run_ids)
     for run_id in run_ids:
         for materialization in _materializations(instance, run_id):
-            _say_again(instance, materialization, removed)
+            _report_again(instance, materialization, removed)
     for run_id in run_ids:
         _remove_checks(instance, run_id)
         instance.compute_log_manager.delete_logs(prefix=[run_id])
@@ -59,9 +60,7 @@ def remove_runs(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
 
 
 def scrub_files(instance: dg.DagsterInstance) -> None:
-    """SQLite keeps what was deleted in its files until it has use for the space: writes them anew. Other databases see
-    to that themselves.
-    """
+    """Rewrites SQLite files, which contain deleted rows until the space is reused. Other databases do so themselves."""
     if not isinstance(instance, dg.DagsterInstance) or instance.is_ephemeral:
         return
     for path in sorted(Path(instance.root_directory).rglob("*.db")):
@@ -84,9 +83,9 @@ def _ended_runs(instance: dg.DagsterInstance, since: datetime | None) -> Iterato
 def _mentions(instance: dg.DagsterInstance, run: dg.DagsterRun, texts: Sequence[str]) -> bool:
     from dagster._serdes import serialize_value
 
-    told = [str(run.run_config), str(run.tags)]
-    told += [serialize_value(entry) for entry in instance.all_logs(run.run_id)]
-    return any(text in one for one in told for text in texts)
+    parts = [str(run.run_config), str(run.tags)]
+    parts += [serialize_value(entry) for entry in instance.all_logs(run.run_id)]
+    return any(text in part for part in parts for text in texts)
 
 
 def _materializations(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetMaterialization]:
@@ -96,26 +95,27 @@ def _materializations(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.
             yield materialization
 
 
-def _say_again(instance: dg.DagsterInstance, said: dg.AssetMaterialization, removed: set[str]) -> None:
-    """That the asset is made, if none but a run that is to be removed says so; without what it showed."""
+def _report_again(instance: dg.DagsterInstance, materialization: dg.AssetMaterialization, removed: set[str]) -> None:
+    """Reports the materialization again, without its metadata, if its last event is of a run that is removed."""
     filter_ = dg.AssetRecordsFilter(
-        asset_key=said.asset_key, asset_partitions=None if said.partition is None else [said.partition]
+        asset_key=materialization.asset_key,
+        asset_partitions=None if materialization.partition is None else [materialization.partition],
     )
     last = instance.fetch_materializations(filter_, limit=1).records
     if not last or last[0].run_id not in removed:
         return
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
-            said.asset_key,
-            partition=said.partition,
+            materialization.asset_key,
+            partition=materialization.partition,
             description="what this showed was removed with something that was forgotten",
-            tags={name: value for name, value in (said.tags or {}).items() if name in DATA_TAGS},
+            tags={name: value for name, value in (materialization.tags or {}).items() if name in DATA_TAGS},
         )
     )
 
 
 def _remove_checks(instance: dg.DagsterInstance, run_id: str) -> None:
-    """What checks reported in the run: Dagster keeps it beside the events, and does not remove it with them."""
+    """Removes results of checks in the run, which Dagster stores beside the events and does not remove with them."""
     from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
     from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 

@@ -1,8 +1,8 @@
-"""Subsets as SQL files declare them: title, parameters, conditions, and the tables that the statement reads.
+"""The declaration of a subset in a SQL file: title, parameters, conditions, and the tables that the statement reads.
 
 A subset is one file of `sql/subsets/`, or a user's own: any `.sql` file in the folder that the environment variable
-INTERNVID_SUBSETS names. The same file serves the selection of the clips (`selection`) and the account of what each
-condition removes (`waterfall`). Writing the rows down, and when, is the asset's.
+INTERNVID_SUBSETS names. The same file defines the selection of the clips (`selection`) and the number of clips that
+each condition removes (`waterfall`). The asset writes the rows.
 
 A file begins with a header of YAML in comment lines:
 
@@ -113,7 +113,7 @@ class Parameter(BaseModel):
 
     @property
     def takes(self) -> str:
-        """What values it takes, in words."""
+        """The accepted values, in words."""
         words = {"bigint": "a whole number", "double": "a number", "text": "text", "boolean": "true or false"}[
             self.type
         ]
@@ -170,7 +170,7 @@ class SubsetHeader(Header):
     @field_validator("parameters", mode="before")
     @classmethod
     def _with_names(cls, parameters: Any) -> Any:
-        """A parameter's name stands before its fields, in the file; the model has it among them."""
+        """Copies a parameter's name, which the file has as a key, into the parameter's fields."""
         if not isinstance(parameters, dict):
             return parameters
         return {
@@ -181,11 +181,11 @@ class SubsetHeader(Header):
     @field_validator("parameters", mode="after")
     @classmethod
     def _with_common_ones(cls, parameters: dict[str, Parameter]) -> dict[str, Parameter]:
-        """The common parameters come last, each as the header declares it again or as it is for every subset."""
-        declared = dict(parameters)
+        """Appends the common parameters, each with the header's own default where it declares the parameter again."""
+        complete = dict(parameters)
         for common in COMMON_PARAMETERS:
-            declared[common.name] = _as_common(declared.pop(common.name, None), common)
-        return declared
+            complete[common.name] = _as_common(complete.pop(common.name, None), common)
+        return complete
 
     @field_validator("reads")
     @classmethod
@@ -208,10 +208,10 @@ class SubsetHeader(Header):
 
 @dataclass(frozen=True)
 class Subset:
-    """A subset as its file declares it.
+    """The declaration of a subset.
 
-    parameters: by name, the common ones last. conditions: what the header says of them, by name; it need not name all.
-    reads: tables beside POOL_TABLES. statement: the file's text.
+    parameters: by name, the common parameters last. conditions: meanings of conditions, by name; some may be missing.
+    reads: tables besides POOL_TABLES. statement: the file's text.
     """
 
     name: str
@@ -256,7 +256,7 @@ class Subset:
         return given
 
     def version(self, given: Mapping[str, object] | None = None) -> str:
-        """What decides the selection, readable: name, values other than the default, and a hash of SQL and values."""
+        """Returns a readable version of the selection: name, values other than the default, hash of SQL and values."""
         values = self.values(given)
         changed = [f"{name}={shown(value)}" for name, value in values.items() if value != self.parameters[name].default]
         sql = {name: statement(f"selection/{name}") for name in ("pool", "judged", "drawn", "split", "selection")}
@@ -276,7 +276,7 @@ def subsets(own_folder: str | None = None) -> dict[str, Subset]:
     subset_by_name = {file.stem: read_subset(file) for file in statements_in("subsets")}
     if own_folder:
         if not Path(own_folder).is_dir():
-            raise ValueError(f"INTERNVID_SUBSETS names {own_folder}, which is no folder")
+            raise ValueError(f"INTERNVID_SUBSETS names {own_folder}, which is not a folder")
         for file in sorted(Path(own_folder).glob("*.sql")):
             if file.stem in subset_by_name:
                 raise ValueError(f"{file}: there is a subset {file.stem} already; give the file another name")
@@ -293,7 +293,7 @@ def subset_named(name: str, own_folder: str | None = None) -> Subset:
 
 
 def read_subset(file: Path) -> Subset:
-    """The subset that a file declares; its statement is looked at when it is used.
+    """Reads the declaration of a subset; its statement is checked when it is used.
 
     Raises ValueError that names the file, the line, and what to write there.
     """

@@ -59,7 +59,7 @@ def split_sizes(
 
 @dataclass(frozen=True)
 class Parts:
-    """The statement of a subset and those that stand on it, as common table expressions.
+    """The statement of a subset and the statements that read it, as common table expressions.
 
     conditions: the statement's boolean columns, in order. sql_by_name: the expressions, in order.
     """
@@ -76,7 +76,7 @@ class Parts:
 def prepare(
     connection: duckdb.DuckDBPyConnection, subset: Subset, given: Mapping[str, object] | None, *names: str
 ) -> tuple[Parts, dict[str, Value]]:
-    """The subset's statement, brought into one form whatever its columns are, and the parameters' values.
+    """Returns the subset's statement with its columns in a uniform form, and the parameters' values.
 
     names: further parts, files of sql/selection/. Raises ValueError for a statement that cannot be used.
     """
@@ -133,7 +133,7 @@ def check_rows(
 
 
 def fetch_rows(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
-    """The rows of a statement, with those of the values bound that it names."""
+    """Returns the rows of a statement. values: parameters, of which those that the statement names are bound."""
     return _relation(connection, sql, values).to_arrow_table().to_pylist()
 
 

@@ -1,4 +1,4 @@
-"""How the clips of a lake become a subset: what each condition removes, in order, with examples."""
+"""The waterfall of a subset: how many clips each condition removes, in order, with examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """A clip that a step removed. source: URI of its video. values: what the subset's statement measured on it."""
+    """A clip that a condition removed. source: URI of its video. values: the statement's measurements of it."""
 
     clip_id: str
     source: str | None
@@ -30,9 +30,10 @@ class Example:
 
 @dataclass(frozen=True)
 class WaterfallRow:
-    """One condition. removed, left: clips that it took away, and that were there after it.
+    """A row of the waterfall: a condition.
 
-    is_unknown: it took them because what it looks at is missing; the clips that it judged are the step before.
+    removed: number of clips that it removes. left: number of clips after it. is_unknown: the row counts clips for which
+    the condition is unknown, because a value is missing; the row before counts the clips for which it is false.
     """
 
     condition: str
@@ -50,12 +51,12 @@ def waterfall(
     *,
     examples: int = 2,
 ) -> list[WaterfallRow]:
-    """How the clips of the lake become the subset: what each condition takes away, in order, with examples.
+    """Returns the rows of the waterfall: what each condition removes, in order.
 
-    The first step, `clips`, removes none: its `left` is every clip of the lake. Each later `left` is the one before
-    less `removed`, and the last is the size of the subset. A condition of the statement has a step even if it removes
-    nothing, and a second one where it is unknown for some clips.
-    examples: upper bound on the examples of a step. Raises as `select_subset` does.
+    The first row, `clips`, removes none: its `left` is the number of clips in the lake. Each later `left` is the
+    previous `left` less `removed`, and the last is the size of the subset. Each condition of the statement has a row,
+    even if it removes nothing, and a second row where it is unknown for some clips.
+    examples: upper bound on the examples of a row. Raises as `select_subset` does.
     """
     parts, values = prepare(connection, subset, given, "drawn")
     check_rows(connection, subset, parts, values)
@@ -70,16 +71,18 @@ def waterfall(
     rows = fetch_rows(connection, statement("selection/examples"), {"clip_ids": clip_ids})
     clips = {row["clip_id"]: row for row in rows}
 
-    steps: list[WaterfallRow] = []
+    waterfall_rows: list[WaterfallRow] = []
 
     def add(condition: str, meaning: str, row: dict[str, Any] | None, *, is_unknown: bool = False) -> None:
         count = row["clips"] if row else 0
         removed_clips = row["examples"][:examples] if row else []
         shown_clips = [_example(clips[_clip_id(example)], example) for example in removed_clips]
-        steps.append(WaterfallRow(condition, meaning, count, steps[-1].left - count, is_unknown, shown_clips))
+        waterfall_rows.append(
+            WaterfallRow(condition, meaning, count, waterfall_rows[-1].left - count, is_unknown, shown_clips)
+        )
 
     total = sum(row["clips"] for row in (*outside_pool, *judged))
-    steps.append(WaterfallRow("clips", "every clip of the lake", 0, total, False, []))
+    waterfall_rows.append(WaterfallRow("clips", "every clip of the lake", 0, total, False, []))
     for lacks, meaning in (("no caption", "has a caption"), ("no frame", "has a frame")):
         add(meaning, f"the pool of every subset: a clip that {meaning}", lacking.get(lacks))
     not_returned = [row for (failed, _), row in removed.items() if failed == 0]
@@ -89,15 +92,15 @@ def waterfall(
         meaning = _filled(subset.conditions.get(condition, ""), values)
         add(condition, meaning, removed.get((position, False)))
         if (position, True) in removed:
-            unknown = "it cannot be told: what it looks at is missing"
+            unknown = "unknown: a value that it compares is missing"
             add(condition, unknown, removed[position, True], is_unknown=True)
     if values["clips"] is not None:
         add("drawn", f"among the {values['clips']:,} that are drawn", drawn.get(False))
-    return steps
+    return waterfall_rows
 
 
 def _clip_id(example: str | dict[str, Any]) -> str:
-    """example: of a clip outside the pool its id, of a judged one a row with reason and measurements."""
+    """Returns the id. example: the id of a clip outside the pool, or the row of a clip with reason and measurements."""
     return example if isinstance(example, str) else example["clip_id"]
 
 
@@ -108,5 +111,5 @@ def _example(clip: dict[str, Any], example: str | dict[str, Any]) -> Example:
 
 
 def _filled(meaning: str, values: Mapping[str, Value]) -> str:
-    """A condition in words, with the values of the parameters that it names."""
+    """Returns a condition's meaning with the values of the parameters that it names."""
     return re.sub(r"\$(\w+)", lambda match: shown(values[match[1]]) if match[1] in values else match[0], meaning)

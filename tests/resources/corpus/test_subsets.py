@@ -531,7 +531,7 @@ def test_own_files_are_found_by_the_environment(own: Callable[..., Subset], monk
     with pytest.raises(ValueError, match=r"flt\.sql: there is a subset flt already; give the file another name"):
         subsets()
     monkeypatch.setenv(OWN_SUBSETS, str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match=r"INTERNVID_SUBSETS names .*nowhere, which is no folder"):
+    with pytest.raises(ValueError, match=r"INTERNVID_SUBSETS names .*nowhere, which is not a folder"):
         subsets()
 
 
