@@ -9,8 +9,14 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from resources.lake.paths import absolute
 
@@ -43,7 +49,9 @@ class Settings(BaseSettings):
         default=None, description="folder or hub id of the CLIP checkpoint that training starts from"
     )
     trial_steps: int | None = Field(
-        default=None, description="upper bound on steps in each phase of a training, to try out whether all works"
+        default=None,
+        ge=1,
+        description="upper bound on steps in each phase of a training, to try out whether all works",
     )
     first_model: str = Field(
         default="viclip-tiny|all",
@@ -111,9 +119,27 @@ class Settings(BaseSettings):
 
     @field_validator("lake", mode="after")
     @classmethod
-    def _absolute(cls, root: str) -> str:
-        """Absolute, for processes that run in another folder."""
+    def _without_last_slash(cls, root: str) -> str:
         return absolute(root.rstrip("/") or "/")
+
+    @field_validator("media", "inbox", "retries", "benchmark_videos", "subsets", "stages", "dagster_home", mode="after")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        """Absolute, for processes that run in another folder."""
+        return path and absolute(path)
+
+    @field_validator("benchmark_ids", "opt_outs", mode="after")
+    @classmethod
+    def _all_absolute(cls, paths: list[str]) -> list[str]:
+        return [absolute(path) for path in paths]
+
+    @field_validator("first_model", mode="after")
+    @classmethod
+    def _recipe_and_subset(cls, model: str) -> str:
+        recipe, _, subset = model.partition("|")
+        if model and not (recipe and subset):
+            raise ValueError("give a recipe and a subset, joined by |: viclip-tiny|all; or nothing")
+        return model
 
     @property
     def media_root(self) -> str:
@@ -121,15 +147,15 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """Returns the environment variables with which a process that is started reads the same settings."""
-        environment = dict(os.environ)
-        for name in self.model_fields_set - {"providers", "dagster_home"}:
+        environment = {name: text for name, text in os.environ.items() if not name.startswith(PROVIDER_PREFIX)}
+        for name in self.model_fields_set - {"providers"}:
             value = getattr(self, name)
-            if value is not None:
-                environment[f"{PREFIX}{name.upper()}"] = _as_text(value)
+            if value is None:
+                environment.pop(variable_of(name), None)
+            else:
+                environment[variable_of(name)] = _as_text(value)
         for name, text in self.providers.items():
             environment[f"{PROVIDER_PREFIX}{name.upper()}"] = text
-        if self.dagster_home is not None:
-            environment["DAGSTER_HOME"] = self.dagster_home
         return environment
 
     @classmethod
@@ -159,6 +185,26 @@ class _Providers(PydanticBaseSettingsSource):
         return {"providers": names} if names else {}
 
 
+def variable_of(name: str) -> str:
+    """Returns the environment variable of a field."""
+    return {"dagster_home": "DAGSTER_HOME", "providers": f"{PROVIDER_PREFIX}NAME"}.get(name, PREFIX + name.upper())
+
+
+def problems_of(error: ValidationError | SettingsError) -> str:
+    """Returns in one line which variables hold what cannot be, and why."""
+    if isinstance(error, SettingsError):  # text that should be JSON; its message names the field
+        return "; ".join(str(part) for part in (error, error.__cause__) if part is not None)
+    return "; ".join(
+        f"{_variable_at(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}"
+        for problem in error.errors()
+    )
+
+
+def _variable_at(place: tuple[int | str, ...]) -> str:
+    name = str(place[0])
+    return name if name not in Settings.model_fields else variable_of(name)
+
+
 def _as_text(value: Any) -> str:
     """Writes a value as `Settings` reads it from the environment."""
     import json
@@ -181,9 +227,6 @@ def render_markdown() -> str:
         "|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        variable = {"dagster_home": "DAGSTER_HOME", "providers": f"{PROVIDER_PREFIX}NAME"}.get(
-            name, PREFIX + name.upper()
-        )
         default = "one a core" if name == "workers" else field.default
         shown = "–" if default in (None, [], {}, "") else f"`{default}`"
         type_name = (
@@ -191,6 +234,11 @@ def render_markdown() -> str:
             if not isinstance(field.annotation, type)
             else field.annotation.__name__
         )
-        cells = (f"`{variable}`", type_name.replace("|", "or"), shown.replace("|", "&#124;"), field.description)
+        cells = (
+            f"`{variable_of(name)}`",
+            type_name.replace("|", "or"),
+            shown.replace("|", "&#124;"),
+            field.description,
+        )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"

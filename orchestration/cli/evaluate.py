@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table as TextTable
 
+from orchestration.cli.options import settings_of
 from orchestration.cli.output import console, notes
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ def evaluate_command(
     from internvid.viclip.encoder import Encoder
     from resources.incremental.progress import progress
 
-    children = workers or Settings().workers
+    children = workers or settings_of().workers
     encoder = Encoder(_load(checkpoint), device_named(device), frames=frames)
     total = len(test.items) + (len(train.items) if train else 0)
     try:

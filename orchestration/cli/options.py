@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from orchestration.cli.session import Session
-from orchestration.settings import Settings
+from orchestration.settings import Settings, problems_of
 
 LakeOption = Annotated[
     str | None,
@@ -49,6 +49,7 @@ def settings_of(
     Raises typer.BadParameter for a setting that cannot be, naming it.
     """
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from orchestration.profiles import BUILT_IN
 
@@ -59,9 +60,8 @@ def settings_of(
         given["profile"] = profile
     try:
         settings = Settings(**given)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise typer.BadParameter(problems) from error
+    except (ValidationError, SettingsError) as error:
+        raise typer.BadParameter(problems_of(error)) from error
     overrides = dict(settings.providers)
     for provider in providers or []:
         name, equals, text = provider.partition("=")
