@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,30 +26,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several
 BUCKET = "lakes"
 COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")
 
-# Half a minute and more each: begun first, or one of several processes has them left when the others are done.
-LONG = (
-    "test_kill.py",
-    "test_webserver.py",
-    "test_pipeline_on_s3.py",
-    "test_model_commands.py",
-    "test_profile_commands.py",
-    "test_model_loop.py",
-    "test_pipeline_at_once.py",
-    "test_inbox.py",
-    "test_collecting.py",
-    "test_downloads.py",
-    "test_forget_command.py",
-    "test_duplicates.py",
-    "test_annotations.py",
-    "test_server_captions.py",
-)
-
 # What differs between two runs that make the same rows.
 OF_THE_RUN = ("run_id", "written_at", "first_seen_at")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONG)
+    """Runs the files with the most tests first: of several processes, none is left with a long file at the end."""
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: -sizes[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
