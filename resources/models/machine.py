@@ -67,7 +67,7 @@ def this_machine() -> Machine:
 def decoders() -> dict[str, str | Exception]:
     """By name the version of each decoder of video, or why it cannot be used: a wheel may be there and not load."""
     found: dict[str, str | Exception] = {}
-    for name in ("av", "decord"):
+    for name in ("av",):
         try:
             module = importlib.import_module(name)
             inside = f", FFmpeg {module.ffmpeg_version_info} inside" if name == "av" else ""
