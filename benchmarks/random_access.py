@@ -1,6 +1,6 @@
 """Frames at eight positions of a video: PyAV as `internvid.evaluation.decode` uses it, against decord.
 
-    python benchmarks/random_access.py VIDEO...
+    python benchmarks/random_access.py [VIDEO...]
 
 The same positions, whole pictures in RGB; each way in turn, the median of --repeats. CPU seconds of the process, which
 other work on the machine disturbs less than wall seconds. Says for each file whether both gave the same pictures.
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from internvid.evaluation.decode import read_frames
+from internvid.synthetic.render import SAMPLE_VIDEOS, render_all
 from internvid.viclip.frame_choice import middle_frames
 
 FRAMES = 8
@@ -41,18 +43,23 @@ WAYS: dict[str, Callable[[str], np.ndarray]] = {
 
 
 def main() -> None:
-    import decord
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("videos", nargs="*", type=Path, help="default: the rendered sample videos")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        compare(arguments.videos or render_all(Path(folder), SAMPLE_VIDEOS), arguments.repeats)
+
+
+def compare(videos: Sequence[Path], repeats: int) -> None:
+    import decord
+
     ratios: dict[str, list[float]] = {way: [] for way in WAYS}
-    for path in map(str, arguments.videos):
+    for path in map(str, videos):
         cpu_seconds: dict[str, list[float]] = {way: [] for way in WAYS}
         frames: dict[str, np.ndarray] = {}
         errors: dict[str, str] = {}
-        for _ in range(arguments.repeats):
+        for _ in range(repeats):
             for way, read in WAYS.items():
                 started = time.process_time()
                 try:
@@ -66,9 +73,8 @@ def main() -> None:
                 continue
             milliseconds = 1000 * statistics.median(cpu_seconds[way])
             is_same = np.array_equal(frames[way], frames["PyAV"])
-            print(
-                f"{Path(path).name}: {way}: {milliseconds:.0f} ms of CPU, {'the same' if is_same else 'other'} pictures"
-            )
+            pictures = "the same pictures" if is_same else "other pictures"
+            print(f"{Path(path).name}: {way}: {milliseconds:.0f} ms of CPU, {pictures}")
             ratios[way].append(milliseconds / (1000 * statistics.median(cpu_seconds["PyAV"])))
     for way, of_pyav in ratios.items():
         if of_pyav:
