@@ -6,8 +6,6 @@ the folder lacks is listed as missing. No file is unpickled, because a pickle ca
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -16,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from internvid.lists.rows import Row, read_sound_rows
+
 Task = Literal["retrieval", "classification"]
 
+OTHER_ENCODING = "cp1252"  # of annotation files that are older than UTF-8
 VIDEO_EXTENSIONS = frozenset(
     (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ts", ".ogv", ".asf")
 )
@@ -235,12 +236,12 @@ def _annotations(folder: Folder, dataset: _Dataset, split: str, *, why: str = ""
 
 
 def _text(path: Path) -> str:
-    """Reads a text file as UTF-8, else as cp1252: some annotation files are older than UTF-8."""
+    """Reads a text file as UTF-8, else in the other encoding."""
     raw = path.read_bytes()
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
+        return raw.decode(OTHER_ENCODING, errors="replace")
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -256,16 +257,15 @@ def _json(path: Path) -> Any:
         raise UnreadableAnnotations(f"{path} is no JSON: {error}") from error
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def _rows(path: Path, columns: Sequence[str]) -> list[Row]:
     """Reads a CSV file whose header must have these columns."""
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
-    absent = [column for column in columns if column not in (reader.fieldnames or [])]
+    try:
+        rows = list(read_sound_rows(path, columns, other_encoding=OTHER_ENCODING))
+    except ValueError as error:
+        raise UnreadableAnnotations(str(error)) from error
+    absent = [column for column in columns if rows and column not in rows[0].cells]
     if absent:
-        raise UnreadableAnnotations(f"{path} has no column {', '.join(absent)}; its header is {reader.fieldnames}")
-    rows = list(reader)
-    for number, row in enumerate(rows, start=2):
-        if any(row[column] is None for column in columns):
-            raise UnreadableAnnotations(f"{path}, row {number}: columns are missing")
+        raise UnreadableAnnotations(f"{path} has no column {', '.join(absent)}; its columns are {list(rows[0].cells)}")
     return rows
 
 
@@ -311,7 +311,7 @@ def _msrvtt(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     if path.suffix == ".json":
         return _Annotations(path, _listed(path, _json(path)))
     rows = _rows(path, ("video_id", "sentence"))
-    return _Annotations(path, _grouped((row["video_id"], row["sentence"]) for row in rows))
+    return _Annotations(path, _grouped((row.cells["video_id"], row.cells["sentence"]) for row in rows))
 
 
 def _msrvtt_full(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
@@ -424,21 +424,21 @@ def _kinetics(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     """
     path = _annotations(folder, dataset, split)
     rows = _rows(path, ("label", "youtube_id", "time_start", "time_end"))
-    classes = tuple(sorted({row["label"].strip() for row in rows}))
+    classes = tuple(sorted({row.cells["label"].strip() for row in rows}))
     labels = {label: position for position, label in enumerate(classes)}
     items = []
-    for number, row in enumerate(rows, start=2):
+    for row in rows:
         try:
-            start, end = float(row["time_start"]), float(row["time_end"])
+            start, end = float(row.cells["time_start"]), float(row.cells["time_end"])
         except ValueError as error:
-            raise UnreadableAnnotations(f"{path}, row {number}: {error}") from error
-        video = row["youtube_id"].strip()
+            raise UnreadableAnnotations(f"{path}:{row.number}: {error}") from error
+        video = row.cells["youtube_id"].strip()
         span_names = (f"{video}_{start:06.0f}_{end:06.0f}", f"{video}_{start:.0f}_{end:.0f}")
         items.append(
             _UnlocatedItem(
                 span_names[0],
                 (*span_names, video),
-                label=labels[row["label"].strip()],
+                label=labels[row.cells["label"].strip()],
                 span=(start, end),
                 span_file_names=len(span_names),
             )

@@ -1,6 +1,7 @@
 """Reads the rows of a csv, tsv, jsonl, json, parquet or txt file, a few thousand at a time.
 
-This module knows file formats only; the meaning of columns belongs in `items` and `annotations`.
+This module knows file formats only; the meaning of columns belongs in their readers: `items`, `annotations`, phrases to
+search for, exclusions, benchmarks.
 """
 
 from __future__ import annotations
@@ -37,19 +38,50 @@ class BadItem:
     entry: int | None = None
 
 
-def read_rows(path: Path, wanted: Collection[str]) -> Iterator[list[Row | BadItem]]:
+Reader = Callable[[Path, Collection[str], str | None], Iterator[Row | BadItem]]  # path, wanted, other_encoding
+
+
+def read_rows(
+    path: Path, wanted: Collection[str], *, other_encoding: str | None = None
+) -> Iterator[list[Row | BadItem]]:
     """Yields the file's rows in chunks. The suffix decides the format; txt has one column, `address`.
 
-    wanted: plain names of the columns to read; in parquet, others are not read. A broken row becomes a BadItem in its
-    place. Raises ValueError for an unknown suffix, a missing header, two columns of one name, and a file that is not of
-    its format at all; FileNotFoundError and PermissionError as the system raises them.
+    wanted: plain names of the columns to read; in parquet, others are not read. other_encoding: of a csv, tsv or txt
+    file that is not UTF-8; without it, rows that are not UTF-8 are broken. A broken row becomes a BadItem in its place.
+    Raises ValueError for an unknown suffix, a missing header, two columns of one name, and a file that is not of its
+    format at all; FileNotFoundError and PermissionError as the system raises them.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path.name}: a list is a file that ends in {', '.join(_READERS)}")
-    rows = reader(path, wanted)
+    rows = reader(path, wanted, other_encoding)
     while chunk := list(islice(rows, ROWS_PER_CHUNK)):
         yield chunk
+
+
+def read_sound_rows(path: Path, wanted: Collection[str], *, other_encoding: str | None = None) -> Iterator[Row]:
+    """Yields the file's rows, for readers that need the complete file.
+
+    Raises ValueError as `read_rows` does, and for the first broken row, with its file and line.
+    """
+    for chunk in read_rows(path, wanted, other_encoding=other_encoding):
+        for row in chunk:
+            yield _sound(path, row)
+
+
+def read_lines(path: Path) -> Iterator[Row]:
+    """Yields the lines of a text file of any name, in a column `line`, except empty lines and those that begin with #.
+
+    Raises ValueError for a line that is not UTF-8, with its file and number.
+    """
+    for row in _lines("line")(path, (), None):
+        yield _sound(path, row)
+
+
+def _sound(path: Path, row: Row | BadItem) -> Row:
+    if isinstance(row, BadItem):
+        raise ValueError(f"{path}:{row.row}: {row.why}")
+    return row
 
 
 def plain(column: str) -> str:
@@ -66,10 +98,10 @@ def plain_columns(names: Iterable[str], path: Path) -> list[str]:
     return plains
 
 
-def _delimited(delimiter: str) -> Callable[[Path, Collection[str]], Iterator[Row | BadItem]]:
-    def rows(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
+def _delimited(delimiter: str) -> Reader:
+    def rows(path: Path, wanted: Collection[str], other_encoding: str | None) -> Iterator[Row | BadItem]:
         csv.field_size_limit(MAX_CELL_CHARACTERS)
-        with _text(path) as file:
+        with _text(path, other_encoding) as file:
             # Strict: else an unclosed quote silently makes one cell of all the rows after it.
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = next((cells for cells in reader if cells), None)
@@ -102,10 +134,15 @@ def _delimited_row(number: int, columns: list[str], cells: list[str]) -> Row | B
     return Row(number, dict(zip(columns, cells, strict=True)))
 
 
-def _text(path: Path) -> TextIO:
+def _text(path: Path, other_encoding: str | None) -> TextIO:
     """Opens a text file; an undecodable byte becomes a lone surrogate, so that the rest can still be read."""
     with path.open("rb") as file:
         encoding = _BYTE_ORDER_MARKS.get(file.read(2), "utf-8-sig")
+    if other_encoding is not None and encoding == "utf-8-sig":
+        try:
+            path.read_text(encoding)
+        except UnicodeDecodeError:
+            return path.open(encoding=other_encoding, errors="replace", newline="")
     return path.open(encoding=encoding, errors="surrogateescape", newline="")
 
 
@@ -113,7 +150,7 @@ def _is_text(text: str) -> bool:
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
 
 
-def _json_lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
+def _json_lines(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
@@ -131,7 +168,7 @@ def _json_lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
                 yield BadItem(number, "not a JSON object, {…}")
 
 
-def _json(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
+def _json(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:
     """Reads one JSON document: a list of objects, or an object of objects, whose names become the column `video_id`."""
     import ijson
 
@@ -153,7 +190,7 @@ def _json(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
             raise ValueError(f"{path.name} is no JSON document, or not all of one: {error}") from error
 
 
-def _parquet(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
+def _parquet(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         columns = plain_columns(names, path)
@@ -167,24 +204,27 @@ def _parquet(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
                 yield Row(number, {wanted_columns[name]: value for name, value in cells.items()})
 
 
-def _lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
-    with _text(path) as file:
-        for number, line in enumerate(file, start=1):
-            address = line.strip()
-            if not address or address.startswith("#"):
-                continue
-            if _is_text(address):
-                yield Row(number, {"address": address})
-            else:
-                yield BadItem(number, "it is not UTF-8: save the file as UTF-8")
+def _lines(column: str) -> Reader:
+    def rows(path: Path, wanted: Collection[str], other_encoding: str | None) -> Iterator[Row | BadItem]:
+        with _text(path, other_encoding) as file:
+            for number, line in enumerate(file, start=1):
+                text = line.strip()
+                if not text or text.startswith("#"):
+                    continue
+                if _is_text(text):
+                    yield Row(number, {column: text})
+                else:
+                    yield BadItem(number, "it is not UTF-8: save the file as UTF-8")
+
+    return rows
 
 
-_READERS: dict[str, Callable[[Path, Collection[str]], Iterator[Row | BadItem]]] = {
+_READERS: dict[str, Reader] = {
     ".csv": _delimited(","),
     ".tsv": _delimited("\t"),
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
     ".parquet": _parquet,
-    ".txt": _lines,
+    ".txt": _lines("address"),
 }

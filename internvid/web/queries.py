@@ -6,8 +6,6 @@ decided elsewhere.
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +15,8 @@ from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
+
+from internvid.lists.rows import read_lines, read_sound_rows
 
 ENGLISH, CHINESE = "en", "zh"
 PHRASE_COLUMNS = ("search_word_id", "phrase", "query")  # the first of these columns in a file holds its phrases
@@ -70,59 +70,16 @@ def read_phrases(path: str | Path, language: str = ENGLISH) -> Iterator[Phrase]:
     Raises ValueError for another suffix, a missing column, or a line that cannot be read.
     """
     path = Path(path)
-    match path.suffix.lower():
-        case ".txt":
-            rows = _lines(path)
-        case ".csv" | ".tsv":
-            rows = _csv_rows(path)
-        case ".jsonl":
-            rows = _json_rows(path)
-        case _:
-            raise ValueError(f"{path} is no list of phrases: its name has to end in .txt, .csv, .tsv or .jsonl")
+    suffix = path.suffix.lower()
+    if suffix not in (".txt", ".csv", ".tsv", ".jsonl"):
+        raise ValueError(f"{path} is no list of phrases: its name has to end in .txt, .csv, .tsv or .jsonl")
     is_empty = True
-    for line, row in rows:
+    for row in read_lines(path) if suffix == ".txt" else read_sound_rows(path, ()):
         is_empty = False
-        yield _phrase(path, line, row, language)
+        cells = {"phrase": row.cells["line"]} if suffix == ".txt" else row.cells
+        yield _phrase(path, row.number, cells, language)
     if is_empty:
         raise ValueError(f"{path} holds no phrase")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _opened(path) as file:
-        for line, text in enumerate(file, 1):
-            phrase = text.strip()
-            if phrase and not phrase.startswith("#"):
-                yield line, {"phrase": phrase}
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _opened(path) as file:
-        reader = csv.DictReader(file, dialect="excel-tab" if path.suffix.lower() == ".tsv" else "excel", strict=True)
-        try:
-            for row in reader:
-                if None in row:
-                    raise ValueError(f"{path}:{reader.line_num}: more cells than the first line has columns")
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise ValueError(f"{path}: after line {reader.line_num}: {error}") from error
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _opened(path) as file:
-        for line, text in enumerate(file, 1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{line}: not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}:{line}: not a JSON object")
-            yield line, row
-
-
-def _opened(path: Path) -> Any:
-    return path.open(encoding="utf-8-sig", newline="" if path.suffix.lower() in (".csv", ".tsv") else None)
 
 
 def _phrase(path: Path, line: int, row: Mapping[str, Any], language: str) -> Phrase:

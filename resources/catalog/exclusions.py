@@ -6,12 +6,13 @@ tombstones.
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from internvid.lists.rows import read_lines, read_sound_rows
 
 YOUTUBE = "youtube.com"
 ID_COLUMNS = ("youtube_id", "youtubeid", "video_id", "videoid", "ytid", "vid", "id", "url", "video_url", "video")
@@ -120,35 +121,31 @@ class Exclusions:
 
 
 def _lines(path: str) -> Iterator[tuple[str, str]]:
-    """Yields (place, text) of each line that is not empty."""
-    for number, line in enumerate(_opened(path), 1):
-        text = re.sub(r"(^|\s)#.*", "", line).strip()  # within a word it is a URL's fragment
-        if text:
-            yield f"{path}:{number}", text
+    """Yields (place, text) of each line that is not empty, without comments."""
+    for row in read_lines(_existing(path)):
+        text = re.sub(r"\s#.*", "", row.cells["line"])  # within a word it is a URL's fragment
+        yield f"{path}:{row.number}", text.strip()
 
 
 def _benchmark_cells(path: str) -> Iterator[tuple[str, str]]:
     if not path.lower().endswith((".csv", ".tsv")):
         yield from _lines(path)
         return
-    rows = csv.reader(_opened(path), delimiter="\t" if path.lower().endswith(".tsv") else ",")
-    names = [name.strip().lower() for name in next(rows, [])]
-    column = next((names.index(name) for name in ID_COLUMNS if name in names), None)
-    if column is None:
-        raise ValueError(f"{path}:1: no column of ids; it may be called {', '.join(ID_COLUMNS)}")
-    for row in rows:
-        if row and (len(row) <= column or not row[column].strip()):
-            raise ValueError(f"{path}:{rows.line_num}: the cell of {names[column]} is empty")
-        if row:
-            yield f"{path}:{rows.line_num}", row[column].strip()
+    for row in read_sound_rows(_existing(path), ID_COLUMNS):
+        column = next((name for name in ID_COLUMNS if name in row.cells), None)
+        if column is None:
+            raise ValueError(f"{path}:1: no column of ids; it may be called {', '.join(ID_COLUMNS)}")
+        text = row.cells[column].strip()
+        if not text:
+            raise ValueError(f"{path}:{row.number}: the cell of {column} is empty")
+        yield f"{path}:{row.number}", text
 
 
-def _opened(path: str) -> Iterable[str]:
+def _existing(path: str) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ValueError(f"{path} does not exist: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name files")
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        yield from lines
+    return file
 
 
 def _kind_of_opt_out(where: str, text: str) -> tuple[str, str]:

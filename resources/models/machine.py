@@ -68,7 +68,7 @@ def this_machine() -> Machine:
 def decoders() -> dict[str, str | Exception]:
     """Returns the version of each video decoder, or the error of its import, by name."""
     versions: dict[str, str | Exception] = {}
-    for name in ("av", "decord"):
+    for name in ("av",):
         try:
             module = importlib.import_module(name)
             inside = f", FFmpeg {module.ffmpeg_version_info} inside" if name == "av" else ""

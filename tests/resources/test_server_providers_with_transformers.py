@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
 
-import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -56,12 +57,14 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )
     address = f"http://127.0.0.1:{port}"
+    direct = build_opener(ProxyHandler({}))  # by no proxy of the environment
 
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
-            return httpx2.get(f"{address}/health", trust_env=False).status_code == 200
-        except httpx2.ConnectError:
+            with direct.open(f"{address}/health") as response:
+                return response.status == 200
+        except URLError:
             return False
 
     try:
