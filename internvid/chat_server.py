@@ -50,6 +50,10 @@ class NoAnswer(ConnectionError):
     """The server gave no usable answer however often it was asked; later it may."""
 
 
+class ServerGone(NoAnswer):
+    """Several questions in a row got no answer: the server, not the question, is at fault."""
+
+
 class Refused(Exception):
     """The server will not take the request, and would not if asked again: its text says what to do."""
 
@@ -149,7 +153,7 @@ class ChatServer:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(gone.wait(), seconds)
             if time.monotonic() < self._gone_until:
-                raise NoAnswer(f"{self.url} is gone, so this was not asked (again): {self._gone_for}")
+                raise ServerGone(f"{self.url} is gone, so this was not asked (again): {self._gone_for}")
             try:
                 completion = await self._completion(client, body)
             except _Trouble as met:
@@ -165,6 +169,7 @@ class ChatServer:
         if self._given_up >= GIVEN_UP_IN_A_ROW:
             self._gone_for, self._gone_until = str(trouble), time.monotonic() + self.gone_seconds
             gone.set()
+            raise ServerGone(f"{self.url} gave no answer in {self.tries} tries, at last: {trouble}")
         raise NoAnswer(f"{self.url} gave no answer in {self.tries} tries, at last: {trouble}")
 
     async def _completion(self, client: AsyncOpenAI, body: dict[str, Any]) -> _Completion:

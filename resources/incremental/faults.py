@@ -66,9 +66,11 @@ def system_fault_of(error: BaseException, where: str | None = None) -> SystemFau
 def _fault(error: BaseException, where: str | None) -> SystemFault | None:
     if isinstance(error, SystemFault):
         return error
+    name = type(error).__name__
+    if name == "ServerGone":  # of internvid.chat_server
+        return ServerUnreachable(f"{error}. Start the server again, or set `url` to where it is")
     if isinstance(error, OSError):
         return _of_os_error(error, where)
-    name = type(error).__name__
     if name == "OutOfMemoryError":  # torch's: raised only once a single input does not fit
         return ModelUnavailable(
             f"the device is out of memory: {_first_line(error)}. Lower the model's batch, choose a smaller model, or "
