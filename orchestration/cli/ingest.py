@@ -37,14 +37,14 @@ def ingest(
         except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error)) from error
     console.print(
-        f"{registered.videos:,} videos: {registered.new:,} new, {registered.changed:,} changed, "
+        f"{registered.total:,} videos: {registered.new:,} new, {registered.changed:,} changed, "
         f"{registered.unchanged:,} known ({registered.ignored:,} other files passed over)"
     )
     if registered.left_out:
         console.print(f"{registered.left_out:,} were forgotten and are not taken in again")
     if bad_rows:
         notes.print(f"{bad_rows:,} rows of lists name no video: `internvid status` shows them")
-    if not registered.videos and not bad_rows and not registered.left_out:
+    if not registered.total and not bad_rows and not registered.left_out:
         raise typer.BadParameter("no video found there: folders are searched for names that end as videos do")
     if registered.batches:
         session.report_sources({"files_new": registered.new, "files_changed": registered.changed})
