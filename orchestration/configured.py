@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from orchestration.profiles import providers
-from orchestration.settings import Settings
+from orchestration.settings import PREFIX, Settings
 from resources.catalog.admission import Admission
 from resources.catalog.inbox import Inbox
 from resources.corpus.subset_files import SubsetFiles
 from resources.incremental.retries import FailurePolicy
-from resources.lake.paths import fsspec_options
+from resources.lake.credentials import without_keys
 from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
@@ -20,11 +20,12 @@ from resources.training.trainer import Trainer
 
 def configured(settings: Settings) -> dict[str, Any]:
     """Returns every resource by its name. Raises ValueError for providers that cannot be."""
+    storage_options = without_keys(settings.storage_options, f"{PREFIX}STORAGE_OPTIONS")
     return {
-        "lake": Lake(root=settings.lake, storage_options=settings.storage_options),
+        "lake": Lake(root=settings.lake, storage_options=storage_options),
         "media": Media(
             root=settings.media_root,
-            storage_options=fsspec_options(settings.storage_options),
+            storage_options=storage_options,
             keep=settings.keep,
             workers=settings.workers,
         ),

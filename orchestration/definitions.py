@@ -12,13 +12,15 @@ from assets.ingest import annotations, feed_polls, feeds, source_checks, sources
 from assets.partitions import INGEST_BATCH, partitions_of
 from assets.stages import stage_definitions
 from assets.vectors import active_checkpoint
+from orchestration.automation import build_automation, follow_inputs
 from orchestration.configured import configured
 from orchestration.jobs import build_jobs
-from orchestration.schedules import build_schedules
+from orchestration.schedules import PUBLISHED_HOURLY, build_schedules
 from orchestration.sensors import build_sensors
 from orchestration.settings import Settings
 from resources.incremental.declaration import StageDefinition, StageScope
 from resources.incremental.materialization import build_asset
+from resources.models.activation import ASSET as ACTIVE_CHECKPOINT
 
 # Assets that are no stages: they work on no units, or are filled by commands.
 ASSET_MODULES = [
@@ -35,55 +37,69 @@ ASSET_MODULES = [
 ]
 
 
-def definitions(settings: Settings | None = None, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """Builds the definitions by the settings, those of the environment unless given; `resources` replaces some."""
+def definitions(
+    settings: Settings | None = None, resources: Mapping[str, Any] | None = None, *, step_retries: bool = True
+) -> dg.Definitions:
+    """Builds the definitions by the settings, those of the environment unless given.
+
+    resources: by name, those that replace some. step_retries: whether a step that failed is tried again by itself.
+    """
     settings = settings or Settings()
     by_name = {**configured(settings), **(resources or {})}
     partitions = partitions_of(by_name["subset_files"].all())
     stages = stage_definitions(settings.stages)
     batch_stages = [definition for definition in stages if definition.partition == INGEST_BATCH]
+    condition = follow_inputs(batch_stages)
+    owners = [settings.owner] if settings.owner else []
     stage_assets = [
         build_asset(
             definition,
             partitions[definition.partition],
             code_version=_code_version(definition, by_name),
+            step_retries=step_retries,
+            automation_condition=condition if definition in batch_stages else None,
+            owners=owners,
         )
         for definition in stages
     ]
-    others = dg.load_assets_from_modules(ASSET_MODULES, include_specs=True)
+    others = [*dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), build_report(batch_stages)]
     return dg.Definitions(
-        assets=[*stage_assets, *_with_fan_in(others, batch_stages), build_report(batch_stages)],
+        assets=[*stage_assets, *_completed(others, batch_stages, owners)],
         asset_checks=[
             whole_lake.build_stage_counts(batch_stages),
             *dg.load_asset_checks_from_modules([captions, whole_lake]),
         ],
-        jobs=build_jobs(stages, partitions),
-        sensors=build_sensors(settings),
+        jobs=build_jobs(stages),
+        sensors=[*build_sensors(settings), build_automation(batch_stages)],
         schedules=build_schedules(settings),
         resources=by_name,
     )
 
 
 def _code_version(definition: StageDefinition, resources: Mapping[str, Any]) -> str | None:
-    """Returns the stage's versions as code version: Dagster then shows what a change makes stale.
+    """Returns the stage's versions as code version: Dagster then shows, and recomputes, what a change makes stale.
 
     What depends on the lake (the active checkpoint, a snapshot) has none: those assets' data versions say it.
     """
-    stage = definition.configured(StageScope(lake=None), resources)
-    if stage.parameters is not None:
+    if definition.partition != INGEST_BATCH or ACTIVE_CHECKPOINT in definition.reads:
         return None
+    stage = definition.configured(StageScope(lake=None), resources)
     return "; ".join(dict.fromkeys(output.readable_version for output in stage.outputs))
 
 
-def _with_fan_in(assets: Any, stages: list[StageDefinition]) -> list[Any]:
-    """Adds to the snapshot every table of the stages: it pins them all."""
+def _completed(assets: Any, stages: list[StageDefinition], owners: list[str]) -> list[Any]:
+    """Adds to the snapshot every table of the stages, for it pins them all; and to what the clock makes, how fresh
+    that is to be."""
     tables = [dg.AssetDep(table.name) for definition in stages for table in definition.outputs]
 
-    def with_tables(spec: dg.AssetSpec) -> dg.AssetSpec:
+    def completed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        spec = spec.replace_attributes(owners=owners)
+        if spec.group_name == "corpus":
+            spec = spec.replace_attributes(freshness_policy=PUBLISHED_HOURLY)
         is_snapshot = spec.key == corpus_snapshot.corpus_snapshot.key
         return spec.replace_attributes(deps=[*spec.deps, *tables]) if is_snapshot else spec
 
-    return list(dg.map_asset_specs(with_tables, assets))
+    return list(dg.map_asset_specs(completed, assets))
 
 
 @dg.definitions

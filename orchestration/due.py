@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from assets.partitions import model_key
 from resources.corpus.exports import INTERNVID_JSONL
 from resources.corpus.report import REPORT
 from resources.corpus.snapshots import is_current, newest_snapshot, newest_snapshot_name
@@ -23,6 +25,15 @@ from resources.lake.store import Lake
 from resources.models.aligner import Aligner
 
 PUBLISHED = (MART, INTERNVID_JSONL, REPORT)  # files that the lake gives out beside its tables
+
+
+@dataclass(frozen=True)
+class DueRun:
+    """A run that is due. run_key: of what it is made from, so that it is requested once; None: it may be repeated."""
+
+    job: str
+    partition: str | None = None
+    run_key: str | None = None
 
 
 def pending_batches(lake: Lake, stages: Sequence[StageDefinition], resources: Mapping[str, Any]) -> list[str]:
@@ -43,6 +54,28 @@ def first_model(lake: Lake, aligner: Aligner, setting: str) -> tuple[str, str] |
         return None
     recipe, _, subset = setting.partition("|")
     return recipe, subset
+
+
+def next_run_to_first_model(lake: Lake, aligner: Aligner, setting: str) -> DueRun | None:
+    """Returns the run that brings a lake without a model closer to its first one; None where no model is due.
+
+    The lake is pinned, the subset selected, and the recipe trained on it, each by a run of its own.
+    """
+    model = first_model(lake, aligner, setting)
+    if model is None:
+        return None
+    recipe, subset = model
+    if not is_current(lake):
+        return DueRun("pin")
+    rows = lake.query(
+        "select snapshot, provenance from subset_snapshots where subset = $subset",
+        {"subset": subset},
+        tables=["subset_snapshots"],
+    ).to_pylist()
+    newest = newest_snapshot_name(lake)
+    if not rows or rows[0]["snapshot"] != newest:
+        return DueRun("select", subset, run_key=f"first model/{subset}/{newest}")
+    return DueRun("train", model_key(recipe, subset), run_key=f"first model/{recipe}/{subset}/{newest}")
 
 
 def is_published(lake: Lake) -> bool:

@@ -1,11 +1,11 @@
 """What is run together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from assets.partitions import INGEST_BATCH, MODEL, SUBSET
+from assets.partitions import INGEST_BATCH
 from resources.incremental.declaration import StageDefinition
 from resources.lake.store import Lake
 from resources.models.activation import activate_named
@@ -24,8 +24,8 @@ CAPTION_ALARMS = dg.AssetSelection.checks(
 )
 
 
-def build_jobs(stages: Sequence[StageDefinition], partitions: Mapping[str, dg.PartitionsDefinition]) -> list[Any]:
-    """Builds the jobs. stages: all of them. partitions: the partitions definition of each kind."""
+def build_jobs(stages: Sequence[StageDefinition]) -> list[Any]:
+    """Builds the jobs. stages: all of them."""
     whole_lake_checks = dg.AssetSelection.checks_for_assets(dg.AssetKey("corpus_snapshot"))
     tables = [
         table.name for definition in stages if definition.partition == INGEST_BATCH for table in definition.outputs
@@ -34,7 +34,6 @@ def build_jobs(stages: Sequence[StageDefinition], partitions: Mapping[str, dg.Pa
         dg.define_asset_job(
             "ingest",
             selection=dg.AssetSelection.assets(*tables),
-            partitions_def=partitions[INGEST_BATCH],
             description="Brings one ingest batch up to date, from its files to captioned, embedded and scored clips.",
         ),
         dg.define_asset_job(
@@ -60,13 +59,11 @@ def build_jobs(stages: Sequence[StageDefinition], partitions: Mapping[str, dg.Pa
         dg.define_asset_job(
             "select",
             selection=dg.AssetSelection.assets("subsets", "subset_snapshots"),
-            partitions_def=partitions[SUBSET],
             description="Selects a subset from the newest snapshot.",
         ),
         dg.define_asset_job(
             "train",
             selection=dg.AssetSelection.assets("checkpoints", "evaluations"),
-            partitions_def=partitions[MODEL],
             description="Trains a recipe on a subset, and evaluates the checkpoint.",
         ),
         activate_checkpoint,

@@ -1,10 +1,15 @@
 """What runs by the clock: keeping the tables fast, publishing what has come in, and collecting from the web."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from orchestration.settings import Settings
 
 RUNNING, STOPPED = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
+
+# What `hourly_publish` promises of the assets that it makes: a warning after one publication that did not come.
+PUBLISHED_HOURLY = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=2), fail_window=timedelta(hours=4))
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:

@@ -1,4 +1,4 @@
-"""What starts runs by itself: files that land in the inbox, batches of new sources, and what is due to be retried.
+"""What starts runs by itself: files in the inbox, batches of new sources, retries, the first model, older subsets.
 
 Sensors only decide and request. What they decide by is read from the tables, so a tick that dies half-way is made good
 by the next, and a run key, made from what is to be done, lets each state of a batch start one run only.
@@ -9,11 +9,16 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from assets.partitions import ingest_batches
+from orchestration.due import next_run_to_first_model, outdated_subsets
 from orchestration.settings import Settings
 from resources.catalog.inbox import Inbox, InboxContents
+from resources.corpus.forgetting.run_history import unfinished_runs
+from resources.corpus.snapshots import newest_snapshot_name
+from resources.corpus.subset_files import SubsetFiles
 from resources.incremental.provenance import digest
 from resources.lake.statements import statement
 from resources.lake.store import Lake
+from resources.models.aligner import Aligner
 
 SECONDS_BETWEEN_TICKS = 30
 MAX_FILES_PER_RUN = 500  # their headers are read, which takes some seconds
@@ -88,7 +93,51 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             return dg.SkipReason("the time has not come to try anything again")
         return _runs({batch["ingest_batch"]: f"retry/{batch['ingest_batch']}/{batch['due']}" for batch in due})
 
-    return [inbox_sensor, registered_batches_sensor, retry_sensor]
+    @dg.sensor(
+        job_names=["pin", "select", "train"],
+        minimum_interval_seconds=2 * SECONDS_BETWEEN_TICKS,
+        default_status=RUNNING,
+        description="Trains the first model of a lake, once it has captions and no batch is being worked on.",
+    )
+    def first_model_sensor(
+        context: dg.SensorEvaluationContext, lake: Lake, aligner: Aligner
+    ) -> dg.RunRequest | dg.SkipReason:
+        """What depends on the model follows by itself: the condition of `orchestration.automation` follows it."""
+        lake.create_tables()
+        due = next_run_to_first_model(lake, aligner, settings.first_model)
+        if due is None:
+            return dg.SkipReason("no model is due: there is one, or no caption yet, or INTERNVID_FIRST_MODEL is empty")
+        if unfinished_runs(context.instance):
+            return dg.SkipReason("a model is due once the runs that wait or go on have ended")
+        return dg.RunRequest(job_name=due.job, partition_key=due.partition, run_key=due.run_key)
+
+    @dg.sensor(
+        job_name="select",
+        minimum_interval_seconds=2 * SECONDS_BETWEEN_TICKS,
+        default_status=RUNNING,
+        description="Selects again the subsets that were made of an older snapshot, with the same parameters.",
+    )
+    def outdated_subsets_sensor(
+        context: dg.SensorEvaluationContext, lake: Lake, subset_files: SubsetFiles
+    ) -> dg.SensorResult | dg.SkipReason:
+        """It trains nothing: it shows which models were trained on other clips than are in their subset now."""
+        lake.create_tables()
+        outdated = outdated_subsets(lake, subset_files)
+        if not outdated:
+            return dg.SkipReason("every subset that was made is of the newest snapshot")
+        newest = newest_snapshot_name(lake)
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    partition_key=subset,
+                    run_key=f"{subset}/{newest}/{digest(values)}",
+                    run_config={"ops": {"subsets": {"config": {"values": values}}}},
+                )
+                for subset, values in outdated.items()
+            ]
+        )
+
+    return [inbox_sensor, registered_batches_sensor, retry_sensor, first_model_sensor, outdated_subsets_sensor]
 
 
 def _runs(run_keys: dict[str, str], *, cursor: str | None = None) -> dg.SensorResult:

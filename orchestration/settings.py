@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     )
     subsets: str | None = Field(default=None, description="a folder of your own subsets, one SQL file each")
     stages: str | None = Field(default=None, description="a folder of your own stages, a Python and an SQL file each")
+    owner: str | None = Field(
+        default=None, description="who answers for the lake, shown with every asset: an e-mail address, or team:NAME"
+    )
     dagster_home: str | None = Field(
         default=None,
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
@@ -112,7 +115,9 @@ class Settings(BaseSettings):
     def _split_paths(cls, value: Any) -> Any:
         return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
 
-    @field_validator("media", "clip", "inbox", "retries", "benchmark_videos", "subsets", "stages", mode="before")
+    @field_validator(
+        "media", "clip", "inbox", "retries", "benchmark_videos", "subsets", "stages", "owner", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return value or None

@@ -233,7 +233,8 @@ class Session:
     def _definitions(self) -> dg.Definitions:
         from orchestration.definitions import definitions
 
-        return definitions(self.settings, self.resources)
+        # Somebody waits at the terminal: an error is shown at once, and not after the seconds before another try.
+        return definitions(self.settings, self.resources, step_retries=False)
 
 
 def _fault_of(result: dg.ExecuteInProcessResult) -> str | None:

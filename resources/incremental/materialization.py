@@ -18,12 +18,18 @@ COUNTS_CHECK = "batch_counts_add_up"
 
 
 def build_asset(
-    definition: StageDefinition, partitions_def: dg.PartitionsDefinition, **attributes: Any
+    definition: StageDefinition,
+    partitions_def: dg.PartitionsDefinition,
+    *,
+    step_retries: bool = True,
+    **attributes: Any,
 ) -> dg.AssetsDefinition:
     """Builds the asset of a stage, with one output per table.
 
-    attributes: attributes of each `dg.AssetSpec` that are the same for all stages (owners, automation condition, …).
+    step_retries: whether a step that ended with an unknown error runs once more, after some seconds.
+    attributes: attributes of each `dg.AssetSpec` that are the same for all outputs (owners, automation condition, …).
     """
+    providers = {f"provider/{name}": "" for name in definition.providers}
 
     @dg.multi_asset(
         name=definition.name,
@@ -33,6 +39,7 @@ def build_asset(
                 deps=[dg.AssetKey(name) for name in definition.inputs],
                 group_name=definition.group,
                 kinds=set(definition.kinds),
+                tags={"pool": definition.pool, **providers},
                 description=f"One row is {table.row_is}.\n\n{definition.description}",
                 **attributes,
             )
@@ -43,7 +50,9 @@ def build_asset(
         required_resource_keys={"lake", "failure_policy", *definition.needs},
         check_specs=[batch_counts_spec(table.name) for table in definition.outputs],
         config_schema=definition.config.to_fields_dict() if definition.config else None,
-        retry_policy=dg.RetryPolicy(max_retries=1, delay=10, jitter=dg.Jitter.FULL),
+        # One partition a run: a run that is killed or fails is one batch's, and so are its data versions.
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=10, jitter=dg.Jitter.FULL) if step_retries else None,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         yield from materialize_stage(context, definition)
@@ -135,7 +144,23 @@ def table_metadata(lake: Lake, table: Table) -> dict[str, Any]:
         "dagster/storage_kind": "lance",
         "dagster/row_count": lake.dataset(table.name).count_rows(),
         "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/column_lineage": column_lineage(table),
     }
+
+
+def column_lineage(table: Table) -> dg.TableColumnLineage:
+    """Returns, for each column, the columns of other tables that it is computed or copied from."""
+    origins = {
+        column.name: [origin.split(".") for origin in column.derived_from if not origin.startswith(f"{table.name}.")]
+        for column in table.columns
+    }
+    return dg.TableColumnLineage(
+        {
+            name: [dg.TableColumnDep(dg.AssetKey(asset), column) for asset, column in pairs]
+            for name, pairs in origins.items()
+            if pairs
+        }
+    )
 
 
 def batch_counts(table: str, units: Mapping[str, int]) -> dg.AssetCheckResult:

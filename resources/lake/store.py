@@ -22,6 +22,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.lake import search, writes
+from resources.lake.credentials import with_keys
 from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
 from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
 from resources.lake.paths import StoragePath, fsspec_options
@@ -44,7 +45,7 @@ class Lake(dg.ConfigurableResource):
 
     root: a folder, or `s3://bucket/prefix`.
     storage_options: what Lance needs to reach the bucket (aws_endpoint, allow_http, aws_region, …). Dagster shows a
-    resource's configuration to every user, so leave keys to the environment (AWS_ACCESS_KEY_ID, …) where it matters.
+    resource's configuration to every user, so a key is a reference to the environment: `resources.lake.credentials`.
     """
 
     root: str = "lake"
@@ -64,7 +65,12 @@ class Lake(dg.ConfigurableResource):
     @property
     def file_options(self) -> dict[str, str]:
         """What fsspec needs to reach the lake's bucket."""
-        return fsspec_options(self.storage_options)
+        return fsspec_options(self.lance_options)
+
+    @property
+    def lance_options(self) -> dict[str, str]:
+        """What Lance needs to reach the lake's bucket, with its keys."""
+        return with_keys(self.storage_options)
 
     def exists(self) -> bool:
         """Whether tables have ever been created here."""
@@ -79,7 +85,7 @@ class Lake(dg.ConfigurableResource):
         """The table at its newest version, or as it was at a tag or version. Raises ValueError if there is none."""
         import lance
 
-        return lance.dataset(self.uri(table), version=at, storage_options=self.storage_options or None)
+        return lance.dataset(self.uri(table), version=at, storage_options=self.lance_options or None)
 
     def version(self, table: str) -> int:
         return self.dataset(table).version
@@ -259,7 +265,7 @@ class Lake(dg.ConfigurableResource):
         """
         import lancedb
 
-        return lancedb.connect(self.root, storage_options=self.storage_options or None)
+        return lancedb.connect(self.root, storage_options=self.lance_options or None)
 
     def _version_at(self, table: str, at: str | Mapping[str, int] | None) -> str | int | None:
         if at is None or isinstance(at, str):
@@ -277,7 +283,7 @@ class Lake(dg.ConfigurableResource):
                     self.uri(table.name),
                     lance.LanceOperation.Overwrite(table.arrow, []),
                     max_retries=0,
-                    storage_options=self.storage_options or None,
+                    storage_options=self.lance_options or None,
                 )
             except OSError:
                 if not self._exists(table):  # else another process made it since we looked

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 
-from resources.lake.paths import StoragePath, local_path
+from resources.lake.credentials import with_keys
+from resources.lake.paths import StoragePath, fsspec_options, local_path
 from resources.media.child_process import ordered
 from resources.media.video_file import (
     Heard,
@@ -64,7 +65,7 @@ class Media(dg.ConfigurableResource):
     root: str = "media"
     downloads: str | None = None
     keep: Literal["reference", "import"] = "reference"
-    storage_options: dict[str, str] = {}
+    storage_options: dict[str, str] = {}  # as Lance takes them; keys are references, as those of the lake
     workers: int = 2
     memory_bytes: int = 6 << 30  # address space of a child: 4K AV1 takes 2 GiB of it, NumPy and FFmpeg reserve more
     seconds_per_video_second: float = 10.0  # 4K AV1 on one slow core decodes at about a third of real time
@@ -184,7 +185,7 @@ class Media(dg.ConfigurableResource):
         )
 
     def _options(self, path: str) -> dict[str, Any]:
-        return dict(self.storage_options) if local_path(path) is None else {}
+        return fsspec_options(with_keys(self.storage_options)) if local_path(path) is None else {}
 
 
 def _is_unicode(path: str) -> bool:

@@ -164,7 +164,7 @@ class LakeClips:
     """
 
     def __init__(self, lake: Lake, index_path: str | Path, snapshot: str, *, short_side: int | None = None) -> None:
-        self._where = (lake.uri("frames"), dict(lake.storage_options), str(index_path), short_side)
+        self._where = (lake.uri("frames"), lake.lance_options, str(index_path), short_side)
         self._open()
         snapshot_of_index = self._index.schema.metadata[b"snapshot"].decode()
         if snapshot_of_index != snapshot:
