@@ -16,7 +16,7 @@ from orchestration.automation import build_automation, follow_inputs
 from orchestration.configured import configured
 from orchestration.jobs import build_jobs
 from orchestration.schedules import PUBLISHED_HOURLY, build_schedules
-from orchestration.sensors import build_sensors
+from orchestration.sensors import build_first_model_sensor, build_sensors
 from orchestration.settings import Settings
 from resources.incremental.declaration import StageDefinition, StageScope
 from resources.incremental.materialization import build_asset
@@ -63,14 +63,19 @@ def definitions(
         for definition in stages
     ]
     others = [*dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), build_report(batch_stages)]
+    jobs = build_jobs(stages)
     return dg.Definitions(
         assets=[*stage_assets, *_completed(others, batch_stages, owners)],
         asset_checks=[
             whole_lake.build_stage_counts(batch_stages),
             *dg.load_asset_checks_from_modules([captions, whole_lake]),
         ],
-        jobs=build_jobs(stages),
-        sensors=[*build_sensors(settings), build_automation(batch_stages)],
+        jobs=jobs,
+        sensors=[
+            *build_sensors(settings),
+            build_first_model_sensor(settings, jobs),
+            build_automation(batch_stages),
+        ],
         schedules=build_schedules(settings),
         resources=by_name,
     )

@@ -4,7 +4,9 @@ Sensors only decide and request. What they decide by is read from the tables, so
 by the next, and a run key, made from what is to be done, lets each state of a batch start one run only.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -94,24 +96,6 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         return _runs({batch["ingest_batch"]: f"retry/{batch['ingest_batch']}/{batch['due']}" for batch in due})
 
     @dg.sensor(
-        job_names=["pin", "select", "train"],
-        minimum_interval_seconds=2 * SECONDS_BETWEEN_TICKS,
-        default_status=RUNNING,
-        description="Trains the first model of a lake, once it has captions and no batch is being worked on.",
-    )
-    def first_model_sensor(
-        context: dg.SensorEvaluationContext, lake: Lake, aligner: Aligner
-    ) -> dg.RunRequest | dg.SkipReason:
-        """What depends on the model follows by itself: the condition of `orchestration.automation` follows it."""
-        lake.create_tables()
-        due = next_run_to_first_model(lake, aligner, settings.first_model)
-        if due is None:
-            return dg.SkipReason("no model is due: there is one, or no caption yet, or INTERNVID_FIRST_MODEL is empty")
-        if unfinished_runs(context.instance):
-            return dg.SkipReason("a model is due once the runs that wait or go on have ended")
-        return dg.RunRequest(job_name=due.job, partition_key=due.partition, run_key=due.run_key)
-
-    @dg.sensor(
         job_name="select",
         minimum_interval_seconds=2 * SECONDS_BETWEEN_TICKS,
         default_status=RUNNING,
@@ -137,7 +121,31 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             ]
         )
 
-    return [inbox_sensor, registered_batches_sensor, retry_sensor, first_model_sensor, outdated_subsets_sensor]
+    return [inbox_sensor, registered_batches_sensor, retry_sensor, outdated_subsets_sensor]
+
+
+def build_first_model_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.SensorDefinition:
+    """Builds the sensor that trains a lake's first model, as `internvid ingest` does. jobs: all of them."""
+
+    @dg.sensor(
+        jobs=[job for job in jobs if job.name in ("pin", "select", "train")],
+        minimum_interval_seconds=2 * SECONDS_BETWEEN_TICKS,
+        default_status=RUNNING,
+        description="Trains the first model of a lake, once it has captions and no batch is being worked on.",
+    )
+    def first_model_sensor(
+        context: dg.SensorEvaluationContext, lake: Lake, aligner: Aligner
+    ) -> dg.RunRequest | dg.SkipReason:
+        """What depends on the model follows by itself: the condition of `orchestration.automation` follows it."""
+        lake.create_tables()
+        due = next_run_to_first_model(lake, aligner, settings.first_model)
+        if due is None:
+            return dg.SkipReason("no model is due: there is one, or no caption yet, or INTERNVID_FIRST_MODEL is empty")
+        if unfinished_runs(context.instance):
+            return dg.SkipReason("a model is due once the runs that wait or go on have ended")
+        return dg.RunRequest(job_name=due.job, partition_key=due.partition, run_key=due.run_key)
+
+    return first_model_sensor
 
 
 def _runs(run_keys: dict[str, str], *, cursor: str | None = None) -> dg.SensorResult:

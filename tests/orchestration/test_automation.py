@@ -135,7 +135,7 @@ def test_a_batch_follows_its_own_inputs_only(lakehouse: Lakehouse) -> None:
     assert lakehouse.requested() == {}
 
 
-def test_a_batch_that_a_run_goes_through_is_not_requested(lakehouse: Lakehouse) -> None:
+def test_a_batch_is_requested_neither_while_a_run_goes_through_it_nor_after_that_failed(lakehouse: Lakehouse) -> None:
     lakehouse.run(BATCHES[0])
     assert lakehouse.requested() == {}
     job = lakehouse.definitions.resolve_job_def("ingest")
@@ -148,7 +148,7 @@ def test_a_batch_that_a_run_goes_through_is_not_requested(lakehouse: Lakehouse) 
     lakehouse.report("frame_captions", BATCHES[0])
     assert lakehouse.requested() == {}
     lakehouse.instance.report_run_failed(run)
-    assert lakehouse.requested() == {BATCHES[0]: AFTER_SUMMARISER}
+    assert lakehouse.requested() == {}
 
 
 def test_a_new_stage_is_computed_for_the_batches_that_have_its_inputs(lakehouse: Lakehouse) -> None:

@@ -7,49 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster_service import REPOSITORY_SELECTOR, Service
+from dagster_service import REPOSITORY_SELECTOR, SECONDS_TO_BACKFILL, Service
 
 from resources.catalog.files import register
 
 PARTITIONED = ["raw_videos", "clips", "frames", "frame_captions", "clip_captions"]
-SECONDS_TO_BACKFILL = 360
 
-ADD_PARTITION = """
-mutation ($repository: RepositorySelector!, $key: String!) {
-  addDynamicPartition(repositorySelector: $repository, partitionsDefName: "ingest_batch", partitionKey: $key) {
-    __typename
-    ... on PythonError { message }
-  }
-}
-"""
-LAUNCH_BACKFILL = """
-mutation ($backfill: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $backfill) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-  }
-}
-"""
-BACKFILL = """
-query ($id: String!) {
-  partitionBackfillOrError(backfillId: $id) {
-    ... on PartitionBackfill {
-      status
-      error { message }
-      assetBackfillData {
-        assetBackfillStatuses {
-          ... on AssetPartitionsStatusCounts {
-            assetKey { path }
-            numPartitionsTargeted
-            numPartitionsMaterialized
-          }
-        }
-      }
-    }
-  }
-}
-"""
 LAUNCH_RUN = """
 mutation ($run: ExecutionParams!) {
   launchPipelineExecution(executionParams: $run) {
@@ -91,8 +54,7 @@ def batches(
     synthetic_videos = [str(synthetic_video(folder, f"film_{number}.mp4", number)) for number in range(4)]
     registered = register(service.lake, service.media, synthetic_videos, run_id="test", hours_per_batch=4 / 3600)
     for batch in sorted(registered.batches):
-        added = service.graphql(ADD_PARTITION, repository=REPOSITORY_SELECTOR, key=batch)
-        assert added["__typename"] == "AddDynamicPartitionSuccess", added
+        service.add_partition(batch)
     return sorted(registered.batches)
 
 
@@ -101,22 +63,7 @@ def test_a_backfill_of_three_batches_from_the_ui_ends_with_captions_of_every_cli
     service: Service, batches: list[str]
 ) -> None:
     batches = batches[:3]
-    launched = service.graphql(
-        LAUNCH_BACKFILL,
-        backfill={
-            "assetSelection": [{"path": [asset]} for asset in PARTITIONED],
-            "partitionNames": batches,
-            "fromFailure": False,
-            "tags": [],
-        },
-    )
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
-
-    def ended() -> dict[str, Any] | None:
-        backfill = service.graphql(BACKFILL, id=launched["backfillId"])
-        return None if backfill["status"] in ("REQUESTED", "CANCELING", "FAILING") else backfill
-
-    backfill = service.wait(ended, seconds=SECONDS_TO_BACKFILL)
+    backfill = service.backfilled(PARTITIONED, batches)
 
     assert backfill["status"] == "COMPLETED_SUCCESS", backfill
     assert {
