@@ -43,6 +43,7 @@ def test_keys_given_by_a_program_are_used_as_they_are(monkeypatch: pytest.Monkey
     assert lake.lance_options == OPTIONS
 
 
+@pytest.mark.slow
 def test_no_key_is_in_what_the_ui_shows_of_the_resources(service: Service) -> None:
     details = service.graphql(RESOURCES, repository=REPOSITORY_SELECTOR)["results"]
     assert "lake" in {resource["name"] for resource in details}
