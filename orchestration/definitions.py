@@ -38,11 +38,11 @@ ASSET_MODULES = [
 
 
 def definitions(
-    settings: Settings | None = None, resources: Mapping[str, Any] | None = None, *, step_retries: bool = True
+    settings: Settings | None = None, resources: Mapping[str, Any] | None = None, *, with_retries: bool = True
 ) -> dg.Definitions:
     """Builds the definitions by the settings, those of the environment unless given.
 
-    resources: by name, those that replace some. step_retries: whether a step that failed is tried again by itself.
+    resources: by name, those that replace some. with_retries: whether a step that failed is tried again by itself.
     """
     settings = settings or Settings()
     by_name = {**configured(settings), **(resources or {})}
@@ -56,7 +56,7 @@ def definitions(
             definition,
             partitions[definition.partition],
             code_version=_code_version(definition, by_name),
-            step_retries=step_retries,
+            with_retries=with_retries,
             automation_condition=condition if definition in batch_stages else None,
             owners=owners,
         )

@@ -234,7 +234,7 @@ class Session:
         from orchestration.definitions import definitions
 
         # Somebody waits at the terminal: an error is shown at once, and not after the seconds before another try.
-        return definitions(self.settings, self.resources, step_retries=False)
+        return definitions(self.settings, self.resources, with_retries=False)
 
 
 def _fault_of(result: dg.ExecuteInProcessResult) -> str | None:

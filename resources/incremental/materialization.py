@@ -21,12 +21,12 @@ def build_asset(
     definition: StageDefinition,
     partitions_def: dg.PartitionsDefinition,
     *,
-    step_retries: bool = True,
+    with_retries: bool = True,
     **attributes: Any,
 ) -> dg.AssetsDefinition:
     """Builds the asset of a stage, with one output per table.
 
-    step_retries: whether a step that ended with an unknown error runs once more, after some seconds.
+    with_retries: whether a step that ended with an unknown error runs once more, after some seconds.
     attributes: attributes of each `dg.AssetSpec` that are the same for all outputs (owners, automation condition, …).
     """
     providers = {f"provider/{name}": "" for name in definition.providers}
@@ -52,7 +52,7 @@ def build_asset(
         config_schema=definition.config.to_fields_dict() if definition.config else None,
         # One partition a run: a run that is killed or fails is one batch's, and so are its data versions.
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-        retry_policy=dg.RetryPolicy(max_retries=1, delay=10, jitter=dg.Jitter.FULL) if step_retries else None,
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=10, jitter=dg.Jitter.FULL) if with_retries else None,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         yield from materialize_stage(context, definition)
