@@ -4,11 +4,10 @@
     python benchmarks/learning.py --same-video masked negatives --seeds 0 1 2      # and a comparison
 
 Twelve actions of four shapes in four colours. Zero-shot recognition is on held-out videos, whose triples of action,
-shape and colour occur in training; retrieval is on one clip of each triple that never does, though its parts do.
-Videos go through an encoder and a decoder before anything is learnt from them; captions come from the truth beside them.
-A quarter of the captions trained on name the action alone ("Something is spinning."), as the class prompts do;
-retrieval is by captions that name all three. ActionCLIP's sixteen prompts, made for humans, are scored beside.
-"""
+shape and colour occur in training; retrieval is on one clip of each triple that never does, though its parts do. Videos
+go through an encoder and a decoder before anything is learnt from them; captions come from the truth beside them. A
+quarter of the captions trained on name the action alone ("Something is spinning."), as the class prompts do; retrieval
+is by captions that name all three. ActionCLIP's sixteen prompts, made for humans, are scored beside."""
 
 from __future__ import annotations
 
@@ -104,8 +103,8 @@ def read_video(plan: VideoPlan, *, folder: Path, general: float) -> list[tuple[I
 
 def read_videos(plans: Sequence[VideoPlan], folder: Path, pool: ProcessPoolExecutor, *, general: float = 0.0) -> Split:
     """general: share of the clips whose captions name the action alone."""
-    synthetic_videos = pool.map(partial(read_video, folder=folder, general=general), plans, chunksize=8)
-    clips = [clip for synthetic_video in synthetic_videos for clip in synthetic_video]
+    clips_by_video = pool.map(partial(read_video, folder=folder, general=general), plans, chunksize=8)
+    clips = [clip for clips_of_video in clips_by_video for clip in clips_of_video]
     return Split(InMemoryClips([held for held, _ in clips]), [doing for _, doing in clips])
 
 
@@ -170,18 +169,18 @@ def main() -> None:
     seeds = arguments.seeds or [recipe.seed]
 
     started = time.monotonic()
-    synthetic_videos = action_videos()
+    plans_by_split = action_videos()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            learn = read_videos(synthetic_videos.train, folder / "synthetic_videos", pool, general=GENERAL)
+            learn = read_videos(plans_by_split.train, folder / "synthetic_videos", pool, general=GENERAL)
             held_out, unseen = (
                 read_videos(plans, folder / "synthetic_videos", pool)
-                for plans in (synthetic_videos.held_out, synthetic_videos.unseen)
+                for plans in (plans_by_split.held_out, plans_by_split.unseen)
             )
         print(
-            f"{len(synthetic_videos.train)} videos of {len(learn.clips)} clips to learn from, {len(held_out.clips)} clips held "
-            f"out, {len(unseen.clips)} of unseen triples; rendered and read in {time.monotonic() - started:.0f} s",
+            f"{len(plans_by_split.train)} videos of {len(learn.clips)} clips to train on, {len(held_out.clips)} clips "
+            f"held out, {len(unseen.clips)} of unseen triples; rendered and read in {time.monotonic() - started:.0f} s",
             flush=True,
         )
         by_way: dict[SameVideo, list[Scores]] = {}

@@ -1,11 +1,11 @@
-"""What the whole job costs: seconds of work per second of video by stage, the second run, and memory.
+"""Measures the whole job: seconds of work per second of video by stage, the second run, and memory.
 
     python benchmarks/whole_job.py [FOLDER] [--longer N]
 
-Runs the real command line on the folder's videos (the rendered sample videos unless given) into a temporary lake. Beside
-the stages it prints, measured in the same run, what decoding the same files to nothing costs with PyAV: no pipeline
-that looks at every frame can be faster. The memory of a run on one video is compared with that of a run on the same
-video N times as long: it should not grow.
+Runs the real command line on the folder's videos (the rendered sample videos unless given) into a temporary lake.
+Beside the stages it prints, measured in the same run, what decoding the same files to nothing costs with PyAV: no
+pipeline that looks at every frame can be faster. The memory of a run on one video is compared with that of a run on the
+same video N times as long: it should not grow.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
         work = Path(temporary)
         folder = given.folder or work / "synthetic_videos"
         if given.folder is None:
-            internvid("synthetic_videos", str(folder))
+            internvid("sample-videos", str(folder))
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
         cost_by_stage(folder, work / "lake")
         memory(folder, work, given.longer)
@@ -55,8 +55,9 @@ def stage_seconds(lake: Path) -> tuple[dict[str, float], float]:
     import dagster as dg
 
     from orchestration.cli.session import Session
+    from orchestration.settings import Settings
 
-    session = Session(str(lake))
+    session = Session(Settings(lake=str(lake)))
     video_seconds = session.lake.query("select sum(end_seconds - start_seconds) as s from clips")["s"][0].as_py()
     stages = {}
     for stage in ("raw_videos", "clips", "frame_captions", "clip_captions"):

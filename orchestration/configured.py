@@ -1,4 +1,4 @@
-"""The resources as the settings configure them, by the names under which stages and assets ask for them."""
+"""The resources as the settings configure them, by the names that stages and assets use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from resources.training.trainer import Trainer
 
 
 def configured(settings: Settings) -> dict[str, Any]:
-    """Returns every resource by its name. Raises ValueError for providers that cannot be."""
+    """Returns every resource by its name. Raises ValueError for invalid settings of providers."""
     storage_options = without_keys(settings.storage_options, f"{PREFIX}STORAGE_OPTIONS")
     return {
         "lake": Lake(root=settings.lake, storage_options=storage_options),

@@ -1,7 +1,7 @@
-"""What is due, read from the tables: which batches, whether a first model, what to publish, which subsets.
+"""Decides from the tables what is due: batches, a first model, publishing, outdated subsets.
 
 The command line runs what is due in its own process; the sensors request the same jobs from the daemon. Only decisions
-belong here: what a job does is `orchestration.jobs`.
+belong here; the jobs are in `orchestration.jobs`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from resources.lake.published_files import modified
 from resources.lake.store import Lake
 from resources.models.aligner import Aligner
 
-PUBLISHED = (MART, INTERNVID_JSONL, REPORT)  # files that the lake gives out beside its tables
+PUBLISHED = (MART, INTERNVID_JSONL, REPORT)  # published files, beside the tables
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class DueRun:
 
 
 def pending_batches(lake: Lake, stages: Sequence[StageDefinition], resources: Mapping[str, Any]) -> list[str]:
-    """Returns the ingest batches in which any stage has something to do, in order."""
+    """Returns the ingest batches in which any stage has pending units or rows to remove, in order."""
     scope = StageScope(lake)
     pending: set[str] = set()
     for definition in stages:
@@ -46,9 +46,9 @@ def pending_batches(lake: Lake, stages: Sequence[StageDefinition], resources: Ma
 
 
 def first_model(lake: Lake, aligner: Aligner, setting: str) -> tuple[str, str] | None:
-    """Returns recipe and subset of the model that a lake without one is to train; None where none is due.
+    """Returns recipe and subset of the first model of a lake without a model; None where no model is due.
 
-    setting: recipe and subset, joined by |; empty for none.
+    setting: recipe and subset, joined by |; empty: no first model.
     """
     if not setting or aligner.active(lake) or not lake.dataset("clip_captions").count_rows():
         return None
@@ -79,7 +79,7 @@ def next_run_to_first_model(lake: Lake, aligner: Aligner, setting: str) -> DueRu
 
 
 def is_published(lake: Lake) -> bool:
-    """Says whether the newest snapshot shows all that the tables hold, and every file was made after that snapshot."""
+    """Says whether the newest snapshot is current and every published file is newer than the snapshot."""
     if not is_current(lake):
         return False
     taken_at = newest_snapshot(lake)[0]["written_at"]
@@ -88,9 +88,9 @@ def is_published(lake: Lake) -> bool:
 
 
 def outdated_subsets(lake: Lake, subset_files: SubsetFiles) -> dict[str, dict[str, str]]:
-    """Returns the subsets that were made of an older snapshot, each with the values of its parameters.
+    """Returns the subsets of an older snapshot, each with the values of its parameters.
 
-    Made again of the newest one, they show which models were trained on other clips than are in their subset now.
+    Selecting them from the newest snapshot shows which models were trained on clips that differ from their subset.
     """
     rows = lake.query("select subset, snapshot, parameters from subset_snapshots order by subset").to_pylist()
     if not rows:

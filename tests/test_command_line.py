@@ -319,7 +319,7 @@ def test_a_folder_without_videos_is_an_error_that_says_so(tmp_path):
     (tmp_path / "folder" / "notes.txt").touch()
     done = internvid("ingest", tmp_path / "folder", lake=tmp_path / "lake")
     assert "0 videos: 0 new, 0 changed, 0 known (1 other files passed over)" in done.stdout
-    assert "no video found there" in refused(done)
+    assert "no video in" in refused(done)
 
 
 # --- odd questions ----------------------------------------------------------------------------------------------

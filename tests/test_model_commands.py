@@ -85,7 +85,7 @@ def test_a_subset_is_previewed_made_and_exported(run, lake, tmp_path):
 
 def test_a_subset_without_a_clip_says_what_removed_them(run, lake):
     done = run("subset", "make", "aes", "--set", "threshold=100")
-    assert "aes holds no clip" in done.stdout
+    assert "aes has no clip" in done.stdout
     (attempt,) = [row for row in lake.polars("attempts").to_dicts() if row["key"] == "aes"]
     assert (attempt["outcome"], attempt["error_class"]) == ("skipped", "EmptySubset")
     assert "removed" in attempt["message"]

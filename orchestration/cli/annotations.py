@@ -1,4 +1,4 @@
-"""`internvid annotations`: imports spans and captions that others released."""
+"""`internvid annotations`: imports spans and captions of released datasets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +22,11 @@ def annotations(
     ],
     dataset: Annotated[str, typer.Option("--as", metavar="NAME", help="The dataset's name here: internvid-10m.")],
     replace: Annotated[
-        bool, typer.Option(help="Remove what an earlier import has under that name and these files have not.")
+        bool, typer.Option(help="Remove spans of earlier imports under that name that these files do not contain.")
     ] = False,
     lake: LakeOption = None,
 ) -> None:
-    """Import released spans and captions. Their videos become sources; once one is there, so do its clips."""
+    """Import released spans and captions. Their videos become sources; spans of stored videos become clips."""
     import dagster as dg
 
     from resources.catalog.annotations import Imported, check_dataset, import_annotations, remove_others
@@ -54,7 +54,7 @@ def annotations(
         console.print(f"{removed:,} removed that are no longer in it", highlight=False)
     console.print(f"{imported.sources_new:,} videos are new as sources", highlight=False)
     if imported.bad:
-        console.print("what is bad stands in the table attempts, stage annotations", highlight=False)
+        console.print("the table attempts lists the bad rows, stage annotations", highlight=False)
     changes = {"annotations_new": imported.new, "annotations_changed": imported.changed, "annotations_removed": removed}
     session.instance.report_runless_asset_event(dg.AssetMaterialization("annotations", metadata=changes))
     if imported.sources_new:

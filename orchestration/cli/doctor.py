@@ -1,4 +1,4 @@
-"""`internvid doctor`: what would run here, whether it can, and what to do if not. Loads no model, downloads nothing."""
+"""`internvid doctor`: reports whether each model can run here, and what to do if not. Loads and downloads nothing."""
 
 import json
 from collections.abc import Mapping
@@ -28,10 +28,8 @@ STATES = {"none": "not set", "broken": "[red]broken[/red]"} | {
 
 
 @dataclass(frozen=True)
-class Found:
-    """A provider as it stands. state: of `Readiness`, or broken where looking itself failed. where: a device, or the
-    server's address; None where it does not matter.
-    """
+class ProviderReport:
+    """State of a provider. state: as in `Readiness`, or broken where the check failed. where: device or server."""
 
     provider: str
     kind: str
@@ -44,16 +42,16 @@ class Found:
 
     @property
     def can_run(self) -> bool:
-        """Also where the provider is left open: that is a choice."""
+        """Whether the model can run; True for a provider that is not enabled, which is a valid choice."""
         return self.state in ("ready", "none")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something else that is needed. problem: empty where nothing is wrong. is_vital: nothing works without it."""
+    """Another part of the environment. problem: empty where there is none. is_vital: nothing works without it."""
 
     name: str
-    found: str
+    value: str
     problem: str = ""
     is_vital: bool = True
 
@@ -64,7 +62,7 @@ def doctor(
     provider: ProviderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """What would run behind each provider, whether it can run here, and what to do if not. Exit code 1 if it cannot."""
+    """Report which model each provider uses, whether it can run here, and what to do if not. Exit code 1 if not."""
     from orchestration.configured import configured
     from resources.models.machine import this_machine
 
@@ -76,7 +74,7 @@ def doctor(
     machine = this_machine()
     providers = [*examined(resources, machine), aligner_of(resources, machine)]
     parts = parts_of(machine, resources["lake"].root, resources["media"].root)
-    is_well = all(found.can_run for found in providers) and not any(part.problem and part.is_vital for part in parts)
+    is_well = all(report.can_run for report in providers) and not any(part.problem and part.is_vital for part in parts)
     if as_json:
         about = {
             "profile": settings.profile,
@@ -92,15 +90,15 @@ def doctor(
     raise typer.Exit(0 if is_well else 1)
 
 
-def examined(resources: Mapping[str, Any], machine: "Machine") -> list[Found]:
-    """Every provider of the profile. All at once: several may wait for the same server."""
+def examined(resources: Mapping[str, Any], machine: "Machine") -> list[ProviderReport]:
+    """Returns a report of every provider of the profile. They run in parallel: several may wait for the same server."""
     from orchestration.profiles import KINDS
 
     with ThreadPoolExecutor() as threads:
         return list(threads.map(lambda name: _examined(name, resources[name], machine), KINDS))
 
 
-def _examined(name: str, provider: "ModelProvider", machine: "Machine") -> Found:
+def _examined(name: str, provider: "ModelProvider", machine: "Machine") -> ProviderReport:
     from orchestration.profiles import KINDS
 
     kind = next(kind for kind, of_kind in KINDS[name].items() if of_kind is type(provider))
@@ -112,47 +110,47 @@ def _examined(name: str, provider: "ModelProvider", machine: "Machine") -> Found
         where = machine.device_named(device) if isinstance(device, str) else provider.device_name
         model, revision = (provider.model, provider.revision) if provider.is_enabled else (None, None)
     except Exception as error:  # noqa: BLE001 - what a provider raises is what its report says
-        return Found(name, kind, None, None, "broken", None, None, f"{type(error).__name__}: {error}")
+        return ProviderReport(name, kind, None, None, "broken", None, None, f"{type(error).__name__}: {error}")
     if state == "ready" and size and where is not None and size > (room := _room(machine, where)):
         advice = f"its {decimal(size)} of weights are more than the {decimal(room)} of memory there"
-    return Found(name, kind, model, revision, state, size, where, advice)
+    return ProviderReport(name, kind, model, revision, state, size, where, advice)
 
 
 def _room(machine: "Machine", where: str) -> int:
-    """Bytes of memory for weights: of the largest GPU, or what is available on the machine."""
+    """Returns the bytes of memory for weights: of the largest GPU, or available on the machine."""
     of_gpus = [gpu.memory_bytes for gpu in machine.gpus if gpu.memory_bytes is not None]
     if where.startswith("cuda") and of_gpus:
         return max(of_gpus)
     return machine.available_bytes
 
 
-def aligner_of(resources: Mapping[str, Any], machine: "Machine") -> Found:
-    """The active checkpoint, which no profile names: it stands in the lake."""
+def aligner_of(resources: Mapping[str, Any], machine: "Machine") -> ProviderReport:
+    """Returns a report of the active checkpoint, which the lake names, not a profile."""
     lake, aligner = resources["lake"], resources["aligner"]
     where = machine.device_named(aligner.device)
     active = aligner.active(lake) if _may_be_there(lake) and lake.exists() else None
     if active is None:
         advice = "no vectors, and no search by pictures, until a model is active; a new lake trains its first by itself"
-        return Found("aligner", "checkpoint", None, None, "none", None, where, advice)
+        return ProviderReport("aligner", "checkpoint", None, None, "none", None, where, advice)
     known = {"provider": "aligner", "kind": "checkpoint", "model": active.checkpoint_id, "where": where}
     known |= {"revision": active.digest}
     folder = Path(active.path)
     if local_path(active.path) is None:
-        return Found(**known, state="ready", size_bytes=None, advice="")
+        return ProviderReport(**known, state="ready", size_bytes=None, advice="")
     if not folder.is_dir():
         advice = f"its folder {folder} is gone: `internvid train` makes another, `internvid activate` chooses one"
-        return Found(**known, state="missing", size_bytes=None, advice=advice)
+        return ProviderReport(**known, state="missing", size_bytes=None, advice=advice)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    return Found(**known, state="ready", size_bytes=size, advice="")
+    return ProviderReport(**known, state="ready", size_bytes=size, advice="")
 
 
 def _may_be_there(lake: "Lake") -> bool:
-    """Spares a machine without a lake the seconds that opening one takes."""
+    """Says whether there may be a lake: opening one takes seconds, which a machine without a lake need not wait."""
     return (folder := local_path(lake.root)) is None or Path(folder).is_dir()
 
 
 def parts_of(machine: "Machine", lake: str, media: str) -> list[Part]:
-    """What models and decoders run on."""
+    """Returns the parts of the environment: machine, Python, GPUs, decoders, folders."""
     from resources.models.machine import decoders
 
     memory = f"{decimal(machine.memory_bytes)}, {decimal(machine.available_bytes)} of it available"
@@ -183,11 +181,9 @@ def parts_of(machine: "Machine", lake: str, media: str) -> list[Part]:
 def _gpus(machine: "Machine") -> Part:
     if not machine.gpus:
         return Part("GPUs", "none")
-    found = ", ".join(
-        gpu.name + (f" ({decimal(gpu.memory_bytes)})" if gpu.memory_bytes else "") for gpu in machine.gpus
-    )
+    gpus = ", ".join(gpu.name + (f" ({decimal(gpu.memory_bytes)})" if gpu.memory_bytes else "") for gpu in machine.gpus)
     problem = "torch here is built for CPUs: install a build for CUDA" if machine.torch_for == "cpu" else ""
-    return Part("GPUs", found, problem=problem, is_vital=False)
+    return Part("GPUs", gpus, problem=problem, is_vital=False)
 
 
 def _folder(name: str, folder: str) -> Part:
@@ -197,9 +193,9 @@ def _folder(name: str, folder: str) -> Part:
 
     path = Path(folder)
     free = free_bytes(path)
-    found = f"{folder}, {decimal(free)} free" + ("" if path.is_dir() else " (not there yet)")
+    value = f"{folder}, {decimal(free)} free" + ("" if path.is_dir() else " (not there yet)")
     problem = f"less than {decimal(MIN_FREE_BYTES)} free" if free < MIN_FREE_BYTES else ""
-    return Part(name, found, problem=problem, is_vital=False)
+    return Part(name, value, problem=problem, is_vital=False)
 
 
 def _hub_folder() -> str:
@@ -208,36 +204,36 @@ def _hub_folder() -> str:
     return HF_HUB_CACHE
 
 
-def print_providers(providers: list[Found], profile: str) -> None:
-    """A line for each provider, then what to do."""
+def print_providers(providers: list[ProviderReport], profile: str) -> None:
+    """Prints a line for each provider, then what to do."""
     table = TextTable(title=f"Models of the profile {escape(profile)}", title_justify="left")
     for name in ("provider", "kind", "model", "state", "size", "where"):
         table.add_column(name, overflow="fold")  # a name that is cut off cannot be copied
-    for found in providers:
-        revision = f" @ {found.revision[:8]}" if found.revision else ""
+    for report in providers:
+        revision = f" @ {report.revision[:8]}" if report.revision else ""
         table.add_row(
-            found.provider,
-            found.kind,
-            escape(f"{found.model or '–'}{revision}"),
-            STATES.get(found.state, found.state),
-            decimal(found.size_bytes) if found.size_bytes else "–",
-            escape(found.where or "–") if found.state != "none" else "–",
+            report.provider,
+            report.kind,
+            escape(f"{report.model or '–'}{revision}"),
+            STATES.get(report.state, report.state),
+            decimal(report.size_bytes) if report.size_bytes else "–",
+            escape(report.where or "–") if report.state != "none" else "–",
         )
     console.print(table)
-    to_do = [found for found in providers if found.advice and found.state != "none"]
-    left_open = [found for found in providers if found.advice and found.state == "none"]
-    for title, some in (("What to do", to_do), ("Not set, which is a choice", left_open)):
-        if some:
+    to_do = [report for report in providers if report.advice and report.state != "none"]
+    left_open = [report for report in providers if report.advice and report.state == "none"]
+    for title, reports in (("What to do", to_do), ("Not set, which is a choice", left_open)):
+        if reports:
             console.print(f"[bold]{title}[/bold]")
-        for found in some:
-            console.print(f"  {found.provider}: {escape(found.advice)}", highlight=False, soft_wrap=True)
+        for report in reports:
+            console.print(f"  {report.provider}: {escape(report.advice)}", highlight=False, soft_wrap=True)
 
 
 def print_parts(parts: list[Part]) -> None:
-    """A line for each, with what is wrong."""
+    """Prints a line for each part, with its problem."""
     table = TextTable("part", "here", title="This machine", title_justify="left")
     for part in parts:
         colour = "red" if part.is_vital else "yellow"
         problem = f" [{colour}]({escape(part.problem)})[/{colour}]" if part.problem else ""
-        table.add_row(part.name, escape(part.found) + problem)
+        table.add_row(part.name, escape(part.value) + problem)
     console.print(table)

@@ -40,14 +40,14 @@ def evaluate_command(
     workers: int | None = None,
     name: str | None = None,
 ) -> "Evaluation":
-    """Evaluates the checkpoint in a folder, prints what it is worth, and returns it.
+    """Evaluates the checkpoint in a folder, and prints and returns the evaluation.
 
     benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
-    choice: "middle" or "uniform". split: None for the paper's. linear_probe: with one, on the train split of a
-    classification benchmark. out: a JSON file for all figures. device: as torch names it; auto: a GPU where there is
-    one. workers: decoding processes, None for INTERNVID_WORKERS, else one per core. name: what the checkpoint is called
-    in print, None for its folder's name.
-    Raises typer.BadParameter for whatever the caller can set right.
+    choice: "middle" or "uniform". split: None: the paper's. linear_probe: also train a linear classifier on the train
+    split of a classification benchmark. out: JSON file for all figures. device: as torch names it; auto: a GPU if
+    available. workers: number of decoding processes; None: INTERNVID_WORKERS, else one per core. name: printed name of
+    the checkpoint; None: its folder's name.
+    Raises typer.BadParameter for mistakes of the user.
     """
     from internvid.evaluation.benchmarks import names
     from internvid.viclip.frame_choice import CHOICES
@@ -97,7 +97,7 @@ def evaluate_command(
 def read_in_children(
     items: "Iterable[Item]", count: int, choice: str, *, workers: int
 ) -> "Iterator[tuple[Item, np.ndarray | BaseException]]":
-    """Each item's frames, or why there are none; decoded in children with limits, as files from strangers are."""
+    """Yields each item's frames or its error. Untrusted files are decoded in child processes with limits."""
     from internvid.evaluation.decode import read_frames
     from resources.media.child_process import ordered
 
@@ -112,7 +112,7 @@ def read_in_children(
 
 
 def print_evaluation(evaluation: "Evaluation", model: str) -> None:
-    """Our figures with chance and the paper's best beside, the paper's table with our row in it, and what is absent."""
+    """Prints our figures beside chance and the paper's best, the paper's table with our row, and missing videos."""
     from internvid.evaluation.published import PAPER, PAPERS_BEST, published
 
     known = published(evaluation.benchmark)
@@ -159,7 +159,7 @@ def print_evaluation(evaluation: "Evaluation", model: str) -> None:
 
 
 def write_evaluation(evaluation: "Evaluation", path: Path, **about: Any) -> None:
-    """All of it as JSON, with the paper's figures, whole or not at all. about: what else to write down."""
+    """Writes the evaluation as JSON, with the paper's figures, whole or not at all. about: further fields."""
     from internvid.evaluation.published import published
     from internvid.report.whole_file import whole_file
 
@@ -188,7 +188,7 @@ def _load(folder: Path) -> "Checkpoint":
 
 
 def _notes_on_length(encoder: "Encoder", benchmark: "Benchmark") -> list[str]:
-    """Paragraphs are longer than what the model reads of a text, also in the published evaluation."""
+    """Returns a note where texts are longer than the model's context, as paragraphs are in the published evaluation."""
     from internvid.evaluation.run import prepared_texts
 
     texts = [text for item in benchmark.items for text in prepared_texts(item)]

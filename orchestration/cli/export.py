@@ -16,7 +16,7 @@ def export(
     at: Annotated[str | None, typer.Option(help="A snapshot: the clips as they were then.")] = None,
     subset: Annotated[str | None, typer.Option(help="Only the clips of this subset, as it was made.")] = None,
 ) -> None:
-    """Write every captioned clip as a line of JSON, in the shape in which InternVid was released."""
+    """Write every captioned clip as a line of JSON, in the format in which InternVid was released."""
     from resources.corpus.exports import export as export_clips
     from resources.corpus.exports import note_export
     from resources.incremental.progress import progress
@@ -38,7 +38,7 @@ def export(
 
 
 def _clips_to_export(session: Session, at: str | None, subset: str | None) -> tuple[str | None, int]:
-    """The snapshot to read, for a subset the one it was made from, and how many clips there are."""
+    """Returns the snapshot to read, of a subset the one it was selected from, and the number of clips."""
     if subset is None:
         return at, session.lake.dataset("clip_captions", at).count_rows()
     made = session.lake.query(
@@ -50,5 +50,5 @@ def _clips_to_export(session: Session, at: str | None, subset: str | None) -> tu
         raise typer.BadParameter(f"the subset {subset!r} has not been made yet: `internvid subset make {subset}`")
     snapshot = at or made[0]["snapshot"]
     if snapshot not in session.lake.tags():
-        raise typer.BadParameter(f"the snapshot of {subset!r} is gone: `internvid ingest` selects it anew")
+        raise typer.BadParameter(f"the snapshot of {subset!r} was removed: `internvid ingest` selects it again")
     return snapshot, made[0]["clips"]

@@ -1,4 +1,4 @@
-"""`internvid forget`: what there is of a video or channel, and removing it for good."""
+"""`internvid forget`: lists what the lake has of a video or channel, and removes it."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,39 +28,41 @@ def forget(
             help="A video_id or source_id, a site's id of a video, a URL or file; a channel's id, URL or name.",
         ),
     ] = None,
-    reason: Annotated[str | None, typer.Option(help="Kept with the tombstones, and told when it is refused.")] = None,
-    channel: Annotated[bool, typer.Option("--channel", help="What is named are channels.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Stored with the tombstones, and shown when it is refused.")
+    ] = None,
+    channel: Annotated[bool, typer.Option("--channel", help="The arguments name channels.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Only go on with what was begun and not ended.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Only continue what was interrupted.")] = False,
     alone: Annotated[
         bool,
         typer.Option(
             "--alone",
-            help="No other process writes to this lake: what killed writers left goes now, not after a week. "
-            "Where one does write, its table is damaged.",
+            help="No other process writes to this lake: files of killed writers are removed now, not after a week. "
+            "If a process does write, its table is damaged.",
         ),
     ] = False,
     lake: LakeOption = None,
 ) -> None:
-    """Remove videos for good: files, rows, index entries, older versions, snapshots; they are never taken in again.
+    """Remove videos for good: files, rows, index entries, older versions, snapshots. They are never ingested again.
 
-    Files that the lake reads where they lie are yours, and stay. A run that was killed goes on with the next.
+    Your own files, which the lake reads by reference, are not removed. An interrupted run is continued by the next.
     """
     from resources.catalog.tombstones import begun
     from resources.corpus.forgetting.forgetting import whole
 
     if bool(what) == resume:
-        raise typer.BadParameter("give a video or a channel, or --resume by itself")
+        raise typer.BadParameter("give a video or a channel, or only --resume")
     session = existing(lake)
     session.liveness.end_runs_of_killed_processes()
     names, unknown = _named(session, what or [], is_channel=channel)
     left, since = begun(session.lake)
     if resume and not left:
-        console.print("nothing was begun that has not ended")
+        console.print("no interrupted run to continue")
         return
     if left:
-        notes.print("with what was begun before and has not ended")
+        notes.print("continues an interrupted run too")
     target = whole(session.lake, names | left, since=since)
     _tell(session, target, unknown, dry_run=dry_run)
     if dry_run:
@@ -71,7 +73,7 @@ def forget(
 
 
 def _named(session: Session, what: list[str], *, is_channel: bool) -> "tuple[Names, list[str]]":
-    """All that the words mean together, and those of them that the lake knows nothing of."""
+    """Returns the names that the words stand for, and the words that the lake does not know."""
     from resources.catalog.tombstones import Names
     from resources.corpus.forgetting.forgetting import names_of
 
@@ -79,7 +81,7 @@ def _named(session: Session, what: list[str], *, is_channel: bool) -> "tuple[Nam
     for word in what:
         try:
             meant, is_known = names_of(session.lake, word, is_channel=is_channel)
-        except ValueError as error:  # AmbiguousName, or a URL that is none
+        except ValueError as error:  # AmbiguousName, or an invalid URL
             raise typer.BadParameter(str(error)) from error
         names = names | meant
         if not is_known:
@@ -90,7 +92,7 @@ def _named(session: Session, what: list[str], *, is_channel: bool) -> "tuple[Nam
 def _forget(session: Session, target: "Target", *, reason: str | None, also_unfinished: bool) -> None:
     from resources.corpus.forgetting.forgetting import forget as remove
 
-    stages = remove(
+    lines = remove(
         session.lake,
         session.media,
         session.instance,
@@ -100,8 +102,8 @@ def _forget(session: Session, target: "Target", *, reason: str | None, also_unfi
         published=PUBLISHED,
         also_unfinished=also_unfinished,
     )
-    for stage in stages:
-        console.print(escape(stage), highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def _tell(session: Session, target: "Target", unknown: list[str], *, dry_run: bool) -> None:
@@ -109,17 +111,17 @@ def _tell(session: Session, target: "Target", unknown: list[str], *, dry_run: bo
 
     for word in unknown:
         console.print(f"{escape(word)} is not known here: it is refused in advance", highlight=False, soft_wrap=True)
-    found = survey(session.lake, session.media, session.instance, target, PUBLISHED)
+    result = survey(session.lake, session.media, session.instance, target, PUBLISHED)
     _print_target(target)
-    _print_survey(found, "would go" if dry_run else "goes")
+    _print_survey(result, "would be removed" if dry_run else "is removed")
     if kept := own_files(session.lake, session.media, target):
         more = f" and {len(kept) - NAMES_SHOWN:,} more" if len(kept) > NAMES_SHOWN else ""
         shown = f"{', '.join(kept[:NAMES_SHOWN])}{more}"
-        console.print(f"stays, for it is yours: {escape(shown)}", highlight=False, soft_wrap=True)
+        console.print(f"not removed, because it is yours: {escape(shown)}", highlight=False, soft_wrap=True)
 
 
 def _print_target(target: "Target") -> None:
-    """Which names are refused."""
+    """Prints the names that are refused."""
     for kind, values in target.names.by_kind().items():
         shown = sorted(values)[:NAMES_SHOWN]
         more = f" and {len(values) - NAMES_SHOWN:,} more" if len(values) > NAMES_SHOWN else ""
@@ -127,18 +129,20 @@ def _print_target(target: "Target") -> None:
             console.print(f"{kind}: {escape(', '.join(shown))}{more}", highlight=False, soft_wrap=True)
 
 
-def _print_survey(found: "Survey", goes: str) -> None:
-    if not found.held:
-        console.print("the lake holds nothing of it")
+def _print_survey(survey: "Survey", goes: str) -> None:
+    if not survey.held:
+        console.print("the lake contains nothing of it")
         return
     table = TextTable("what", goes, "", "bytes", "for instance")
-    for held in found.held:
+    for held in survey.held:
         size = "" if held.bytes is None else decimal(held.bytes)
         table.add_row(held.what, f"{held.number:,}", held.unit, size, escape(", ".join(held.examples)))
     console.print(table)
-    if found.seen:
-        seen = TextTable("made with it", "", "clips", "", title="What had seen it", title_justify="left")
-        for one in found.seen:
-            seen.add_row(one.kind, escape(one.name), "" if one.clips is None else f"{one.clips:,}", escape(one.how))
+    if survey.seen:
+        seen = TextTable("made with it", "", "clips", "", title="Made with it", title_justify="left")
+        for item in survey.seen:
+            seen.add_row(
+                item.kind, escape(item.name), "" if item.clips is None else f"{item.clips:,}", escape(item.how)
+            )
         console.print(seen)
-    console.print("Exports are told as `internvid export` wrote them: copies of these the lake does not know.")
+    console.print("Exports are listed as `internvid export` wrote them; the lake does not know copies of them.")

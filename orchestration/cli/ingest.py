@@ -1,4 +1,4 @@
-"""The commands that take videos in and bring the lake up to date: ingest, status, retry, and the sample videos."""
+"""The commands that register videos and bring the lake up to date: ingest, status, retry, sample-videos."""
 
 import time
 from pathlib import Path
@@ -29,7 +29,7 @@ def ingest(
 
     started = time.monotonic()
     session = opened(lake, profile, provider)
-    with progress("polling", 0, notes.print) as advance:
+    with progress("registering", 0, notes.print) as advance:
         try:
             registered, bad_rows = register_all(
                 session.lake, session.media, locations, hours_per_batch or HOURS_PER_BATCH, on_items=advance
@@ -41,11 +41,13 @@ def ingest(
         f"{registered.unchanged:,} known ({registered.ignored:,} other files passed over)"
     )
     if registered.left_out:
-        console.print(f"{registered.left_out:,} were forgotten and are not taken in again")
+        console.print(f"{registered.left_out:,} were forgotten and are not ingested again")
     if bad_rows:
         notes.print(f"{bad_rows:,} rows of lists name no video: `internvid status` shows them")
     if not registered.total and not bad_rows and not registered.left_out:
-        raise typer.BadParameter("no video found there: folders are searched for names that end as videos do")
+        raise typer.BadParameter(
+            f"no video in {', '.join(locations)}: folders are searched for file names with the suffix of a video"
+        )
     if registered.batches:
         session.report_sources({"files_new": registered.new, "files_changed": registered.changed})
     summary = session.bring_up_to_date()
@@ -62,11 +64,11 @@ def retry(
     lake: LakeOption = None,
     stage: Annotated[str | None, typer.Option(help="Only failures of this stage.")] = None,
     error: Annotated[str | None, typer.Option(help="Only failures of this error class.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Also those that resources/retries.yaml gives up.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Also failures without a further automatic try.")] = False,
     profile: ProfileOption = None,
     provider: ProviderOption = None,
 ) -> None:
-    """Try again now what failed and may succeed another time; or all of one stage, or of one class of error."""
+    """Retry failures that may succeed now; or all failures of one stage, or of one class of error."""
     from resources.lake.statements import statement
 
     started = time.monotonic()
@@ -76,7 +78,7 @@ def retry(
     console.print(f"{failures.num_rows:,} failures to try again")
     if failures.num_rows == 0:
         if not asked["all"]:
-            notes.print("those that nothing but a change will mend are tried again by --all, --stage or --error")
+            notes.print("failures without a further automatic try are retried by --all, --stage or --error")
         return
     session.retry_now(failures)
     summary = session.bring_up_to_date()

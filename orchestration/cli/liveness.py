@@ -1,4 +1,4 @@
-"""Runs of killed processes: Dagster monitors runs of its daemon, not those that a terminal runs in its own process.
+"""Ends runs of killed processes: Dagster monitors runs of its daemon, but not runs in the process of a terminal.
 
 A process holds a file locked while it lives, and its runs name the file; whoever comes next ends the runs whose file
 can be locked. They would seem to go on for ever otherwise, and keep their places in the pools.

@@ -15,10 +15,10 @@ from orchestration.cli.session import RunSummary, Session
 def train(
     recipe: Annotated[str, typer.Argument(help="A file of internvid/viclip/recipes/: viclip-tiny, viclip-b16, …")],
     subset: Annotated[str, typer.Option(help="What to train on: see `internvid subset list`.")] = "all",
-    keep_seen: Annotated[bool, typer.Option(help="Write down every clip that the model saw.")] = False,
+    keep_seen: Annotated[bool, typer.Option(help="Write the ids of all clips that the model was trained on.")] = False,
     lake: LakeOption = None,
 ) -> None:
-    """Train a ViCLIP on a subset of the lake as it is now, and evaluate it. One that was killed goes on."""
+    """Train a ViCLIP on a subset of the lake as it is now, and evaluate it. An interrupted training is continued."""
     session = existing(lake)
     _require(session, recipe, [subset])
     started = time.monotonic()
@@ -50,7 +50,7 @@ def activate(
     checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
     lake: LakeOption = None,
 ) -> None:
-    """Choose the model whose vectors the lake holds. The next `ingest` makes all vectors anew with it."""
+    """Choose the model whose vectors the lake stores. The next `ingest` recomputes all vectors with it."""
     from resources.incremental.faults import SystemFault
     from resources.models.activation import activate_named
 
@@ -119,7 +119,7 @@ SHOWN = (
 
 
 def _print_models(session: Session, recipe: str, subsets: list[str]) -> None:
-    """A row for each subset: what the model was trained on, and its metrics on the held-out videos with chance."""
+    """Prints a row for each subset: training of the model, its metrics on the held-out videos, and the chance level."""
     from assets.model.checkpoints import newest
     from assets.partitions import model_key
 
@@ -152,7 +152,7 @@ def _print_models(session: Session, recipe: str, subsets: list[str]) -> None:
         table.add_row("chance", "", "", "", *(_figure(chance.get(name)) for name in SHOWN))
     console.print(table)
     if not chance:
-        notes.print("not evaluated: the held-out videos hold fewer than two clips")
+        notes.print("not evaluated: the held-out videos have fewer than two clips")
 
 
 def _figure(value: float | None) -> str:

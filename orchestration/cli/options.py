@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they are checked for."""
+"""Options of several commands, and their checks."""
 
 import os
 import re
@@ -35,7 +35,7 @@ ProviderOption = Annotated[
 
 
 class StatementCommand(TyperCommand):
-    """A command whose argument is SQL. SQL may begin with a comment, which `--` would make an option otherwise."""
+    """A command whose argument is SQL. SQL may begin with a comment, whose `--` would otherwise start an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, [re.sub(r"\A(?=--\s|--.*\n)", "\n", argument) for argument in args])
@@ -44,9 +44,9 @@ class StatementCommand(TyperCommand):
 def settings_of(
     lake: str | None = None, profile: str | None = None, providers: Sequence[str] | None = None
 ) -> Settings:
-    """Returns the settings of the environment with the options laid over them.
+    """Returns the settings of the environment, overridden by the options.
 
-    Raises typer.BadParameter for a setting that cannot be, naming it.
+    Raises typer.BadParameter for an invalid setting, with its name.
     """
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
@@ -84,7 +84,7 @@ def opened(root: str | None, profile: str | None = None, providers: Sequence[str
 
 
 def existing(root: str | None, profile: str | None = None, providers: Sequence[str] | None = None) -> Session:
-    """Opens a lake that is there, with the chosen models: a mistyped name makes no new one."""
+    """Opens an existing lake with the chosen models: a mistyped name creates no new lake."""
     return _session(settings_of(root, profile, providers), must_exist=True)
 
 
@@ -96,6 +96,6 @@ def _session(settings: Settings, *, must_exist: bool) -> Session:
 
 
 def require_snapshot(session: Session, name: str | None) -> None:
-    """Raises typer.BadParameter for a snapshot that is not there; None is none."""
+    """Raises typer.BadParameter for a snapshot that does not exist. name: None: no snapshot."""
     if name is not None and name not in session.lake.tags():
         raise typer.BadParameter(f"there is no snapshot {name!r}; the table corpus_snapshot lists them")

@@ -1,4 +1,4 @@
-"""What the command line prints: rows in three formats, the summary of a run, failures."""
+"""Prints rows in three formats, the summary of a run, and failures."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ class Format(StrEnum):
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Format) -> None:
-    """Prints as they come; a table stops after the first thousand and says so."""
+    """Prints rows as they are read; a table stops after the first thousand and says so."""
     match format:
         case Format.json:
             sys.stdout.write("[")
@@ -61,7 +61,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Fo
 
 
 def print_status(session: "Session") -> None:
-    """Where the inputs of each stage stand, and the newest failures."""
+    """Prints the number of inputs by stage and state, and the newest failures."""
     table = _table("stage", "in", *STATES, title=f"Inputs by stage, {session.lake.root}")
     for stage, number in session.counts().items():
         table.add_row(stage, *(f"{number[name]:,}" for name in ("total", *STATES)))
@@ -72,7 +72,7 @@ def print_status(session: "Session") -> None:
 
 
 def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> None:
-    """What the lake holds, what this run did, what failed, a few captions, and where the report is."""
+    """Prints the size of the lake, what this run did, failures, a few captions, and the path of the report."""
     from resources.corpus.report import REPORT
     from resources.lake.published_files import modified
     from resources.lake.statements import statement
@@ -99,37 +99,37 @@ def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> 
 
 
 def print_waiting(lake: "Lake") -> None:
-    """Which sites are left alone, why, until when, and how much waits for them."""
+    """Prints the sites in a cooldown: until when, why, and how many inputs wait for them."""
     from resources.lake.statements import statement
 
     for site in lake.query(statement("catalog/sites_in_cooldown"), {"now": datetime.now(UTC)}).to_pylist():
         line = (
-            f"{site['site']} is left alone until {site['until']:%Y-%m-%d %H:%M} UTC, {site['inputs']:,} inputs wait: "
-            f"{site['reason_class']}: {site['reason']}"
+            f"{site['site']} is in a cooldown until {site['until']:%Y-%m-%d %H:%M} UTC, {site['inputs']:,} inputs "
+            f"wait: {site['reason_class']}: {site['reason']}"
         )
         console.print(escape(line), highlight=False)
 
 
 def print_model(session: "Session") -> None:
-    """Which model is active, and how well it finds held-out clips by their captions."""
+    """Prints the active model with its recall on held-out clips."""
     active = session.resources["aligner"].active(session.lake)
     if active is None:
         return
     line = f"Active model: {active.checkpoint_id}"
-    found = session.lake.query(
+    metrics = session.lake.query(
         "select value, chance, items from evaluations "
         "where checkpoint_id = $checkpoint_id and metric = 'text_to_video_recall_at_1'",
         {"checkpoint_id": active.checkpoint_id},
         tables=["evaluations"],
     ).to_pylist()
-    for metric in found:
-        line += f"; finds {metric['value']:.0f} % of {metric['items']} held-out clips by their caption at once"
-        line += f" (by chance {metric['chance']:.0f} %)"
+    for metric in metrics:
+        line += f"; held-out text-to-video R@1 {metric['value']:.0f} % on {metric['items']} clips"
+        line += f" (chance {metric['chance']:.0f} %)"
     console.print(line, highlight=False)
 
 
 def print_failed_runs(summary: "RunSummary") -> None:
-    """Partitions that could not be finished, each with the error that ended its run; and checks that failed."""
+    """Prints partitions that could not be finished, each with the error that ended its run; and failed checks."""
     for warning in summary.warnings:
         notes.print(f"[yellow]warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     for alarm in summary.alarms:
@@ -139,7 +139,7 @@ def print_failed_runs(summary: "RunSummary") -> None:
 
 
 def print_failures(lake: "Lake") -> None:
-    """The newest failures, each with its original error text."""
+    """Prints the newest failures, each with its original error text."""
     failures = lake.query(
         "select stage, label, error_class, message, tries, count(*) over () as total from attempts "
         "where outcome = 'failed' order by written_at desc, attempt_id limit $limit",
@@ -161,14 +161,14 @@ def _table(*columns: str, title: str | None = None) -> TextTable:
 
 
 def _name(uri: str) -> str:
-    """The file name in a URI or path, readable."""
+    """Returns the file name of a URI or path, decoded."""
     from urllib.parse import unquote
 
     return unquote(Path(uri).name)
 
 
 def rows_of(batches: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-    """Rows as tuples, from Arrow record batches."""
+    """Yields rows of Arrow record batches as tuples."""
     for batch in batches:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
@@ -180,7 +180,7 @@ def _cell(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no form for. A sum of integers comes from DuckDB as a decimal."""
+    """Converts values that JSON cannot represent. DuckDB returns a sum of integers as a decimal."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""`internvid plan`: hours, GPU hours and terabytes of a collection of a given size, by what this lake measured."""
+"""`internvid plan`: estimates hours, GPU hours and terabytes of a collection from what this lake measured."""
 
 import json
 from dataclasses import asdict
@@ -16,8 +16,8 @@ from orchestration.cli.session import Session
 if TYPE_CHECKING:
     from resources.corpus.estimate import Estimate, ModelCost
 
-HOURS_TO_TRUST = 0.5  # of video in a run: below it the time to start a stage is most of what it took
-BUSY_TO_TRUST = 0.5  # cores at summary, on average: fewer, where no GPU or server was waited for, and they were taken
+MIN_HOURS_PER_RUN = 0.5  # of video: in smaller runs most of the time is the start of the stages
+MIN_BUSY_CORES = 0.5  # on average: below it, without a GPU or server, the machine was busy with other work
 
 
 def plan(
@@ -45,7 +45,7 @@ def plan(
 
 
 def models_of(session: Session) -> dict[str, str]:
-    """By provider, the model that would be asked; providers that are left open ask none."""
+    """Returns the model of each enabled provider, by the provider's name."""
     from resources.corpus.estimate import ASKED
 
     active = session.resources["aligner"].active(session.lake)
@@ -58,14 +58,14 @@ def models_of(session: Session) -> dict[str, str]:
 
 
 def as_plain(estimated: "Estimate", days: float | None) -> dict[str, Any]:
-    """The estimate with its sums, for JSON."""
+    """Returns the estimate with its sums, for JSON."""
     sums = ("wall_hours", "processor_hours", "gpu_hours", "server_hours", "bytes", "unmeasured")
     plain = asdict(estimated) | {name: getattr(estimated, name) for name in sums}
     return plain if days is None else plain | {"days": days, "machines": estimated.machines(days)}
 
 
 def print_estimate(estimated: "Estimate", lake: str, days: float | None) -> None:
-    """Time by stage and model, room by table, and what it rests on."""
+    """Prints time by stage and model, disk space by table, and the basis of the estimate."""
     minutes = estimated.video_hours * 60 / estimated.videos
     console.print(
         f"[bold]{estimated.videos:,} videos of {minutes:.1f} minutes: {_figure(estimated.video_hours)} hours of video"
@@ -148,16 +148,16 @@ def _notes(estimated: "Estimate") -> list[str]:
     if idle:
         notes.append(f"nothing to do as things are set: {', '.join(idle)}")
     in_a_run = estimated.measured_hours / estimated.runs
-    if in_a_run < HOURS_TO_TRUST:
+    if in_a_run < MIN_HOURS_PER_RUN:
         notes.append(
-            f"the runs that measured held {in_a_run:.2f} hours of video; a full batch holds 2, so the time to start a "
-            "stage counts for too much here"
+            f"the measured runs had {in_a_run:.2f} hours of video each; a full batch has 2, so the time to start a "
+            "stage is overestimated"
         )
     waits = estimated.gpu_hours + estimated.server_hours
-    if not waits and estimated.processor_hours < BUSY_TO_TRUST * estimated.wall_hours:
+    if not waits and estimated.processor_hours < MIN_BUSY_CORES * estimated.wall_hours:
         notes.append(
-            "while it measured, the machine had other summary to do, or waited for its disk: wall hours are too many, "
-            "core hours are not"
+            "during the measurement, the machine was busy with other work, or waited for its disk: wall hours are "
+            "overestimated, core hours are not"
         )
     notes.append("not counted: downloading, indexes and old versions of tables, snapshots, training")
     return notes
@@ -170,7 +170,7 @@ def _hours(hours: float | None, inputs: int) -> str:
 
 
 def _figure(value: float | None) -> str:
-    """With as many digits as it is worth: 0.04, 8.3, 12,300."""
+    """Rounds to significant digits: 0.04, 8.3, 12,300."""
     if value is None:
         return "–"
     if value < 10:
@@ -179,7 +179,7 @@ def _figure(value: float | None) -> str:
 
 
 def _many(number: float) -> str:
-    """1.2 billion."""
+    """Writes a large number in words: 1.2 billion."""
     for size, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if number >= size:
             return f"{number / size:.1f} {name}"

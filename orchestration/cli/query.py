@@ -1,4 +1,4 @@
-"""The commands that ask the lake: `sql` for anything, `search` for clips that fit words."""
+"""The commands that query the lake: `sql`, and `search` for clips that match a text."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ def sql(
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
     at: Annotated[str | None, typer.Option(help="A snapshot: the tables as they were then.")] = None,
 ) -> None:
-    """Ask the tables anything, in DuckDB's SQL. Read-only; no file and no network can be reached from it."""
+    """Query the tables in DuckDB's SQL. Read-only, without access to files or the network."""
     import duckdb
     import pyarrow as pa
 
@@ -41,12 +41,12 @@ def search(
     limit: Annotated[int, typer.Option(help="How many clips.")] = 10,
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
 ) -> None:
-    """Clips that fit the words best: by their captions (BM25), and by their pictures once a model is active."""
+    """Find the clips that match a text best: by captions (BM25), and by vectors once a model is active."""
     session = existing(lake)
     vector, weight = _vector_of(session, text)
-    found = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
+    hits = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
     columns = ["video_id", "start_seconds", "end_seconds"]
-    clips = session.lake.fetch("clips", found["clip_id"].to_pylist(), columns).to_pylist()
+    clips = session.lake.fetch("clips", hits["clip_id"].to_pylist(), columns).to_pylist()
     video_ids = sorted({clip["video_id"] for clip in clips})
     sources = session.lake.fetch("raw_videos", video_ids, ["source"])["source"].to_pylist()
     videos = dict(zip(video_ids, sources, strict=True))
@@ -59,14 +59,15 @@ def search(
             hit["caption"],
             hit["clip_id"],
         )
-        for hit, clip in zip(found.to_pylist(), clips, strict=True)
+        for hit, clip in zip(hits.to_pylist(), clips, strict=True)
     ]
     print_rows(["score", "video", "start_seconds", "end_seconds", "caption", "clip_id"], rows, format)
 
 
 def _vector_of(session: Session, text: str) -> "tuple[np.ndarray | None, float]":
-    """The text's vector by the active checkpoint, None where no model is active; and how much it is to count beside
-    the words: as much as the model proved on held-out clips, from 0 (no better than by chance) to 1.
+    """Returns the text's vector by the active checkpoint, None without one, and the weight of its ranking.
+
+    The weight grows with the model's recall on held-out clips, from 0 (no better than by chance) to 1.
     """
     from assets.vectors.clip_embeddings import padded
     from resources.lake.statements import statement

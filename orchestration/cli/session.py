@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POOL_LIMITS = {"download": 1}  # runs at once: the rate limit of a site is kept within a run
-MAX_ROUNDS = 3  # a run may leave something to do in another batch: a duplicate there whose original has gone
+MAX_ROUNDS = 3  # a run may make units of another batch pending: duplicates there whose original was removed
 
 
 @dataclass
@@ -72,8 +72,10 @@ class Session:
     """The lake with its resources, and the Dagster instance that keeps its runs."""
 
     def __init__(self, settings: Settings | None = None, *, must_exist: bool = False) -> None:
-        """settings: those of the environment unless given. Raises FileNotFoundError where the lake must exist and does
-        not, and ValueError for settings that cannot be."""
+        """Opens the lake. settings: None: those of the environment.
+
+        Raises FileNotFoundError where the lake must exist and does not, and ValueError for invalid settings.
+        """
         from orchestration.configured import configured
 
         self.settings = settings or Settings()
@@ -81,7 +83,7 @@ class Session:
         self.lake: Lake = self.resources["lake"]
         self.media = self.resources["media"]
         if must_exist and not self.lake.exists():
-            raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` makes one")
+            raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` creates it")
         if self.settings.stages:
             self.stages  # noqa: B018 - it declares the tables of the user's own stages
         self.lake.create_tables()
@@ -94,14 +96,15 @@ class Session:
         return ingest_stages(self.settings.stages)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Returns where the units of each stage stand, by stage."""
+        """Returns the number of units by state, by stage."""
         from resources.incremental.declaration import counts_by_stage
 
         return counts_by_stage(self.lake, self.stages, self.resources)
 
     def bring_up_to_date(self) -> RunSummary:
-        """Runs every batch in which something is pending, then publishes what changed. A lake without a model trains
-        one as soon as it has captions, and embeds its clips with it.
+        """Runs every batch with pending units, then publishes the lake if it changed.
+
+        A lake without a model trains one as soon as it has captions, and embeds its clips with it.
         """
         from orchestration.due import first_model
 
@@ -114,7 +117,7 @@ class Session:
         return summary
 
     def run_pending_batches(self, summary: RunSummary) -> None:
-        """Runs the ingest job for each batch in which something is pending, until nothing is."""
+        """Runs the ingest job for each batch with pending units, until there is none."""
         from orchestration.cli.output import notes
         from orchestration.due import pending_batches
 
@@ -133,7 +136,7 @@ class Session:
                 break
 
     def train(self, recipe: str, subset: str, summary: RunSummary, **config: Any) -> None:
-        """Pins the lake, selects the subset, trains the recipe on it, and evaluates: what of that is not done yet."""
+        """Pins the lake, selects the subset, trains the recipe on it, and evaluates, where that is not done yet."""
         from assets.partitions import model_key
         from orchestration.cli.output import notes
 
@@ -144,7 +147,7 @@ class Session:
         )
 
     def select(self, subset: str, summary: RunSummary, **values: str) -> None:
-        """Pins the lake as it is, and makes the subset of it. values: of its parameters."""
+        """Pins the lake as it is, and selects the subset from it. values: of the subset's parameters."""
         from orchestration.cli.output import notes
         from resources.corpus.snapshots import is_current
 
@@ -154,7 +157,7 @@ class Session:
         self.run("select", summary, partition=subset, config={"subsets": {"config": {"values": values}}})
 
     def publish_what_changed(self, summary: RunSummary) -> None:
-        """Publishes the lake where it changed, and makes again the subsets of an older snapshot."""
+        """Publishes the lake if it changed, and selects subsets of an older snapshot again."""
         from orchestration.cli.output import notes
         from orchestration.due import is_published, outdated_subsets
 
@@ -165,7 +168,7 @@ class Session:
             self.select(subset, summary, **values)
 
     def poll_feeds(self, summary: RunSummary, plans: list[str], max_polls: int) -> dict[str, Any]:
-        """Polls the feeds that are due. Returns what the asset reports; nothing where the run failed."""
+        """Polls the feeds that are due. Returns the asset's metadata; empty where the run failed."""
         config = {"feed_polls": {"config": {"plans": plans, "max_polls": max_polls}}}
         result = self.run("discover", summary, config=config)
         return {
@@ -188,9 +191,9 @@ class Session:
         partition: str | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Runs a job of the code location in this process, and adds what it did to the summary. config: of its ops.
+        """Runs a job of the code location in this process, and adds its results to the summary. config: of its ops.
 
-        Raises SystemFault where the system is at fault: whatever came next would meet with it too.
+        Raises SystemFault where the system is at fault: later runs would fail in the same way.
         """
         self.liveness.end_runs_of_killed_processes()
         result = self._definitions.resolve_job_def(job).execute_in_process(
@@ -215,7 +218,7 @@ class Session:
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:
-        """Dagster's instance; opened late: it takes half a second, and `status` or `sql` need none."""
+        """Dagster's instance, opened on first use: it takes half a second, and `status` and `sql` do not need it."""
         import dagster as dg
 
         instance = dg.DagsterInstance.from_config(str(dagster_home(self.settings)))
@@ -238,7 +241,7 @@ class Session:
 
 
 def _fault_of(result: dg.ExecuteInProcessResult) -> str | None:
-    """Returns the message of the fault of the system that ended the run; None where none did."""
+    """Returns the message of the system fault that ended the run; None where there was none."""
     for event in result.all_events:
         failure = event.step_failure_data.user_failure_data if event.is_step_failure else None
         if failure is not None and "fault" in failure.metadata:
@@ -247,7 +250,7 @@ def _fault_of(result: dg.ExecuteInProcessResult) -> str | None:
 
 
 def _error_of(result: dg.ExecuteInProcessResult) -> str:
-    """Returns the message of the step that failed: of a fault of the system that alone, of an error its class too."""
+    """Returns the message of the Dagster step that failed; for other errors than system faults with their class."""
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data.user_failure_data
@@ -261,7 +264,7 @@ def _error_of(result: dg.ExecuteInProcessResult) -> str:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Returns Dagster's folder, made where it is missing, with this project's dagster.yaml in it."""
+    """Returns Dagster's folder, created if missing, with this project's dagster.yaml in it."""
     home = Path(settings.dagster_home or folder_on_this_machine(settings.lake, ".dagster"))
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():

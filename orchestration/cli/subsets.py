@@ -1,4 +1,4 @@
-"""`internvid subset`: which subsets there are, what one of them would hold, and making it."""
+"""`internvid subset`: lists subsets, previews the selection of a subset, and selects it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Named parts of the corpus, each se
 
 @app.command("list")
 def list_() -> None:
-    """The subsets there are, with their parameters."""
+    """List the subsets with their parameters."""
     from resources.corpus.subset_files import SubsetFiles
     from resources.corpus.subsets import COMMON_PARAMETERS, shown
 
@@ -49,7 +49,7 @@ def preview(
     examples: Annotated[int, typer.Option(min=0, help="Clips shown of what each condition removes.")] = 2,
     lake: LakeOption = None,
 ) -> None:
-    """How many clips each condition of a subset removes, with examples, and how many are left. Writes nothing."""
+    """Show how many clips each condition of a subset removes, with examples, and how many are left. Writes nothing."""
     import duckdb
 
     from resources.corpus.subsets import split_sizes, waterfall
@@ -60,12 +60,12 @@ def preview(
         given = subset.parsed(settings or [])
         require_snapshot(session, at)
         with session.lake.connect(subset.tables, at=at, untrusted=True) as connection:
-            stages = waterfall(connection, subset, given, examples=examples)
+            rows = waterfall(connection, subset, given, examples=examples)
             sizes = split_sizes(connection, subset, given)
         version = subset.version(given)
     except (ValueError, duckdb.Error) as error:
         raise typer.BadParameter(str(error)) from error
-    print_waterfall(f"{subset.name}: {subset.title}", stages)
+    print_waterfall(f"{subset.name}: {subset.title}", rows)
     print_split_sizes(sizes)
     console.print(f"version {escape(version)}", highlight=False)
 
@@ -95,32 +95,32 @@ def make(
         sizes = ", ".join(f"{row[f'{split}_clips']:,} {split}" for split in ("train", "validation", "test"))
         console.print(f"{name}: {row['clips']:,} clips of {row['snapshot']} ({sizes})", highlight=False)
     if not made:
-        console.print(f"{name} holds no clip: `internvid subset preview {name}` shows why")
+        console.print(f"{name} has no clip: `internvid subset preview {name}` shows why")
     raise typer.Exit(1 if summary.failed_runs else 0)
 
 
-def print_waterfall(title: str, stages: "list[WaterfallRow]") -> None:
-    """The stages as a table, then examples of what each removed."""
+def print_waterfall(title: str, rows: "list[WaterfallRow]") -> None:
+    """Prints the waterfall as a table, then examples of clips that each condition removed."""
     table = TextTable("condition", "removes", "leaves", "in words", title=escape(title), title_justify="left")
-    for stage in stages:
+    for row in rows:
         table.add_row(
-            escape(_name(stage)),
-            f"{stage.removed:,}",
-            f"{stage.left:,}",
-            escape(stage.meaning),
+            escape(_name(row)),
+            f"{row.removed:,}",
+            f"{row.left:,}",
+            escape(row.meaning),
         )
     console.print(table)
-    for stage in stages:
-        if stage.examples:
-            shown = f"{len(stage.examples)} of {stage.removed:,}"
-            console.print(f"removed by [bold]{escape(_name(stage))}[/bold], {shown}:", highlight=False)
-        for example in stage.examples:
-            for line in _told(example):
+    for row in rows:
+        if row.examples:
+            shown = f"{len(row.examples)} of {row.removed:,}"
+            console.print(f"removed by [bold]{escape(_name(row))}[/bold], {shown}:", highlight=False)
+        for example in row.examples:
+            for line in _lines(example):
                 console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
 
 
 def print_split_sizes(sizes: dict[str, dict[str, int]]) -> None:
-    """Clips and videos on each side of the split, and in all."""
+    """Prints the clips and videos of each split, and in total."""
     table = TextTable("split", "clips", "videos")
     for split, size in sizes.items():
         table.add_row(split, f"{size['clips']:,}", f"{size['videos']:,}")
@@ -128,12 +128,12 @@ def print_split_sizes(sizes: dict[str, dict[str, int]]) -> None:
     console.print(table)
 
 
-def _name(stage: "WaterfallRow") -> str:
-    return f"{stage.condition}: not known" if stage.is_unknown else stage.condition
+def _name(row: "WaterfallRow") -> str:
+    return f"{row.condition}: unknown" if row.is_unknown else row.condition
 
 
-def _told(example: "Example") -> list[str]:
-    """An example in two lines: which clip, and why."""
+def _lines(example: "Example") -> list[str]:
+    """Returns an example as two lines: the clip, and the reason."""
     source = Path(unquote(example.source)).name if example.source else "unknown source"
     measured = ", ".join(f"{name} {_figure(value)}" for name, value in example.values.items())
     why = "; ".join(part for part in (example.reason, measured) if part)

@@ -1,4 +1,4 @@
-"""`internvid why`: the whole story of a video or a clip on one screen."""
+"""`internvid why`: prints the lineage of a video or a clip on one screen."""
 
 import json
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from rich.text import Text
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console
 
-ROWS_SHOWN = 12  # captions, scores, attempts: of a long video the first of each
+ROWS_SHOWN = 12  # upper bound on captions, scores, attempts each
 VERSION = "version, or why there are none"
 
 
 class Form(StrEnum):
-    """How a story is printed."""
+    """The output format."""
 
     text = "text"
     json = "json"
@@ -33,21 +33,21 @@ def why(
     lake: LakeOption = None,
     format: Annotated[Form, typer.Option(help="For people, or for programs.")] = Form.text,
 ) -> None:
-    """Tell where a video or clip came from, what was made of it by what, and what failed."""
+    """Show where a video or clip came from, which rows were made from it, by which version and run, and what failed."""
     from resources.corpus.forgetting.forgetting import url_of
     from resources.corpus.lineage import story
 
     session = existing(lake)
     try:
-        told = story(session.lake, what, url_of(what))
-    except ValueError as error:  # NotKnown, or a URL that is none
+        answer = story(session.lake, what, url_of(what))
+    except ValueError as error:  # NotKnown, or an invalid URL
         raise typer.BadParameter(str(error)) from error
     if format is Form.json:
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False, default=_plain))
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False, default=_plain))
         return
-    _print_facts(told)
-    _print_stages(told)
-    for line in _rest(told):
+    _print_facts(answer)
+    _print_stages(answer)
+    for line in _rest(answer):
         console.print(escape(line), highlight=False, soft_wrap=True)
 
 
@@ -55,40 +55,40 @@ def _plain(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _print_facts(told: dict[str, Any]) -> None:
-    """What it is, in pairs."""
+def _print_facts(answer: dict[str, Any]) -> None:
+    """Prints the facts of the source, file and clip, in pairs."""
     table = TextTable(show_header=False, box=None, pad_edge=False)
-    for name, text in _facts(told):
+    for name, text in _facts(answer):
         table.add_row(f"[bold]{name}[/bold]", escape(text))
     console.print(table)
 
 
-def _facts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    source, download, file, clip = told["source"], told["download"], told["file"], told["clip"]
+def _facts(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    source, download, file, clip = answer["source"], answer["download"], answer["file"], answer["clip"]
     if clip:
         span = f"{clip['start_seconds']:.3f} to {clip['end_seconds']:.3f} s, number {clip['clip_index']}"
         flags = ", ".join(clip["flags"] or []) or "none"
         yield "clip", f"{clip['clip_id']}: {span}, begins with a {clip['boundary']}, flags: {flags}"
     if source is None:
-        yield "source", f"{told['source_id']}: not here any more"
+        yield "source", f"{answer['source_id']}: no longer in the lake"
     else:
         yield "source", f"{source['uri']} ({source['source_id']}, batch {source['ingest_batch']})"
-        yield "found", _found(source)
+        yield "origin", _origin(source)
         named = [source[name] for name in ("title", "channel") if source[name]]
         if named:
             yield "named", ", ".join(named)
-    if told["forgotten"]:
-        yield "forgotten", told["forgotten"]
-    for check in told["checks"][-1:]:
-        how = {True: "can be had", False: "cannot be had", None: "cannot be told"}[check["is_available"]]
+    if answer["forgotten"]:
+        yield "forgotten", answer["forgotten"]
+    for check in answer["checks"][-1:]:
+        how = {True: "available", False: "not available", None: "unknown"}[check["is_available"]]
         why = f": {check['error_class']}: {check['message']}" if check["error_class"] else ""
-        yield "looked at", f"{_time(check['checked_at'])}: {how}{why}"
+        yield "checked", f"{_time(check['checked_at'])}: {how}{why}"
     if download:
         licence = download["licence"] or "no licence stated"
-        by = f"{download['extractor']}, {download['downloader']}, {_time(download['fetched_at'])}"
-        yield "download", f"{download['format']}, {licence} ({by})"
+        tool = f"{download['extractor']}, {download['downloader']}, {_time(download['fetched_at'])}"
+        yield "download", f"{download['format']}, {licence} ({tool})"
     elif source and source["kind"] == "web":
-        yield "download", f"not downloaded yet: {_state_of(told, 'downloads')}"
+        yield "download", f"not downloaded yet: {_state_of(answer, 'downloads')}"
     if file:
         size = f"{decimal(file['size_bytes'])}, {file['display_width']}x{file['display_height']}"
         sound = file["audio_codec"] or "no sound"
@@ -96,25 +96,25 @@ def _facts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "file", f"{file['path']}: {size}, {seconds}, {file['container']}, {file['video_codec']}, {sound}"
         yield "sha256", f"{file['sha256']} (video {file['video_id']})"
     else:
-        yield "file", f"none: {_state_of(told, 'raw_videos')}"
+        yield "file", f"none: {_state_of(answer, 'raw_videos')}"
 
 
-def _found(source: dict[str, Any]) -> str:
-    by = source["feed_address"] or source["found_by"] or "named by the user"
+def _origin(source: dict[str, Any]) -> str:
+    origin = source["feed_address"] or source["found_by"] or "named by the user"
     words = f", by the words {source['query_words']!r}" if source["query_words"] else ""
-    return f"{by}{words}, first seen {_time(source['first_seen_at'] or source['written_at'])} ({source['run_id']})"
+    return f"{origin}{words}, first seen {_time(source['first_seen_at'] or source['written_at'])} ({source['run_id']})"
 
 
-def _state_of(told: dict[str, Any], table: str) -> str:
-    return next(stage["state"] for stage in told["stages"] if stage["table"] == table)
+def _state_of(answer: dict[str, Any], table: str) -> str:
+    return next(stage["state"] for stage in answer["stages"] if stage["table"] == table)
 
 
-def _print_stages(told: dict[str, Any]) -> None:
-    """A row for each thing that made rows, and for each table that has none, why."""
+def _print_stages(answer: dict[str, Any]) -> None:
+    """Prints a row for each version and run that made rows, and the reason for each table without rows."""
     table = TextTable()
     for name in ("table", "rows", VERSION, "model", "run", "written"):
         table.add_column(name, no_wrap=name != VERSION)
-    for stage in told["stages"]:
+    for stage in answer["stages"]:
         for made in stage["made"]:
             table.add_row(
                 stage["table"],
@@ -130,26 +130,26 @@ def _print_stages(told: dict[str, Any]) -> None:
 
 
 def _one_line(text: str) -> Text:
-    """As much of it as fits: JSON has all of it, and so have the failures below."""
+    """Returns a cell of one line, cut to the column's width; JSON and the failures below have the whole text."""
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
-def _rest(told: dict[str, Any]) -> Iterator[str]:
-    """The other parts, a heading and a line each; parts without anything are told where that means something."""
+def _rest(answer: dict[str, Any]) -> Iterator[str]:
+    """Yields the other parts, with a heading each."""
     from resources.corpus.lineage import in_words
 
-    yield from _part("captions", [f"{row['caption']} ({row['model']})" for row in told["captions"]])
+    yield from _part("captions", [f"{row['caption']} ({row['model']})" for row in answer["captions"]])
     yield from _part(
-        "of frames", [f"{row['scale']} {row['seconds']:.1f} s: {row['caption']}" for row in told["frame_captions"]]
+        "of frames", [f"{row['scale']} {row['seconds']:.1f} s: {row['caption']}" for row in answer["frame_captions"]]
     )
-    yield from _part("said", [f"{row['text']} ({row['language']})" for row in told["transcripts"]])
-    yield from _part("scores", [_score(row) for row in told["scores"]])
-    yield from _part("imported as", [_annotation(row) for row in told["annotations"]])
-    yield from _part("copies", [_copy(row) for row in told["duplicates"]])
-    yield from _part("subsets", [_subset(row) for row in told["subsets"]] or ["in none"])
-    models = [f"{row['name']}: {row['how']}{_clips(row['clips'])}" for row in told["checkpoints"]]
+    yield from _part("transcripts", [f"{row['text']} ({row['language']})" for row in answer["transcripts"]])
+    yield from _part("scores", [_score(row) for row in answer["scores"]])
+    yield from _part("imported as", [_annotation(row) for row in answer["annotations"]])
+    yield from _part("copies", [_copy(row) for row in answer["duplicates"]])
+    yield from _part("subsets", [_subset(row) for row in answer["subsets"]] or ["in none"])
+    models = [f"{row['name']}: {row['how']}{_clips(row['clips'])}" for row in answer["checkpoints"]]
     yield from _part("models", models or ["none was trained on it"])
-    failures = [f"{row['stage']} {row['key']}: {in_words(row)}" for row in told["attempts"]]
+    failures = [f"{row['stage']} {row['key']}: {in_words(row)}" for row in answer["attempts"]]
     yield from _part("failed, skipped or waiting", failures or ["nothing"])
 
 

@@ -1,8 +1,8 @@
-"""Which model stands behind each provider: a profile is a file, and any provider can be set by itself.
+"""Profiles: YAML files that configure the model of each provider.
 
-A profile names a kind for each provider, and that kind's settings: the fields of its class, which KINDS gives. Files
-given one after the other, `hub,mine.yaml`, are laid over each other provider by provider: `mine.yaml` names only what
-it changes.
+A profile names a kind for each provider, and the settings of that kind: the fields of its class in KINDS. Of several
+profiles, `hub,mine.yaml`, a later one overrides an earlier one provider by provider: `mine.yaml` names only what it
+changes. A provider can also be configured separately.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ KINDS: dict[str, dict[str, type[ModelProvider]]] = {
 
 
 def providers(profile_names: str = "embedded", overrides: Mapping[str, str] | None = None) -> dict[str, ModelProvider]:
-    """Returns every provider as the profiles set it.
+    """Returns every provider as the profiles configure it.
 
-    profile_names: as `profile` takes them. overrides: one provider by itself, name -> YAML of its settings.
-    Raises ValueError for what cannot be.
+    profile_names: as `profile` takes them. overrides: name of a provider -> YAML of its settings, which override the
+    profiles. Raises ValueError for invalid settings.
     """
     settings = profile(profile_names)
     for name, text in (overrides or {}).items():
@@ -76,9 +76,9 @@ def providers(profile_names: str = "embedded", overrides: Mapping[str, str] | No
 
 
 def profile(names: str) -> dict[str, dict[str, Any]]:
-    """The settings of each provider, of profiles joined by commas: a built-in one's name, or a file.
+    """Returns the settings of each provider. names: profiles joined by commas, each a built-in name or a file.
 
-    Raises ValueError for a profile or provider that is not there, and for providers that none of them names.
+    Raises ValueError for an unknown profile or provider, and for providers that no profile names.
     """
     settings: dict[str, dict[str, Any]] = {}
     for name in names.split(","):
@@ -99,7 +99,9 @@ def _parsed(text: str, where: str) -> Any:
 
 
 def _checked(settings: Any, where: str) -> dict[str, dict[str, Any]]:
-    if not isinstance(settings, dict) or not all(isinstance(of, dict) and "kind" in of for of in settings.values()):
+    if not isinstance(settings, dict) or not all(
+        isinstance(provider, dict) and "kind" in provider for provider in settings.values()
+    ):
         raise ValueError(
             f"{where} must hold a provider's name and its settings, with a kind: `summariser: {{kind: …}}`"
         )
@@ -114,13 +116,13 @@ def _provider(name: str, settings: Mapping[str, Any]) -> ModelProvider:
     if kind not in KINDS[name]:
         raise ValueError(f"{name} has no kind {kind!r}: it is one of {', '.join(KINDS[name])}")
     fields = KINDS[name][kind].model_fields
-    # Dagster's resources would take no notice of a setting that they do not have.
+    # Dagster's resources ignore unknown settings.
     if unknown := sorted(set(given) - set(fields)):
         raise ValueError(f"{name}, of kind {kind}, has no {', '.join(unknown)}; it has {', '.join(fields) or 'none'}")
-    if missing := [field for field, of in fields.items() if of.is_required() and field not in given]:
+    if missing := [field for field, definition in fields.items() if definition.is_required() and field not in given]:
         raise ValueError(f"{name}, of kind {kind}, needs {', '.join(missing)}")
     try:
         return KINDS[name][kind](**given)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ValueError(f"{name}, of kind {kind}: {told}") from error
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise ValueError(f"{name}, of kind {kind}: {problems}") from error

@@ -43,7 +43,7 @@ def test_it_says_what_became_of_the_rows_and_tells_dagster(root, tmp_path):
         [
             "4 spans read: 2 new, 0 changed, 1 unchanged, 1 bad",
             "2 videos are new as sources",
-            "what is bad stands in the table attempts, stage annotations",
+            "the table attempts lists the bad rows, stage annotations",
         ],
     )
     session = Session(Settings(lake=root))
@@ -61,7 +61,7 @@ def test_it_says_what_became_of_the_rows_and_tells_dagster(root, tmp_path):
             "2 spans read: 0 new, 0 changed, 1 unchanged, 1 bad",
             "1 removed that are no longer in it",
             "0 videos are new as sources",
-            "what is bad stands in the table attempts, stage annotations",
+            "the table attempts lists the bad rows, stage annotations",
         ],
     )
 

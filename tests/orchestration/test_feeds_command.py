@@ -55,8 +55,8 @@ def listed(internvid: Internvid, *options: str) -> dict[str, dict[str, Any]]:
 
 def test_feeds_are_added_and_listed_with_when_they_are_due(internvid: Internvid) -> None:
     pages = ["https://example.org/a", "https://example.org/b"]
-    assert "2 new feeds, 0 changed, 0 known" in internvid("add", *pages, "--most", "5").stdout
-    assert "0 new feeds, 1 changed, 0 known" in internvid("add", pages[1], "--most", "5", "--once").stdout
+    assert "2 new feeds, 0 changed, 0 known" in internvid("add", *pages, "--max-per-poll", "5").stdout
+    assert "0 new feeds, 1 changed, 0 known" in internvid("add", pages[1], "--max-per-poll", "5", "--once").stdout
 
     rows = listed(internvid)
 
@@ -77,7 +77,7 @@ def test_a_plan_of_a_file_is_phrases_by_categories_by_languages_and_tells_what_i
     file = tmp_path / "queries.jsonl"
     rows = [{"search_word_id": "open/close provider", "search_word": "开门"}, {"search_word_id": "commit suicide"}]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    options = ("--name", "providers", "--categories", "comedy,sports", "--languages", "en,zh", "--most", "7")
+    options = ("--name", "providers", "--categories", "comedy,sports", "--languages", "en,zh", "--max-per-poll", "7")
 
     said = internvid("plan", str(file), *options).stdout
 
@@ -126,9 +126,7 @@ def test_a_look_registers_what_is_new_and_the_list_tells_when_the_next_is_due(
 
     said = internvid("poll").stdout
 
-    assert "polls: 1, videos found: 2, of them new: 2, left out: 0; polls that failed: 1, that wait: 0" in " ".join(
-        said.split()
-    )
+    assert "polls: 1, entries: 2, of them new: 2, left out: 0; polls failed: 1, waiting: 0" in " ".join(said.split())
     rows = listed(internvid)
     feed_row = rows[f"{server.url}/feed.rss"]
     assert (feed_row["state"], feed_row["polls"], feed_row["entries"], feed_row["new"]) == ("active", 1, 2, 2)

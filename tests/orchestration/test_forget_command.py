@@ -186,7 +186,7 @@ def test_it_says_what_goes_what_had_seen_it_and_that_the_user_s_file_stays(forgo
     assert "snapshots │ 1 │ gone as a whole" in printed
     assert "published files │ 3 │ files" in printed
     assert "subset │ all │ 2" in printed
-    assert f"stays, for it is yours: {place / 'synthetic_videos' / 'one.mp4'}" in printed
+    assert f"not removed, because it is yours: {place / 'synthetic_videos' / 'one.mp4'}" in printed
     assert "`internvid ingest` or the hourly publishing writes it again" in printed
     assert printed.endswith("done")
     assert (place / "synthetic_videos" / "one.mp4").exists()
@@ -197,7 +197,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(lake: Lake, place: Path):
     versions = {table: lake.version(table) for table in TABLES}
     files = files_of(place / "now")
     told = forget(str(place / "synthetic_videos" / "one.mp4"), "--dry-run")
-    assert "would go" in told
+    assert "would be removed" in told
     assert "snapshots │ 1" in " ".join(told.split())
     assert ({table: lake.version(table) for table in TABLES}, files_of(place / "now")) == (versions, files)
 
@@ -256,7 +256,7 @@ def test_killed_at_any_step_and_run_again_it_ends_the_same(
     assert whole_tables(lake, "tombstones", without=("asked_at",)) == forgotten["tombstones"]
     assert files_of(place / "now") == forgotten["files"]
     assert found_in(place / "now", forgotten["needles"]) == {}
-    assert "nothing was begun" in forget("--resume")
+    assert "no interrupted run" in forget("--resume")
 
 
 def test_what_is_unknown_is_told_in_words_and_nothing_is_begun(lake: Lake):

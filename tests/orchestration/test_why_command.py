@@ -183,7 +183,7 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
         "│ fingerprints │ │ not yet │",
         f"captions: A heron in {CLIP}. (merger)",
         f"of frames: fine 1.0 s: frame of {CLIP}",
-        f"said: words of {CLIP} (en)",
+        f"transcripts: words of {CLIP} (en)",
         f"scores: aesthetics 5.25 (taste, {CLIP})",
         "imported as: them: 0.000 s to 2.500 s: theirs",
         f"copies: 2 (gone): perceptual, 97% the same; kept is {VIDEO}, it is larger",

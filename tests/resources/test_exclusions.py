@@ -126,5 +126,7 @@ def test_an_opt_out_that_would_not_take_effect_is_an_error_that_names_the_line(t
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"gone.txt does not exist: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name"):
+    with pytest.raises(
+        ValueError, match=r"gone.txt does not exist: INTERNVID_BENCHMARK_IDS and INTERNVID_OPT_OUTS name"
+    ):
         Exclusions.read(opt_out_files=[str(tmp_path / "gone.txt")])

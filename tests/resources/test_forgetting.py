@@ -392,7 +392,9 @@ def test_a_channel_of_more_videos_than_are_looked_up_by_key_goes_as_well(lake, m
 def test_while_a_run_goes_on_it_stays_begun_and_the_next_call_ends_it(lake, media, instance):
     instance.add_run(dg.DagsterRun("ingest", run_id="on", status=dg.DagsterRunStatus.STARTED))
     target = whole(lake, names_of(lake, DIRECT["uri"])[0])
-    assert run(lake, media, instance, target)[-1].startswith("1 runs are unfinished and may still write something of it")
+    assert run(lake, media, instance, target)[-1].startswith(
+        "1 runs are unfinished and may still write something of it"
+    )
     add(lake, "clips", {"clip_id": clip_of("direct"), "video_id": VIDEO["direct"]})
     begun = unfinished(lake)
     assert begun is not None

@@ -122,7 +122,7 @@ def test_preview_prints_the_waterfall_with_examples_and_the_split_and_writes_not
         ["has a caption", "1", "20", "the pool of every subset: a clip that has a caption"],
         ["has a frame", "0", "20", "the pool of every subset: a clip that has a frame"],
         ["similar_enough", "5", "15", SIMILAR],
-        ["similar_enough: not known", "4", "11", "unknown: a value that it compares is missing"],
+        ["similar_enough: unknown", "4", "11", "unknown: a value that it compares is missing"],
         ["drawn", "1", "10", "among the 10 that are drawn"],
         ["split", "clips", "videos"],
         *([split, *numbers] for split, *numbers in cells(text)[8:11]),
@@ -143,7 +143,7 @@ def test_preview_prints_the_waterfall_with_examples_and_the_split_and_writes_not
 def test_preview_sees_the_lake_as_it_was_at_a_snapshot(lake: Lake):
     snapshot = (Path(lake.root) / "snapshot").read_text()
     text = succeeded(subset("preview", "flt", "--at", snapshot, "--examples", "0", lake=lake))
-    assert ["similar_enough: not known", "20", "0", "unknown: a value that it compares is missing"] in cells(text)
+    assert ["similar_enough: unknown", "20", "0", "unknown: a value that it compares is missing"] in cells(text)
     assert "no video_text_similarity yet" not in text
     assert "'no-such'" in refused(subset("preview", "flt", "--at", "no-such", lake=lake))
 
