@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # the package takes over a second to import
 Result = TypeVar("Result")
 
 CONNECT_SECONDS = 5.0  # a machine that is there takes a connection in well under one
-LOOK_SECONDS = 3.0  # for whether the server is there: a person waits for the answer
+SECONDS_FOR_MODELS = 3.0  # timeout of the request for the list of models: a person waits for the answer
 MAX_WAIT_SECONDS = 60.0  # also where the server asks for more by Retry-After
 # So many questions given up in a row mean that the server is gone, not that one question is more than it can bear.
 GIVEN_UP_IN_A_ROW = 3
@@ -110,10 +110,10 @@ class ChatServer:
         import openai
 
         try:
-            async with self._client() as client, asyncio.timeout(LOOK_SECONDS):
+            async with self._client() as client, asyncio.timeout(SECONDS_FOR_MODELS):
                 response = await client.models.with_raw_response.list()
         except TimeoutError as error:
-            raise NoAnswer(f"{self.url} does not answer within {LOOK_SECONDS:g} s") from error
+            raise NoAnswer(f"{self.url} does not answer within {SECONDS_FOR_MODELS:g} s") from error
         except openai.APIConnectionError as error:
             raise NoAnswer(f"{self.url} does not answer: {_reason(error)}") from error
         except openai.APIStatusError as error:
@@ -304,7 +304,7 @@ class _Response:
 
 
 class _Trouble(Exception):
-    """What another try may get over. seconds_asked_for: how long the server wants to be left alone."""
+    """What another try may get over. seconds_asked_for: the delay that the server asks for."""
 
     def __init__(self, text: str, seconds_asked_for: float = 0.0) -> None:
         super().__init__(text)

@@ -319,7 +319,7 @@ _MIN_SCENE_SECONDS = 0.6
 class PySceneDetectCuts:
     """Wraps a detector of PySceneDetect, which is fed pictures of 256x144 from our decoding.
 
-    A fade that it reports later than the look ahead is placed at the earliest undecided frame, which differs from
+    A fade that it reports later than `look_ahead` is placed at the earliest undecided frame, which differs from
     PySceneDetect's own result only for black that lasts more than a second.
     """
 

@@ -1,5 +1,5 @@
--- Failures of the stage $stage and of the class $error, where these are given: those that are to be tried again some time,
--- or, with $all, every one. What waits for a site that is left alone only where its class is named.
+-- Failures of the stage $stage and of the class $error, where these are given: those with a next try, or with $all all of
+-- them. Inputs that wait for a site in a cooldown are included only where their class is named.
 select *
 from attempts
 where

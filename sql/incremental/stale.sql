@@ -1,5 +1,5 @@
--- Rows that nothing stands behind any more: their input is gone, or was made anew, or is now skipped.
--- Rows of an input whose new try failed stay: they are the last good ones. So do those of tables that keep history.
+-- Rows without a present unit: their input was removed, was recomputed, or is now skipped.
+-- Rows of an input whose new try failed stay: they are the last good ones. So do rows of append-only tables.
 -- Reads: state (the rows of state.sql), children (output, key, unit, provenance, partition,
 -- append_only).
 select children.output, children.key, children.partition

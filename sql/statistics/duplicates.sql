@@ -22,7 +22,7 @@ select
     count(pairs.kind) as pairs,
     count(distinct pairs.left_out) as videos_left_out,
     avg(pairs.similarity) as mean_similarity,
-    min(pairs.similarity) as least_similarity
+    min(pairs.similarity) as min_similarity
 from (values (1, 'bytes'), (2, 'packets'), (3, 'perceptual')) as kinds (position, kind)
 left join pairs on kinds.kind = pairs.kind
 group by kinds.position, kinds.kind

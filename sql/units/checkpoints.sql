@@ -1,5 +1,5 @@
--- What checkpoints works on: a recipe on a subset. It rests on what the subset's clips say, not on which snapshot they
--- were selected from: a new snapshot that changes none of them trains nothing anew.
+-- Units of checkpoints: a recipe on a subset. A unit depends on the content of the subset's clips, not on the snapshot
+-- that they were selected from: a new snapshot that changes none of them starts no training.
 with contents as (
     select subset, md5(string_agg(clip_id || '=' || content || '=' || split, ',' order by clip_id)) as inputs
     from subsets

@@ -1,6 +1,6 @@
--- What clips and frames work on: every stored video, to be cut; and again every one with annotations, for the spans that
--- these name. They rest on the bytes alone, so a file that was moved, renamed or touched is hashed again but not decoded
--- again; and spans that are imported later leave the clips that were cut here as they are.
+-- Units of clips and frames: every stored video, to be cut; and again every video with annotations, for their spans.
+-- Units depend on the bytes alone, so a file that was moved, renamed or touched is hashed again but not decoded again;
+-- and spans that are imported later do not change the clips between cuts.
 with annotated as (
     select source_id, string_agg(annotation_id || '=' || digest, ',' order by annotation_id) as inputs
     from annotations

@@ -1,5 +1,5 @@
--- What fingerprints works on: every video that has frames. It rests on what those show, so a video that is sampled
--- anew to the same pictures keeps its fingerprint. Frames of imported spans show the same moments again.
+-- Units of fingerprints: every video with frames. A unit depends on the content of its frames, so a video that is sampled
+-- again to the same pictures keeps its fingerprint. Frames of imported spans are left out: they repeat the moments.
 with pictures as (
     select video_id, string_agg(digest, ',' order by pts, frame_id) as digests
     from frames

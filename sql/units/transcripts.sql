@@ -1,5 +1,5 @@
 -- What transcripts works on: every clip, with the cues of which it may hold words: those that reach into it by more than
--- an edge (EDGE_SECONDS in internvid/speech/division.py). What is English already does not hang on the translator.
+-- an edge (EDGE_SECONDS in internvid/speech/division.py). Speech in English does not depend on the translator.
 with said as (
     select
         clips.clip_id,
