@@ -220,8 +220,8 @@ def _merge_phrases(phrased: list[tuple[float, list[dict[str, Any]]]], room: int)
 def _in_order(topics: list[_Topic], frame_count: int) -> list[list[_Topic]]:
     """Orders topics: first those of the opening, then those after each "then".
 
-    The appearance of the picture (light, surface, colours) and the number of faces have one value at a time, so a second
-    value is a change. A thing that most frames show belongs to the scene even if the first frame misses it.
+    The appearance of the picture (light, surface, colours) and the number of faces have one value at a time, so a
+    second value is a change. A thing that most frames show belongs to the scene even if the first frame misses it.
     """
     opening: list[_Topic] = []
     later: dict[int, list[_Topic]] = {}
