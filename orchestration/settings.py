@@ -7,9 +7,10 @@ import; docs/configuration.md is rendered from this module (`internvid docs`).
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -226,24 +227,34 @@ def render_markdown() -> str:
     lines = [
         "# Configuration",
         "",
-        "Rendered from `orchestration/settings.py` by `internvid docs`. Options of the command line go before these.",
+        "Rendered from `orchestration/settings.py` by `internvid docs`. Options of the command line come before these.",
         "",
         "| variable | type | default | meaning |",
         "|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        default = "one a core" if name == "workers" else field.default
-        shown = "–" if default in (None, [], {}, "") else f"`{default}`"
-        type_name = (
-            str(field.annotation).replace("typing.", "")
-            if not isinstance(field.annotation, type)
-            else field.annotation.__name__
-        )
-        cells = (
-            f"`{variable_of(name)}`",
-            type_name.replace("|", "or"),
-            shown.replace("|", "&#124;"),
-            field.description,
-        )
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        type_words = "YAML" if name == "providers" else _type_in_words(field.annotation)
+        cells = (f"`{variable_of(name)}`", type_words, _default(name, field), field.description)
+        lines.append(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name == "workers":
+        return "one a core"
+    if isinstance(field.default, bool):
+        return f"`{int(field.default)}`"
+    return "–" if field.default in (None, [], {}) else f"`{field.default}`"
+
+
+def _type_in_words(annotation: Any) -> str:
+    """Returns a type as a user sets it: text, number, whole number, 0 or 1, the choices."""
+    words = {str: "text", int: "whole number", float: "number", bool: "0 or 1"}
+    if annotation in words:
+        return words[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in arguments)
+    if origin in (list, dict):
+        return "paths" if origin is list else "JSON"
+    return next(_type_in_words(argument) for argument in arguments if argument is not type(None))
