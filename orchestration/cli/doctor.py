@@ -101,7 +101,8 @@ def examined(resources: Mapping[str, Any], machine: "Machine") -> list[ProviderR
 def _examined(name: str, provider: "ModelProvider", machine: "Machine") -> ProviderReport:
     from orchestration.profiles import KINDS
 
-    kind = next(kind for kind, of_kind in KINDS[name].items() if of_kind is type(provider))
+    own_class = f"{type(provider).__module__}:{type(provider).__name__}"  # as a profile names a class of the user's own
+    kind = next((kind for kind, of_kind in KINDS[name].items() if of_kind is type(provider)), own_class)
     try:
         readiness = provider.readiness()
         state, size, advice = readiness.state, readiness.size_bytes, readiness.advice

@@ -2,11 +2,12 @@
 
 A profile names a kind for each provider, and the settings of that kind: the fields of its class in KINDS. Of several
 profiles, `hub,mine.yaml`, a later one overrides an earlier one provider by provider: `mine.yaml` names only what it
-changes. A provider can also be configured separately.
+changes. A provider can also be configured separately. A class of the user's own is the kind `module:Class`.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -113,16 +114,39 @@ def _checked(settings: Any, where: str) -> dict[str, dict[str, Any]]:
 def _provider(name: str, settings: Mapping[str, Any]) -> ModelProvider:
     given = dict(settings)
     kind = given.pop("kind")
-    if kind not in KINDS[name]:
-        raise ValueError(f"{name} has no kind {kind!r}: it is one of {', '.join(KINDS[name])}")
-    fields = KINDS[name][kind].model_fields
+    provider_class = _class_of(name, kind)
+    fields = provider_class.model_fields
     # Dagster's resources ignore unknown settings.
     if unknown := sorted(set(given) - set(fields)):
         raise ValueError(f"{name}, of kind {kind}, has no {', '.join(unknown)}; it has {', '.join(fields) or 'none'}")
     if missing := [field for field, definition in fields.items() if definition.is_required() and field not in given]:
         raise ValueError(f"{name}, of kind {kind}, needs {', '.join(missing)}")
     try:
-        return KINDS[name][kind](**given)
+        return provider_class(**given)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise ValueError(f"{name}, of kind {kind}: {problems}") from error
+
+
+def _class_of(name: str, kind: str) -> type[ModelProvider]:
+    """Returns the class of a kind: one of KINDS, or `module:Class`, which is imported and must be of that provider."""
+    if kind in KINDS[name]:
+        return KINDS[name][kind]
+    module_name, colon, class_name = str(kind).partition(":")
+    if not colon:
+        kinds = ", ".join(KINDS[name])
+        raise ValueError(f"{name} has no kind {kind!r}: it is one of {kinds}, or module:Class for a class of your own")
+    try:
+        own_class = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{name}, of kind {kind}: {error}; the module must be in the Python path") from error
+    base = base_class(name)
+    if not (isinstance(own_class, type) and issubclass(own_class, base)):
+        raise ValueError(f"{name}, of kind {kind}: {class_name} is not derived from {base.__module__}:{base.__name__}")
+    return own_class
+
+
+def base_class(name: str) -> type[ModelProvider]:
+    """Returns the nearest class from which all kinds of the provider are derived: what it must be able to do."""
+    first, *others = KINDS[name].values()
+    return next(base for base in first.__mro__ if all(issubclass(kind, base) for kind in others))
