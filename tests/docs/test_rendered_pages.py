@@ -2,7 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+from typer.main import get_command
+
+from orchestration.cli.app import app
 from orchestration.settings import Settings, render_markdown
 
 REPOSITORY = Path(__file__).parents[2]
@@ -48,26 +52,26 @@ def test_every_file_that_a_page_names_exists() -> None:
 PATHS_TO_COME = {"sql/units/clip_colours.sql"}  # of the stage that a page adds
 
 
-def test_every_command_that_a_page_shows_exists() -> None:
-    from typer.main import get_command
+SHOWN = r"internvid ([a-z][a-z-]*)(?: ([a-z-]+))?"  # a command, and perhaps one of its group
+SHOWN_IN_A_BLOCK = re.compile(rf"^(?:\$ )?(?:\w+=\S* )*{SHOWN}(.*)$", re.M)
+SHOWN_IN_A_LINE = re.compile(rf"`{SHOWN}([^`]*)`")
 
-    from orchestration.cli.app import app
 
-    commands = get_command(app).commands
-    shown = re.compile(
-        r"^(?:\$ )?(?:\w+=\S* )*internvid ([a-z-]+)(?: ([a-z-]+))?(.*)$|`internvid ([a-z-]+)(?: ([a-z-]+))?([^`]*)`",
-        re.M,
-    )
+def test_every_command_that_a_page_shows_exists_with_its_options() -> None:
     unknown = []
     for page in PAGES:
-        for groups in shown.findall(page.read_text(encoding="utf-8")):
-            name, second, rest = groups[:3] if groups[0] else groups[3:]
-            command = commands.get(name)
-            if command is not None and hasattr(command, "commands"):
-                name, command = f"{name} {second}", command.commands.get(second)
-            options = {option for parameter in getattr(command, "params", []) for option in parameter.opts}
-            line = rest.partition(" #")[0]
-            given = set(re.findall(r"(?<![\w-])--[a-z-]+", f"{second} {line}")) - {"--help"}
-            if command is None or not given <= options:
-                unknown.append(f"{page.name}: internvid {name} {sorted(given - options) if command else ''}")
+        text = page.read_text(encoding="utf-8")
+        for name, second, rest in (*SHOWN_IN_A_BLOCK.findall(text), *SHOWN_IN_A_LINE.findall(text)):
+            options = _options_of(name, second)
+            given = set(re.findall(r"(?<![\w-])--[a-z-]+", rest.partition(" #")[0])) - {"--help"}
+            if options is None or not given <= options:
+                unknown.append(f"{page.name}: internvid {name} {second} {rest}")
     assert unknown == []
+
+
+def _options_of(name: str, second: str) -> set[str] | None:
+    """Returns the options of the command, or of the one in its group; None where there is none."""
+    command: Any = get_command(app).commands.get(name)  # type: ignore[attr-defined]
+    if hasattr(command, "commands"):
+        command = command.commands.get(second)
+    return None if command is None else {option for parameter in command.params for option in parameter.opts}
