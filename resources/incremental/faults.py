@@ -11,6 +11,8 @@ import errno
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -83,6 +85,21 @@ def _fault(error: BaseException, where: str | None) -> SystemFault | None:
     if name == "DiskFull":  # of downloads
         return _no_room(str(error))
     return None
+
+
+@contextmanager
+def raising_faults(where: str | None = None) -> Iterator[None]:
+    """Raises the fault of the system that an error within stands for, in its place; other errors as they are.
+
+    where: what was written to, for messages of errors that do not name it.
+    """
+    try:
+        yield
+    except Exception as error:
+        fault = system_fault_of(error, where)
+        if fault is None or fault is error:
+            raise
+        raise fault from error
 
 
 def _of_database(text: str) -> SystemFault | None:

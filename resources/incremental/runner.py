@@ -13,14 +13,16 @@ from contextlib import suppress
 from typing import Any
 
 from resources.incremental.commits import Commits, Report
-from resources.incremental.faults import SystemFault, TooManyFailures, system_fault_of
+from resources.incremental.faults import SystemFault, TooManyFailures, raising_faults, system_fault_of
 from resources.incremental.progress import progress
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.stage import Compute, Failed, Outcome, Skipped, Stage, Unit
 from resources.incremental.state import read_state
 from resources.lake.store import Lake
 
-MAX_PASSES = 3  # a further pass sees rows that another writer, or an earlier unit of the same chunk, wrote meanwhile
+# A second pass sees rows that another writer, or an earlier unit of the same chunk, wrote meanwhile, and removes rows
+# that the first made stale; a third computes the duplicates of those rows, and a fourth removes their attempts.
+MAX_PASSES = 4
 
 
 def process_pending(
@@ -41,15 +43,16 @@ def process_pending(
     started = time.monotonic()
     report = Report()
     commits = Commits(lake, stage, run_id, report, policy or FailurePolicy())
-    for _ in range(MAX_PASSES):
-        state = read_state(lake, stage, partition)
-        has_removed = _raising_faults(lake, lambda: commits.remove_stale(state))  # noqa: B023 - called at once
-        if state.pending:
-            _process(stage, compute, state.pending, commits, log)
-        elif not has_removed:
-            break
-    else:
-        state = read_state(lake, stage, partition)
+    with raising_faults(lake.root):
+        for _ in range(MAX_PASSES):
+            state = read_state(lake, stage, partition)
+            has_removed = commits.remove_stale(state)
+            if state.pending:
+                _process(stage, compute, state.pending, commits, log)
+            elif not has_removed:
+                break
+        else:
+            state = read_state(lake, stage, partition)
     report.units = state.counts
     report.seconds = time.monotonic() - started
     if report.processed:
@@ -67,18 +70,20 @@ def _process(
     alarm = _Alarm(commits.policy, stage.name, len(pending))
     with progress(stage.name, len(pending), log) as advance:
         try:
-            for outcome in _outcomes(stage, compute, pending):
-                if isinstance(outcome, Failed) and (fault := system_fault_of(outcome.error)):
-                    raise fault from outcome.error
-                _raising_faults(commits.lake, lambda: commits.take(outcome))  # noqa: B023 - called at once
-                commits.report.processed += 1
-                advance(1)
-                alarm.note(outcome)
+            with raising_faults():
+                for outcome in _outcomes(stage, compute, pending):
+                    if isinstance(outcome, Failed) and (fault := system_fault_of(outcome.error)):
+                        raise fault from outcome.error
+                    with raising_faults(commits.lake.root):
+                        commits.take(outcome)
+                    commits.report.processed += 1
+                    advance(1)
+                    alarm.note(outcome)
         except SystemFault:
             with suppress(OSError):  # where the disk is at fault, what is not committed stays pending
                 commits.flush()
             raise
-        _raising_faults(commits.lake, commits.flush)
+        commits.flush()
 
 
 class _Alarm:
@@ -102,16 +107,6 @@ class _Alarm:
                 f"{self.total - self.tried:,} were not tried and stay pending. The last: {outcome.error}. Fix the "
                 "cause and run again, or set INTERNVID_MAX_FAILURE_SHARE=1 to continue regardless"
             )
-
-
-def _raising_faults(lake: Lake, write: Callable[[], Any]) -> Any:
-    """Returns what the write returns; an error of the disk or the bucket becomes a SystemFault."""
-    try:
-        return write()
-    except OSError as error:
-        if fault := system_fault_of(error, lake.root):
-            raise fault from error
-        raise
 
 
 def _outcomes(stage: Stage, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
