@@ -46,14 +46,14 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             return dg.SkipReason("INTERNVID_INBOX is not set: there is no folder to watch")
         lake.create_tables()
         contents = InboxContents()
-        uris = inbox.unregistered(lake, contents, max_files=MAX_FILES_PER_RUN)
-        if not uris:
+        files = inbox.unregistered(lake, contents, max_files=MAX_FILES_PER_RUN)
+        if not files:
             return dg.SkipReason(f"nothing new: {contents}")
         now = datetime.now(UTC)
         window = now.replace(minute=now.minute - now.minute % MINUTES_PER_REQUEST, second=0, microsecond=0)
         return dg.RunRequest(
-            run_key=f"{digest(uris)}/{window.isoformat()}",
-            run_config={"ops": {"sources": {"config": {"locations": uris}}}},
+            run_key=f"{digest(files)}/{window.isoformat()}",
+            run_config={"ops": {"sources": {"config": {"locations": [file["uri"] for file in files]}}}},
         )
 
     @dg.sensor(

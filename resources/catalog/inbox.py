@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import dagster as dg
 import pyarrow as pa
@@ -53,13 +53,13 @@ class Inbox(dg.ConfigurableResource):
             raise dg.Failure("nothing to register: give `locations` in the run's config, or set INTERNVID_INBOX")
         return self.folder
 
-    def unregistered(self, lake: Lake, contents: InboxContents, *, max_files: int) -> list[str]:
-        """Returns URIs of new and changed files, at most max_files; a later call returns the others."""
+    def unregistered(self, lake: Lake, contents: InboxContents, *, max_files: int) -> list[dict[str, Any]]:
+        """Returns new and changed files as they are now, rows of SEEN, at most max_files; a later call returns the others."""
         seen = pa.Table.from_pylist(list(self._settled_files(contents)), schema=SEEN)
         with lake.connect(["sources"]) as connection:
             connection.register("seen", seen)
-            rows = connection.execute(statement("catalog/unregistered"), {"files": max_files}).fetchall()
-        return [uri for (uri,) in rows]
+            files = connection.sql(statement("catalog/unregistered"), params={"files": max_files}).to_arrow_table()
+        return files.to_pylist()
 
     def _settled_files(self, contents: InboxContents) -> Iterator[dict[str, object]]:
         registered = Registered()
