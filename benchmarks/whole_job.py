@@ -51,7 +51,6 @@ def cost_by_stage(folder: Path, lake: Path) -> None:
 
 def stage_seconds(lake: Path) -> tuple[dict[str, float], float]:
     """Seconds by stage as the runs reported them, and seconds of video in the lake."""
-    os.environ["INTERNVID_LAKE"] = str(lake)
     import dagster as dg
 
     from orchestration.cli.session import Session
