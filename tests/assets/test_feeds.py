@@ -168,7 +168,7 @@ def test_a_growing_feed_is_looked_at_daily_and_only_what_is_new_is_registered(
     set_back(lake, "feed_polls", polled_at=25)
     feed.add(f"{server.url}/3.mp4", "Video 3", seconds=7200)
     tuesday = poll(lake, downloader, run_id="tuesday")
-    assert (tuesday.polls, tuesday.found, tuesday.new) == (1, 4, 1)
+    assert (tuesday.polls, tuesday.entries, tuesday.new) == (1, 4, 1)
     assert tuesday.batches == batches(lake) - {row["ingest_batch"] for row in on_monday.values()}
 
     set_back(lake, "feed_polls", polled_at=25)
@@ -218,7 +218,7 @@ def test_a_look_takes_no_more_than_it_may_and_leaves_out_what_is_forgotten(
 
     polled = poll(lake, downloader, run_id="one")
 
-    assert (polled.found, polled.new, polled.left_out) == (3, 2, 1)
+    assert (polled.entries, polled.new, polled.left_out) == (3, 2, 1)
     assert sorted(registered(lake)) == [f"{server.url}/2.mp4", f"{server.url}/3.mp4"]
     assert lake.polars("feed_polls").select("entries", "new", "left_out").rows() == [(3, 2, 1)]
 
@@ -253,7 +253,7 @@ def test_looks_that_fail_are_told_and_tried_again_by_their_policy_and_refused_on
 
     later = poll(lake, downloader, run_id="two")
 
-    assert (later.polls, later.found, later.new, later.failed, later.refused) == (1, 1, 0, 1, 1)
+    assert (later.polls, later.entries, later.new, later.failed, later.refused) == (1, 1, 0, 1, 1)
     assert set(lake.polars("attempts")["label"]) == {f"{server.url}/gone", "ytsearch:commit suicide"}
 
 

@@ -15,7 +15,7 @@ from dagster_service import REPOSITORY
 from typer.testing import CliRunner
 
 from orchestration.cli.app import app
-from orchestration.cli.doctor import Found, print_providers
+from orchestration.cli.doctor import ProviderReport, print_providers
 from orchestration.cli.options import settings_of
 from resources.models.machine import Gpu, Machine, free_bytes, this_machine
 
@@ -156,7 +156,7 @@ def test_it_is_quick_and_loads_no_model_software(tmp_path: Path) -> None:
 
 
 def test_a_provider_is_told_in_one_line_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    found = Found(
+    found = ProviderReport(
         "frame_text_similarity",
         "image_classifier",
         "openai/clip-vit-large-patch14",

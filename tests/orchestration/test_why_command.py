@@ -172,7 +172,7 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
         f"{URL} (source0000000001, batch 2026-01-02-0001)",
         "ytsearch:heron fishing, by the words 'heron fishing', first seen 2026-01-02 12:00:00",
         "Herons [bold], Weirs",
-        "2026-01-02 12:00:00: cannot be had: Removed: Video unavailable",
+        "2026-01-02 12:00:00: not available: Removed: Video unavailable",
         "136+140, CC-BY (youtube, yt-dlp 2026, 2026-01-02 12:00:00)",
         "/media/a.mp4: 12.0 kB, 640x360, 20.000 s, mp4, h264, no sound",
         f"{'1' * 64} (video {VIDEO})",
