@@ -164,8 +164,10 @@ class WebServer(ThreadingHTTPServer):
         return f"http://{self.server_address[0]}:{self.server_address[1]}"
 
     def add(self, path: str, *acts: Act) -> str:
-        """What happens when the path is asked for: each in its turn, then the last for ever. Starts again if the path was
-        there. Returns its URL."""
+        """Answers requests for the path by each of `acts` in order, then always by the last. Returns the URL.
+
+        A path that was there starts again.
+        """
         with self.lock:
             self._acts[path], self._asked[path] = acts, 0
         return self.url + path

@@ -54,7 +54,7 @@ class Inbox(dg.ConfigurableResource):
         return self.folder
 
     def unregistered(self, lake: Lake, contents: InboxContents, *, max_files: int) -> list[dict[str, Any]]:
-        """Returns new and changed files as they are now, rows of SEEN, at most max_files; a later call returns the others."""
+        """Returns rows of SEEN of new and changed files, at most max_files; a later call returns the others."""
         seen = pa.Table.from_pylist(list(self._settled_files(contents)), schema=SEEN)
         with lake.connect(["sources"]) as connection:
             connection.register("seen", seen)
