@@ -69,9 +69,9 @@ def test_the_version_holds_what_decides_the_caption_and_nothing_else(models):
 
 def test_settings_that_cannot_be_are_refused():
     for settings in ("frames_per_batch: 0", "frames_together: 0", "dtype: int8", "promt: a photo", "generation: 32"):
+        captioner = f"{{kind: hub, weights: Salesforce/blip2-opt-2.7b, {settings}}}"
         with pytest.raises(ValueError, match=settings.split(":")[0]):
-            captioner = f"{{kind: hub, weights: Salesforce/blip2-opt-2.7b, {settings}}}"
-            providers({"INTERNVID_PROVIDER_COARSE_CAPTIONER": captioner})
+            providers(overrides={"coarse_captioner": captioner})
 
 
 def test_a_model_is_loaded_once_for_all_doors_and_again_when_its_folder_changed(tmp_path):
