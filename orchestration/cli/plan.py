@@ -35,7 +35,7 @@ def plan(
     session = existing(lake, profile, provider)
     inputs = {stage: number["total"] for stage, number in session.counts().items()}
     try:
-        estimated = estimate(session.lake, inputs, models_of(session), videos=videos, minutes=minutes)
+        estimated = estimate(session.lake, session.stages, inputs, models_of(session), videos=videos, minutes=minutes)
     except NothingMeasured as error:
         raise typer.BadParameter(str(error)) from error
     if as_json:
@@ -46,14 +46,11 @@ def plan(
 
 def models_of(session: Session) -> dict[str, str]:
     """Returns the model of each enabled provider, by the provider's name."""
-    from resources.corpus.estimate import ASKED
-
     active = session.resources["aligner"].active(session.lake)
     models = {} if active is None else {"aligner": active.checkpoint_id}
-    for name in ASKED:
-        provider = session.resources.get(name)
-        if name != "aligner" and provider is not None and provider.is_enabled:
-            models[name] = provider.model
+    for name in (name for stage in session.stages for name in stage.cost.requests):
+        if name != "aligner" and session.resources[name].is_enabled:
+            models[name] = session.resources[name].model
     return models
 
 

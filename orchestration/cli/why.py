@@ -39,7 +39,7 @@ def why(
 
     session = existing(lake)
     try:
-        answer = story(session.lake, what, url_of(what))
+        answer = story(session.lake, session.stages, what, url_of(what))
     except ValueError as error:  # NotKnown, or an invalid URL
         raise typer.BadParameter(str(error)) from error
     if format is Form.json:

@@ -8,38 +8,19 @@ committing. Both grow with the stage's inputs, or with the seconds of video wher
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.lake.schema import TABLES
+from resources.lake.schema import ATTEMPTS, SOURCES, Table
 from resources.lake.statements import statement
 
 if TYPE_CHECKING:
+    from resources.incremental.declaration import StageDefinition
     from resources.lake.store import Lake
 
-# Model provider -> its stage, and the quantity of its requests (a column of sql/corpus/plan_quantities.sql).
-ASKED = {
-    "transcriber": ("speech", "unsubtitled_videos"),
-    "translator": ("transcripts", "translated_transcripts"),
-    "coarse_captioner": ("frame_captions", "middle_frames"),
-    "fine_captioner": ("frame_captions", "fine_frames"),
-    "clip_captioner": ("frame_captions", "clips"),
-    "summariser": ("clip_captions", "clips"),
-    "aligner": ("clip_embeddings", "vectors"),
-    "aesthetics": ("clip_scores", "clips"),
-    "frame_text_similarity": ("clip_scores", "clips"),
-    "text_overlay": ("clip_scores", "clips"),
-    "watermark": ("clip_scores", "clips"),
-    "safety": ("clip_scores", "clips"),
-}
-INPUTS_ARE_VIDEOS = ("raw_videos", "clips", "speech")
-ROWS_BY_VIDEO = ("sources", "raw_videos", "attempts")
-STORED = (
-    *ROWS_BY_VIDEO,
-    *("clips", "frames", "speech", "transcripts", "frame_captions", "clip_captions", "clip_embeddings", "clip_scores"),
-)
+KEYS_OF_VIDEOS = ("source_id", "video_id")  # a table with such a key has one row for a video, whatever its length
 
 
 class NothingMeasured(Exception):
@@ -142,6 +123,7 @@ class Estimate:
 
 def estimate(
     lake: Lake,
+    stages: Sequence[StageDefinition],
     inputs: Mapping[str, int],
     models: Mapping[str, str],
     *,
@@ -150,9 +132,9 @@ def estimate(
 ) -> Estimate:
     """Estimates the cost of a collection.
 
-    inputs: number of inputs in the lake, by stage, in order. models: model's name, by enabled provider. videos: number
-    of videos. minutes: mean length of a video; None: as in the lake. Raises NothingMeasured where no video has been
-    cut, or the ledger is empty.
+    stages: those of ingest batches, in order. inputs: number of inputs in the lake, by stage. models: model's name, by
+    enabled provider. videos: number of videos. minutes: mean length of a video; None: as in the lake.
+    Raises NothingMeasured where no video has been cut, or the ledger is empty.
     """
     held = lake.query(statement("corpus/plan_quantities")).to_pylist()[0]
     spent = {row["stage"]: row for row in lake.query(statement("corpus/costs_of_stages")).to_pylist()}
@@ -167,8 +149,8 @@ def estimate(
         measured_videos=held["videos"],
         measured_hours=held["video_seconds"] / 3600,
         runs=spent["clips"]["runs"],
-        stages=tuple(collection.stage(name, number, models) for name, number in inputs.items()),
-        stored=(*collection.tables(lake), collection.files()),
+        stages=tuple(collection.stage(stage, inputs[stage.name], models) for stage in stages),
+        stored=(*collection.tables(lake, _stored_tables(stages)), collection.files()),
     )
 
 
@@ -187,29 +169,29 @@ class _Collection:
         """Ratio of the collection's seconds of video to the lake's."""
         return self.seconds / self.held["video_seconds"]
 
-    def stage(self, name: str, inputs_here: int, models: Mapping[str, str]) -> StageCost:
-        inputs = self.videos if name in INPUTS_ARE_VIDEOS else round(inputs_here * self.times_larger)
+    def stage(self, stage: StageDefinition, inputs_here: int, models: Mapping[str, str]) -> StageCost:
+        name = stage.name
+        inputs = self.videos if stage.cost.per_video else round(inputs_here * self.times_larger)
         of_models = tuple(
-            self.model(provider, model) for provider, model in models.items() if ASKED[provider][0] == name
+            self.model(stage, provider, models[provider]) for provider in stage.cost.requests if provider in models
         )
         spent = self.spent.get(name)
         if spent is None or not spent["units"]:
             return StageCost(name, inputs, 0, None, None, of_models)
-        in_models = sum(row["model_seconds"] for (stage, _), row in self.asked.items() if stage == name)
+        in_models = sum(row["model_seconds"] for (asked_by, _), row in self.asked.items() if asked_by == name)
         own = self._grown(max(0.0, spent["wall_seconds"] - in_models), spent, inputs)
         wall = own / 3600 + sum(model.hours or 0.0 for model in of_models)
         busy = spent["processors_busy"]
         return StageCost(name, inputs, spent["units"], wall, None if busy is None else wall * busy, of_models)
 
-    def model(self, provider: str, model: str) -> ModelCost:
-        stage, quantity = ASKED[provider]
-        is_of_videos = stage in INPUTS_ARE_VIDEOS
-        share = self.held[quantity] / self.held["videos"]
-        inputs = round(self.videos * share if is_of_videos else self.held[quantity] * self.times_larger)
-        row = self.asked.get((stage, model))
+    def model(self, stage: StageDefinition, provider: str, model: str) -> ModelCost:
+        requests, per_video = self.held[stage.cost.requests[provider]], stage.cost.per_video
+        share = requests / self.held["videos"]
+        inputs = round(self.videos * share if per_video else requests * self.times_larger)
+        row = self.asked.get((stage.name, model))
         if row is None or not row["units"]:
             return ModelCost(provider, model, None, inputs, None, None, 0, 0)
-        grown = self._grown(row["model_seconds"], row, inputs, share=share if is_of_videos else 1.0)
+        grown = self._grown(row["model_seconds"], row, inputs, share=share if per_video else 1.0)
         frames, taken = row["frames"], row["model_seconds"]
         return ModelCost(
             provider,
@@ -227,22 +209,28 @@ class _Collection:
             return seconds / row["video_seconds"] * self.seconds * share
         return seconds / row["units"] * inputs
 
-    def tables(self, lake: Lake) -> list[Stored]:
+    def tables(self, lake: Lake, tables: Iterable[Table]) -> list[Stored]:
         stored = []
-        for table in STORED:
-            rows, on_disk = rows_and_bytes(lake, table)
-            larger = self.videos / self.held["videos"] if table in ROWS_BY_VIDEO else self.times_larger
+        for table in tables:
+            rows, on_disk = rows_and_bytes(lake, table.name)
+            has_row_per_video = table.key in KEYS_OF_VIDEOS or table is ATTEMPTS
+            larger = self.videos / self.held["videos"] if has_row_per_video else self.times_larger
             if rows:
-                stored.append(Stored(table, round(rows * larger), round(on_disk * larger)))
+                stored.append(Stored(table.name, round(rows * larger), round(on_disk * larger)))
         return stored
 
     def files(self) -> Stored:
         return Stored("video files", self.videos, round(self.held["video_bytes"] * self.times_larger))
 
 
+def _stored_tables(stages: Iterable[StageDefinition]) -> list[Table]:
+    """Returns the tables that grow with the collection: sources, what the stages fill, and attempts."""
+    return [SOURCES, *(table for stage in stages for table in stage.outputs), ATTEMPTS]
+
+
 def rows_and_bytes(lake: Lake, table: str) -> tuple[int, int]:
     """Returns rows and bytes on disk of the table's newest version, without indexes and older versions."""
-    dataset = lake.dataset(TABLES[table].name)
+    dataset = lake.dataset(table)
     files = [file for fragment in dataset.get_fragments() for file in fragment.data_files()]
     sizes = [file.file_size_bytes or _size(lake, table, file.path) for file in files]
     return dataset.count_rows(), sum(sizes)

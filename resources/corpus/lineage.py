@@ -20,25 +20,11 @@ from resources.training.checkpoint_files import training_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from resources.incremental.declaration import StageDefinition
     from resources.lake.store import Lake
 
 ID_LENGTH = 16  # of source_id and video_id; the keys of all rows made from a video begin with its video_id
 
-# Table -> the stage that fills it, as attempts name it, in the order data flows.
-STAGES = {
-    "downloads": "downloads",
-    "raw_videos": "raw_videos",
-    "fingerprints": "fingerprints",
-    "clips": "clips",
-    "frames": "clips",
-    "speech": "speech",
-    "transcripts": "transcripts",
-    "frame_captions": "frame_captions",
-    "clip_captions": "clip_captions",
-    "clip_embeddings": "clip_embeddings",
-    "clip_scores": "clip_scores",
-}
-OF_VIDEO_ALONE = ("fingerprints", "speech")  # tables with rows of whole videos, not of single clips
 ANNOTATIONS_SHOWN = 20
 
 
@@ -65,9 +51,10 @@ class TrainingIndex:
     clip_ids: tuple[str, ...]
 
 
-def story(lake: Lake, word: str, url: str | None = None) -> dict[str, Any]:
+def story(lake: Lake, stages: Iterable[StageDefinition], word: str, url: str | None = None) -> dict[str, Any]:
     """Returns everything about the video or clip as plain values, lists and dicts, times as datetime.
 
+    stages: those whose tables hold rows of a source or video, in the order in which data flows.
     word: a clip_id, video_id, source_id, sha256, path or a site's id. url: the word's canonical URL if it is a URL.
     Raises NotKnown.
     """
@@ -83,7 +70,11 @@ def story(lake: Lake, word: str, url: str | None = None) -> dict[str, Any]:
         "download": _first_of(_of_source(lake, "downloads", source_id)),
         "file": _first_of(_rows(lake, "raw_videos", video_id, None)),
         "clip": _first_of(_rows(lake, "clips", video_id, clip_id)) if clip_id else None,
-        "stages": [_stage(lake, table, source, about, attempts) for table in STAGES],
+        "stages": [
+            _rows_of_table(lake, stage.name, table.name, source, about, attempts)
+            for stage in stages
+            for table in stage.outputs
+        ],
         "attempts": attempts,
         "captions": _rows(lake, "clip_captions", video_id, clip_id, ("clip_id", "caption", "model")),
         "frame_captions": [],
@@ -140,8 +131,9 @@ def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str
     return source_id, video["video_id"] if video else None, None
 
 
-def _stage(
+def _rows_of_table(
     lake: Lake,
+    stage: str,
     table: str,
     source: dict[str, Any] | None,
     about: dict[str, str | None],
@@ -149,16 +141,16 @@ def _stage(
 ) -> dict[str, Any]:
     """Returns a table's rows of the video, grouped by version, model and run. state: done, or why there are no rows."""
     columns = ("version", "run_id", "written_at", "model", "revision", "unit_rows")
-    if table == "downloads":
-        rows = _of_source(lake, table, about["source_id"], columns)
-    else:
+    if TABLES[table].key_begins_with_video:
         rows = _rows(lake, table, about["video_id"], about["clip_id"], columns)
+    else:
+        rows = _of_source(lake, table, about["source_id"], columns)
     made: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         group = made.setdefault((row["version"], row.get("model"), row["run_id"]), row | {"rows": 0})
         group["rows"] += 1
         group["written_at"] = max(group["written_at"], row["written_at"])
-    tried = [row for row in attempts if row["stage"] == STAGES[table]]
+    tried = [row for row in attempts if row["stage"] == stage]
     return {"table": table, "rows": len(rows), "made": list(made.values()), "state": _state(table, source, rows, tried)}
 
 
@@ -202,7 +194,7 @@ def _rows(
         return []
     key = pc.field(definition.key)
     condition = (key >= video_id) & (key < f"{video_id}\U0010ffff")
-    if clip_id and table not in OF_VIDEO_ALONE and "clip_id" in definition.column_names:
+    if clip_id and "clip_id" in definition.column_names:
         condition = condition & (pc.field("clip_id") == clip_id)
     return _scanned(lake, table, condition, columns)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from assets.stages import ingest_stages
 from resources.corpus.forgetting.forgetting import url_of
 from resources.corpus.lineage import story
 from resources.lake.schema import TABLES
@@ -197,7 +198,7 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
 
 @pytest.mark.parametrize("word", [VIDEO, URL, "https://youtu.be/aaaaaaaaaa1", "aaaaaaaaaa1", "/media/a.mp4"])
 def test_a_video_is_found_by_any_of_its_names_and_told_with_all_its_clips(lake: Lake, word: str):
-    found = story(lake, word, url_of(word))
+    found = story(lake, ingest_stages(), word, url_of(word))
     assert (found["source_id"], found["video_id"], found["clip_id"]) == ("source0000000001", VIDEO, None)
     assert [row["clip_id"] for row in found["captions"]] == [CLIP, LATER]
     assert {stage["table"]: stage["rows"] for stage in found["stages"] if stage["rows"]} == {
@@ -213,9 +214,12 @@ def test_what_is_missing_is_told_with_the_reason(lake: Lake):
     reason = "waiting: RateLimited: HTTP Error 429 (the site is in a cooldown until 2026-01-02 12:00 UTC)"
     assert f"download not downloaded yet: {reason}" in waiting
     assert "file none: not yet" in waiting
-    states = {stage["table"]: stage["state"] for stage in story(lake, "source0000000003")["stages"]}
+    states = {stage["table"]: stage["state"] for stage in story(lake, ingest_stages(), "source0000000003")["stages"]}
     assert states["downloads"] == "not yet"
-    states = {stage["table"]: stage["state"] for stage in story(lake, "broken", "file:///videos/broken.mp4")["stages"]}
+    states = {
+        stage["table"]: stage["state"]
+        for stage in story(lake, ingest_stages(), "broken", "file:///videos/broken.mp4")["stages"]
+    }
     why_not = "(2 tries; not tried again by itself: `internvid retry --all`)"
     assert states["downloads"] == "nothing to do: it is a file"
     assert states["raw_videos"] == f"failed: InvalidData: moov atom not found {why_not}"

@@ -30,7 +30,6 @@ from resources.catalog.tombstones import Names, begin, begun, end, key_on_site
 from resources.corpus.forgetting.run_history import remove_runs, runs_that_show, scrub_files, unfinished_runs
 from resources.corpus.lineage import (
     ID_LENGTH,
-    STAGES,
     Seen,
     TrainingIndex,
     trained_on,
@@ -65,7 +64,12 @@ HOLDING = (
     *(name for name, table in TABLES.items() if NAMING & set(table.column_names) and name not in EMPTIED_LAST),
     *EMPTIED_LAST,
 )
-KEYS_BEGIN_WITH_VIDEO = frozenset(STAGES) - {"downloads"}
+# Stages whose units are sources, videos and their parts. A stage has the name of its first table.
+STAGES_OF_VIDEOS = tuple(
+    name
+    for name, table in TABLES.items()
+    if table.unit is not None and (table.key_begins_with_video or table.key == "source_id")
+)
 
 
 class AmbiguousName(ValueError):
@@ -254,7 +258,7 @@ def _attempts(lake: Lake, target: Target) -> list[dict[str, Any]]:
         {
             "source_ids": sorted(target.source_ids),
             "video_ids": sorted(target.video_ids),
-            "per_video": sorted(set(STAGES.values())),
+            "per_video": list(STAGES_OF_VIDEOS),
             "texts": sorted({*target.video_ids, *target.names.urls, *_ids_of_sites(target.names)}),
         },
     ).to_pylist()
@@ -309,7 +313,7 @@ def _condition(table: str, target: Target) -> pc.Expression | None:
     import pyarrow.compute as pc
 
     definition, videos = TABLES[table], sorted(target.video_ids)
-    if table in KEYS_BEGIN_WITH_VIDEO and len(videos) <= MAX_VIDEOS_BY_KEY:
+    if definition.key_begins_with_video and len(videos) <= MAX_VIDEOS_BY_KEY:
         key = pc.field(definition.key)
         parts = [(key >= video_id) & (key < f"{video_id}\U0010ffff") for video_id in videos]
         return reduce(or_, parts) if parts else None

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from resources.corpus.estimate import NothingMeasured, estimate
+from assets.stages import ingest_stages
+from resources.corpus.estimate import Estimate, NothingMeasured, estimate
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
@@ -54,6 +55,11 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+def estimated_cost(lake: Lake, inputs: dict[str, int], models: dict[str, str], **size: float) -> Estimate:
+    """Estimates the stages that have inputs here."""
+    return estimate(lake, [stage for stage in ingest_stages() if stage.name in inputs], inputs, models, **size)
+
+
 def write(lake: Lake, table: str, rows: list[dict[str, Any]]) -> None:
     schema = TABLES[table].arrow
     full = [dict.fromkeys(schema.names) | row for row in rows]
@@ -61,7 +67,7 @@ def write(lake: Lake, table: str, rows: list[dict[str, Any]]) -> None:
 
 
 def test_time_grows_with_video_and_inputs_and_counts_the_models_that_are_set(lake: Lake) -> None:
-    estimated = estimate(lake, INPUTS, MODELS, videos=3600, minutes=200 / 60)  # twice as long as the lake's
+    estimated = estimated_cost(lake, INPUTS, MODELS, videos=3600, minutes=200 / 60)  # twice as long as the lake's
     assert estimated.video_hours == pytest.approx(200)
     assert (estimated.measured_videos, estimated.measured_hours, estimated.runs) == (2, 200 / 3600, 1)
     by_stage = {stage.stage: stage for stage in estimated.stages}
@@ -94,7 +100,7 @@ def test_time_grows_with_video_and_inputs_and_counts_the_models_that_are_set(lak
 
 
 def test_what_was_not_measured_is_named_and_not_guessed(lake: Lake) -> None:
-    estimated = estimate(lake, INPUTS | {"speech": 2}, MODELS | {"fine_captioner": "C"}, videos=2)
+    estimated = estimated_cost(lake, INPUTS | {"speech": 2}, MODELS | {"fine_captioner": "C"}, videos=2)
     assert estimated.unmeasured == ["speech", "fine_captioner (C)", "summariser (S)"]
     (captions,) = (stage for stage in estimated.stages if stage.stage == "frame_captions")
     assert captions.wall_hours == pytest.approx((4.8 + 20) / 3600)
@@ -103,7 +109,7 @@ def test_what_was_not_measured_is_named_and_not_guessed(lake: Lake) -> None:
 
 
 def test_room_grows_with_the_tables_on_disk_and_the_video_files(lake: Lake) -> None:
-    estimated = estimate(lake, INPUTS, MODELS, videos=20)
+    estimated = estimated_cost(lake, INPUTS, MODELS, videos=20)
     stored = {part.name: part for part in estimated.stored}
     on_disk = sum(file.stat().st_size for file in Path(lake.root, "frames.lance", "data").rglob("*") if file.is_file())
     assert (stored["frames"].rows, stored["frames"].bytes) == (2400, on_disk * 10)
@@ -116,4 +122,4 @@ def test_a_lake_that_measured_nothing_says_so(tmp_path: Path) -> None:
     lake = Lake(root=str(tmp_path / "lake"))
     lake.create_tables()
     with pytest.raises(NothingMeasured, match="ingest"):
-        estimate(lake, INPUTS, MODELS, videos=1)
+        estimated_cost(lake, INPUTS, MODELS, videos=1)
