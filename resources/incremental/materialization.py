@@ -50,8 +50,8 @@ def build_asset(
         required_resource_keys={"lake", "failure_policy", *definition.needs},
         check_specs=[batch_counts_spec(table.name) for table in definition.outputs],
         config_schema=definition.config.to_fields_dict() if definition.config else None,
-        # One partition a run: a run that is killed or fails is one batch's, and so are its data versions.
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+        # No backfill policy: Dagster's default is one run for each partition. An explicit `multi_run(1)` does the same,
+        # but tags its runs with a range of partitions, and whoever looks for the runs of a batch does not find them.
         retry_policy=dg.RetryPolicy(max_retries=1, delay=10, jitter=dg.Jitter.FULL) if with_retries else None,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:

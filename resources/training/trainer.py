@@ -8,10 +8,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
+import subprocess
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.errors import DagsterPipesExecutionError  # what PipesSubprocessClient raises; it has no public name
 
 from resources.training.lake_clips import index_clips
 from resources.training.worker import FAILURE, TrainingConfig
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from resources.lake.store import Lake
 
 LINES_IN_ERROR = 30
+SECONDS_TO_END = 20.0  # after an interruption
 
 
 class TrainingFailed(RuntimeError):
@@ -144,18 +146,20 @@ class Trainer(dg.ConfigurableResource):
             module += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes), "-m"]
         # The shell becomes the command, with its output in a file: pipes that nobody reads would fill up and block it.
         to_file = ["/bin/sh", "-c", 'exec >"$0" 2>&1; exec "$@"', str(output)]
-        client = dg.PipesSubprocessClient()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", dg.PreviewWarning)  # of Pipes' own parts, not of what is used here
-                done = client.run(
-                    context=context,
-                    command=[*to_file, *module, "resources.training.worker", str(config_path)],
-                    env={"OMP_NUM_THREADS": str(self._threads), "OPENCV_FOR_THREADS_NUM": "1"},
+        environment = {"OMP_NUM_THREADS": str(self._threads), "OPENCV_FOR_THREADS_NUM": "1"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.PreviewWarning)  # of Pipes' own parts, not of what is used here
+            # Not by PipesSubprocessClient: the error that it raises has no public name.
+            with dg.open_pipes_session(
+                context, dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
+            ) as session:
+                exit_code = _exit_code(
+                    [*to_file, *module, "resources.training.worker", str(config_path)],
+                    {**os.environ, **environment, **session.get_bootstrap_env_vars()},
                 )
-        except DagsterPipesExecutionError as error:
-            raise TrainingFailed(_what_failed(folder, output, str(error))) from None
-        messages = done.get_custom_messages()
+        if exit_code != 0:
+            raise TrainingFailed(_what_failed(folder, output, f"the training failed with code {exit_code}"))
+        messages = session.get_custom_messages()
         if not messages:
             raise TrainingFailed(_what_failed(folder, output, "the training ended without a result"))
         return messages[-1]
@@ -163,6 +167,17 @@ class Trainer(dg.ConfigurableResource):
     @property
     def _threads(self) -> int:
         return self.threads or max(1, (os.cpu_count() or 1) // self.processes)
+
+
+def _exit_code(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs the command until it ends. Where this process is interrupted, the command is too."""
+    process = subprocess.Popen(command, env=environment)
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(SECONDS_TO_END)
 
 
 @contextmanager

@@ -81,10 +81,8 @@ def _ended_runs(instance: dg.DagsterInstance, since: datetime | None) -> Iterato
 
 
 def _mentions(instance: dg.DagsterInstance, run: dg.DagsterRun, texts: Sequence[str]) -> bool:
-    from dagster._serdes import serialize_value
-
     parts = [str(run.run_config), str(run.tags)]
-    parts += [serialize_value(entry) for entry in instance.all_logs(run.run_id)]
+    parts += [dg.serialize_value(entry) for entry in instance.all_logs(run.run_id)]
     return any(text in part for part in parts for text in texts)
 
 
@@ -116,10 +114,11 @@ def _report_again(instance: dg.DagsterInstance, materialization: dg.AssetMateria
 
 def _remove_checks(instance: dg.DagsterInstance, run_id: str) -> None:
     """Removes results of checks in the run, which Dagster stores beside the events and does not remove with them."""
-    from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
-    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+    from sqlalchemy import text
 
     storage = instance.event_log_storage
-    if isinstance(storage, SqlEventLogStorage):
+    # Dagster removes them with a whole asset only, so this names a table of its SQL storages. An instance that keeps
+    # its events elsewhere has no such connection.
+    if hasattr(storage, "index_connection"):
         with storage.index_connection() as connection:
-            connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id == run_id))
+            connection.execute(text("delete from asset_check_executions where run_id = :run_id"), {"run_id": run_id})
