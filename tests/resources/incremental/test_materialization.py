@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pytest
 from cutting_stage import BATCH, OTHER_BATCH, units, videos
 
 from resources.incremental.declaration import StageRun, stage
-from resources.incremental.materialization import batch_counts_spec, build_asset, refresh
+from resources.incremental.materialization import batch_counts_spec, build_asset, column_lineage, refresh
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.stage import Compute, Done, Outcome, Rows, Stage, Unit, one_by_one
-from resources.lake.schema import CLIPS, FRAMES
+from resources.lake.schema import CLIP_CAPTIONS, CLIPS, FRAMES, TABLES
 from resources.lake.store import Lake
 
 
@@ -123,3 +124,42 @@ def test_a_fault_of_the_system_is_one_message_and_no_further_try(lake, cutting):
     assert failure.user_failure_data.description.startswith("clips: no room left on the disk of ")
     assert failure.user_failure_data.metadata["fault"].value == "SystemFault"
     assert lake.polars("attempts").is_empty()
+
+
+@pytest.mark.parametrize(("with_retries", "tries"), [(True, 2), (False, 1)])
+def test_a_run_that_an_unknown_error_ended_is_tried_once_more_unless_somebody_waits(lake, with_retries, tries):
+    calls = []
+
+    def broken(run: StageRun) -> None:
+        calls.append(run.partition)
+        raise RuntimeError("a bug")
+
+    @stage(group="video", outputs=(CLIPS, FRAMES), units="clips", version="1", name="clips", finish=broken)
+    def nothing_to_do(run: StageRun, units: list[Unit]) -> Iterator[Outcome]:
+        yield from ()
+
+    asset = build_asset(nothing_to_do, dg.StaticPartitionsDefinition([BATCH]), with_retries=with_retries)
+    result = dg.materialize(
+        [asset],
+        partition_key=BATCH,
+        instance=dg.DagsterInstance.ephemeral(),
+        resources={"lake": lake, "failure_policy": FailurePolicy()},
+        raise_on_error=False,
+    )
+    assert not result.success
+    assert len(calls) == tries
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_the_lineage_of_columns_names_columns_that_there_are(table):
+    for origins in column_lineage(table).deps_by_column.values():
+        for origin in origins:
+            other = TABLES[origin.asset_key.to_user_string()]
+            assert origin.column_name in other.column_names
+            assert other is not table
+
+
+def test_the_lineage_of_a_caption_is_the_captions_of_its_frames():
+    assert column_lineage(CLIP_CAPTIONS).deps_by_column["caption"] == [
+        dg.TableColumnDep(dg.AssetKey("frame_captions"), "caption")
+    ]
