@@ -33,7 +33,7 @@ def open_session(place: Path) -> Callable[[], Session]:
     """Opens the lake as the environment says, with runs kept in memory."""
 
     def opened() -> Session:
-        session = Session(None)
+        session = Session()
         session.instance = dg.DagsterInstance.ephemeral()
         return session
 
@@ -48,7 +48,7 @@ def ingest() -> Ingest:
         register(session.lake, session.media, [str(path) for path in locations], run_id="test")
         summary = RunSummary()
         session.run_pending_batches(summary)
-        assert summary.failed_batches == {}
+        assert summary.failed_runs == {}
         return summary
 
     return run

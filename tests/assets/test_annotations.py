@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
-from resources.incremental.refresh import counts, process_pending
 
+from assets.video.clips import clips_and_frames
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.annotations import Imported, import_annotations, remove_others
 from resources.catalog.web import source_id_of
+from resources.incremental.declaration import StageScope
+from resources.incremental.runner import process_pending
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
@@ -206,7 +208,7 @@ def local_spans(path: Path, *rows: list) -> Path:
 def run(session: Session) -> None:
     summary = RunSummary()
     session.run_pending_batches(summary)
-    assert summary.failed_batches == {}
+    assert summary.failed_runs == {}
 
 
 def imported_clips(lake: Lake) -> pl.DataFrame:
@@ -284,7 +286,7 @@ def test_imported_spans_become_clips_beside_ours_with_their_captions_and_everyth
     for table, rows in before.items():
         assert {key: after[table][key] for key in rows} == rows, table
     assert set(lake.polars("clip_scores")["clip_id"]) >= set(clips["clip_id"])
-    assert {stage.name: number["pending"] for stage, number in session.counts()} == dict.fromkeys(
+    assert {stage: number["pending"] for stage, number in session.counts().items()} == dict.fromkeys(
         [stage.name for stage in session.stages], 0
     )
 
@@ -312,7 +314,7 @@ def test_a_second_import_makes_only_what_is_new_and_what_is_gone_goes(session, f
         assert first["clip_id"] not in lake.polars(table)["clip_id"]
 
     remove_others(lake, "set-1", "r3")
-    (stage,) = (stage for stage in session.stages if stage.name == "clips")
+    stage = clips_and_frames.configured(StageScope(lake), session.resources)
     (batch,) = set(ours["ingest_batch"])
     assert process_pending(lake, stage, lambda units: (), partition=batch, run_id="r4").removed["clips"] == 2
     assert imported_clips(lake).height == 0
@@ -323,8 +325,7 @@ def test_a_video_that_has_none_of_its_spans_is_skipped_with_the_reason(session, 
     path = local_spans(tmp_path / "spans.csv", [str(folder / "one.mp4"), "7", "9", "beyond"])
     import_annotations(session.lake, path, "set-1", "r1")
     run(session)
-    (clips,) = (stage for stage in session.stages if stage.name == "clips")
-    of_units = counts(session.lake, clips)
+    of_units = session.counts()["clips"]
     assert (of_units["total"], of_units["done"], of_units["skipped"], of_units["pending"]) == (3, 2, 1, 0)
     (skipped,) = session.lake.polars("attempts").filter(pl.col("stage") == "clips").to_dicts()
     assert skipped["message"] == "none of the 1 spans that are annotated in it lies within it"

@@ -13,16 +13,21 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from resources.incremental.refresh import Report, process_pending
 from web_server import TEXT_PAGE, File, Hang, Redirect, Status, WebServer, make_video, page_with_video, web_server
 
-from assets.ingest.downloads import fetch, stage
+from assets.ingest.downloads import downloads
+from resources.catalog.admission import Admission
 from resources.catalog.downloader import Downloader
 from resources.catalog.web import WebSource, register_web
+from resources.incremental.commits import Report
+from resources.incremental.declaration import StageRun, StageScope
+from resources.incremental.retries import FailurePolicy
+from resources.incremental.runner import process_pending
 from resources.lake.store import Lake
 from resources.media.store import Media
 
 REPOSITORY = Path(__file__).parents[2]
+TESTS = REPOSITORY / "tests"
 CHALLENGE = Status(403, {"cf-mitigated": "challenge"}, "<html><title>Just a moment...</title></html>")  # Cloudflare's
 QUICK = {"seconds_between_starts": 0.0, "timeout_seconds": 2.0, "allowed_addresses": ["127.0.0.1/32"]}
 
@@ -66,9 +71,20 @@ def register(lake: Lake, *urls: str, query_words: str | None = None) -> str:
 
 
 def download(lake: Lake, media: Media, batch: str, **settings: object) -> Report:
-    downloader = Downloader(**(QUICK | settings))
+    return run(lake, media, Downloader(**(QUICK | settings)), batch, "test")
+
+
+def run(lake: Lake, media: Media, downloader: Downloader, batch: str, run_id: str) -> Report:
+    resources = {
+        "downloader": downloader,
+        "media": media,
+        "admission": Admission(),
+        "failure_policy": FailurePolicy(),
+    }
+    stage = downloads.configured(StageScope(lake, batch), resources)
+    stage_run = StageRun(lake, batch, run_id, print)
     return process_pending(
-        lake, stage(downloader), lambda units: fetch(lake, media, downloader, units), partition=batch, run_id="test"
+        lake, stage, lambda units: downloads.compute(stage_run, units, **resources), partition=batch, run_id=run_id
     )
 
 
@@ -106,7 +122,7 @@ def test_a_direct_link_a_page_and_a_playlist_of_segments_come_into_the_store(ser
     assert Path(rows[urls[0]]["path"]).read_bytes() == synthetic_video.read_bytes()
     assert rows[urls[1]]["title"].startswith("A title with a bell")
     assert not list(Path(media.root, "downloads").iterdir()), "nothing is left of what was put together"
-    assert download(lake, media, batch).worked_on == 0
+    assert download(lake, media, batch).processed == 0
 
 
 def test_each_of_many_ends_in_its_own_class_and_the_server_is_asked_politely(server, lake, media, videos):
@@ -197,21 +213,18 @@ def test_a_killed_run_goes_on_with_the_file_that_it_had_in_part(server, lake, me
     server.add("/long.mp4", File(synthetic_video, stalls_after=size // 2))
     batch = register(lake, f"{server.url}/long.mp4")
     code = f"""
-from assets.ingest.downloads import fetch, stage
 from resources.catalog.downloader import Downloader
 from resources.lake.store import Lake
 from resources.media.store import Media
-from resources.incremental.refresh import process_pending
+from test_downloads import run
 
 if __name__ == "__main__":
     lake, media = Lake(root={lake.root!r}), Media(root={media.root!r})
-    downloader = Downloader(**{QUICK | {"timeout_seconds": 60.0}})
-    fetched = lambda units: fetch(lake, media, downloader, units)
-    process_pending(lake, stage(downloader), fetched, partition={batch!r}, run_id="killed")
+    run(lake, media, Downloader(**{QUICK | {"timeout_seconds": 60.0}}), {batch!r}, "killed")
 """
     script = tmp_path / "run.py"
     script.write_text(code)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, TESTS, TESTS / "assets")))}
     process = subprocess.Popen([sys.executable, script], env=environment, start_new_session=True)
     parts = Path(media.root, "downloads")
     try:

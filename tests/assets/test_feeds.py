@@ -9,12 +9,16 @@ import polars as pl
 import pytest
 from web_server import Page, Status, WebServer, web_server
 
+from assets.ingest.feed_polls import PollConfig, feed_polls
+from assets.ingest.feeds import feeds as feeds_spec
 from internvid.web.queries import Phrase, plan
 from resources.catalog.downloader import Downloader
-from resources.catalog.feeds import NO_PLAN, Added, Feed, PollConfig, PollResult, add_feeds, feed_polls, pages, poll
-from resources.catalog.feeds import feeds as feeds_spec
+from resources.catalog.feeds import NO_PLAN, Added, Feed, PollResult, add_feeds, pages, poll
+from resources.incremental.retries import FailurePolicy
 from resources.lake.statements import statement
 from resources.lake.store import Lake
+
+POLICY = FailurePolicy()
 
 
 @pytest.fixture
@@ -161,18 +165,18 @@ def test_a_growing_feed_is_looked_at_daily_and_only_what_is_new_is_registered(
     for number in range(3):
         feed.add(f"{server.url}/{number}.mp4", f"Video {number}", seconds=60 + number)
     add(lake, f"{server.url}/feed.rss")
-    assert poll(lake, downloader, run_id="monday") == PollResult(polls=1, found=3, new=3, batches=batches(lake))
-    assert poll(lake, downloader, run_id="monday again") == PollResult()
+    assert poll(lake, downloader, POLICY, run_id="monday") == PollResult(polls=1, found=3, new=3, batches=batches(lake))
+    assert poll(lake, downloader, POLICY, run_id="monday again") == PollResult()
     on_monday = registered(lake)
 
     set_back(lake, "feed_polls", polled_at=25)
     feed.add(f"{server.url}/3.mp4", "Video 3", seconds=7200)
-    tuesday = poll(lake, downloader, run_id="tuesday")
+    tuesday = poll(lake, downloader, POLICY, run_id="tuesday")
     assert (tuesday.polls, tuesday.entries, tuesday.new) == (1, 4, 1)
     assert tuesday.batches == batches(lake) - {row["ingest_batch"] for row in on_monday.values()}
 
     set_back(lake, "feed_polls", polled_at=25)
-    assert poll(lake, downloader, run_id="wednesday") == PollResult(polls=1, found=4)
+    assert poll(lake, downloader, POLICY, run_id="wednesday") == PollResult(polls=1, found=4)
 
     assert polls_made(lake) == [(1, 3, 3), (2, 4, 1), (3, 4, 0)]
     rows = registered(lake)
@@ -216,7 +220,7 @@ def test_a_look_takes_no_more_than_it_may_and_leaves_out_what_is_forgotten(
     lake.upsert("tombstones", pl.DataFrame([{**tombstone, "state": "done", "asked_at": datetime.now(UTC)}]))
     add(lake, f"{server.url}/feed.rss", most=3)
 
-    polled = poll(lake, downloader, run_id="one")
+    polled = poll(lake, downloader, POLICY, run_id="one")
 
     assert (polled.entries, polled.new, polled.left_out) == (3, 2, 1)
     assert sorted(registered(lake)) == [f"{server.url}/2.mp4", f"{server.url}/3.mp4"]
@@ -233,7 +237,7 @@ def test_looks_that_fail_are_told_and_tried_again_by_their_policy_and_refused_on
     add(lake, f"{server.url}/gone", f"{server.url}/ill", f"{server.url}/feed.rss")
     add_plan(lake, "searches", "commit suicide")
 
-    polled = poll(lake, downloader, run_id="one")
+    polled = poll(lake, downloader, POLICY, run_id="one")
 
     assert (polled.polls, polled.failed, polled.waiting, polled.refused) == (1, 2, 0, 1)
     told = {row["label"]: row for row in lake.polars("attempts").to_dicts()}
@@ -247,11 +251,11 @@ def test_looks_that_fail_are_told_and_tried_again_by_their_policy_and_refused_on
     assert told[f"{server.url}/gone"]["next_try_at"] is None
     assert told[f"{server.url}/ill"]["next_try_at"] > datetime.now(UTC)
 
-    assert poll(lake, downloader, run_id="too early") == PollResult(failed=2, refused=1)
+    assert poll(lake, downloader, POLICY, run_id="too early") == PollResult(failed=2, refused=1)
     server.add("/ill", Page(feed.page().text, "application/rss+xml"))
     set_back(lake, "attempts", next_try_at=24)
 
-    later = poll(lake, downloader, run_id="two")
+    later = poll(lake, downloader, POLICY, run_id="two")
 
     assert (later.polls, later.entries, later.new, later.failed, later.refused) == (1, 1, 0, 1, 1)
     assert set(lake.polars("attempts")["label"]) == {f"{server.url}/gone", "ytsearch:commit suicide"}
@@ -267,7 +271,7 @@ def test_a_site_that_is_asked_too_often_is_left_alone_and_its_other_feeds_wait(
         other.add_feed("/d").add(f"{other.url}/2.mp4")
         add(lake, f"{server.url}/a", f"{server.url}/b", f"{other.url}/d")
 
-        polled = poll(lake, downloader, run_id="one")
+        polled = poll(lake, downloader, POLICY, run_id="one")
 
         assert (polled.polls, polled.new, polled.failed, polled.waiting) == (1, 1, 0, 2)
         assert server.asked("/b") == []
@@ -283,13 +287,13 @@ def test_a_site_that_is_asked_too_often_is_left_alone_and_its_other_feeds_wait(
 
         add(lake, f"{server.url}/c")
         asked_before = len(server.requests)
-        assert poll(lake, downloader, run_id="two") == PollResult(waiting=3)
+        assert poll(lake, downloader, POLICY, run_id="two") == PollResult(waiting=3)
         assert len(server.requests) == asked_before
 
     set_back(lake, "attempts", next_try_at=3)
     for path in ("/a", "/c"):
         server.add(path, Page(feed.page().text, "application/rss+xml"))
-    went_on = poll(lake, downloader, max_polls=1, run_id="three")
+    went_on = poll(lake, downloader, POLICY, max_polls=1, run_id="three")
     assert (went_on.polls, went_on.new, went_on.waiting) == (3, 1, 0)
     assert lake.dataset("attempts").count_rows() == 0
 
@@ -305,7 +309,7 @@ def test_the_asset_adds_the_batches_of_what_it_found_and_looks_only_at_the_plans
             dg.materialize(
                 [feeds_spec, feed_polls],
                 instance=instance,
-                resources={"lake": lake, "downloader": downloader},
+                resources={"lake": lake, "downloader": downloader, "failure_policy": POLICY},
                 run_config=dg.RunConfig({"feed_polls": PollConfig(plans=plans)}),
             )
             for plans in (["refused"], [])
@@ -322,4 +326,4 @@ def test_the_asset_adds_the_batches_of_what_it_found_and_looks_only_at_the_plans
 def test_a_plan_that_is_not_there_is_an_error(lake: Lake, downloader: Downloader) -> None:
     add_plan(lake, "actions", "swim")
     with pytest.raises(ValueError, match="no feed has the plan action; the plans are actions"):
-        poll(lake, downloader, ["action"], run_id="one")
+        poll(lake, downloader, POLICY, ["action"], run_id="one")

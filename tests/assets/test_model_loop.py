@@ -28,7 +28,7 @@ def bring_up_to_date(session: Session, *locations: Path) -> RunSummary:
     if locations:
         register(session.lake, session.media, [str(path) for path in locations], run_id="test")
     summary = session.bring_up_to_date()
-    assert summary.failed_batches == {}
+    assert summary.failed_runs == {}
     return summary
 
 
@@ -87,7 +87,7 @@ def test_a_new_lake_trains_a_model_and_embeds_and_scores_every_clip_with_it(sess
     assert sorted(scores["clip_id"]) == clips
     expected = [np.dot(by_id[f"{clip}/video"], by_id[f"{clip}/caption"]) for clip in scores["clip_id"]]
     assert scores["value"].to_list() == pytest.approx(expected, abs=1e-6)
-    assert all(number["pending"] == 0 for _, number in session.counts())
+    assert all(number["pending"] == 0 for number in session.counts().values())
 
 
 def test_a_vector_is_what_the_model_says_of_the_clip_s_frames(session):
@@ -144,10 +144,10 @@ def test_a_caption_that_says_something_else_is_embedded_and_scored_anew_and_noth
         caption=pl.lit("A dog."), digest=pl.lit("another"), provenance=pl.lit("another")
     )
     session.lake.upsert("clip_captions", changed)
-    pending = {stage.name: number["pending"] for stage, number in session.counts()}
+    pending = {stage: number["pending"] for stage, number in session.counts().items()}
     assert (pending["clip_embeddings"], pending["clip_captions"]) == (1, 1)
     session.lake.upsert("clip_captions", captions.filter(pl.col("clip_id") == clip_id))
-    assert all(number["pending"] == 0 for _, number in session.counts())
+    assert all(number["pending"] == 0 for number in session.counts().values())
     assert before == {
         table: {row["clip_id"]: row["run_id"] for row in session.lake.polars(table).to_dicts()} for table in tables
     }
@@ -179,7 +179,7 @@ def status_of(session: Session, asset: str, partition: str) -> StaleStatus:
 def test_a_new_snapshot_makes_the_checkpoint_stale_and_evaluating_again_trains_nothing(session, place, synthetic_video):
     assert status_of(session, "checkpoints", MODEL) == StaleStatus.FRESH
     trained = session.lake.version("checkpoints")
-    session._run("train", RunSummary(), MODEL)
+    session.run("train", RunSummary(), partition=MODEL)
     assert session.lake.version("checkpoints") == trained
 
     synthetic_video(place / "synthetic_videos", "new.mp4", 7)
@@ -191,16 +191,16 @@ def test_a_new_snapshot_makes_the_checkpoint_stale_and_evaluating_again_trains_n
 def test_another_active_checkpoint_makes_all_vectors_and_scores_anew(session):
     summary = RunSummary()
     session.train("viclip-tiny", "all", summary)
-    assert summary.failed_batches == {}
+    assert summary.failed_runs == {}
     rows = session.lake.polars("checkpoints").sort("written_at").to_dicts()
     first, second = (row["checkpoint_id"] for row in rows)
     assert set(session.lake.polars("clip_embeddings")["model"]) == {first}, "a newly trained model is not active yet"
 
-    from assets.vectors.active_checkpoint import activate_named
+    from resources.models.activation import activate_named
 
     activate_named(session.instance, session.lake, session.resources["aligner"], second)
     vectors = session.lake.dataset("clip_embeddings").count_rows()
-    pending = {stage.name: number["pending"] for stage, number in session.counts()}
+    pending = {stage: number["pending"] for stage, number in session.counts().items()}
     assert pending["clip_embeddings"] == vectors
     summary = bring_up_to_date(session)
     assert summary.rows["clip_embeddings"]["changed"] == vectors

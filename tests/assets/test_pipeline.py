@@ -13,13 +13,13 @@ import duckdb
 import polars as pl
 import pytest
 
-from assets.corpus.corpus_snapshot import is_current, take_snapshot
-from assets.corpus.internvid_jsonl import export
 from assets.corpus.statistics import statistics
 from internvid.captions.measured import FrameCaption
 from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
+from resources.corpus.exports import export
+from resources.corpus.snapshots import is_current, take_snapshot
 from resources.lake.schema import pinned_tables
 from resources.lake.store import Lake
 from resources.media.store import Media
@@ -42,7 +42,7 @@ def versions(lake: Lake, *tables: str) -> dict[str, int]:
 def stages(session: Session) -> dict[str, dict[str, int]]:
     """Stage -> units by state, where there are any: none of those that wait for a model, or for words."""
     counts = {
-        stage.name: {state: number for state, number in found.items() if number} for stage, found in session.counts()
+        stage: {state: number for state, number in found.items() if number} for stage, found in session.counts().items()
     }
     return {name: found for name, found in counts.items() if found and name not in OF_SPEECH}
 

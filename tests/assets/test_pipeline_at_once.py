@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from resources.incremental.refresh import pending_batches
 
 from orchestration.cli.session import RunSummary, Session
+from orchestration.due import pending_batches
+from orchestration.settings import Settings
 from resources.catalog.files import register
 
 TABLES = ("sources", "raw_videos", "clips", "frames", "frame_captions", "clip_captions", "attempts")
@@ -25,15 +26,15 @@ def _share(barrier: Any) -> None:
 
 def _materialise(root: str, batch: str) -> dict[str, str]:
     """In a process of its own: runs the job on the batch when all others are ready; returns what went wrong."""
-    session = Session(root)
+    session = Session(Settings(lake=root))
     session.instance = dg.DagsterInstance.ephemeral()
     assert session.stages
     assert session._definitions
     summary = RunSummary()
     _barrier.wait(timeout=200)
     session.instance.add_dynamic_partitions("ingest_batch", [batch])
-    session._run("ingest", summary, batch)
-    return summary.failed_batches
+    session.run("ingest", summary, partition=batch)
+    return summary.failed_runs
 
 
 def _register(session: Session, folder: Path) -> None:
@@ -53,7 +54,7 @@ def test_processes_on_different_batches_and_on_the_same_one_make_what_one_proces
     for number in range(VIDEOS_FOLDER):
         synthetic_video(folder, f"{number}.mp4", number)
     (folder / "broken.mp4").write_text("no video")
-    alone, together = open_session(), Session(str(place / "together"))
+    alone, together = open_session(), Session(Settings(lake=str(place / "together")))
     for session in (alone, together):
         _register(session, folder)
     batches = sorted(set(together.lake.polars("sources")["ingest_batch"]))
@@ -66,11 +67,10 @@ def test_processes_on_different_batches_and_on_the_same_one_make_what_one_proces
         done = [pool.submit(_materialise, together.lake.root, batch) for batch in asked]
         assert [future.result() for future in done] == [{}] * len(asked)
 
-    for stage in together.stages:
-        assert pending_batches(together.lake, stage) == [], stage.name
+    assert pending_batches(together.lake, together.stages, together.resources) == []
     summary = RunSummary()
     alone.run_pending_batches(summary)
-    assert summary.failed_batches == {}
+    assert summary.failed_runs == {}
     expected = whole_tables(alone.lake, *TABLES)
     assert {table: len(rows) for table, rows in expected.items()} == {
         "sources": 5,

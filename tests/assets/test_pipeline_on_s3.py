@@ -48,8 +48,8 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
     synthetic_video(folder, "one.mp4", 1)
     register(session.lake, session.media, [str(folder)], run_id="test")
     summary = session.bring_up_to_date()
-    assert summary.failed_batches == {}
-    assert {stage.name: {name: n for name, n in found.items() if n} for stage, found in session.counts()} == {
+    assert summary.failed_runs == {}
+    assert {stage: {name: n for name, n in found.items() if n} for stage, found in session.counts().items()} == {
         "downloads": {},
         "raw_videos": {"total": 1, "done": 1},
         "clips": {"total": 1, "done": 1},
