@@ -123,17 +123,23 @@ def test_scores_by_models_are_of_the_right_frames_and_aes_is_chosen_by_them(
     assert scores(session, "aesthetics") != pytest.approx(before[1], abs=1e-3)
 
 
-def test_a_model_that_cannot_score_leaves_attempts_and_no_number(
-    session: Session, ingest: Callable[..., RunSummary], folder: Path, models: Path
+def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_message_and_leaves_the_clips_pending(
+    session: Session, open_session: Callable[[], Session], models: Path
 ):
-    classifier = ImageClassifierScorer(weights=str(models / "classifier"), labels=["gore"], device="cpu")
     measured = scores(session, "aesthetics")
-    session.resources |= {"aesthetics": aesthetics(models, "missing.pth"), "safety": classifier}
-    ingest(session, folder)
-    failed = session.lake.polars("attempts").filter(pl.col("stage") == "clip_scores").select("error_class", "message")
-    assert sorted(failed.rows()) == [
-        *[("FileNotFoundError", f"there is no file {models / 'missing.pth'}")] * 4,
-        *[("ValueError", "classifier has no label gore; it has sfw, nsfw")] * 4,
-    ]
+    classifier = ImageClassifierScorer(weights=str(models / "classifier"), labels=["gore"], device="cpu")
+    for name, scorer, why in (
+        ("aesthetics", aesthetics(models, "missing.pth"), f"there is no file {models / 'missing.pth'}"),
+        ("safety", classifier, "classifier has no label gore; it has sfw, nsfw"),
+    ):
+        session = open_session()
+        session.resources[name] = scorer
+        summary = RunSummary()
+        session.run_pending_batches(summary)
+        (message,) = summary.failed_runs.values()
+        assert message.startswith(f"clip_scores: {scorer.model} cannot be loaded: ")
+        assert why in message
+        assert session.counts()["clip_scores"]["pending"] == 4
+    assert session.lake.polars("attempts").filter(pl.col("stage") == "clip_scores").is_empty()
     assert scores(session, "safety") == {}
     assert scores(session, "aesthetics") == measured, "the last good ones stay"

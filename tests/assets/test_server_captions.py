@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from scripted_server import MODEL, scripted_server, told_of
 
-from orchestration.cli.session import Session
+from orchestration.cli.session import RunSummary, Session
 from resources.models.server_captioner import ServerCaptioner
 from resources.models.server_summariser import ServerSummariser
 
@@ -75,14 +75,23 @@ def test_every_frame_ends_with_its_own_caption_or_its_own_attempt(session: Sessi
     assert spent["output_tokens"].sum() >= 2 * told.height
 
 
-def test_without_a_server_every_frame_has_an_attempt_that_is_tried_again(session: Session, ingest: Any) -> None:
+def test_without_a_server_the_run_ends_with_one_message_and_the_next_one_makes_it_good(
+    session: Session, open_session: Any, ingest: Any
+) -> None:
     _, units = without_captions(session)
     enabled_providers(session, "http://127.0.0.1:9/v1")
-    started = time.monotonic()
-    ingest(session)
+    started, summary = time.monotonic(), RunSummary()
+    session.run_pending_batches(summary)
     assert time.monotonic() - started < 60.0
-    failed = failures(session)
-    assert set(failed["key"]) == units
-    assert set(failed["error_class"]) == {"NoAnswer"}
-    assert failed["next_try_at"].null_count() == 0
+    (message,) = summary.failed_runs.values()
+    assert message.startswith("frame_captions: ")
+    assert "start the server, or set `url` to where it is" in message
+    assert session.counts()["frame_captions"]["pending"] == len(units)
+    assert failures(session).is_empty()
     assert session.lake.polars("frame_captions").height == 0
+
+    with scripted_server({}) as server:
+        reopened = open_session()
+        enabled_providers(reopened, server.url)
+        ingest(reopened)
+    assert set(session.lake.polars("frame_captions")["frame_caption_id"]) == units
