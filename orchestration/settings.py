@@ -201,7 +201,9 @@ def problems_of(error: ValidationError | SettingsError) -> str:
     if isinstance(error, SettingsError):  # text that should be JSON; its message names the field
         return "; ".join(str(part) for part in (error, error.__cause__) if part is not None)
     return "; ".join(
-        f"{_variable_at(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}, not {problem['input']!r}"
+        f"{_variable_at(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+        # Options of the storage may be keys.
+        + ("" if problem["loc"][0] == "storage_options" else f", not {problem['input']!r}")
         for problem in error.errors()
     )
 

@@ -44,6 +44,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "benchmark_videos": ("/benchmarks", "/benchmarks"),
     "subsets": ("/subsets", "/subsets"),
     "stages": ("/stages", "/stages"),
+    "owner": ("team:videos", "team:videos"),
     "dagster_home": ("/dagster", "/dagster"),
 }
 
@@ -142,10 +143,14 @@ def test_a_value_that_cannot_be_is_one_line_that_names_the_variable(
     assert refused.value.message == line
 
 
-def test_options_of_the_storage_that_are_no_json_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_the_storage_that_cannot_be_are_told_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERNVID_STORAGE_OPTIONS", "aws_region=eu-west-1")
     with pytest.raises(typer.BadParameter, match="storage_options"):
         settings_of()
+    monkeypatch.setenv("INTERNVID_STORAGE_OPTIONS", '{"aws_secret_access_key": ["hidden"]}')
+    with pytest.raises(typer.BadParameter, match="INTERNVID_STORAGE_OPTIONS: ") as refused:
+        settings_of()
+    assert "hidden" not in refused.value.message
 
 
 def test_the_page_of_settings_names_every_variable_with_its_meaning() -> None:
@@ -166,6 +171,8 @@ def test_nothing_else_reads_the_environment() -> None:
     }
     assert reads == {
         "internvid/chat_server.py: os.environ.get(self.key_variable, '')",
+        # Keys to a bucket, which no resource's configuration may hold.
+        "resources/lake/credentials.py: os.environ.get(variable)",
         # What torch's launcher tells each process of a training.
         "resources/training/worker.py: os.environ.get('RANK', '0')",
         "resources/training/worker.py: os.environ.get('WORLD_SIZE', '1')",
