@@ -51,12 +51,13 @@ def _events(instance: dg.DagsterInstance) -> tuple[set[Any], set[Any]]:
     """Materialized partitions of each asset with their metadata's names, and results of checks."""
     materializations, checks = set(), set()
     for run in instance.get_runs():
-        for entry in instance.all_logs(run.run_id):
-            if (made := entry.asset_materialization) is not None:
-                data_version = (made.tags or {})["dagster/data_version"]
-                made_of = made.asset_key.to_user_string(), made.partition, data_version, frozenset(made.metadata)
-                materializations.add(made_of)
-            if entry.is_dagster_event and entry.dagster_event.is_asset_check_evaluation:
-                check = entry.dagster_event.asset_check_evaluation_data
-                checks.add((check.asset_key.to_user_string(), check.check_name, check.partition, check.passed))
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+            made = entry.asset_materialization
+            assert made is not None
+            data_version = (made.tags or {})["dagster/data_version"]
+            names = frozenset(made.metadata)
+            materializations.add((made.asset_key.to_user_string(), made.partition, data_version, names))
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+            check = entry.get_dagster_event().asset_check_evaluation_data
+            checks.add((check.asset_key.to_user_string(), check.check_name, check.partition, check.passed))
     return materializations, checks
