@@ -37,7 +37,7 @@ class HubLanguageModel(HubProvider):
             settings.append(f"template-{digest(self.template)[:8]}")
         return "+".join([self.weights_version, *settings, *algorithm])
 
-    def _load(self) -> LanguageModel:
+    def _load(self) -> Any:
         return self._language_model
 
     @cached_property

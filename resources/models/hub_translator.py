@@ -43,11 +43,16 @@ class HubTranslator(HubLanguageModel, Translator):
     def translate(self, texts: Sequence[tuple[str, str]]) -> list[Generated | Exception]:
         from internvid.text.translation import UnknownLanguage
 
-        answers = self._translator.translate(texts)
+        answers = self._loaded().translate(texts)
         return [Untranslated(str(answer)) if isinstance(answer, UnknownLanguage) else answer for answer in answers]
+
+    def _load(self) -> WritingTranslator:
+        return self._translator
 
     @cached_property
     def _translator(self) -> WritingTranslator:
         from internvid.text.translation import WritingTranslator
 
-        return WritingTranslator(self._loaded(), name=self.model, template=self.template, languages=self.languages)
+        return WritingTranslator(
+            self._language_model, name=self.model, template=self.template, languages=self.languages
+        )

@@ -12,11 +12,12 @@ from altered_videos import copied, cropped
 from internvid.video.fingerprint import Fingerprint
 from internvid.video.scan import SampledFrame, scan
 from internvid.video.settings import ScanSettings
-from resources.catalog.benchmark_videos import BENCHMARK_VIDEOS, BenchmarkVideos
+from resources.catalog.admission import Admission
+from resources.catalog.benchmark_videos import BenchmarkVideos
 from resources.lake.store import Lake
 from resources.media.store import Media
 
-OPEN = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
+OPEN = Path(__file__).resolve().parents[4] / "shared" / "videos" / "open"
 SETTINGS = ScanSettings()
 
 
@@ -73,13 +74,11 @@ def test_a_copy_is_named_after_the_benchmark_s_file_and_each_file_is_read_once(
 
 
 @pytest.mark.parametrize("bare_lake", ["folder"], indirect=True)
-def test_without_a_folder_nothing_matches(lake: Lake, videos: BenchmarkVideos, monkeypatch) -> None:
-    monkeypatch.delenv(BENCHMARK_VIDEOS, raising=False)
-    none = BenchmarkVideos.of_environment(lake, videos.media, SETTINGS)
+def test_without_a_folder_nothing_matches(lake: Lake, videos: BenchmarkVideos) -> None:
+    none = Admission().benchmarks(lake, videos.media, SETTINGS)
     assert none.matches(fingerprint(OPEN / "carphone_qcif.mp4")) is None
     assert none.version == ""
-    monkeypatch.setenv(BENCHMARK_VIDEOS, str(videos.folder))
-    assert BenchmarkVideos.of_environment(lake, videos.media, SETTINGS).folder == str(videos.folder)
-    monkeypatch.setenv(BENCHMARK_VIDEOS, os.devnull)
+    configured = Admission(benchmark_videos=videos.folder).benchmarks(lake, videos.media, SETTINGS)
+    assert configured.folder == str(videos.folder)
     with pytest.raises(FileNotFoundError, match="is not a folder"):
-        BenchmarkVideos.of_environment(lake, videos.media, SETTINGS)
+        Admission(benchmark_videos=os.devnull).benchmarks(lake, videos.media, SETTINGS)

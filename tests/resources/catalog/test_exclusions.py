@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from resources.catalog.admission import Admission
 from resources.catalog.exclusions import Exclusions
 
 IN_BENCHMARK = ("InBenchmark", "a video of a benchmark: no model that is measured on it may be trained on it")
@@ -22,11 +22,8 @@ def written(path: Path, *lines: str) -> str:
     return str(path)
 
 
-def test_nothing_is_refused_without_files(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("INTERNVID_BENCHMARK_IDS", raising=False)
-    monkeypatch.delenv("INTERNVID_OPT_OUTS", raising=False)
-
-    exclusions = Exclusions.of_environment()
+def test_nothing_is_refused_without_files():
+    exclusions = Admission().exclusions()
 
     assert exclusions.refuses(watch("aaaaaaaaaaa"), "aaaaaaaaaaa", CHANNEL, "Somebody") is None
     assert exclusions.refuses("file:///videos/one.mp4") is None
@@ -83,12 +80,11 @@ def test_videos_channels_and_hosts_opt_out(tmp_path: Path):
     assert [exclusions.refuses(url, "5", "UC", "Mia") for url in others] == [None] * 4
 
 
-def test_several_files_are_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_several_files_are_read(tmp_path: Path):
     files = [written(tmp_path / "1.txt", "aaaaaaaaaaa"), written(tmp_path / "2.txt", "bbbbbbbbbbb")]
-    monkeypatch.setenv("INTERNVID_BENCHMARK_IDS", os.pathsep.join(files))
-    monkeypatch.setenv("INTERNVID_OPT_OUTS", written(tmp_path / "3.txt", "example.org"))
+    opt_outs = [written(tmp_path / "3.txt", "example.org")]
 
-    exclusions = Exclusions.of_environment()
+    exclusions = Admission(benchmark_ids=files, opt_outs=opt_outs).exclusions()
 
     assert exclusions.refuses(watch("aaaaaaaaaaa")) == IN_BENCHMARK
     assert exclusions.refuses(watch("bbbbbbbbbbb")) == IN_BENCHMARK

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from resources.corpus.subset_files import SubsetFiles
 from resources.corpus.subsets import (
     COMMON_PARAMETERS,
-    OWN_SUBSETS,
     Subset,
     WaterfallRow,
     read_subset,
@@ -521,18 +521,17 @@ def test_clips_outside_the_pool_are_in_no_subset(own: Callable[..., Subset], som
         assert found == sorted(some.clip_id[some.in_pool])
 
 
-def test_own_files_are_found_by_the_environment(own: Callable[..., Subset], monkeypatch, tmp_path: Path):
+def test_own_files_are_found_in_their_folder(own: Callable[..., Subset], tmp_path: Path):
     subset = own("select clip_id, 1 as weight, '' as reason from pool")
-    assert set(subsets()) == set(NAMES)
-    monkeypatch.setenv(OWN_SUBSETS, str(tmp_path))
-    assert set(subsets()) == {*NAMES, "mine"}
-    assert subset_named("mine") == subset
+    assert set(SubsetFiles().all()) == set(NAMES)
+    files = SubsetFiles(folder=str(tmp_path))
+    assert set(files.all()) == {*NAMES, "mine"}
+    assert files.named("mine") == subset
     own("select 1", name="flt")
     with pytest.raises(ValueError, match=r"flt\.sql: there is a subset flt already; give the file another name"):
-        subsets()
-    monkeypatch.setenv(OWN_SUBSETS, str(tmp_path / "nowhere"))
+        files.all()
     with pytest.raises(ValueError, match=r"INTERNVID_SUBSETS names .*nowhere, which is not a folder"):
-        subsets()
+        SubsetFiles(folder=str(tmp_path / "nowhere")).all()
 
 
 GOOD = "clip_id, 1 as weight, '' as reason"

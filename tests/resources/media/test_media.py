@@ -16,7 +16,7 @@ from resources.lake.paths import local_path
 from resources.media.store import Media
 from resources.media.video_file import Inspected, Scanned, ToScan
 
-ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
+ODD = Path(__file__).resolve().parents[4] / "shared" / "videos" / "odd"
 
 NAMES = [
     "plain.mp4",

@@ -13,6 +13,7 @@ from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES as
 from internvid.text.generated import Generated
 from internvid.text.language_model import load
 from internvid.text.languages import NAMES, NLLB_CODES
+from resources.incremental.faults import ModelUnavailable
 from resources.models.hub_translator import HubTranslator
 from resources.models.translator import Untranslated
 
@@ -117,8 +118,8 @@ def test_what_was_stopped_at_the_limit_is_truncated_though_marian_forces_an_end(
 
 def test_the_language_of_a_pair_is_in_its_files_its_name_or_the_settings(tmp_path):
     nameless = tiny_marian(tmp_path / "mine", source=None, target=None)
-    with pytest.raises(ValueError, match="the source language of mine cannot be inferred: set languages"):
-        provider(nameless).translate([("ein Hund", "de")])
+    with pytest.raises(ModelUnavailable, match="the source language of mine cannot be inferred: set languages"):
+        provider(nameless).prepare()
     (english,) = provider(nameless, languages=["fr", "it"]).translate([("un chien", "it")])
     assert isinstance(english, Generated)
     named = nameless.rename(tmp_path / "opus-mt-fr-en")
@@ -126,15 +127,15 @@ def test_the_language_of_a_pair_is_in_its_files_its_name_or_the_settings(tmp_pat
     assert isinstance(french, Generated)
     assert isinstance(german, Untranslated)
     into_german = named.rename(tmp_path / "opus-mt-en-de")
-    with pytest.raises(ValueError, match="opus-mt-en-de translates into de, not into English"):
-        provider(into_german).translate([("a dog", "en")])
+    with pytest.raises(ModelUnavailable, match="opus-mt-en-de translates into de, not into English"):
+        provider(into_german).prepare()
 
 
 def test_models_that_cannot_be_told_what_to_do_are_refused(folders, tmp_path):
     chat = HubTranslator(weights=str(folders["chat"]), device="cpu")
-    with pytest.raises(ValueError, match="chat follows instructions: it needs a template"):
-        chat.translate([("ein Hund", "de")])
-    with pytest.raises(ValueError, match="max_new_tokens: 64 is more than the model's 64 positions"):
+    with pytest.raises(ModelUnavailable, match="chat follows instructions: it needs a template"):
+        chat.prepare()
+    with pytest.raises(ModelUnavailable, match="max_new_tokens: 64 is more than the model's 64 positions"):
         provider(folders["marian"], generation={"max_new_tokens": 64}).translate([("ein Hund", "de")])
     with pytest.raises(ValueError, match=r"must say by \{text\}"):
         HubTranslator(weights=str(folders["chat"]), template="translate!")

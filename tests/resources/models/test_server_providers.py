@@ -12,9 +12,10 @@ from scripted_server import MODEL, ScriptedServer, picture, scripted_server
 
 from internvid.captions.measured import FrameCaption
 from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
-from internvid.chat_server import NoAnswer, Refused
+from internvid.chat_server import NoAnswer, Refused, ServerGone
 from internvid.text.generated import EmptyAnswer, Generated
-from resources.incremental.retries import policy_of
+from resources.incremental.faults import ModelUnavailable, ServerUnreachable, system_fault_of
+from resources.incremental.retries import FailurePolicy
 from resources.models.provider import Readiness
 from resources.models.server_captioner import ServerCaptioner
 from resources.models.server_summariser import ServerSummariser
@@ -71,11 +72,25 @@ def test_frames_together_are_one_question() -> None:
     assert "in order of time" in server.bodies[0]["messages"][0]["content"][-1]["text"]
 
 
-def test_an_absent_server_is_an_error_that_is_tried_again_later() -> None:
+def test_a_question_without_an_answer_is_tried_again_later_and_an_absent_server_ends_the_run() -> None:
     provider = ServerCaptioner(url="http://127.0.0.1:1/v1", served_model=MODEL, tries=1)
     answers = provider.caption([picture(0), picture(1)])
     assert [type(answer) for answer in answers] == [NoAnswer, NoAnswer]
-    assert policy_of(NoAnswer).tries > 1
+    assert FailurePolicy().retry(NoAnswer).tries > 1
+    (answer,) = provider.caption([picture(2)])
+    assert isinstance(answer, ServerGone)
+    assert isinstance(system_fault_of(answer), ServerUnreachable)
+
+
+def test_a_server_is_asked_for_its_models_before_the_first_question() -> None:
+    with scripted_server() as server:
+        provider = ServerCaptioner(url=server.url, served_model=MODEL)
+        provider.prepare()
+        with pytest.raises(ModelUnavailable, match="set `served_model` to one that it has"):
+            ServerCaptioner(url=server.url, served_model="absent").prepare()
+        assert server.bodies == []
+    with pytest.raises(ServerUnreachable, match="start the server, or set `url`"):
+        provider.prepare()
 
 
 # --- summariser -------------------------------------------------------------------------------------------------
@@ -147,8 +162,8 @@ def test_a_long_text_is_translated_in_parts_at_the_ends_of_its_sentences() -> No
 def test_readiness_says_what_to_do() -> None:
     with scripted_server() as server:
         assert ServerCaptioner(url=server.url, served_model=MODEL).readiness() == Readiness("ready")
-        other = ServerCaptioner(url=server.url, served_model="other").readiness()
-        assert (other.state, MODEL in other.advice, "other" in other.advice) == ("missing", True, True)
+        absent = ServerCaptioner(url=server.url, served_model="absent").readiness()
+        assert (absent.state, MODEL in absent.advice, "absent" in absent.advice) == ("missing", True, True)
         elsewhere = ServerCaptioner(url=server.url.removesuffix("/v1"), served_model=MODEL).readiness()
         assert (elsewhere.state, "mostly with /v1" in elsewhere.advice) == ("unreachable", True)
         keyless = ServerCaptioner(url=server.url, served_model=MODEL, key_variable="NO_SUCH_KEY").readiness()
@@ -200,7 +215,7 @@ def test_the_version_holds_what_decides_the_answers_and_nothing_else(
         {"timeout_seconds": 0.0},
     ],
 )
-def test_settings_that_cannot_be_are_refused_when_the_door_is_made(settings: dict[str, object]) -> None:
+def test_settings_that_cannot_be_are_refused_when_the_provider_is_made(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ServerCaptioner(**{"url": "http://127.0.0.1/v1", "served_model": MODEL, **settings})
 

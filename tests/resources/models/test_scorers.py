@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from tiny_scorers import PLACES, WIDTH, picture, random_head, tiny_classifier, tiny_clip, tiny_siglip
 from transformers import AutoModel, AutoTokenizer, CLIPImageProcessorPil, ViTForImageClassification
 
+from resources.incremental.faults import ModelUnavailable
 from resources.models.provider import Readiness
 from resources.models.scorers.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
 from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
@@ -258,7 +259,7 @@ def test_text_overlay_is_the_mean_over_the_frames():
 
 
 @pytest.mark.usefixtures("offline")
-def test_without_the_model_every_clip_has_an_error_and_none_a_score(tmp_path):
+def test_without_the_model_the_stage_does_not_begin(tmp_path):
     random_head(tmp_path / "head.pth")
     absent: list[Scorer] = [
         ClipHeadAesthetics(weights=ABSENT, head=str(tmp_path / "head.pth")),
@@ -266,8 +267,10 @@ def test_without_the_model_every_clip_has_an_error_and_none_a_score(tmp_path):
         ImageClassifierScorer(weights=ABSENT, labels=["nsfw"]),
     ]
     for scorer in absent:
-        answers = scorer.score(clips(1, 1))
-        assert [isinstance(answer, OSError) for answer in answers] == [True, True]
+        with pytest.raises(ModelUnavailable, match=f"{ABSENT}.* cannot be loaded: OSError"):
+            scorer.prepare()
+        with pytest.raises(ModelUnavailable):
+            scorer.score(clips(1, 1))
         assert scorer.readiness().state == "missing"
         assert (scorer.model.startswith(ABSENT), scorer.revision) == (True, None)
         assert scorer.version.startswith(f"{ABSENT}@main")
@@ -275,7 +278,8 @@ def test_without_the_model_every_clip_has_an_error_and_none_a_score(tmp_path):
 
 def test_a_missing_head_is_told(models, tmp_path):
     scorer = ClipHeadAesthetics(weights=str(models("clip")), head=str(tmp_path / "head.pth"))
-    assert [type(answer) for answer in scorer.score(clips(1, 1))] == [FileNotFoundError] * 2
+    with pytest.raises(ModelUnavailable, match=r"there is no file .*head\.pth"):
+        scorer.prepare()
     assert scorer.readiness().state == "missing"
     assert "head.pth" in scorer.readiness().advice
 

@@ -33,12 +33,12 @@ def frames(count: int) -> list[bytes]:
     return [file.getvalue() for file in encoded]
 
 
-def test_a_folder_and_settings_in_the_environment_open_the_door(models):
+def test_a_folder_and_settings_make_a_provider(models):
     settings = f"{{kind: hub, weights: {models / 'tiny-blip'}, prompt: a photo of, generation: {{max_new_tokens: 4}}}}"
-    provider = providers({"INTERNVID_PROVIDER_COARSE_CAPTIONER": settings})["coarse_captioner"]
-    said = provider.caption([*frames(3), b"no picture"])
-    assert [one.output_tokens for one in said[:3]] == [4, 4, 4]
-    assert isinstance(said[3], ValueError)
+    provider = providers(overrides={"coarse_captioner": settings})["coarse_captioner"]
+    *captions, error = provider.caption([*frames(3), b"no picture"])
+    assert [caption.output_tokens for caption in captions] == [4, 4, 4]
+    assert isinstance(error, ValueError)
     assert (provider.model, provider.device_name, provider.readiness().state) == ("tiny-blip", "cpu", "ready")
     assert len(provider.revision) == 32
     assert (
@@ -74,12 +74,12 @@ def test_settings_that_cannot_be_are_refused():
             providers(overrides={"coarse_captioner": captioner})
 
 
-def test_a_model_is_loaded_once_for_all_doors_and_again_when_its_folder_changed(tmp_path):
+def test_a_model_is_loaded_once_for_all_providers_and_again_when_its_folder_changed(tmp_path):
     folder = blip(tmp_path / "changing")
     before = HubCaptioner(weights=str(folder), generation=SHORT)
     beside = HubCaptioner(weights=str(folder), generation=SHORT, prompt="a photo")
     assert before._captioner.model is beside._captioner.model
-    said = before.caption(frames(2))
+    captions = before.caption(frames(2))
 
     captioned_by = before._captioner.model
     for weight in captioned_by.parameters():
@@ -88,7 +88,7 @@ def test_a_model_is_loaded_once_for_all_doors_and_again_when_its_folder_changed(
     after = HubCaptioner(weights=str(folder), generation=SHORT)
     assert after.version != before.version
     assert after._captioner.model is not captioned_by
-    assert after.caption(frames(2)) != said
+    assert after.caption(frames(2)) != captions
 
 
 def test_a_long_clip_is_shown_in_frames_spread_over_it(models):
@@ -103,7 +103,7 @@ def test_models_of_one_picture_caption_no_clip(models):
         HubCaptioner(weights=str(models / "tiny-blip")).caption_together(frames(2))
 
 
-def test_opening_the_door_loads_neither_torch_nor_transformers(models):
+def test_making_the_provider_loads_neither_torch_nor_transformers(models):
     program = (
         "import sys; from resources.models.hub_captioner import HubCaptioner;"
         f"print(HubCaptioner(weights={str(models / 'tiny-blip')!r}).version);"

@@ -16,6 +16,7 @@ from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.text.generated import EmptyAnswer
 from internvid.text.language_model import load
 from internvid.text.written_summary import unique_captions
+from resources.incremental.faults import ModelUnavailable
 from resources.models.hub_summariser import HubSummariser
 
 MEASURES = ClipMeasures(5.0, *([0.0] * 9))
@@ -221,8 +222,8 @@ def test_a_model_is_loaded_once_and_again_when_its_files_change(tmp_path):
     ("settings", "error", "message"),
     [
         ({"template": "no place for them"}, ValidationError, r"the template must say by \{captions\}"),
-        ({"generation": {"max_new_tokens": 8, "tempo": 1}}, ValueError, "generation has no tempo"),
-        ({"generation": {"num_beams": 2}}, ValueError, "generation needs max_new_tokens"),
+        ({"generation": {"max_new_tokens": 8, "tempo": 1}}, ModelUnavailable, "generation has no tempo"),
+        ({"generation": {"num_beams": 2}}, ModelUnavailable, "generation needs max_new_tokens"),
         ({"context_tokens": 8, "template": "{captions}"}, None, ""),
     ],
     ids=["template", "unknown", "without a limit", "tiny context"],
@@ -237,5 +238,5 @@ def test_settings_that_cannot_be_are_refused(t5, settings, error, message):
 
 
 def test_a_causal_model_without_room_for_a_prompt_is_refused(chat):
-    with pytest.raises(ValueError, match="leaves no room for a prompt beside max_new_tokens: 8"):
+    with pytest.raises(ModelUnavailable, match="leaves no room for a prompt beside max_new_tokens: 8"):
         summaries(provider(chat, context_tokens=8), timed("a dog"))

@@ -14,7 +14,7 @@ from internvid.speech.sound import HERTZ, Silero, Window, windows
 from orchestration.profiles import providers
 from resources.models.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
 
-VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "videos"
+VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "videos"
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +126,9 @@ def test_the_version_names_all_that_decides_what_is_said(tiny_whisper: Path) -> 
 
 
 def test_the_profile_chooses_who_listens(tiny_whisper: Path) -> None:
-    assert isinstance(providers({})["transcriber"], SubtitlesOnly)
-    set_so = providers(
-        {"INTERNVID_PROVIDER_TRANSCRIBER": f"{{kind: whisper, weights: {tiny_whisper}, subtitles: [uploaded]}}"}
-    )
-    provider = set_so["transcriber"]
+    assert isinstance(providers()["transcriber"], SubtitlesOnly)
+    settings = f"{{kind: whisper, weights: {tiny_whisper}, subtitles: [uploaded]}}"
+    provider = providers(overrides={"transcriber": settings})["transcriber"]
     assert isinstance(provider, WhisperTranscriber)
     assert (provider.model, provider.subtitles, provider.readiness().state) == (
         "whisper-tiniest",
@@ -138,7 +136,7 @@ def test_the_profile_chooses_who_listens(tiny_whisper: Path) -> None:
         "ready",
     )
     with pytest.raises(ValueError, match="no subtitles are official"):
-        providers({"INTERNVID_PROVIDER_TRANSCRIBER": "{kind: subtitles, subtitles: [official]}"})
+        providers(overrides={"transcriber": "{kind: subtitles, subtitles: [official]}"})
     assert SubtitlesOnly().readiness().state == "ready"
     missing = WhisperTranscriber(weights="openai/whisper-of-nowhere").readiness()
     assert missing.state == "missing"
