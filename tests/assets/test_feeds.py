@@ -117,11 +117,11 @@ def test_what_is_no_feed_is_not_added(lake: Lake, address: str) -> None:
 
 
 def test_settings_and_names_that_make_no_sense_are_errors(lake: Lake) -> None:
-    with pytest.raises(ValueError, match="more than 0, not every 0"):
+    with pytest.raises(ValueError, match="every_hours is 0"):
         add(lake, "https://example.org/feed", every_hours=0)
     with pytest.raises(ValueError, match="at least one video"):
         add(lake, "https://example.org/feed", most=0)
-    with pytest.raises(ValueError, match="how ingest batches are called"):
+    with pytest.raises(ValueError, match="ingest batches have such names"):
         add_plan(lake, "2026-01-01-0001", "swim")
 
 
@@ -165,7 +165,7 @@ def test_a_growing_feed_is_looked_at_daily_and_only_what_is_new_is_registered(
     for number in range(3):
         feed.add(f"{server.url}/{number}.mp4", f"Video {number}", seconds=60 + number)
     add(lake, f"{server.url}/feed.rss")
-    assert poll(lake, downloader, POLICY, run_id="monday") == PollResult(polls=1, found=3, new=3, batches=batches(lake))
+    assert poll(lake, downloader, POLICY, run_id="monday") == PollResult(polls=1, entries=3, new=3, batches=batches(lake))
     assert poll(lake, downloader, POLICY, run_id="monday again") == PollResult()
     on_monday = registered(lake)
 
@@ -176,7 +176,7 @@ def test_a_growing_feed_is_looked_at_daily_and_only_what_is_new_is_registered(
     assert tuesday.batches == batches(lake) - {row["ingest_batch"] for row in on_monday.values()}
 
     set_back(lake, "feed_polls", polled_at=25)
-    assert poll(lake, downloader, POLICY, run_id="wednesday") == PollResult(polls=1, found=4)
+    assert poll(lake, downloader, POLICY, run_id="wednesday") == PollResult(polls=1, entries=4)
 
     assert polls_made(lake) == [(1, 3, 3), (2, 4, 1), (3, 4, 0)]
     rows = registered(lake)

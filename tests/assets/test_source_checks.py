@@ -283,7 +283,7 @@ def test_a_phrase_is_counted_by_what_its_searches_brought(lake: Lake) -> None:
     upsert(
         lake,
         "feed_polls",
-        *(full("feed_polls", poll_id=f"{feed}/{number}", feed_id=feed, found=n) for feed, number, n in polls),
+        *(full("feed_polls", poll_id=f"{feed}/{number}", feed_id=feed, entries=n) for feed, number, n in polls),
     )
     found = [("s1", "a"), ("s2", "a"), ("s3", "b"), ("s4", "b"), ("s5", "page"), ("s6", None)]
     upsert(lake, "sources", *(full("sources", source_id=name, found_by=by, kind="web") for name, by in found))
