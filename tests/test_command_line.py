@@ -29,7 +29,7 @@ def internvid(*arguments: str | Path, lake: Path | str | None = None) -> subproc
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
     environment |= {"INTERNVID_WORKERS": "1", "INTERNVID_FIRST_MODEL": "", "COLUMNS": "200"}
     command = [INTERNVID, *arguments] + (["--lake", lake] if lake else [])
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

@@ -72,7 +72,7 @@ def run(place: Path) -> Callable[..., str]:
             cwd=place,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -14,7 +14,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @contextmanager
 def progress(what: str, total: int, log: Callable[[str], object] | None = None) -> Iterator[Callable[[int], None]]:
-    """Yields `advance(n)`. It shows a bar of `total` on a terminal, else a line of `log` at most every ten seconds."""
+    """Yields `advance(n)`. It shows a bar on a terminal, else a line of `log` at most every ten seconds.
+
+    total: 0 where it is not known beforehand.
+    """
     console = Console(stderr=True)
     if console.is_terminal:
         columns = (
@@ -25,7 +28,7 @@ def progress(what: str, total: int, log: Callable[[str], object] | None = None) 
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console) as bars:
-            task = bars.add_task(what, total=total)
+            task = bars.add_task(what, total=total or None)
             yield lambda n: bars.advance(task, n)
         return
 
@@ -37,6 +40,6 @@ def progress(what: str, total: int, log: Callable[[str], object] | None = None) 
         done += n
         if log is not None and time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
             last_line = time.monotonic()
-            log(f"{what}: {done:,} of {total:,}")
+            log(f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
 
     yield advance
