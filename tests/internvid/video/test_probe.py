@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_the_systems_own_error(tmp_path):
         ("zero_bytes.mp4", "is empty"),
         ("text_file.mp4", "is a text file"),
         ("jpeg_named_as.mp4", "single still picture"),
-        ("truncated_no_moov.mp4", "is missing.*moov atom not probed"),
+        ("truncated_no_moov.mp4", "is missing.*moov atom not found"),
         ("audio_only_speech.mp4", "no video stream.*audio opus"),
     ],
 )
