@@ -1,4 +1,4 @@
-"""A chat model behind a server, with the interface of a LanguageModel for code that splits long texts."""
+"""A chat model behind a server, for what splits texts that are too long for a model."""
 
 from __future__ import annotations
 
@@ -11,31 +11,29 @@ from internvid.text.generated import Generated
 
 @dataclass
 class ServedModel:
-    """A chat model behind a server.
-
-    max_prompt_length: upper bound on a prompt, in characters. Servers do not expose their tokeniser, so `tokens` are
-    characters here.
+    """room: how many characters a prompt may have. A server does not say what its tokens are, so characters stand in
+    for them here.
     """
 
     server: ChatServer
-    max_prompt_length: int
+    room: int
     max_new_tokens: int
 
     @property
     def limit(self) -> str:
-        return f"{self.max_prompt_length} characters"
+        return f"{self.room} characters"
 
     def fits(self, prompt: str) -> bool:
-        return len(prompt) <= self.max_prompt_length
+        return len(prompt) <= self.room
 
     def answer(self, prompts: Sequence[str]) -> list[Generated | Exception]:
-        """Returns the answer to each prompt, in their order, or an error of ChatServer.ask."""
+        """To each prompt in their order, or an error of ChatServer.ask."""
         return self.server.ask([Question(prompt) for prompt in prompts])
 
     def tokens(self, prompt: str) -> str:
         return prompt
 
     def write(self, prompts: Sequence[str], *, first_token: int | None = None) -> list[Generated | Exception]:
-        """Same as `answer`. first_token: must be None, because servers do not support it."""
+        """As `answer`. first_token: None, for no server takes one; models of `transformers` do."""
         assert first_token is None
         return self.answer(prompts)

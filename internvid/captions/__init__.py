@@ -1,1 +1,1 @@
-"""Captions: the embedded captioner and summariser, captioning by vision-language models, and a caption's words."""
+"""Captions: the embedded captioner and summariser, and the words of a caption."""

@@ -1,4 +1,4 @@
-"""Scores clips from the scores of their pictures."""
+"""A clip's score by those of its pictures."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ import numpy as np
 Input = TypeVar("Input")
 
 
-def score_clips(
+def by_clip(
     clips: Sequence[Sequence[Input]],
-    score_pictures: Callable[[Sequence[Input]], Sequence[float | Exception]],
-    combine: Callable[[Sequence[float]], float],
+    score: Callable[[Sequence[Input]], Sequence[float | Exception]],
+    over_pictures: Callable[[Sequence[float]], float],
 ) -> list[float | Exception]:
-    """Scores each clip: `combine` of the scores of its pictures.
+    """A number for each clip: `over_pictures` of the scores of its pictures, which `score` gets of all clips at once.
 
-    score_pictures: is called once, with the pictures of all clips. The result is the error for a clip without pictures
-    or with a picture that cannot be scored.
+    For a clip without pictures, or with one that cannot be scored, the error.
     """
-    scores = score_pictures([picture for pictures in clips for picture in pictures])
-    clip_scores: list[float | Exception] = []
+    scores = score([picture for pictures in clips for picture in pictures])
+    answers: list[float | Exception] = []
     first = 0
     for pictures in clips:
-        picture_scores = scores[first : first + len(pictures)]
+        of_clip = scores[first : first + len(pictures)]
         first += len(pictures)
-        errors = [score for score in picture_scores if isinstance(score, Exception)]
-        values = [score for score in picture_scores if not isinstance(score, Exception)]
+        errors = [answer for answer in of_clip if isinstance(answer, Exception)]
+        values = [answer for answer in of_clip if not isinstance(answer, Exception)]
         if errors:
-            clip_scores.append(errors[0])
+            answers.append(errors[0])
         elif not values:
-            clip_scores.append(ValueError("the clip has no picture"))
+            answers.append(ValueError("the clip has no picture"))
         elif not np.isfinite(values).all():
-            clip_scores.append(ValueError(f"the model's answer is no number: {values}"))
+            answers.append(ValueError(f"the model's answer is no number: {values}"))
         else:
-            clip_scores.append(float(combine(values)))
-    return clip_scores
+            answers.append(float(over_pictures(values)))
+    return answers

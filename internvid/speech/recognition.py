@@ -1,4 +1,4 @@
-"""The result of speech recognition, whichever model made it."""
+"""What a model recognises in speech."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from internvid.speech.cues import Cue
 from internvid.speech.sound import Window
 
-LANGUAGE_WINDOWS = 8  # the first windows of a video, from which its language is detected
+LANGUAGE_WINDOWS = 8  # the first ones of a video, in which its language is looked for
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """Recognised speech. cues: in seconds from the video's first frame, in order. language: ISO 639-1; None if silent.
-
-    output_tokens: number of tokens that the model generated.
+    """cues: by the video's own time, in order. language: ISO 639-1; None where nothing was said. output_tokens: that
+    the model wrote.
     """
 
     language: str | None
@@ -24,9 +23,8 @@ class Recognised:
 
 
 def cues_within(window: Window, segments: Iterable[tuple[float, float, str]]) -> list[Cue]:
-    """Converts a model's segments of a window to cues; drops those in the silence that the window is padded with.
-
-    segments: (start, end, text), in seconds from the window's beginning.
+    """Cues of (start, end, text) as a model gives them, in seconds of the window; without those that it heard in the
+    silence that a window is filled up with.
     """
     cues = []
     for start, end, text in segments:

@@ -1,7 +1,7 @@
-"""Finds the subtitle files beside a video, and parses their names.
+"""Subtitle files that lie beside a video: which belong to it, and what their names tell.
 
-`video.mp4` has `video.srt`, `video.en.vtt`, `video.mp4.de.srt`, `video.en-orig.json3`; yt-dlp's `video [id].mp4` has
-`video [id].en.vtt`.
+`film.mp4` has `film.srt`, `film.en.vtt`, `film.mp4.de.srt`, `film.en-orig.json3`; yt-dlp's `film [id].mp4` has
+`film [id].en.vtt`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,13 @@ from internvid.speech.language import language_code
 SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".json3")
 
 _AUTOMATIC = {"auto", "asr", "automatic", "generated"}
-_FORCED = {"forced", "foreign"}  # subtitles of foreign speech only
-# Tags that mean no language, though some are codes of languages, too.
-_NO_LANGUAGE = {
-    *_AUTOMATIC,
-    *_FORCED,
-    "sdh",
-    "cc",
-    "full",
-    "default",
-    "new",
-    "the",
-}
+_FORCED = {"forced", "foreign"}  # only what is said in another language than the rest
+_NO_LANGUAGE = {*_AUTOMATIC, *_FORCED, "sdh", "cc", "full", "default", "new", "the"}  # some are codes of languages, too
 
 
 @dataclass(frozen=True)
-class NameTags:
-    """Tags in a subtitle file's name. language: as `language_code`. is_original: the spoken one (YouTube's `-orig`)."""
+class NameTells:
+    """language: as `language_code`. is_original: of the language that is spoken, as YouTube's `-orig`."""
 
     language: str | None
     is_original: bool
@@ -40,17 +30,17 @@ class NameTags:
     is_forced: bool
 
 
-def tags_in_name(video: str, subtitles: str) -> NameTags:
-    """Parses the tags between the video's name and the suffix. video, subtitles: the names of the two files."""
+def name_tells(video: str, subtitles: str) -> NameTells:
+    """From the names of both files, by the tags between the video's name and the suffix."""
     rest = Path(subtitles).stem
-    for prefix in (video, Path(video).stem):
-        if rest.startswith(prefix):
-            rest = rest.removeprefix(prefix)
+    for beginning in (video, Path(video).stem):
+        if rest.startswith(beginning):
+            rest = rest.removeprefix(beginning)
             break
     tags = [tag for tag in rest.lower().split(".") if tag]
     codes = [language_code(tag.removesuffix("-orig")) for tag in tags if tag not in _NO_LANGUAGE]
     is_original = any(tag.endswith("-orig") for tag in tags)
-    return NameTags(
+    return NameTells(
         language=next(filter(None, codes), None),
         is_original=is_original,
         is_automatic=is_original or not _AUTOMATIC.isdisjoint(tags),
@@ -59,35 +49,33 @@ def tags_in_name(video: str, subtitles: str) -> NameTags:
 
 
 class SidecarFinder:
-    """Finds the subtitle files of videos; reads each folder once. is_video: decides by a file's name."""
+    """Finds the subtitle files of videos; looks into each folder once. is_video: by a file's name."""
 
     def __init__(self, is_video: Callable[[str], bool]) -> None:
         self._is_video = is_video
         self._folders: dict[Path, dict[str, list[str]]] = {}
 
-    def subtitle_files(self, video: Path) -> list[Path]:
-        """Returns the subtitle files of the video, in order of name."""
+    def of(self, video: Path) -> list[Path]:
+        """Those of the video, in order of name."""
         folder = video.parent
         if folder not in self._folders:
-            self._folders[folder] = self._names_by_video(folder)
-        names = self._folders[folder]
-        return [folder / name for name in sorted({*names.get(video.stem, ()), *names.get(video.name, ())})]
+            self._folders[folder] = self._by_video(folder)
+        found = self._folders[folder]
+        return [folder / name for name in sorted({*found.get(video.stem, ()), *found.get(video.name, ())})]
 
-    def _names_by_video(self, folder: Path) -> dict[str, list[str]]:
-        """Returns video name, with or without suffix -> names of its subtitle files.
-
-        A subtitle file belongs to the longest matching name: `video.2.srt` to `video.2.mp4` and not to `video.mp4`.
-        """
+    def _by_video(self, folder: Path) -> dict[str, list[str]]:
+        """Video's name, with or without suffix -> its subtitle files: of `film.mp4` and `film.2.mp4`, both of whose
+        names `film.2.srt` begins with, it belongs to the longer."""
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not entry.name.startswith(".")]
         subtitles = [name for name in names if name.lower().endswith(SUFFIXES)]
         if not subtitles:
             return {}
         videos = {form for name in names if self._is_video(name) for form in (name, Path(name).stem)}
-        names_by_video: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {}
         for name in subtitles:
             parts = name.split(".")
-            prefixes = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
-            if owner := next((prefix for prefix in prefixes if prefix in videos), None):
-                names_by_video.setdefault(owner, []).append(name)
-        return names_by_video
+            beginnings = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+            if owner := next((beginning for beginning in beginnings if beginning in videos), None):
+                found.setdefault(owner, []).append(name)
+        return found

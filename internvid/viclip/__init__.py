@@ -1,5 +1,4 @@
-"""ViCLIP: the model of the InternVid paper (arXiv 2307.06942), its weights, its training and its use.
+"""ViCLIP: the model of the InternVid paper (arXiv 2307.06942), its weights, its training, its use.
 
-`config` and `recipe` are plain data and import no torch. All other modules import torch; callers import them inside
-functions.
+`config` and `recipe` are plain data and import no torch; every other module is torch code, imported where it is used.
 """

@@ -1,4 +1,4 @@
-"""The device that models run on."""
+"""Where models run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def device_named(name: str) -> torch.device:
-    """Returns the torch device of that name; "auto" is a GPU if there is one, else the CPU."""
+    """The device as torch names it; "auto" is a GPU where there is one."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

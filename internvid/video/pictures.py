@@ -1,7 +1,7 @@
-"""Makes pictures from a decoded frame: small ones to measure cuts and motion on, and the upright JPEG that is kept.
+"""From a decoded frame: the small pictures that cuts and motion are measured on, and the upright JPEG that is kept.
 
-The small pictures are sampled point by point from the decoded planes, which costs a twentieth of converting the whole
-frame (swscale, any interpolation).
+The small ones are taken point by point from the decoded planes, which costs a twentieth of converting the whole frame
+(swscale, any interpolation).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LUMA_HEIGHT, LUMA_WIDTH = 36, 64
 CHROMA_HEIGHT, CHROMA_WIDTH = 18, 32
 WIDE_HEIGHT, WIDE_WIDTH = 90, 160
 
-_MAX_INDEXED = 4 * LUMA_WIDTH * LUMA_HEIGHT
+_MOST_INDEXED = 4 * LUMA_WIDTH * LUMA_HEIGHT
 
 _BYTES, _WORDS = np.dtype(np.uint8), np.dtype("<u2")
 _PLANAR = re.compile(r"(?:yuv[aj]?4\d\dp|gray)(?:(9|10|12|14|16)le)?")
@@ -31,10 +31,9 @@ _LIMITED_TO_FULL = np.clip((np.arange(256) - 16.0) * 255 / 219 + 0.5, 0, 255).as
 
 @dataclass(frozen=True, slots=True)
 class SmallPicture:
-    """A frame at a fixed small size, in coded orientation, without regard to its aspect ratio.
+    """luma: [36, 64] uint8, 0 black to 255 white whatever range the video uses. chroma: [18, 32, 2] uint8, 128 grey.
 
-    luma: [36, 64] uint8, 0 black to 255 white for any range of the video. chroma: [18, 32, 2] uint8, 128 grey.
-    mean_luma: 0 to 255.
+    Both are in coded orientation, and stretched to this shape whatever the picture's own. mean_luma: 0 to 255.
     """
 
     luma: np.ndarray
@@ -43,7 +42,7 @@ class SmallPicture:
 
 
 def small_picture(frame: av.VideoFrame) -> SmallPicture:
-    """Shrinks a frame to 64x36; each pixel of luma is the mean of four points. Takes any pixel format."""
+    """The frame at 64x36, each pixel of luma the mean of four points. No format is refused: others go by swscale."""
     planes = _planes(frame)
     luma: np.ndarray = _shrunk(planes[0], LUMA_WIDTH, LUMA_HEIGHT)
     if not is_full_range(frame):
@@ -57,12 +56,12 @@ def small_picture(frame: av.VideoFrame) -> SmallPicture:
 
 
 def wide_luma(frame: av.VideoFrame) -> np.ndarray:
-    """Shrinks a frame to [90, 160] uint8 luma in coded orientation, for optical flow."""
+    """[90, 160] uint8 luma in coded orientation, for optical flow."""
     return _shrunk(_planes(frame)[0], WIDE_WIDTH, WIDE_HEIGHT)
 
 
 def colour_picture(frame: av.VideoFrame) -> np.ndarray:
-    """Shrinks a frame to [144, 256, 3] uint8 BGR in coded orientation, the input of PySceneDetect's detectors."""
+    """[144, 256, 3] uint8 BGR in coded orientation: what PySceneDetect's detectors are fed."""
     planes = _planes(frame)
     luma: np.ndarray = _points(planes[0], 256, 144)
     if not is_full_range(frame):
@@ -79,13 +78,13 @@ def is_full_range(frame: av.VideoFrame) -> bool:
 
 @lru_cache(maxsize=64)
 def _planar_bits(format_name: str) -> int | None:
-    """Bits per sample of a format whose planes can be read as they are; None for any other format."""
+    """Bits per sample of a format whose planes can be read as they are, None for any other."""
     match = _PLANAR.fullmatch(format_name)
     return None if match is None else int(match.group(1) or 8)
 
 
 class _Plane(NamedTuple):
-    """A decoded plane's samples as they lie in memory, uint8 or uint16: rows of `line`, of which `width` are shown."""
+    """Samples of a decoded plane as they lie in memory, uint8 or uint16: rows of `line`, of which `width` are shown."""
 
     samples: np.ndarray
     line: int
@@ -95,7 +94,7 @@ class _Plane(NamedTuple):
 
 
 def _planes(frame: av.VideoFrame) -> list[_Plane]:
-    """Returns the luma plane and, if there is colour, U and V."""
+    """Luma and, if there is colour, U and V."""
     bits = _planar_bits(frame.format.name)
     if bits is None:
         frame = frame.reformat(width=320, height=180, format="yuv444p", interpolation=Interpolation.FAST_BILINEAR)
@@ -109,19 +108,19 @@ def _planes(frame: av.VideoFrame) -> list[_Plane]:
 
 @lru_cache(maxsize=64)
 def _places(line: int, plane_width: int, plane_height: int, width: int, height: int) -> np.ndarray:
-    """The offsets in a plane's memory of the samples of an even grid: [height, width]."""
+    """[height, width]: where in a plane's memory the samples of an even grid lie."""
     rows = np.arange(height) * plane_height // height
     columns = np.arange(width) * plane_width // width
     return rows[:, None] * line + columns
 
 
 def _points(plane: _Plane, width: int, height: int) -> np.ndarray:
-    """Samples a plane at [height, width] uint8, one sample for each pixel.
+    """A plane at [height, width] uint8, one sample for each pixel: only those are read.
 
-    Indexing takes the same samples as OpenCV's nearest neighbour, and a fifth less time for 128x72 (28 us instead of 33
-    from 360p, 52 instead of 66 from 720p, mostly waiting for memory). For more pixels, indexing is slower.
+    Indexing takes the same samples as OpenCV's nearest neighbour, and a fifth less time for 128x72 (28 us for 33 from
+    360p, 52 for 66 from 720p, of which most is waiting for memory). For more pixels the table of places is the slower.
     """
-    if width * height > _MAX_INDEXED:
+    if width * height > _MOST_INDEXED:
         rows = np.ndarray(
             (plane.height, plane.width),
             plane.samples.dtype,
@@ -135,17 +134,17 @@ def _points(plane: _Plane, width: int, height: int) -> np.ndarray:
 
 
 def _shrunk(plane: _Plane, width: int, height: int) -> np.ndarray:
-    """Shrinks a plane to [height, width] uint8; each pixel is the mean of four samples."""
+    """A plane at [height, width] uint8, each pixel the mean of four samples of its place."""
     return cv2.resize(_points(plane, 2 * width, 2 * height), (width, height), interpolation=cv2.INTER_AREA)
 
 
-# --- orientation -------------------------------------------------------------------------------------------------
+# --- how the picture is to be shown ------------------------------------------------------------------------------
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """Returns (a, b, c, d), each -1, 0 or 1: the coded point (x, y) is shown at (a x + c y, b x + d y), y downwards.
+    """(a, b, c, d), each -1, 0 or 1: the coded point (x, y) is shown at (a x + c y, b x + d y), y downwards.
 
-    Read from the frame's display matrix (FFmpeg libavutil/display.h), mirrorings included; (1, 0, 0, 1) without one.
+    From the frame's display matrix (FFmpeg libavutil/display.h), mirrorings included; (1, 0, 0, 1) without one.
     """
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # the stub says str
     if matrix is None:
@@ -157,12 +156,12 @@ def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 
 
 def rotation_degrees(frame: av.VideoFrame) -> int:
-    """The clockwise rotation that shows the frame upright: the nearest of 0, 90, 180 and 270."""
+    """Clockwise rotation that shows the frame upright: 0, 90, 180 or 270 (the nearest, where a file says another)."""
     return round(-frame.rotation / 90) % 4 * 90
 
 
 def upright(picture: np.ndarray, shown: tuple[int, int, int, int]) -> np.ndarray:
-    """Turns and mirrors a coded picture [height, width, ...]. shown: as `orientation` returns it."""
+    """A coded picture [height, width, ...] turned and mirrored as `orientation` says."""
     a, b, c, d = shown
     if a == 0:
         picture = picture.swapaxes(0, 1)
@@ -171,30 +170,30 @@ def upright(picture: np.ndarray, shown: tuple[int, int, int, int]) -> np.ndarray
 
 
 def turned(vector: tuple[float, float], shown: tuple[int, int, int, int]) -> tuple[float, float]:
-    """Turns a movement (right, down) of the coded picture, in shares of its size, as the picture is shown."""
+    """A movement (right, down) of the coded picture, as shares of its width and height, as it is seen when shown."""
     a, b, c, d = shown
     return a * vector[0] + c * vector[1], b * vector[0] + d * vector[1]
 
 
 class Orientations:
-    """Caches the orientation of frames by their rotation.
+    """Remembers how frames are to be shown, by their rotation.
 
-    PyAV's side data refer back to their frame, so a frame whose side data were read stays in memory, megabytes each,
-    until the garbage collector runs. With the cache, one frame's side data are read and not every frame's.
+    PyAV's side data refer back to their frame, so that a frame asked for them stays in memory, megabytes each, until
+    the garbage collector comes by. One is asked, not all.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, int, int, int]] = {}
 
-    def for_frame(self, frame: av.VideoFrame) -> tuple[int, int, int, int]:
-        """The frame's orientation, as `orientation` returns it."""
+    def of(self, frame: av.VideoFrame) -> tuple[int, int, int, int]:
+        """As `orientation`."""
         if frame.rotation not in self._known:
             self._known[frame.rotation] = orientation(frame)
         return self._known[frame.rotation]
 
 
 class JpegWriter:
-    """Writes frames as JPEGs: upright, square pixels, short side at most `short_side` pixels, never enlarged.
+    """Frames as JPEGs: upright, square pixels, short side at most `short_side`, never enlarged.
 
     swscale shrinks within YUV and OpenCV converts the small picture, which takes a third of the time of having swscale
     convert to BGR; one thread, since starting more costs twice what they save. Sizes are even, as 4:2:0 asks.
@@ -207,9 +206,9 @@ class JpegWriter:
         self._reformatter = VideoReformatter()
 
     def write(self, frame: av.VideoFrame, shown: tuple[int, int, int, int]) -> tuple[bytes, int, int]:
-        """Returns (JPEG, width, height) of the frame. shown: as `orientation` returns it.
+        """(JPEG, width, height) of the frame, shown as `orientation` says.
 
-        Of an interlaced frame only the first field is used, so that moving edges show no comb.
+        An interlaced frame is made from its first field alone, so that moving edges show no comb.
         """
         width, height = self._size(frame)
         if frame.interlaced_frame and frame.height >= 4:
@@ -218,13 +217,13 @@ class JpegWriter:
         else:
             picture = self._bgr(frame, width, height)
         picture = upright(picture, shown)
-        is_encoded, jpeg = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self._quality))
-        if not is_encoded:
+        done, jpeg = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self._quality))
+        if not done:
             raise RuntimeError(f"OpenCV could not encode a picture of {width}x{height} as JPEG")
         return jpeg.tobytes(), picture.shape[1], picture.shape[0]
 
     def _size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """The JPEG's (width, height) in coded orientation: square pixels within the coded picture, even numbers."""
+        """(width, height) in coded orientation: square pixels within the coded picture, even."""
         wide = frame.width * min(1.0, self._pixel_aspect)
         high = frame.height / max(1.0, self._pixel_aspect)
         scale = min(1.0, self._short_side / min(wide, high))
@@ -236,7 +235,7 @@ class JpegWriter:
             width=width,
             height=height,
             format="yuv420p",
-            dst_colorspace=Colorspace.ITU601,  # OpenCV assumes it
+            dst_colorspace=Colorspace.ITU601,  # what OpenCV takes it for
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.AREA,
             threads=1,

@@ -1,6 +1,6 @@
-"""Classes of errors with videos of the web, and the classification of yt-dlp's errors into them.
+"""What goes wrong with videos of the web, in classes that tell what to do about it; and which of them an error is.
 
-The class decides whether and when a video is tried again. The text stays as the site or yt-dlp wrote it.
+The class decides whether and when a video is tried again. The text stays the one that the site or yt-dlp wrote.
 """
 
 from __future__ import annotations
@@ -12,101 +12,98 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-MAX_TEXT_CHARACTERS = 4_000
+LONGEST_TEXT = 4_000  # characters
 
 
 class WebError(Exception):
-    """An error with a video of the web. str(error) is the original text."""
+    """str(error) is the original text."""
 
 
 class PrivateVideo(WebError):
-    """The video is visible only to people whom its owner chose."""
+    """Only people whom its owner chose may see it."""
 
 
 class RemovedVideo(WebError):
-    """The video does not exist, or no longer: also 404 and 410."""
+    """It is not there, or no more: also 404 and 410."""
 
 
 class GeoBlocked(WebError):
-    """The video is not available in the country of this machine."""
+    """Not to be had in the country that we ask from."""
 
 
 class AgeGated(WebError):
-    """The video needs an account with a confirmed age."""
+    """Only for accounts whose age is known."""
 
 
 class LoginRequired(WebError):
-    """The video needs an account, a membership or a subscription."""
+    """Only for members, subscribers, or whoever has an account."""
 
 
 class BotCheck(WebError):
-    """The site asks for proof of a human. This holds for all its videos: its queue should stop."""
+    """The site wants to see a person. It will for all its videos: its queue should stop."""
 
 
 class RateLimited(WebError):
-    """The site received too many requests: its queue should stop. retry_after_seconds: as it says, or None."""
+    """The site was asked too often: its queue should stop. retry_after_seconds: as it says, or None."""
 
     retry_after_seconds: float | None = None
 
 
 class Forbidden(WebError):
-    """403 without a more specific reason."""
+    """403, with no reason that tells more."""
 
 
 class NetworkTrouble(WebError):
-    """A transient failure: timeout, reset, name that does not resolve, 5xx, body cut off. Worth another try."""
+    """Timeouts, resets, names that do not resolve, 5xx, bodies cut off: worth another try."""
 
 
 class RedirectLoop(WebError):
-    """The redirects lead back to where they began."""
+    """It leads to itself."""
 
 
 class UnusableFormat(WebError):
-    """The video has no usable format, or is encrypted."""
+    """There is no video in a form that can be taken, or it is encrypted."""
 
 
 class NotAVideo(WebError):
-    """The URL is a page of text, a picture, a sound, or on a site that yt-dlp does not know."""
+    """A page of text, a picture, a sound, or a site that yt-dlp does not know."""
 
 
 class IsPlaylist(WebError):
-    """The URL lists several videos where a single one was expected."""
+    """Several videos where one was asked for."""
 
 
 class NotYetAvailable(WebError):
-    """The video is a premiere or live event that has not begun."""
+    """A premiere or live event to come."""
 
 
 class DiskFull(WebError):
-    """This machine has no room for the file."""
+    """No room for the file here."""
 
 
 class RefusedAddress(WebError):
-    """The guard refused to connect: the address is not public, or the URL is not http or https."""
+    """What is not connected to: addresses that are not public, and URLs that are not http or https."""
 
 
 class UnknownTrouble(WebError):
-    """Any error that no other class describes."""
+    """The rest."""
 
 
-def as_web_error(error: BaseException) -> WebError:
-    """Converts any error into a WebError.
-
-    The first of these decides: an HTTP status among its causes, an error of the operating system, yt-dlp's class, the
-    words of its message. A WebError, or the WebError that caused it, is returned unchanged.
-    """
+def classed(error: BaseException) -> WebError:
+    """The error in its class, by what is found first: an HTTP status among its causes, the system's own errors, the
+    classes of yt-dlp, its words. One that is a WebError, or was caused by one, stays as it is."""
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, WebError):
             return cause
     text = _text(error)
-    for rule in (_from_status, _from_system_error, _from_class, _from_words):
-        if web_error := rule(chain, text):
-            return web_error
+    for found in (_by_status, _by_system_error, _by_class, _by_words):
+        if result := found(chain, text):
+            return result
     return UnknownTrouble(text)
 
 
-# The comment names whose words they are. The text is compared in lower case, with ' for ’. The first match wins.
+# Whose words they are stands beside them. The text is compared in lower case, with ' for ’. The first match wins.
 _WORDS: tuple[tuple[type[WebError], str], ...] = (
     (BotCheck, r"confirm you're not a bot"),  # YouTube
     (BotCheck, r"requiring a captcha challenge"),  # yt-dlp, of YouTube
@@ -161,7 +158,7 @@ _STATUS: dict[int, type[WebError]] = {
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def _from_status(chain: list[BaseException], text: str) -> WebError | None:
+def _by_status(chain: list[BaseException], text: str) -> WebError | None:
     from yt_dlp.networking.exceptions import HTTPError
 
     for cause in chain:
@@ -173,10 +170,10 @@ def _from_status(chain: list[BaseException], text: str) -> WebError | None:
             return BotCheck(text)
         if cause.status == 429:
             return _rate_limited(text, cause.response.get_header("retry-after"))
-        if cause.status == 403 and (reason := _from_words([], text)) and not isinstance(reason, Forbidden):
-            return reason  # the site gave a more specific reason
+        if cause.status == 403 and (told := _by_words([], text)) and not isinstance(told, Forbidden):
+            return told  # the site said why
         if 300 <= cause.status < 400 and not (cause.response.get_header("location") or "http").startswith("http"):
-            return RefusedAddress(text)  # urllib follows relative addresses, but not this
+            return RefusedAddress(text)  # what urllib does not follow; relative addresses it does
         if 500 <= cause.status < 600:
             return NetworkTrouble(text)
         if cause.status in _STATUS:
@@ -184,7 +181,7 @@ def _from_status(chain: list[BaseException], text: str) -> WebError | None:
     return None
 
 
-def _from_system_error(chain: list[BaseException], text: str) -> WebError | None:
+def _by_system_error(chain: list[BaseException], text: str) -> WebError | None:
     for cause in chain:
         if isinstance(cause, OSError):
             if cause.errno in _NO_ROOM:
@@ -194,7 +191,7 @@ def _from_system_error(chain: list[BaseException], text: str) -> WebError | None
     return None
 
 
-def _from_class(chain: list[BaseException], text: str) -> WebError | None:
+def _by_class(chain: list[BaseException], text: str) -> WebError | None:
     from yt_dlp import utils
     from yt_dlp.networking.exceptions import TransportError, UnsupportedRequest
 
@@ -207,17 +204,17 @@ def _from_class(chain: list[BaseException], text: str) -> WebError | None:
         (UnsupportedRequest, RefusedAddress),
     )
     for cause in chain:
-        for yt_dlp_class, web_error_class in classes:
-            if isinstance(cause, yt_dlp_class):
-                return web_error_class(text)
+        for of_yt_dlp, ours in classes:
+            if isinstance(cause, of_yt_dlp):
+                return ours(text)
     return None
 
 
-def _from_words(chain: list[BaseException], text: str) -> WebError | None:
+def _by_words(chain: list[BaseException], text: str) -> WebError | None:
     lower = text.lower().replace("\u2019", "'")
-    for web_error_class, words in _WORDS:
+    for ours, words in _WORDS:
         if re.search(words, lower):
-            return web_error_class(text)
+            return ours(text)
     return None
 
 
@@ -228,7 +225,7 @@ def _rate_limited(text: str, retry_after: str | None) -> RateLimited:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Parses a Retry-After header, which holds seconds or a date; None if it holds neither."""
+    """Of a Retry-After header, which has seconds or a date; None for one that has neither."""
     if not retry_after:
         return None
     if retry_after.strip().isdecimal():
@@ -241,7 +238,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yields the error and its causes, nearest first, from all the places in which yt-dlp keeps causes."""
+    """The error and what caused it, nearest first, in all the ways in which yt-dlp keeps causes."""
     waiting, seen = [error], set()
     while waiting:
         cause = waiting.pop(0)
@@ -249,21 +246,21 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        waiting += [nested for nested in _direct_causes(cause) if isinstance(nested, BaseException)]
+        waiting += [found for found in _direct_causes(cause) if isinstance(found, BaseException)]
 
 
 def _direct_causes(error: BaseException) -> list[Any]:
     from yt_dlp.utils import UnavailableVideoError
 
-    causes = [getattr(error, "cause", None), error.__cause__, *getattr(error, "unexpected_errors", ())]
-    causes += list(getattr(error, "unsupported_errors", ()))
+    found = [getattr(error, "cause", None), error.__cause__, *getattr(error, "unexpected_errors", ())]
+    found += list(getattr(error, "unsupported_errors", ()))
     exc_info = getattr(error, "exc_info", None)
     if exc_info:
-        causes.append(exc_info[1])
-    # For other errors, the exception that was being handled need not be the cause.
+        found.append(exc_info[1])
+    # Of others, what was being handled when they came need not be their cause.
     if isinstance(error, UnavailableVideoError):
-        causes.append(error.__context__)
-    return causes
+        found.append(error.__context__)
+    return found
 
 
 _TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
@@ -275,4 +272,4 @@ def _text(error: BaseException) -> str:
     if type(error).__module__ == "builtins" and not isinstance(error, OSError):
         text = f"{type(error).__name__}: {text}"  # KeyError('x') alone would be 'x'
     text = _UNPRINTABLE.sub("", _TERMINAL.sub("", text))
-    return text.strip().removeprefix("ERROR: ")[:MAX_TEXT_CHARACTERS]
+    return text.strip().removeprefix("ERROR: ")[:LONGEST_TEXT]

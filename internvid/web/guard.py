@@ -1,8 +1,9 @@
-"""Restricts the connections of a process to public addresses: not this machine, its network, or through a program.
+"""Keeps a process that reads the web from reaching what is not the web: this machine, its network, and programs that
+would go there for it.
 
-An audit hook checks every connection of Python, whichever library makes it, at the resolved address: this covers
-redirects, and names that resolve differently the second time. It cannot check where a proxy connects to, nor what
-compiled libraries and other programs do; therefore programs that are given a URL are refused.
+It sees every connection of Python, whichever library makes it, at the address that the name resolved to: redirects and
+names that resolve to something else the second time are seen, too. It does not see where a proxy connects to, nor what
+compiled libraries and other programs do; so programs are not given addresses.
 """
 
 from __future__ import annotations
@@ -21,29 +22,29 @@ _PROGRAMS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.sy
 
 
 def reach_only_public_addresses(allowed: Sequence[str]) -> None:
-    """Makes connections to other addresses raise RefusedAddress, in this process and from now on.
+    """From now on, in this process, connections elsewhere raise RefusedAddress. For processes made for the purpose:
+    there is no way back, though a later call may allow others.
 
-    Call it in a process of its own: the guard cannot be removed, though a later call may allow other addresses.
-    allowed: networks (10.1.0.0/16) or addresses that are not public but may be reached, such as a proxy's.
-    Raises ValueError for an entry that is neither.
+    allowed: networks (10.1.0.0/16) or addresses that may be reached although they are not public, a proxy's among them.
+    Raises ValueError for one that is neither.
     """
     global _allowed
     networks = tuple(ip_network(text) for text in allowed)
     if _allowed is None:
-        sys.addaudithook(_audit)
+        sys.addaudithook(_watch)
     _allowed = networks
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether the address is on the public Internet. An IPv4 address embedded in an IPv6 address decides for it."""
-    address = _effective_address(address)
+    """Whether it is an address of the Internet's machines; of those that hold an IPv4 address, whether that is."""
+    address = _meant(address)
     return address.is_global and not address.is_multicast
 
 
-def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _CONNECTIONS:
         _, address = arguments[:2]
-        if isinstance(address, tuple):  # else a Unix socket, or a socket that is connected already
+        if isinstance(address, tuple):  # else a socket of this machine's file system, or one that is connected
             _check(str(address[0]))
     elif event == "ftplib.connect":
         raise RefusedAddress(f"ftp://{arguments[1]} was refused: only http and https URLs are opened")
@@ -53,7 +54,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _check(host: str) -> None:
     try:
-        address = _effective_address(ip_address(host))
+        address = _meant(ip_address(host))
     except ValueError:
         raise RefusedAddress(f"{host[:200]} was refused: where it is was not looked up before") from None
     if any(address in network for network in _allowed or ()) or is_public(address):
@@ -61,8 +62,8 @@ def _check(host: str) -> None:
     raise RefusedAddress(f"{host} was refused: it is no public address, and not among those allowed")
 
 
-def _effective_address(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Returns the IPv4 address that an IPv6 address embeds, or the address itself."""
+def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, or itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
@@ -71,7 +72,7 @@ def _effective_address(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6
 
 
 def _first_url(arguments: Any) -> str | None:
-    """Returns the first URL among the words of a command, at any depth of nesting."""
+    """Among the words of a command, however deep they lie."""
     match arguments:
         case bytes():
             return _first_url(arguments.decode(errors="replace"))
@@ -79,4 +80,4 @@ def _first_url(arguments: Any) -> str | None:
             return arguments if "://" in arguments else None
         case list() | tuple():
             return next(filter(None, map(_first_url, arguments)), None)
-    return None  # also for the environment, which may hold a proxy's URL
+    return None  # the environment among them: proxies stand there

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake.store import Lake
+from resources.lake import Lake
 
 BUCKET = "lakes"
 

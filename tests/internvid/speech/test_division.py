@@ -1,4 +1,4 @@
-"""Division of the words of a cue among clips."""
+"""Which words of a cue are said within a clip."""
 
 import pytest
 

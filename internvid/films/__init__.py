@@ -1,0 +1,1 @@
+"""Sample films: rendered, seeded, with the truth written beside them."""

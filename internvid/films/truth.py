@@ -1,0 +1,143 @@
+"""The truth about a film: what was put into it, frame by frame, as JSON beside the file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from internvid.films.plans import FilmPlan
+
+
+@dataclass(frozen=True)
+class ObjectTruth:
+    """A figure in a shot. direction is left, right, up, down or empty; phrase reads "red circle moving right"."""
+
+    shape: str
+    colour: str
+    action: str
+    direction: str
+    phrase: str
+
+
+@dataclass(frozen=True)
+class ShotTruth:
+    """A shot: frames [start_frame, end_frame), presentation times [start_seconds, end_seconds)."""
+
+    start_frame: int
+    end_frame: int
+    start_seconds: float
+    end_seconds: float
+    camera: str
+    objects: list[ObjectTruth]
+    background: str
+    background_colour: str
+    background_kind: str
+    still: bool
+    has_text: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a film holds.
+
+    cuts: frame indices at which a new shot begins by a hard cut. either_way: [first, last] frames of fades and
+    dissolves, in which a predicted cut counts neither for nor against a detector. width, height: coded pixels;
+    display_width, display_height: as shown, after pixel aspect and rotation.
+    """
+
+    name: str
+    fps: float
+    frame_count: int
+    start_seconds: float
+    cuts: list[int]
+    either_way: list[list[int]]
+    shots: list[ShotTruth]
+    codec: str
+    width: int
+    height: int
+    display_width: int
+    display_height: int
+    pixel_aspect: float
+    rotation_degrees: int
+    variable_rate: bool
+    sound: bool
+    plan_digest: str
+    seed: int
+
+
+def truth_path(film_path: Path) -> Path:
+    return film_path.with_suffix(".truth.json")
+
+
+def truth_of(
+    plan: FilmPlan, *, seed: int, frame_seconds: list[float], end_seconds: float, coded_size: tuple[int, int]
+) -> Truth:
+    """The truth of a plan, given when each frame is shown, when the film ends, and the coded (width, height)."""
+    times = [*frame_seconds, end_seconds]
+    shots = [
+        ShotTruth(
+            start_frame=start,
+            end_frame=start + shot.frames,
+            start_seconds=times[start],
+            end_seconds=times[start + shot.frames],
+            camera=shot.camera,
+            objects=[
+                ObjectTruth(figure.shape, figure.colour, figure.action, figure.direction, figure.phrase)
+                for figure in shot.figures
+            ],
+            background=shot.backdrop.pattern,
+            background_colour=shot.backdrop.colour,
+            background_kind=shot.backdrop.kind,
+            still=shot.is_still,
+            has_text=bool(shot.text),
+            text=shot.text,
+        )
+        for start, shot in zip(plan.starts, plan.shots, strict=True)
+    ]
+    return Truth(
+        name=plan.name,
+        fps=float(plan.fps),
+        frame_count=plan.frame_count,
+        start_seconds=plan.start_seconds,
+        cuts=list(plan.cuts),
+        either_way=[list(span) for span in plan.gradual],
+        shots=shots,
+        codec=plan.codec,
+        width=coded_size[0],
+        height=coded_size[1],
+        display_width=plan.width,
+        display_height=plan.height,
+        pixel_aspect=float(plan.pixel_aspect),
+        rotation_degrees=plan.rotation_degrees,
+        variable_rate=plan.variable_rate,
+        sound=plan.sound,
+        plan_digest=plan.digest,
+        seed=seed,
+    )
+
+
+def truth_json(truth: Truth) -> str:
+    return json.dumps(asdict(truth), indent=1) + "\n"
+
+
+def read_truth(film_path: str | Path) -> Truth:
+    """The truth written beside a rendered film. Raises FileNotFoundError where there is none."""
+    fields = _fields(film_path)
+    shots = [
+        ShotTruth(**{**shot, "objects": [ObjectTruth(**thing) for thing in shot["objects"]]})
+        for shot in fields.pop("shots")
+    ]
+    return Truth(shots=shots, **fields)
+
+
+def is_truth_of(film_path: str | Path, *, plan_digest: str, seed: int) -> bool:
+    """Whether the truth beside the film is that of the plan and seed. Reads a truth of any older shape too."""
+    fields = _fields(film_path)
+    return (fields.get("plan_digest"), fields.get("seed")) == (plan_digest, seed)
+
+
+def _fields(film_path: str | Path) -> dict[str, Any]:
+    return json.loads(truth_path(Path(film_path)).read_text())
