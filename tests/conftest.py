@@ -31,9 +31,9 @@ OF_THE_RUN = ("run_id", "written_at", "first_seen_at")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the files with the most tests first: of several processes, none is left with a long file at the end."""
+    """Runs the slow files first, then those with the most tests: no process is left with a long file at the end."""
     sizes = Counter(item.path for item in items)
-    items.sort(key=lambda item: -sizes[item.path])
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, -sizes[item.path]))
 
 
 @pytest.fixture(scope="session", autouse=True)

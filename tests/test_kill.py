@@ -17,6 +17,8 @@ from orchestration.settings import Settings
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
+pytestmark = pytest.mark.slow
+
 INTERNVID = Path(sys.executable).with_name("internvid")
 COMPARED = ("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts")
 TWO_VIDEOS = 7 / 3600  # hours of video in a batch: two videos of 3 s

@@ -12,6 +12,8 @@ import pytest
 
 from resources.lake.store import Lake
 
+pytestmark = pytest.mark.slow
+
 INTERNVID = Path(sys.executable).parent / "internvid"
 
 Run = Callable[..., subprocess.CompletedProcess]

@@ -17,6 +17,8 @@ from tiny_whisper import save_whisper
 
 from resources.lake.store import Lake
 
+pytestmark = pytest.mark.slow
+
 INTERNVID = Path(sys.executable).with_name("internvid")
 SPOKEN = Path(__file__).resolve().parents[2] / "shared" / "videos" / "open" / "grid_bbaf2n.mpg"
 GERMAN = "1\n00:00:00,100 --> 00:00:01,400\nHeute kochen wir eine gute Suppe.\n"

@@ -26,6 +26,8 @@ from resources.incremental.runner import process_pending
 from resources.lake.store import Lake
 from resources.media.store import Media
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 TESTS = REPOSITORY / "tests"
 CHALLENGE = Status(403, {"cf-mitigated": "challenge"}, "<html><title>Just a moment...</title></html>")  # Cloudflare's

@@ -165,7 +165,9 @@ def test_a_growing_feed_is_looked_at_daily_and_only_what_is_new_is_registered(
     for number in range(3):
         feed.add(f"{server.url}/{number}.mp4", f"Video {number}", seconds=60 + number)
     add(lake, f"{server.url}/feed.rss")
-    assert poll(lake, downloader, POLICY, run_id="monday") == PollResult(polls=1, entries=3, new=3, batches=batches(lake))
+    assert poll(lake, downloader, POLICY, run_id="monday") == PollResult(
+        polls=1, entries=3, new=3, batches=batches(lake)
+    )
     assert poll(lake, downloader, POLICY, run_id="monday again") == PollResult()
     on_monday = registered(lake)
 

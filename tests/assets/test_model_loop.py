@@ -21,6 +21,8 @@ from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
 from resources.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 MODEL = model_key("viclip-tiny", "all")
 
 

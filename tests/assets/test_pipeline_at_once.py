@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from orchestration.cli.session import RunSummary, Session
 from orchestration.due import pending_batches
 from orchestration.settings import Settings
 from resources.catalog.files import register
+
+pytestmark = pytest.mark.slow
 
 TABLES = ("sources", "raw_videos", "clips", "frames", "frame_captions", "clip_captions", "attempts")
 VIDEOS_FOLDER = 4

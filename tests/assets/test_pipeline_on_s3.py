@@ -10,6 +10,8 @@ import pytest
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "lakes"
 
 

@@ -22,6 +22,8 @@ from resources.catalog.feeds import add_feeds, pages
 from resources.lake.store import Lake
 from resources.models.activation import activate_named
 
+pytestmark = pytest.mark.slow
+
 VIDEOS_FOLDER = 5
 
 

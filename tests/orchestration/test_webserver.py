@@ -11,6 +11,8 @@ from dagster_service import REPOSITORY_SELECTOR, SECONDS_TO_BACKFILL, Service
 
 from resources.catalog.files import register
 
+pytestmark = pytest.mark.slow
+
 PARTITIONED = ["raw_videos", "clips", "frames", "frame_captions", "clip_captions"]
 
 LAUNCH_RUN = """
