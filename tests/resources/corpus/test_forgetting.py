@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import pytest
 
 from resources.catalog.tombstones import Names, Tombstones
 from resources.corpus.forgetting.forgetting import (
-    HOLDING,
     MAX_VIDEOS_BY_KEY,
     AmbiguousName,
     Target,
@@ -24,11 +24,12 @@ from resources.corpus.forgetting.forgetting import (
     names_of,
     seen_by,
     survey,
+    tables_to_empty,
     unfinished,
     whole,
 )
 from resources.incremental.provenance import digest
-from resources.lake.schema import TABLES, pinned_tables
+from resources.lake.schema import TABLES, Table, declare, key, pinned_tables
 from resources.lake.store import Lake
 from resources.media.store import Media
 from resources.training.lake_clips import INDEX
@@ -289,7 +290,29 @@ def test_what_is_unknown_or_means_several_things_is_told_in_words(lake: Lake):
 
 def test_every_table_is_gone_through_or_names_no_video():
     without_videos = {"tombstones", "active_checkpoint", "corpus_snapshot", "subset_snapshots", "checkpoints"}
-    assert set(HOLDING) | without_videos | {"evaluations", "costs", "exports"} == set(TABLES)
+    assert set(tables_to_empty()) | without_videos | {"evaluations", "costs", "exports"} == set(TABLES)
+
+
+@pytest.fixture
+def own_table():
+    """A table of a stage of the user's own, whose rows name their video by their key alone."""
+    own = Table(
+        "own_marks", "a mark of a clip", "mark_id", (key("mark_id", "clip_id/name"),), key_begins_with_video=True
+    )
+    declare(own)
+    yield own
+    TABLES.pop(own.name)
+
+
+@pytest.mark.parametrize("videos", [1, MAX_VIDEOS_BY_KEY, MAX_VIDEOS_BY_KEY + 1])
+def test_rows_of_a_stage_of_ones_own_are_removed_too(own_table, lake, media, instance, videos: int):
+    lake.create_tables()
+    add(lake, own_table.name, {"mark_id": f"{clip_of('one')}/good"})
+    add(lake, own_table.name, {"mark_id": f"{clip_of('two')}/good"})
+    target = whole(lake, names_of(lake, "aaaaaaaaaa1")[0])
+    many = frozenset(f"{number:016x}" for number in range(videos - 1))
+    run(lake, media, instance, replace(target, video_ids=target.video_ids | many))
+    assert keys(lake)[own_table.name] == {f"{clip_of('two')}/good"}
 
 
 # --- removing it --------------------------------------------------------------------------------------------------
@@ -383,8 +406,8 @@ def test_a_channel_of_more_videos_than_are_looked_up_by_key_goes_as_well(lake, m
     before = keys(lake)
     add(lake, "sources", *synthetic_videos)
     add(lake, "raw_videos", *videos)
-    for table, key in (("clips", "clip_id"), ("frames", "frame_id"), ("speech", "cue_id")):
-        add(lake, table, *({key: f"{video['video_id']}_0_9", "video_id": video["video_id"]} for video in videos))
+    for table, name in (("clips", "clip_id"), ("frames", "frame_id"), ("speech", "cue_id")):
+        add(lake, table, *({name: f"{video['video_id']}_0_9", "video_id": video["video_id"]} for video in videos))
     run(lake, media, instance, whole(lake, names_of(lake, "Many")[0]))
     assert keys(lake) == before
 
