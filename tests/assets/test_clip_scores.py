@@ -15,6 +15,7 @@ from internvid.viclip.frame_choice import middle_frames
 from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.cli.session import RunSummary, Session
 from resources.corpus.subsets import select_subset, subset_named, waterfall
+from resources.incremental.faults import SystemFault
 from resources.models.scorers.aesthetics import ClipHeadAesthetics
 from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
 from resources.models.scorers.image_classifier import ImageClassifierScorer
@@ -135,7 +136,8 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_message_and_leaves_
         session = open_session()
         session.resources[name] = scorer
         summary = RunSummary()
-        session.run_pending_batches(summary)
+        with pytest.raises(SystemFault, match=r"^clip_scores: "):
+            session.run_pending_batches(summary)
         (message,) = summary.failed_runs.values()
         assert message.startswith(f"clip_scores: {scorer.model} cannot be loaded: ")
         assert why in message

@@ -19,6 +19,7 @@ from dagster._core.loader import LoadingContextForTest
 from assets.partitions import model_key
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
+from resources.incremental.faults import ModelUnavailable
 from resources.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
@@ -219,7 +220,7 @@ def test_a_checkpoint_whose_files_were_changed_is_not_used(session, tmp_path):
         from resources.models.aligner import _encoder
 
         _encoder.cache_clear()
-        with pytest.raises(ValueError, match="files have changed"):
+        with pytest.raises(ModelUnavailable, match="files have changed"):
             session.resources["aligner"].encoder(session.lake, session.resources["aligner"].active(session.lake))
     finally:
         weights.write_bytes(content)

@@ -11,6 +11,7 @@ import pytest
 from scripted_server import MODEL, scripted_server, told_of
 
 from orchestration.cli.session import RunSummary, Session
+from resources.incremental.faults import SystemFault
 from resources.models.server_captioner import ServerCaptioner
 from resources.models.server_summariser import ServerSummariser
 
@@ -81,7 +82,8 @@ def test_without_a_server_the_run_ends_with_one_message_and_the_next_one_makes_i
     _, units = without_captions(session)
     enabled_providers(session, "http://127.0.0.1:9/v1")
     started, summary = time.monotonic(), RunSummary()
-    session.run_pending_batches(summary)
+    with pytest.raises(SystemFault, match=r"^frame_captions: "):
+        session.run_pending_batches(summary)
     assert time.monotonic() - started < 60.0
     (message,) = summary.failed_runs.values()
     assert message.startswith("frame_captions: ")

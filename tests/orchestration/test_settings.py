@@ -173,6 +173,9 @@ def test_nothing_else_reads_the_environment() -> None:
         "internvid/chat_server.py: os.environ.get(self.key_variable, '')",
         # Keys to a bucket, which no resource's configuration may hold.
         "resources/lake/credentials.py: os.environ.get(variable)",
+        # The processes of a training inherit the whole of it.
+        "resources/training/trainer.py: _exit_code([*to_file, *module, 'resources.training.worker', str(config_path)], "
+        "{**os.environ, **environment, **session.get_bootstrap_env_vars()})",
         # What torch's launcher tells each process of a training.
         "resources/training/worker.py: os.environ.get('RANK', '0')",
         "resources/training/worker.py: os.environ.get('WORLD_SIZE', '1')",
