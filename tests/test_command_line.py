@@ -248,6 +248,7 @@ def test_export_writes_a_line_for_each_clip(root, tmp_path):
 # --- retry ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_retry_tries_what_was_chosen_again(root, lake):
     def tries() -> list[int]:
         return lake.polars("attempts").filter(outcome="failed")["tries"].to_list()

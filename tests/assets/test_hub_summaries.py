@@ -24,6 +24,7 @@ def written_by(session: Session) -> dict[str, dict[str, str]]:
     return {table: dict(session.lake.polars(table).select(pl.first(), "run_id").rows()) for table in TABLES}
 
 
+@pytest.mark.slow
 def test_summaries_name_the_model_that_made_them_and_another_one_makes_only_them_anew(
     session, open_session, ingest, folder, t5
 ):

@@ -180,6 +180,7 @@ def test_moved_files_are_looked_at_and_not_decoded(session, ingest, folder):
     assert (summary.rows, versions(session.lake, *every)) == ({}, before), "a second run writes nothing"
 
 
+@pytest.mark.slow
 def test_other_bytes_under_a_known_name_are_another_video(session, ingest, synthetic_video, folder):
     first = sources(session.lake)
     (folder / "one.mp4").unlink()
@@ -258,6 +259,7 @@ def test_frames_that_cannot_be_captioned_fail_alone_and_are_told(empty_session, 
 # --- duplicates -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_exact_duplicate_is_skipped_with_its_reason_and_takes_over_in_the_run_in_which_the_original_changes(
     session, ingest, synthetic_video, folder
 ):
@@ -277,6 +279,7 @@ def test_an_exact_duplicate_is_skipped_with_its_reason_and_takes_over_in_the_run
     assert all(set(found) == {"total", "done"} for found in stages(session).values())
 
 
+@pytest.mark.slow
 def test_a_duplicate_that_is_looked_at_again_takes_over_from_an_original_that_was_deleted(session, ingest, folder):
     original = folder / "one.mp4"
     copy = Path(shutil.copy(original, folder / "copy.mp4"))
@@ -292,6 +295,7 @@ def test_a_duplicate_that_is_looked_at_again_takes_over_from_an_original_that_wa
     assert versions(session.lake, *before) == before
 
 
+@pytest.mark.slow
 def test_two_files_that_swap_names_are_not_decoded_again(session, ingest, folder):
     first, second = folder / "one.mp4", folder / "two.mp4"
     videos = sources(session.lake)
@@ -411,6 +415,7 @@ def test_a_snapshot_is_taken_when_something_changed_and_only_then(session):
     assert session.lake.tags() == snapshots(session.lake)
 
 
+@pytest.mark.slow
 def test_publishing_that_died_half_way_is_made_good_and_what_is_whole_is_left_alone(session):
     asked = "select videos, clips, captions from table_1"
     session.publish_what_changed(RunSummary())
@@ -448,6 +453,7 @@ def test_the_export_has_one_line_for_each_captioned_clip_in_order(session, tmp_p
     assert text.endswith("\n")
 
 
+@pytest.mark.slow
 def test_an_imported_video_lives_on_in_the_store(empty_session, ingest, synthetic_video, folder):
     session = empty_session
     session.resources["media"] = session.media = Media(root=f"{session.lake.root}/media", keep="import", workers=1)

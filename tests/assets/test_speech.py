@@ -78,6 +78,7 @@ def test_subtitles_beside_a_video_become_cues_and_transcripts_of_its_clips(spoke
     assert attempts(lake, "transcripts") == dict.fromkeys(clips_of(lake, two), NO_MODEL)
 
 
+@pytest.mark.slow
 def test_a_changed_subtitle_file_costs_its_video_alone_and_no_decoding(
     spoken: Session, ingest: Callable, folder: Path
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_changed_subtitle_file_costs_its_video_alone_and_no_decoding(
     assert written_by(lake, "clips") == before["clips"]
 
 
+@pytest.mark.slow
 def test_looking_again_finds_nothing_new(spoken: Session, ingest: Callable, folder: Path) -> None:
     found = register(spoken.lake, spoken.media, [str(folder)], run_id="test")
     assert (found.new, found.changed, found.unchanged) == (0, 0, 2)
@@ -129,6 +131,7 @@ def test_a_file_that_is_no_subtitles_fails_for_its_video_alone(spoken: Session, 
     assert len(spoken.lake.polars("speech")) == 2
 
 
+@pytest.mark.slow
 def test_a_whisper_listens_where_there_are_no_subtitles(
     session: Session,
     open_session: Callable[[], Session],

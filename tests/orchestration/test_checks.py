@@ -68,6 +68,7 @@ def ingested(synthetic_video: Callable[..., Path], tmp_path_factory: pytest.Temp
         ("clip_captions", {"clip_captions_counts_add_up", "keys_equal_clip_keys"}),
     ],
 )
+@pytest.mark.slow
 def test_a_row_taken_away_fails_the_checks_that_it_concerns_and_the_next_ingest_heals_it(
     ingested: Ingested, table: str, expected: set[str]
 ) -> None:

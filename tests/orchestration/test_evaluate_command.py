@@ -140,6 +140,7 @@ def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_n
     assert "testlist01.txt names 3 classes, UCF-101 has 101" in text
 
 
+@pytest.mark.slow
 def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_path, synthetic_video, monkeypatch):
     monkeypatch.setattr(module, "SECONDS_PER_VIDEO", 10.0)
     os.mkfifo(tmp_path / "hangs.mp4")

@@ -20,6 +20,8 @@ from resources.catalog.files import register
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
+pytestmark = pytest.mark.slow
+
 SUBTITLES = "1\n00:00:00,200 --> 00:00:01,000\nThe heron waits at the weir.\n"
 PUBLISHED = ("statistics.duckdb", "internvid.jsonl", "report.html")
 

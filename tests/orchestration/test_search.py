@@ -53,6 +53,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("words", "synthetic_video"), QUERIES.items())
+@pytest.mark.slow
 def test_ten_plain_queries_find_the_right_video(lake, words, synthetic_video):
     done = CliRunner().invoke(app, ["search", words, "--lake", str(lake), "--format", "json", "--limit", "1"])
     assert done.exit_code == 0, done.output

@@ -14,7 +14,7 @@ BUCKET = "lakes"
 _prefixes = itertools.count()
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def bare_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     """A lake without tables."""
     if request.param == "folder":

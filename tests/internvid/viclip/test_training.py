@@ -180,6 +180,7 @@ def test_killed_at_a_random_step_and_resumed_it_ends_in_the_very_weights_of_an_u
     assert (result.steps, result.samples) == (STEPS, 18 * 6 + 6 * 7)
 
 
+@pytest.mark.slow
 def test_two_ranks_with_half_of_each_batch_killed_and_resumed_equal_one_unbroken_with_the_whole(
     tmp_path, unbroken, started, until
 ):
@@ -193,6 +194,7 @@ def test_two_ranks_with_half_of_each_batch_killed_and_resumed_equal_one_unbroken
         )
 
 
+@pytest.mark.slow
 def test_begun_by_one_rank_and_ended_by_two_it_is_the_same_training(tmp_path, unbroken, started):
     with pytest.raises(Stopped):
         train(RECIPE, clips(), folder=tmp_path, save_every_seconds=0, log=stopping_after(7))

@@ -142,6 +142,7 @@ def inclusion(weights: np.ndarray, drawn: int) -> np.ndarray:
     return -np.expm1(-weights * high)
 
 
+@pytest.mark.slow
 def test_div_draws_clips_as_often_as_theory_says():
     """Two hundred seeds; classes are the clips of videos of one size, each within three standard errors.
 
@@ -212,6 +213,7 @@ def test_a_smaller_draw_is_part_of_a_larger_one_and_another_seed_draws_others(so
         assert everything == sorted(some.clip_id[some.in_pool])
 
 
+@pytest.mark.slow
 def test_a_snapshot_and_a_seed_make_the_same_subset_on_any_threads_and_in_any_order_of_rows(million: MadeLake):
     subset, values = subset_named("flt_clipscore"), {"clips": 100_000}
     made = []
@@ -416,6 +418,7 @@ def test_the_numbers_of_a_waterfall_add_up_to_the_subset(name: str, some: MadeLa
                 assert not {example.clip_id for example in step.examples} & set(chosen)
 
 
+@pytest.mark.slow
 def test_a_waterfall_counts_what_each_condition_removes_of_a_million(million: MadeLake):
     with million.connect() as connection:
         steps = waterfall(connection, subset_named("flt_clipscore"), {"max_seconds": 30, "clips": 1000})

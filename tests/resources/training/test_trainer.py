@@ -135,6 +135,7 @@ def test_an_asset_trains_and_gets_numbers_checkpoint_receipt_and_what_was_left_o
     assert set(pl.read_parquet(unbroken.seen)["clip_id"]) == {f"c{n}" for n in range(CLIPS - 1)}
 
 
+@pytest.mark.slow
 def test_two_processes_end_in_the_weights_of_one_and_log_to_the_run_alone(
     lake: Lake, tmp_path: Path, unbroken: Trained, capfd: pytest.CaptureFixture[str]
 ):
@@ -173,6 +174,7 @@ def processes_of(mark: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_the_killed_process_that_started_it_and_goes_on_when_started_again(
     lake: Lake, tmp_path: Path, unbroken: Trained, until: Callable[..., None]
 ):
