@@ -6,16 +6,22 @@ VIDEOS ?=
 PORT ?= 3000
 
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable
 
-.PHONY: demo test check ui setup bench learn clean
+.PHONY: demo test test-slow test-all check ui setup bench learn clean
 
-demo: .venv/ready ## the main job: on rendered sample films, or on VIDEOS=folder
-	@$(if $(VIDEOS),,$(BIN)/internvid films films)
-	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",films) --lake "$(LAKE)"
+demo: .venv/ready ## the main job: on rendered sample videos, or on VIDEOS=folder
+	@$(if $(VIDEOS),,$(BIN)/internvid sample-videos sample-videos)
+	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",sample-videos) --lake "$(LAKE)"
 
-test: .venv/ready-dev check ## static checks, then the tests
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
+test: .venv/ready-dev check ## static checks, then the tests, within ten minutes on two cores
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/ready-dev ## the long tests: killed processes, servers, a real UI, S3, models through the whole loop
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## every test
 
 check: .venv/ready-dev
 	$(BIN)/ruff check
@@ -50,4 +56,4 @@ setup: .venv/ready ## only set up
 	@touch $@ .venv/ready
 
 clean: ## remove what was set up and made here
-	rm -rf .venv films lake
+	rm -rf .venv sample-videos lake

@@ -1,11 +1,11 @@
-"""How much faster frames are captioned in batches than one at a time, and whether memory stays flat over many of them.
+"""Measures how much faster frames are captioned in batches than one at a time, and whether memory stays constant.
 
     python benchmarks/captioning.py                                    # a tiny BLIP of random weights, on the CPU
     python benchmarks/captioning.py --weights Salesforce/blip2-opt-2.7b --device cuda --batch 64
 
-The same frames, JPEGs of 512x384, through the same door, in turn: batches of --batch, and batches of one; the median of
-each, and whether the captions are the same. Then --many frames in calls of the size that the pipeline makes, with the
-resident memory of this process after the first hundred, in the middle and at the end.
+The same frames, JPEGs of 512x384, through the same provider, in turn: batches of --batch, and batches of one; the
+median of each, and whether the captions are the same. Then --many frames in calls of the size that the pipeline makes,
+with the resident memory of this process after the first hundred, in the middle and at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil
 
-from resources.hub_captioner import HubCaptioner
+from resources.models.hub_captioner import HubCaptioner
 
 GOAL = 3.0
 SIZE = (512, 384)
@@ -67,43 +67,43 @@ def frames() -> list[bytes]:
     return encoded
 
 
-def captions(door: HubCaptioner, jpegs: Sequence[bytes]) -> list[str]:
-    said = door.caption(jpegs)
-    failed = [one for one in said if isinstance(one, Exception)]
+def captions(provider: HubCaptioner, jpegs: Sequence[bytes]) -> list[str]:
+    results = provider.caption(jpegs)
+    failed = [result for result in results if isinstance(result, Exception)]
     if failed:
         raise failed[0]
-    return [one.caption for one in said if not isinstance(one, Exception)]
+    return [result.caption for result in results if not isinstance(result, Exception)]
 
 
 def compare(weights: str, device: str, batch: int, repetitions: int) -> None:
     jpegs = frames()
-    sides = {of: HubCaptioner(weights=weights, device=device, frames_per_batch=of) for of in (batch, 1)}
-    said = {of: captions(door, jpegs) for of, door in sides.items()}  # and loads the model
-    seconds: dict[int, list[float]] = {of: [] for of in sides}
+    sides = {size: HubCaptioner(weights=weights, device=device, frames_per_batch=size) for size in (batch, 1)}
+    texts = {size: captions(provider, jpegs) for size, provider in sides.items()}  # and loads the model
+    seconds: dict[int, list[float]] = {size: [] for size in sides}
     for _ in range(repetitions):
-        for of, door in sides.items():
+        for size, provider in sides.items():
             started = time.perf_counter()
-            captions(door, jpegs)
-            seconds[of].append(time.perf_counter() - started)
-    speed = {of: len(jpegs) / statistics.median(found) for of, found in seconds.items()}
-    same = sum(one == other for one, other in zip(said[batch], said[1], strict=True))
+            captions(provider, jpegs)
+            seconds[size].append(time.perf_counter() - started)
+    speed = {size: len(jpegs) / statistics.median(runs) for size, runs in seconds.items()}
+    same = sum(batched == single for batched, single in zip(texts[batch], texts[1], strict=True))
     print(f"frames a second: {speed[batch]:.1f} in batches of {batch}, {speed[1]:.1f} one at a time; ", end="")
     print(f"{speed[batch] / speed[1]:.1f} times as many (goal: {GOAL:.0f})")
-    print(f"{same} of {len(jpegs)} captions are the same; {len(set(said[1]))} different ones", flush=True)
+    print(f"{same} of {len(jpegs)} captions are the same; {len(set(texts[1]))} different ones", flush=True)
 
 
-def watch_memory(door: HubCaptioner, many: int) -> None:
+def watch_memory(provider: HubCaptioner, many: int) -> None:
     jpegs = frames()
     marks = {WARM: "start", many // 2: "middle", many: "end"}
-    found: dict[str, float] = {}
+    megabytes_at: dict[str, float] = {}
     done = 0
-    for call in calls(jpegs, many, door.frames_per_call):
-        captions(door, call)
-        found |= {name: resident_megabytes() for mark, name in marks.items() if done < mark <= done + len(call)}
+    for call in calls(jpegs, many, provider.frames_per_call):
+        captions(provider, call)
+        megabytes_at |= {name: resident_megabytes() for mark, name in marks.items() if done < mark <= done + len(call)}
         done += len(call)
-    told = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in found.items())
-    print(f"resident over {many} frames, {door.frames_per_call} a call: {told}; ", end="")
-    print(f"from start to end {found['end'] - found['start']:+.1f} MB")
+    text = ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in megabytes_at.items())
+    print(f"resident over {many} frames, {provider.frames_per_call} a call: {text}; ", end="")
+    print(f"from start to end {megabytes_at['end'] - megabytes_at['start']:+.1f} MB")
 
 
 def calls(jpegs: Sequence[bytes], many: int, frames_per_call: int) -> Iterator[list[bytes]]:

@@ -25,8 +25,8 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from resources.lake import Lake
-from resources.schema import CLIPS
+from resources.lake.schema import CLIPS
+from resources.lake.store import Lake
 
 CLIPS_PER_VIDEO = 33  # the paper: 234 million clips of 7.1 million videos
 ROWS_PER_BATCH = 5000

@@ -1,6 +1,6 @@
-"""How fast one pass over a video is, with its cuts, measures and JPEGs, and how much memory it takes.
+"""Measures speed and memory of one pass over a video, with its cuts, measures and JPEGs.
 
-    python benchmarks/cut_and_sample.py                      # the rendered sample films
+    python benchmarks/cut_and_sample.py                      # the rendered sample videos
     python benchmarks/cut_and_sample.py FILE_OR_FOLDER ...   # other videos
     python benchmarks/cut_and_sample.py --memory FILE        # peak memory of FILE and of FILE ten times over
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import av
 
-from internvid.films.render import SAMPLE_FILMS, render_all
+from internvid.synthetic.render import SAMPLE_VIDEOS, render_all
 
 WAYS = ("scan", "scenedetect", "pyav", "decord", "decord_small")
 
@@ -100,14 +100,15 @@ def compare(paths: list[Path], repetitions: int, ways: list[str]) -> None:
                     frames = max(frames, run["frames"])
         speed = {way: frames / statistics.median(seconds) for way, seconds in runs.items() if seconds}
         row = "".join(f"{speed[way]:14,.0f}" if way in speed else f"{'cannot':>14s}" for way in ways)
-        for other, found in ratios.items():
-            if other in speed and "scan" in speed:
-                found.append(speed["scan"] / speed[other])
-                row += f"{found[-1]:{19 if other == 'scenedetect' else 12}.2f}"
+        for rival, quotients in ratios.items():
+            if rival in speed and "scan" in speed:
+                quotients.append(speed["scan"] / speed[rival])
+                row += f"{quotients[-1]:{19 if rival == 'scenedetect' else 12}.2f}"
         print(f"{path.name[:28]:28s}{frames:6d}{row}", flush=True)
-    for other, found in ratios.items():
-        if found:
-            print(f"scan / {other}: median {statistics.median(found):.2f}, from {min(found):.2f} to {max(found):.2f}")
+    for rival, quotients in ratios.items():
+        if quotients:
+            lowest, highest = min(quotients), max(quotients)
+            print(f"scan / {rival}: median {statistics.median(quotients):.2f}, from {lowest:.2f} to {highest:.2f}")
 
 
 def repeated(path: Path, times: int, result: Path) -> None:
@@ -145,10 +146,10 @@ def memory(path: Path, times: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample films")
+    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--films", type=Path, help="where rendered films are kept between runs")
+    parser.add_argument("--rendered", type=Path, help="folder in which rendered videos are kept between runs")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
     parser.add_argument("--times", type=int, default=10, help="with --memory: how much longer the second video is")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
@@ -157,7 +158,7 @@ def main() -> None:
         measure_here(arguments.way, str(arguments.videos[0]))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        given = arguments.videos or render_all(arguments.films or Path(temporary), SAMPLE_FILMS)
+        given = arguments.videos or render_all(arguments.rendered or Path(temporary), SAMPLE_VIDEOS)
         paths = [file for path in given for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
         paths = [path for path in paths if path.suffix not in {".json", ".md", ".txt", ".csv"}]
         if arguments.memory:

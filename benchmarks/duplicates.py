@@ -1,4 +1,4 @@
-"""What finding copies costs, against the number of videos, and beside comparing each with each.
+"""Measures the cost of finding copies by number of videos, compared with comparing every pair.
 
     python benchmarks/duplicates.py VIDEO_FOLDER [--videos 10000 30000 100000] [--frames 12] [--brute 1000]
 
@@ -26,7 +26,7 @@ from internvid.video.settings import ScanSettings
 BITS_CHANGED = 0.3  # of a hash, so that two videos drawn from the same frame are as far apart as strangers
 BITS_OF_A_COPY = 12
 VIDEOS_PER_COPY = 100
-VIDEOS_PER_LOOK = 4_000
+VIDEOS_PER_READ = 4_000
 
 
 def main() -> None:
@@ -40,16 +40,16 @@ def main() -> None:
         started = time.perf_counter()
         index = CopyIndex(videos)
         made = time.perf_counter()
-        found = set()
-        for first in range(0, len(videos), VIDEOS_PER_LOOK):
-            found |= {(one, other) for one, other, _ in index.copies_of(videos[first : first + VIDEOS_PER_LOOK])}
+        pairs = set()
+        for first in range(0, len(videos), VIDEOS_PER_READ):
+            pairs |= {(left, right) for left, right, _ in index.copies_of(videos[first : first + VIDEOS_PER_READ])}
         seconds = time.perf_counter() - started
         gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         hashes = sum(len(fingerprint) for _, fingerprint in videos)
         print(
             f"{len(videos):10,} {hashes:12,} {made - started:9.1f} {seconds - made + started:10.1f} "
-            f"{seconds / hashes * 1e6:10.1f} {len(found & copies):8,}/{len(copies):<6,} {gigabytes:6.1f}"
-            f"  {len(found - copies)} others"
+            f"{seconds / hashes * 1e6:10.1f} {len(pairs & copies):8,}/{len(copies):<6,} {gigabytes:6.1f}"
+            f"  {len(pairs - copies)} others"
         )
         if before is not None:
             print(f"{'':10} {len(videos) / before[0]:.1f} times the videos, {seconds / before[1]:.1f} times the time")
@@ -63,13 +63,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="real videos")
     parser.add_argument("--videos", type=int, nargs="+", default=[10_000, 30_000, 100_000])
     parser.add_argument("--frames", type=int, default=12, help="of each video")
-    parser.add_argument("--brute", type=int, default=1_000, help="videos compared each with each, to reckon the rest")
+    parser.add_argument("--brute", type=int, default=1_000, help="videos compared in every pair, to extrapolate from")
     return parser.parse_args()
 
 
 def _real_hashes(folder: Path) -> np.ndarray:
     """[frames, CROPS, WORDS] of all videos in the folder that can be read."""
-    found = []
+    hashes = []
     for path in sorted(folder.iterdir()):
         frames: list[SampledFrame] = []
         try:
@@ -77,8 +77,8 @@ def _real_hashes(folder: Path) -> np.ndarray:
         except UnreadableVideo as error:
             print(f"left out {path.name}: {error}")
             continue
-        found.append(Fingerprint.of((frame.seconds, frame.jpeg) for frame in frames).hashes)
-    return np.concatenate(found)
+        hashes.append(Fingerprint.from_frames((frame.seconds, frame.jpeg) for frame in frames).hashes)
+    return np.concatenate(hashes)
 
 
 def _videos(real: np.ndarray, count: int, frames: int) -> tuple[list[tuple[str, Fingerprint]], set[tuple[str, str]]]:
@@ -103,15 +103,15 @@ def _noise(random: np.random.Generator, frames: int, share: float) -> np.ndarray
     return np.packbits(bits, axis=-1, bitorder="little").view(np.uint64).reshape(frames, len(CROPS), WORDS)
 
 
-def _print_brute(videos: list[tuple[str, Fingerprint]], some: int, seconds: float) -> None:
-    hashes = np.concatenate([fingerprint.hashes[:, 0] for _, fingerprint in videos[:some]])
+def _print_brute(videos: list[tuple[str, Fingerprint]], count: int, seconds: float) -> None:
+    hashes = np.concatenate([fingerprint.hashes[:, 0] for _, fingerprint in videos[:count]])
     started = time.perf_counter()
     for row in hashes:
         distances(row, hashes)
-    taken = (time.perf_counter() - started) * (len(videos) / some) ** 2
+    taken = (time.perf_counter() - started) * (len(videos) / count) ** 2
     print(
-        f"{'':10} each of these frames with each, uncropped and as it is alone: {taken:,.0f} s, reckoned from "
-        f"{some:,} videos; {taken / seconds:.1f} times as long"
+        f"{'':10} every pair of these frames, uncropped: {taken:,.0f} s, extrapolated from "
+        f"{count:,} videos; {taken / seconds:.1f} times as long"
     )
 
 

@@ -1,14 +1,13 @@
-"""Whether training learns: `viclip-tiny` on rendered films of actions, tested on films that it never saw.
+"""Whether training learns: `viclip-tiny` on rendered videos of actions, tested on videos that it never saw.
 
     python benchmarks/learning.py                                  # the proof: one training, one verdict
     python benchmarks/learning.py --same-video masked negatives --seeds 0 1 2      # and a comparison
 
-Twelve actions of four shapes in four colours. Zero-shot recognition is on held-out films, whose triples of action,
-shape and colour occur in training; retrieval is on one clip of each triple that never does, though its parts do.
-Films go through an encoder and a decoder before anything is learnt from them; captions come from the truth beside them.
-A quarter of the captions trained on name the action alone ("Something is spinning."), as the class prompts do;
-retrieval is by captions that name all three. ActionCLIP's sixteen prompts, made for humans, are scored beside.
-"""
+Twelve actions of four shapes in four colours. Zero-shot recognition is on held-out videos, whose triples of action,
+shape and colour occur in training; retrieval is on one clip of each triple that never does, though its parts do. Videos
+go through an encoder and a decoder before anything is learnt from them; captions come from the truth beside them. A
+quarter of the captions trained on name the action alone ("Something is spinning."), as the class prompts do; retrieval
+is by captions that name all three. ActionCLIP's sixteen prompts, made for humans, are scored beside."""
 
 from __future__ import annotations
 
@@ -36,11 +35,11 @@ import torch
 from internvid.evaluation.classification import chance as chance_of_classes
 from internvid.evaluation.classification import class_vectors, zero_shot_accuracy
 from internvid.evaluation.retrieval import retrieval_ranks, summarise
-from internvid.films.actions import ACTIONS, GENERAL_SENTENCES, Doing, action_films
-from internvid.films.plans import FilmPlan
-from internvid.films.render import read_truth, render
+from internvid.synthetic.actions import ACTIONS, GENERAL_SENTENCES, Doing, action_videos
+from internvid.synthetic.plans import VideoPlan
+from internvid.synthetic.render import read_truth, render
 from internvid.viclip.checkpoint import Checkpoint, load_checkpoint
-from internvid.viclip.clips import HeldClip, HeldClips
+from internvid.viclip.clips import InMemoryClip, InMemoryClips
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
@@ -57,7 +56,7 @@ CHANCE = chance_of_classes(len(ACTIONS)).top_1
 class Split:
     """Clips of a split, and what is done in each."""
 
-    clips: HeldClips
+    clips: InMemoryClips
     doings: list[Doing]
 
 
@@ -86,8 +85,8 @@ class Scores:
 HEADER = f"{'':24s} {'top-1':>6s} {'top-5':>6s} {'ActionCLIP':>11s} {'text-to-video':>14s} {'video-to-text':>14s}"
 
 
-def read_film(plan: FilmPlan, *, folder: Path, general: float) -> list[tuple[HeldClip, Doing]]:
-    """Renders and decodes the film; a clip for each shot, captioned by what the truth beside the film says."""
+def read_video(plan: VideoPlan, *, folder: Path, general: float) -> list[tuple[InMemoryClip, Doing]]:
+    """Renders and decodes the video; a clip for each shot, captioned by what the truth beside the video says."""
     path = render(plan, folder)
     with av.open(str(path)) as container:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
@@ -98,15 +97,15 @@ def read_film(plan: FilmPlan, *, folder: Path, general: float) -> list[tuple[Hel
         doing = Doing(thing.action, thing.shape, thing.colour)
         shown = frames[shot.start_frame : shot.end_frame]
         caption = doing.general_caption(rng) if rng.random() < general else doing.caption(rng)
-        clips.append((HeldClip(f"{plan.name}/{number}", plan.name, caption, shown), doing))
+        clips.append((InMemoryClip(f"{plan.name}/{number}", plan.name, caption, shown), doing))
     return clips
 
 
-def read_films(plans: Sequence[FilmPlan], folder: Path, pool: ProcessPoolExecutor, *, general: float = 0.0) -> Split:
+def read_videos(plans: Sequence[VideoPlan], folder: Path, pool: ProcessPoolExecutor, *, general: float = 0.0) -> Split:
     """general: share of the clips whose captions name the action alone."""
-    films = pool.map(partial(read_film, folder=folder, general=general), plans, chunksize=8)
-    clips = [clip for film in films for clip in film]
-    return Split(HeldClips([held for held, _ in clips]), [doing for _, doing in clips])
+    clips_by_video = pool.map(partial(read_video, folder=folder, general=general), plans, chunksize=8)
+    clips = [clip for clips_of_video in clips_by_video for clip in clips_of_video]
+    return Split(InMemoryClips([held for held, _ in clips]), [doing for _, doing in clips])
 
 
 def score(checkpoint: Checkpoint, held_out: Split, unseen: Split) -> Scores:
@@ -128,7 +127,7 @@ def score(checkpoint: Checkpoint, held_out: Split, unseen: Split) -> Scores:
     return Scores(ours.top_1, ours.top_5, actionclip.top_1, text_to_video, video_to_text)
 
 
-def trained(recipe: Recipe, clips: HeldClips, folder: Path) -> Checkpoint:
+def trained(recipe: Recipe, clips: InMemoryClips, folder: Path) -> Checkpoint:
     started = time.monotonic()
 
     def report(row: dict) -> None:
@@ -153,14 +152,14 @@ def beginning(recipe: Recipe) -> ViCLIP:
 
 def untrained(recipe: Recipe, like: Checkpoint) -> Checkpoint:
     """As it was before its first step, with the vocabulary that the trained one has."""
-    return Checkpoint(beginning(recipe), like.tokenizer, Preprocessing.of(recipe))
+    return Checkpoint(beginning(recipe), like.tokenizer, Preprocessing.from_recipe(recipe))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="viclip-tiny", choices=RECIPES)
     parser.add_argument("--same-video", nargs="+", choices=get_args(SameVideo), help="default: as the recipe has it")
-    parser.add_argument("--seeds", nargs="+", type=int, help="of training; the films stay. Default: the recipe's")
+    parser.add_argument("--seeds", nargs="+", type=int, help="of training; the videos stay. Default: the recipe's")
     parser.add_argument("--epochs", type=float, help="of the first phase, for a comparison that is to take less time")
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.recipe]
@@ -170,15 +169,18 @@ def main() -> None:
     seeds = arguments.seeds or [recipe.seed]
 
     started = time.monotonic()
-    films = action_films()
+    plans_by_split = action_videos()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            learn = read_films(films.train, folder / "films", pool, general=GENERAL)
-            held_out, unseen = (read_films(plans, folder / "films", pool) for plans in (films.held_out, films.unseen))
+            learn = read_videos(plans_by_split.train, folder / "synthetic_videos", pool, general=GENERAL)
+            held_out, unseen = (
+                read_videos(plans, folder / "synthetic_videos", pool)
+                for plans in (plans_by_split.held_out, plans_by_split.unseen)
+            )
         print(
-            f"{len(films.train)} films of {len(learn.clips)} clips to learn from, {len(held_out.clips)} clips held "
-            f"out, {len(unseen.clips)} of unseen triples; rendered and read in {time.monotonic() - started:.0f} s",
+            f"{len(plans_by_split.train)} videos of {len(learn.clips)} clips to train on, {len(held_out.clips)} clips "
+            f"held out, {len(unseen.clips)} of unseen triples; rendered and read in {time.monotonic() - started:.0f} s",
             flush=True,
         )
         by_way: dict[SameVideo, list[Scores]] = {}
@@ -193,7 +195,7 @@ def main() -> None:
                 by_way.setdefault(way, []).append(after)
                 rows += [f"{f'{way}, seed {seed}':24s} {after}", f"{'  untrained':24s} {before}"]
     pairs = len(unseen.clips)
-    print(f"\nZero-shot recognition of {len(ACTIONS)} actions on held-out films; R@1 on unseen triples")
+    print(f"\nZero-shot recognition of {len(ACTIONS)} actions on held-out videos; R@1 on unseen triples")
     print("\n".join([HEADER, *rows]))
     print(f"{'chance':24s} {CHANCE:6.3f} {5 * CHANCE:6.3f} {CHANCE:11.3f} {1 / pairs:14.3f} {1 / pairs:14.3f}")
     if len(seeds) > 1:

@@ -1,6 +1,6 @@
-"""How fast clips reach a trainer: from the lake's frames, and by decoding the video files anew.
+"""Measures how fast clips reach a trainer: from the lake's frames, and by decoding the video files again.
 
-    python benchmarks/training_loader.py                      # the rendered sample films
+    python benchmarks/training_loader.py                      # the rendered sample videos
     python benchmarks/training_loader.py FILE_OR_FOLDER ...   # other videos
     python benchmarks/training_loader.py --size 64            # for another model than the paper's 224 pixels
     python benchmarks/training_loader.py --profile            # where the lake's loader spends its time
@@ -10,8 +10,8 @@ least 8 frames. A sample is then 8 frames of a clip, one of each eighth of it, r
 through `LakeClips`, a batch at a time. `decord` opens the video, seeks and decodes them, as trainers do that read
 videos (one VideoReader a clip, one thread); `decord_resized` has the decoder resize as well. The same clips in the
 same random order, in turn, in one run, each way in as many processes of its own. Figures are samples per second of
-wall time, start-up not in it, and of the processor's time, which tells the same on a machine that does other things
-beside; the median of the repetitions. No video is left out but those that decord cannot open.
+wall time, without start-up, and of the processor's time, which other load on the machine disturbs less; the median of
+the repetitions. No video is left out but those that decord cannot open.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from pathlib import Path
 
 import numpy as np
 
-from internvid.films.render import SAMPLE_FILMS, FilmPlan, render_all
+from internvid.synthetic.render import SAMPLE_VIDEOS, VideoPlan, render_all
 from internvid.viclip.frame_choice import middle_frames
-from resources.lake import Lake
-from resources.lake_clips import LakeClips, index_clips
+from resources.lake.store import Lake
+from resources.training.lake_clips import LakeClips, index_clips
 
 FRAMES = 8
 BATCH = 32
@@ -46,8 +46,8 @@ Sampling = tuple[float, int]
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a process loads: clips by position in the index, each with its file and its span of frames in that."""
+class Share:
+    """The share of a process: clips by position in the index, each with its file and its span of frames in that."""
 
     lake: Lake
     index: Path
@@ -68,95 +68,103 @@ def resized(video: np.ndarray, size: int) -> np.ndarray:
     return resized.permute(0, 2, 3, 1).numpy()
 
 
-def by_lake(work: Work, passes: int) -> int:
+def by_lake(share: Share, passes: int) -> int:
     """Loads the clips so often over; returns the number of bytes, which every way must agree on."""
-    clips = LakeClips(work.lake, work.index, SNAPSHOT, short_side=work.size)
+    clips = LakeClips(share.lake, share.index, SNAPSHOT, short_side=share.size)
     total = 0
     for _ in range(passes):
-        for start in range(0, len(work.positions), BATCH):
+        for start in range(0, len(share.positions), BATCH):
             picks = [
                 (position, middle_frames(int(clips.frame_counts[position]), FRAMES))
-                for position in work.positions[start : start + BATCH]
+                for position in share.positions[start : start + BATCH]
             ]
-            total += sum(resized(video, work.size).nbytes for video in clips.frames(picks))
+            total += sum(resized(video, share.size).nbytes for video in clips.frames(picks))
     return total
 
 
-def by_decord(work: Work, passes: int, **size: int) -> int:
+def by_decord(share: Share, passes: int, **size: int) -> int:
     import decord
 
     total = 0
     for _ in range(passes):
-        for path, start, end in work.spans:
+        for path, start, end in share.spans:
             reader = decord.VideoReader(path, num_threads=1, **size)
             indices = [min(start + index, len(reader) - 1) for index in middle_frames(end - start, FRAMES)]
-            total += resized(reader.get_batch(indices).asnumpy(), work.size).nbytes
+            total += resized(reader.get_batch(indices).asnumpy(), share.size).nbytes
     return total
 
 
-def by_decord_resized(work: Work, passes: int) -> int:
-    return by_decord(work, passes, width=work.size, height=work.size)
+def by_decord_resized(share: Share, passes: int) -> int:
+    return by_decord(share, passes, width=share.size, height=share.size)
 
 
 LOADERS = {"lake": by_lake, "decord": by_decord, "decord_resized": by_decord_resized}
 
 
-def measured(way: str, work: Work, passes: int, ready: Barrier, results: multiprocessing.Queue) -> None:
-    """In a process of its own: loads once to warm up, waits for the others, then loads and says how long it took."""
+def measured(way: str, share: Share, passes: int, ready: Barrier, results: multiprocessing.Queue) -> None:
+    """Runs in a separate process: loads once to warm up, waits for the others, then loads and reports times."""
     import cv2
     import torch
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    LOADERS[way](work, 1)
+    LOADERS[way](share, 1)
     ready.wait()
     started, cpu_before = time.perf_counter(), time.process_time()
-    loaded = LOADERS[way](work, passes)
+    loaded = LOADERS[way](share, passes)
     results.put((time.perf_counter() - started, time.process_time() - cpu_before, loaded))
 
 
-def samples_per_second(way: str, shares: list[Work], passes: int) -> np.ndarray:
-    """Of all processes together, a share each: of wall time, and of the processor's time."""
+def samples_per_second(way: str, shares: list[Share], passes: int) -> np.ndarray:
+    """Returns samples per second of wall time, and of the processor's time, of all processes together."""
     spawn = multiprocessing.get_context("spawn")
     ready, results = spawn.Barrier(len(shares)), spawn.Queue()
-    processes = [spawn.Process(target=measured, args=(way, work, passes, ready, results)) for work in shares]
+    processes = [spawn.Process(target=measured, args=(way, share, passes, ready, results)) for share in shares]
     for process in processes:
         process.start()
-    found = [results.get(timeout=3600) for _ in processes]
+    measurements = [results.get(timeout=3600) for _ in processes]
     for process in processes:
         process.join()
-    samples = passes * sum(len(work.positions) for work in shares)
+    samples = passes * sum(len(share.positions) for share in shares)
     size = shares[0].size
-    if sum(loaded for _, _, loaded in found) != samples * FRAMES * size * size * 3:
+    if sum(loaded for _, _, loaded in measurements) != samples * FRAMES * size * size * 3:
         raise SystemExit(f"{way} did not deliver {FRAMES} frames of {samples} clips")
-    return samples / np.array([max(seconds for seconds, _, _ in found), sum(cpu for _, cpu, _ in found)])
+    return samples / np.array([max(seconds for seconds, _, _ in measurements), sum(cpu for _, cpu, _ in measurements)])
 
 
 # --- the lake ----------------------------------------------------------------------------------------------------
 
 
 def ingest(paths: list[Path], folder: Path, frames_per_second: float, short_side: int) -> Lake:
-    """A lake with the videos' clips and frames, and a caption for each clip that only stands there to be loaded."""
+    """Returns a lake with the videos' clips and frames, and a placeholder caption for each clip."""
     import dagster as dg
     import pyarrow as pa
 
-    from assets.clips import clips_and_frames
-    from assets.raw_videos import raw_videos
-    from assets.sources import register
-    from resources.cutter import Cutter
-    from resources.media import Media
+    from assets.ingest.raw_videos import raw_videos
+    from assets.partitions import ingest_batches
+    from assets.video.clips import clips_and_frames
+    from resources.catalog.files import register
+    from resources.incremental.materialization import build_asset
+    from resources.incremental.retries import FailurePolicy
+    from resources.media.cut_detection import CutDetection
+    from resources.media.store import Media
 
     lake, media = Lake(root=str(folder / "lake")), Media(root=str(folder / "media"), workers=os.cpu_count() or 1)
     lake.create_tables()
-    found = register(lake, media, [str(path) for path in paths], run_id=SNAPSHOT)
-    cutter = Cutter(fine_frames_per_second=frames_per_second, frame_short_side=short_side)
+    registered = register(lake, media, [str(path) for path in paths], run_id=SNAPSHOT)
+    cut_detection = CutDetection(fine_frames_per_second=frames_per_second, frame_short_side=short_side)
     instance = dg.DagsterInstance.ephemeral()
-    for batch in sorted(found.batches):
+    for batch in sorted(registered.batches):
         instance.add_dynamic_partitions("ingest_batch", [batch])
         dg.materialize(
-            [raw_videos, clips_and_frames],
+            [build_asset(definition, ingest_batches) for definition in (raw_videos, clips_and_frames)],
             partition_key=batch,
-            resources={"lake": lake, "media": media, "cutter": cutter},
+            resources={
+                "lake": lake,
+                "media": media,
+                "cut_detection": cut_detection,
+                "failure_policy": FailurePolicy(),
+            },
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
         )
@@ -197,12 +205,12 @@ def comparable_clips(lake: Lake) -> list[dict]:
     return [row for row in rows if readable[row["path"]]]
 
 
-def shares_of(lake: Lake, rows: list[dict], size: int, processes: int, folder: Path) -> list[Work]:
+def shares_of(lake: Lake, rows: list[dict], size: int, processes: int, folder: Path) -> list[Share]:
     """The clips in random order, dealt out to the processes."""
     index = index_clips(lake, [row["clip_id"] for row in rows], folder / "index.arrow", snapshot=SNAPSHOT)
     order = np.random.default_rng(0).permutation(index.clips)
     return [
-        Work(
+        Share(
             lake,
             index.path,
             size,
@@ -213,8 +221,8 @@ def shares_of(lake: Lake, rows: list[dict], size: int, processes: int, folder: P
     ]
 
 
-def scaled(plan: FilmPlan, height: int | None) -> FilmPlan:
-    """The film at another height, its shape kept."""
+def scaled(plan: VideoPlan, height: int | None) -> VideoPlan:
+    """The video at another height, its shape kept."""
     if height is None:
         return plan
     return replace(plan, height=height, width=round(plan.width * height / plan.height / 2) * 2)
@@ -241,7 +249,7 @@ def compare(paths: list[Path], folder: Path, options: argparse.Namespace) -> Non
                     passes = options.passes if way == "lake" else 1
                     runs[way].append(samples_per_second(way, shares, passes))
             for column, clock in enumerate(("wall time", "processor's time")):
-                speed = {way: statistics.median(run[column] for run in found) for way, found in runs.items()}
+                speed = {way: statistics.median(run[column] for run in way_runs) for way, way_runs in runs.items()}
                 print(
                     f"  to {size}x{size}, samples a second of {clock}: "
                     + ", ".join(f"{way} {value:,.1f}" for way, value in speed.items())
@@ -251,37 +259,41 @@ def compare(paths: list[Path], folder: Path, options: argparse.Namespace) -> Non
                 )
 
 
-def profile(work: Work) -> None:
+def profile(share: Share) -> None:
     """Of the lake's loader, in this process."""
     import cv2
     import torch
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    by_lake(work, 1)
+    by_lake(share, 1)
     with cProfile.Profile() as profiler:
-        by_lake(work, 3)
+        by_lake(share, 3)
     pstats.Stats(profiler).sort_stats("tottime").print_stats(12)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample films")
+    parser.add_argument("videos", nargs="*", type=Path, help="files or folders; default: the rendered sample videos")
     parser.add_argument("--size", type=int, nargs="+", default=[224, 64], help="pixels that frames are resized to")
     parser.add_argument("--short-side", type=int, nargs="+", default=[384], help="of the frames kept in the lake")
     parser.add_argument("--frames-per-second", type=float, default=4.0, help="that the lake keeps")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--passes", type=int, default=5, help="of the lake's loader over the clips, in a measurement")
-    parser.add_argument("--film-height", type=int, help="render the films at this height instead of their own")
-    parser.add_argument("--films", type=Path, help="where rendered films are kept between runs")
+    parser.add_argument("--video-height", type=int, help="render the videos at this height instead of their own")
+    parser.add_argument("--rendered", type=Path, help="folder in which rendered videos are kept between runs")
     parser.add_argument("--profile", action="store_true", help="profile the lake's loader instead")
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, {options.processes} process(es) each way")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        plans = [scaled(plan, options.film_height) for plan in SAMPLE_FILMS if plan.codec != "av1"]
-        compare(options.videos or render_all(options.films or folder / "films", plans), folder, options)
+        plans = [scaled(plan, options.video_height) for plan in SAMPLE_VIDEOS if plan.codec != "av1"]
+        compare(
+            options.videos or render_all(options.rendered or folder / "synthetic_videos", plans),
+            folder,
+            options,
+        )
 
 
 if __name__ == "__main__":

@@ -102,12 +102,15 @@ def in_turn(sides: Mapping[str, Callable[[], object]], repetitions: int) -> dict
     for _ in range(repetitions):
         for name, call in sides.items():
             seconds[name].append(seconds_of(call))
-    return {name: Seconds(*map(statistics.median, zip(*found, strict=True))) for name, found in seconds.items()}
+    return {
+        name: Seconds(*map(statistics.median, zip(*measurements, strict=True)))
+        for name, measurements in seconds.items()
+    }
 
 
 def show(seconds: dict[str, Seconds], *, fast: str, slow: str) -> None:
-    for name, found in seconds.items():
-        print(f"  {name:32s}{found.wall:8.2f} s, of all cores together {found.cpu:8.2f} s")
+    for name, measured in seconds.items():
+        print(f"  {name:32s}{measured.wall:8.2f} s, of all cores together {measured.cpu:8.2f} s")
     wall, cpu = seconds[slow].wall / seconds[fast].wall, seconds[slow].cpu / seconds[fast].cpu
     print(f"  {fast} is {wall:.2f} times as fast; by time of the cores {cpu:.2f}", flush=True)
 

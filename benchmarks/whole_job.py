@@ -1,11 +1,11 @@
-"""What the whole job costs: seconds of work per second of video by stage, the second run, and memory.
+"""Measures the whole job: seconds of work per second of video by stage, the second run, and memory.
 
     python benchmarks/whole_job.py [FOLDER] [--longer N]
 
-Runs the real command line on the folder's videos (the rendered sample films unless given) into a temporary lake. Beside
-the stages it prints, measured in the same run, what decoding the same files to nothing costs with PyAV: no pipeline
-that looks at every frame can be faster. The memory of a run on one video is compared with that of a run on the same
-video N times as long: it should not grow.
+Runs the real command line on the folder's videos (the rendered sample videos unless given) into a temporary lake.
+Beside the stages it prints, measured in the same run, what decoding the same files to nothing costs with PyAV: no
+pipeline that looks at every frame can be faster. The memory of a run on one video is compared with that of a run on the
+same video N times as long: it should not grow.
 """
 
 import argparse
@@ -28,9 +28,9 @@ def main() -> None:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        folder = given.folder or work / "films"
+        folder = given.folder or work / "synthetic_videos"
         if given.folder is None:
-            internvid("films", str(folder))
+            internvid("sample-videos", str(folder))
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
         cost_by_stage(folder, work / "lake")
         memory(folder, work, given.longer)
@@ -51,16 +51,16 @@ def cost_by_stage(folder: Path, lake: Path) -> None:
 
 def stage_seconds(lake: Path) -> tuple[dict[str, float], float]:
     """Seconds by stage as the runs reported them, and seconds of video in the lake."""
-    os.environ["INTERNVID_LAKE"] = str(lake)
     import dagster as dg
 
-    from orchestration.house import House
+    from orchestration.cli.session import Session
+    from orchestration.settings import Settings
 
-    house = House(str(lake))
-    video_seconds = house.lake.query("select sum(end_seconds - start_seconds) as s from clips")["s"][0].as_py()
+    session = Session(Settings(lake=str(lake)))
+    video_seconds = session.lake.query("select sum(end_seconds - start_seconds) as s from clips")["s"][0].as_py()
     stages = {}
     for stage in ("raw_videos", "clips", "frame_captions", "clip_captions"):
-        records = house.instance.fetch_materializations(dg.AssetKey(stage), limit=1_000).records
+        records = session.instance.fetch_materializations(dg.AssetKey(stage), limit=1_000).records
         reported = [record.asset_materialization.metadata["seconds"].value for record in records]
         stages["clips and frames" if stage == "clips" else stage] = sum(reported)
     return stages, video_seconds

@@ -1,4 +1,4 @@
-"""Many inputs through a model, some at a time: in order, in as large batches as fit, each with its own answer."""
+"""Runs a model on many inputs in batches: keeps their order, and adapts the batch size to the memory."""
 
 from __future__ import annotations
 
@@ -8,57 +8,58 @@ from typing import TypeVar
 Input = TypeVar("Input")
 Answer = TypeVar("Answer")
 
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # a GPU's words, a CPU's
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # messages of a GPU and of a CPU
 
 
 class Batches:
-    """size: inputs that go through together. What memory does not suffice for goes through in halves, and from then on
-    batches are no larger.
+    """Runs functions on batches of at most `size` inputs.
+
+    A batch that runs out of memory is halved, and later batches are no larger.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def through(
+    def map(
         self, run: Callable[[Sequence[Input]], Sequence[Answer]], inputs: Sequence[Input]
     ) -> list[Answer | Exception]:
-        """What `run` answers for each input, in their order.
+        """Returns the answer of `run` for each input, in their order.
 
-        A batch that fails otherwise than for want of memory is run one by one, to find the inputs at fault: for these
-        the error is the answer.
+        A batch that fails for another reason than memory is repeated input by input. An input that fails alone gets its
+        error as the answer.
         """
         answers: list[Answer | Exception] = []
         while len(answers) < len(inputs):
             batch = inputs[len(answers) : len(answers) + self.size]
-            found, error = _tried(run, batch)
+            batch_answers, error = _run_or_error(run, batch)
             if error is not None and _is_out_of_memory(error):
-                # Here and not where the error was caught: only now are the tensors free that its traceback held.
+                # Not where the error was caught: there, its traceback still referenced the tensors.
                 _empty_cache()
             if error is None:
-                answers += found
+                answers += batch_answers
             elif len(batch) == 1:
                 answers.append(error)
             elif _is_out_of_memory(error):
                 self.size = len(batch) // 2
             else:
-                answers += Batches(1).through(run, batch)
+                answers += Batches(1).map(run, batch)
         return answers
 
 
-def _tried(
+def _run_or_error(
     run: Callable[[Sequence[Input]], Sequence[Answer]], batch: Sequence[Input]
 ) -> tuple[Sequence[Answer], Exception | None]:
     try:
         answers = run(batch)
-    except Exception as error:  # noqa: BLE001 - the boundary: whatever an input raises is that input's answer
+    except Exception as error:  # noqa: BLE001 - the boundary: the error becomes the answer of its input
         return [], error.with_traceback(None)
     if len(answers) != len(batch):
-        raise RuntimeError(f"{len(batch)} inputs were given, {len(answers)} answers came back")
+        raise RuntimeError(f"a batch of {len(batch)} inputs got {len(answers)} answers")
     return answers, None
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """torch's own error by its name, so that torch need not be here."""
+    """Recognises torch's error by its class name, so that torch need not be installed."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
         and (type(error).__name__ == "OutOfMemoryError" or any(words in str(error).lower() for words in _OUT_OF_MEMORY))

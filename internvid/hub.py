@@ -1,4 +1,4 @@
-"""A model of the Hugging Face hub, or of a folder: its name, its state, its files. Downloads nothing by itself."""
+"""A model of the Hugging Face hub or of a folder: its name, version and files. Nothing here downloads files."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-WHOLE_BYTES = 1 << 20  # files up to this size are hashed whole
-SAMPLED_BLOCKS = 64  # of larger ones so many blocks
+MAX_FULL_HASH_BYTES = 1 << 20  # larger files are hashed by sampled blocks
+SAMPLED_BLOCKS = 64  # per larger file
 BLOCK_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """weights: an id of the hub (`Salesforce/blip2-opt-2.7b`), or a folder as `save_pretrained` writes it. commit: of
-    the hub, a commit, tag or branch; a folder has none.
+    """A model by its location.
+
+    weights: an id of the hub (`Salesforce/blip2-opt-2.7b`), or a folder that `save_pretrained` wrote.
+    commit: commit, tag or branch on the hub; unused for a folder.
     """
 
     weights: str
@@ -28,8 +30,9 @@ class HubModel:
 
     @property
     def source(self) -> dict[str, Any]:
-        """As `from_pretrained` takes it; code that comes with a model is never run. Of a branch whose files are here
-        that commit is loaded which `revision` names, though the hub may have a newer one.
+        """Keyword arguments for `from_pretrained`. Code that comes with a model is never run.
+
+        If the files of a branch are on this machine, their commit is loaded, even if the hub has a newer one.
         """
         if self.is_folder:
             return {"pretrained_model_name_or_path": str(self.files), "trust_remote_code": False}
@@ -41,12 +44,12 @@ class HubModel:
 
     @property
     def name(self) -> str:
-        """The id, or the folder's name."""
+        """The hub id, or the folder's name."""
         return Path(self.weights).expanduser().resolve().name if self.is_folder else self.weights
 
     @property
     def files(self) -> Path | None:
-        """The folder of its files; None where they are not on this machine."""
+        """The folder with the model's files; None if they are not on this machine."""
         if self.is_folder:
             return Path(self.weights).expanduser()
         from huggingface_hub import snapshot_download
@@ -59,7 +62,7 @@ class HubModel:
 
     @cached_property
     def revision(self) -> str | None:
-        """The commit that the files here are of; of a folder a hash. None where they are not on this machine."""
+        """The commit of the files on this machine, or a hash of the folder; None if they are not on this machine."""
         files = self.files
         if files is None:
             return None
@@ -67,7 +70,7 @@ class HubModel:
 
     @property
     def version(self) -> str:
-        """Readable, and the same before and after the hub's files were fetched: a branch stays a branch."""
+        """Name and commit. It does not change when the hub's files are downloaded: a branch is named as a branch."""
         return f"{self.name}@{(self.revision or '')[:12] if self.is_folder else self.commit}"
 
     @property
@@ -77,18 +80,19 @@ class HubModel:
 
 
 def folder_digest(folder: Path) -> str:
-    """A hash of the files' names and contents, 32 hex digits; of large files of blocks spread over them, so that
-    gigabytes of weights cost no more than a moment.
+    """Returns a hash (32 hex digits) of the names and contents of the folder's files.
+
+    Of large files only evenly spaced blocks are hashed, so that gigabytes of weights take a fraction of a second.
     """
-    hashed = hashlib.md5(usedforsecurity=False)
+    digest = hashlib.md5(usedforsecurity=False)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         size = file.stat().st_size
-        hashed.update(f"{file.relative_to(folder).as_posix()}\0{size}\0".encode())
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{size}\0".encode())
         with file.open("rb") as opened:
-            if size <= WHOLE_BYTES:
-                hashed.update(opened.read())
+            if size <= MAX_FULL_HASH_BYTES:
+                digest.update(opened.read())
                 continue
             for block in range(SAMPLED_BLOCKS):
                 opened.seek(block * (size - BLOCK_BYTES) // (SAMPLED_BLOCKS - 1))
-                hashed.update(opened.read(BLOCK_BYTES))
-    return hashed.hexdigest()
+                digest.update(opened.read(BLOCK_BYTES))
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""A chat model behind a server, for what splits texts that are too long for a model."""
+"""A chat model behind a server, with the interface of a LanguageModel for code that splits long texts."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from internvid.text.generated import Generated
 
 @dataclass
 class ServedModel:
-    """room: how many characters a prompt may have. A server does not say what its tokens are, so characters stand in
-    for them here.
+    """A chat model behind a server.
+
+    max_prompt_length: upper bound on a prompt, in characters. Servers do not expose their tokeniser, so `tokens` are
+    characters here.
     """
 
     server: ChatServer
-    room: int
+    max_prompt_length: int
     max_new_tokens: int
 
     @property
     def limit(self) -> str:
-        return f"{self.room} characters"
+        return f"{self.max_prompt_length} characters"
 
     def fits(self, prompt: str) -> bool:
-        return len(prompt) <= self.room
+        return len(prompt) <= self.max_prompt_length
 
     def answer(self, prompts: Sequence[str]) -> list[Generated | Exception]:
-        """To each prompt in their order, or an error of ChatServer.ask."""
+        """Returns the answer to each prompt, in their order, or an error of ChatServer.ask."""
         return self.server.ask([Question(prompt) for prompt in prompts])
 
     def tokens(self, prompt: str) -> str:
         return prompt
 
     def write(self, prompts: Sequence[str], *, first_token: int | None = None) -> list[Generated | Exception]:
-        """As `answer`. first_token: None, for no server takes one; models of `transformers` do."""
+        """Same as `answer`. first_token: must be None, because servers do not support it."""
         assert first_token is None
         return self.answer(prompts)

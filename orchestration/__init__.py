@@ -1,7 +1,7 @@
-"""When, and in what order: definitions, partitions, jobs, sensors, schedules, checks, and the command line."""
+"""Decides when the assets run, and in what order: definitions, jobs, sensors, schedules, and the command line."""
 
 import os
 
-# Before torch is imported, here and in the processes that are started from here. Threads of OpenMP that wait for each
-# other otherwise do so busily: on two cores with other work beside, a training step took eight times as long.
+# Set before torch is imported, here and in child processes. Otherwise waiting threads of OpenMP keep their cores busy:
+# on two cores with other work at the same time, a step of training took eight times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,106 +1,110 @@
 """The code location: every asset, check, job, sensor and schedule, with the resources that they run on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from assets import (
-    active_checkpoint,
-    annotations,
-    checkpoints,
-    checks,
-    clip_captions,
-    clip_embeddings,
-    clip_scores,
-    clips,
-    corpus_snapshot,
-    downloads,
-    duplicates,
-    evaluations,
-    feeds,
-    fingerprints,
-    frame_captions,
-    internvid_jsonl,
-    raw_videos,
-    report,
-    source_checks,
-    sources,
-    speech,
-    statistics,
-    subsets,
-    transcripts,
-)
-from assets.steps import DOORS, steps
-from orchestration.activation import activate_checkpoint
-from orchestration.collection import check_sources, check_sources_schedule, discover, discover_schedule
+from assets.checks import captions, whole_lake
+from assets.corpus import corpus_snapshot, duplicates, internvid_jsonl, statistics
+from assets.corpus.report import build_report
+from assets.ingest import annotations, feed_polls, feeds, source_checks, sources
+from assets.partitions import INGEST_BATCH, partitions_of
+from assets.stages import stage_definitions
+from assets.vectors import active_checkpoint
+from orchestration.automation import build_automation, follow_inputs
 from orchestration.configured import configured
-from orchestration.follow_up import found_sources_sensor, retry_sensor
-from orchestration.inbox import inbox_sensor
-from orchestration.jobs import check_lake, ingest, pin, publish, select, train
-from orchestration.maintenance import check_schedule, maintenance, maintenance_schedule, publish_schedule
+from orchestration.jobs import build_jobs
+from orchestration.schedules import PUBLISHED_HOURLY, build_schedules
+from orchestration.sensors import build_first_model_sensor, build_sensors
+from orchestration.settings import Settings
+from resources.incremental.declaration import StageDefinition, StageScope
+from resources.incremental.materialization import build_asset
+from resources.models.activation import ASSET as ACTIVE_CHECKPOINT
 
+# Assets that are no stages: they work on no units, or are filled by commands.
 ASSET_MODULES = [
     feeds,
+    feed_polls,
     sources,
     source_checks,
     annotations,
-    downloads,
-    raw_videos,
-    clips,
-    fingerprints,
-    speech,
-    transcripts,
-    frame_captions,
-    clip_captions,
     active_checkpoint,
-    clip_embeddings,
-    clip_scores,
     duplicates,
     corpus_snapshot,
-    subsets,
-    checkpoints,
-    evaluations,
     statistics,
     internvid_jsonl,
-    report,
 ]
 
 
-def definitions(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """The definitions with the resources of the environment; `resources` replaces some of them."""
-    doors = {**configured(), **(resources or {})}
+def definitions(
+    settings: Settings | None = None, resources: Mapping[str, Any] | None = None, *, with_retries: bool = True
+) -> dg.Definitions:
+    """Builds the definitions by the settings, those of the environment unless given.
+
+    resources: by name, those that replace some. with_retries: whether a step that failed is tried again by itself.
+    """
+    settings = settings or Settings()
+    by_name = {**configured(settings), **(resources or {})}
+    partitions = partitions_of(by_name["subset_files"].all())
+    stages = stage_definitions(settings.stages)
+    batch_stages = [definition for definition in stages if definition.partition == INGEST_BATCH]
+    condition = follow_inputs(batch_stages)
+    owners = [settings.owner] if settings.owner else []
+    stage_assets = [
+        build_asset(
+            definition,
+            partitions[definition.partition],
+            code_version=_code_version(definition, by_name),
+            with_retries=with_retries,
+            automation_condition=condition if definition in batch_stages else None,
+            owners=owners,
+        )
+        for definition in stages
+    ]
+    others = [*dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), build_report(batch_stages)]
+    jobs = build_jobs(stages)
     return dg.Definitions(
-        assets=_with_code_versions(dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), doors),
-        asset_checks=dg.load_asset_checks_from_modules([checks]),
-        jobs=[
-            *(ingest, discover, check_sources, pin, select, train),
-            *(activate_checkpoint, publish, check_lake, maintenance),
+        assets=[*stage_assets, *_completed(others, batch_stages, owners)],
+        asset_checks=[
+            whole_lake.build_stage_counts(batch_stages),
+            *dg.load_asset_checks_from_modules([captions, whole_lake]),
         ],
-        sensors=[inbox_sensor, found_sources_sensor, retry_sensor],
-        schedules=[
-            *(discover_schedule, check_sources_schedule),
-            *(publish_schedule, maintenance_schedule, check_schedule),
+        jobs=jobs,
+        sensors=[
+            *build_sensors(settings),
+            build_first_model_sensor(settings, jobs),
+            build_automation(batch_stages),
         ],
-        resources=doors,
+        schedules=build_schedules(settings),
+        resources=by_name,
     )
 
 
-def _with_code_versions(assets: Sequence[Any], doors: Mapping[str, Any]) -> list[Any]:
-    """Each partitioned asset with its step's version as code version: Dagster then shows what a change makes stale."""
-    of_steps = steps(None, **{name: doors[name] for name in DOORS})
-    # What rests on the active checkpoint has no version of its own: that asset's data version tells it.
-    versions = {
-        output.table.name: output.readable_version
-        for step in of_steps
-        for output in step.outputs
-        if step.declared is None
-    }
+def _code_version(definition: StageDefinition, resources: Mapping[str, Any]) -> str | None:
+    """Returns the stage's versions as code version: Dagster then shows, and recomputes, what a change makes stale.
 
-    def with_version(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return spec.replace_attributes(code_version=versions.get(spec.key.to_user_string()))
+    What depends on the lake (the active checkpoint, a snapshot) has none: those assets' data versions say it.
+    """
+    if definition.partition != INGEST_BATCH or ACTIVE_CHECKPOINT in definition.reads:
+        return None
+    stage = definition.configured(StageScope(lake=None), resources)
+    return "; ".join(dict.fromkeys(output.readable_version for output in stage.outputs))
 
-    return list(dg.map_asset_specs(with_version, assets))
+
+def _completed(assets: Any, stages: list[StageDefinition], owners: list[str]) -> list[Any]:
+    """Adds to the snapshot every table of the stages, for it pins them all; and to what the clock makes, how fresh
+    that is to be."""
+    tables = [dg.AssetDep(table.name) for definition in stages for table in definition.outputs]
+
+    def completed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        spec = spec.replace_attributes(owners=owners)
+        if spec.group_name == "corpus":
+            spec = spec.replace_attributes(freshness_policy=PUBLISHED_HOURLY)
+        is_snapshot = spec.key == corpus_snapshot.corpus_snapshot.key
+        return spec.replace_attributes(deps=[*spec.deps, *tables]) if is_snapshot else spec
+
+    return list(dg.map_asset_specs(completed, assets))
 
 
 @dg.definitions

@@ -1,58 +1,111 @@
 """What is run together."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import dagster as dg
 
-from assets.checks import (
-    caption_alarms,
-    captions_are_sound,
-    keys_equal_clip_keys,
-    keys_equal_frame_keys,
-    no_orphan_rows,
-    stage_counts,
-)
-from assets.corpus_snapshot import IN_SNAPSHOT
-from assets.ingest_batches import ingest_batches
-from assets.model_partitions import model_partitions, subset_partitions
+from assets.partitions import INGEST_BATCH
+from resources.incremental.declaration import StageDefinition
+from resources.lake.store import Lake
+from resources.models.activation import activate_named
+from resources.models.aligner import Aligner
 
-PARTITIONED = dg.AssetSelection.assets(*IN_SNAPSHOT)
-WHOLE_LAKE_CHECKS = dg.AssetSelection.checks(stage_counts, keys_equal_clip_keys, keys_equal_frame_keys, no_orphan_rows)
 CORPUS = dg.AssetSelection.assets("duplicates", "corpus_snapshot", "statistics", "internvid_jsonl", "report")
-
-ingest = dg.define_asset_job(
-    "ingest",
-    selection=PARTITIONED,
-    partitions_def=ingest_batches,
-    description="Brings one ingest batch up to date, from its files to captioned, embedded and scored clips.",
+CAPTION_ALARMS = dg.AssetSelection.checks(
+    *(
+        dg.AssetCheckKey(dg.AssetKey(asset), name)
+        for asset, name in (
+            ("clip_embeddings", "captions_fit_their_clips"),
+            ("clip_embeddings", "captions_fit_within_videos"),
+            ("clip_captions", "captions_are_sound"),
+        )
+    )
 )
 
-pin = dg.define_asset_job(
-    "pin",
-    selection=dg.AssetSelection.assets("duplicates", "corpus_snapshot") - WHOLE_LAKE_CHECKS,
-    description="Looks for copies among the videos, and pins the lake as it is, as a snapshot.",
-)
 
-select = dg.define_asset_job(
-    "select",
-    selection=dg.AssetSelection.assets("subsets", "subset_snapshots"),
-    partitions_def=subset_partitions,
-    description="Selects a subset from the newest snapshot.",
-)
+def build_jobs(stages: Sequence[StageDefinition]) -> list[Any]:
+    """Builds the jobs. stages: all of them."""
+    whole_lake_checks = dg.AssetSelection.checks_for_assets(dg.AssetKey("corpus_snapshot"))
+    tables = [
+        table.name for definition in stages if definition.partition == INGEST_BATCH for table in definition.outputs
+    ]
+    return [
+        dg.define_asset_job(
+            "ingest",
+            selection=dg.AssetSelection.assets(*tables),
+            description="Brings one ingest batch up to date, from its files to captioned, embedded and scored clips.",
+        ),
+        dg.define_asset_job(
+            "register",
+            selection=dg.AssetSelection.assets("sources"),
+            description="Registers what lies in the inbox, or in the given locations, in new ingest batches.",
+        ),
+        dg.define_asset_job(
+            "discover",
+            selection=dg.AssetSelection.assets("feed_polls"),
+            description="Polls the feeds that are due; what is new there becomes sources, in new ingest batches.",
+        ),
+        dg.define_asset_job(
+            "check_sources",
+            selection=dg.AssetSelection.assets("source_checks"),
+            description="Asks whether those web sources can still be had that were not heard of for longest.",
+        ),
+        dg.define_asset_job(
+            "pin",
+            selection=dg.AssetSelection.assets("duplicates", "corpus_snapshot") - whole_lake_checks,
+            description="Looks for copies among the videos, and pins the lake as it is, as a snapshot.",
+        ),
+        dg.define_asset_job(
+            "select",
+            selection=dg.AssetSelection.assets("subsets", "subset_snapshots"),
+            description="Selects a subset from the newest snapshot.",
+        ),
+        dg.define_asset_job(
+            "train",
+            selection=dg.AssetSelection.assets("checkpoints", "evaluations"),
+            description="Trains a recipe on a subset, and evaluates the checkpoint.",
+        ),
+        activate_checkpoint,
+        dg.define_asset_job(
+            "publish",
+            selection=CORPUS - whole_lake_checks,
+            description="Pins the lake as it is and makes what people read from it: statistics, report, export.",
+        ),
+        dg.define_asset_job(
+            "check_lake",
+            selection=whole_lake_checks | CAPTION_ALARMS,
+            description="Counts and keys over the whole lake, and the alarms of its newest batches' captions.",
+        ),
+        maintenance,
+    ]
 
-train = dg.define_asset_job(
-    "train",
-    selection=dg.AssetSelection.assets("checkpoints", "evaluations"),
-    partitions_def=model_partitions,
-    description="Trains a recipe on a subset, and evaluates what came of it.",
-)
 
-publish = dg.define_asset_job(
-    "publish",
-    selection=CORPUS - WHOLE_LAKE_CHECKS,
-    description="Pins the lake as it is and makes what people read from it: statistics, report, export.",
-)
+class Activation(dg.Config):
+    """checkpoint: an id of the table checkpoints, or a checkpoint's folder."""
 
-check_lake = dg.define_asset_job(
-    "check_lake",
-    selection=WHOLE_LAKE_CHECKS | dg.AssetSelection.checks(caption_alarms, captions_are_sound),
-    description="Counts and keys over the whole lake, and the alarms of its newest batches' captions. Writes nothing.",
-)
+    checkpoint: str
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def activate_it(context: dg.OpExecutionContext, config: Activation, lake: Lake, aligner: Aligner) -> None:
+    """Activates the checkpoint and says so to Dagster, which then shows vectors by another one as stale."""
+    activate_named(context.instance, lake, aligner, config.checkpoint)
+
+
+@dg.job(description="Makes a checkpoint the active one. Vectors by another are recomputed.")
+def activate_checkpoint() -> None:
+    activate_it()
+
+
+@dg.op(pool="index")
+def optimize_tables(context: dg.OpExecutionContext, lake: Lake) -> None:
+    """Compacts the tables, folds new rows into their indexes, and removes old versions that no snapshot pins."""
+    lake.create_tables()
+    for table, result in lake.optimize().items():
+        context.log.info(f"{table}: {result}")
+
+
+@dg.job(description="Compacts and indexes the tables and removes old versions. May run beside writers.")
+def maintenance() -> None:
+    optimize_tables()

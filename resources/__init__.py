@@ -1,1 +1,1 @@
-"""Configured doors to the outside: the lake, media, models; and the one function that does incremental work."""
+"""Configured providers to the outside: the lake, media, models; and the one function that does incremental work."""

@@ -1,10 +1,11 @@
-"""What tests of several folders share: tiny films, an S3 server, and looks at processes and at whole tables."""
+"""What tests of several folders share: tiny videos, an S3 server, and looks at processes and at whole tables."""
 
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import boto3
 import pytest
 
-from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
-from internvid.films.render import render
-from resources.lake import Lake
-from resources.schema import TABLES
+from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
+from internvid.synthetic.render import render
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 # Before torch is imported, and for the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,30 +26,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several
 BUCKET = "lakes"
 COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")
 
-# Half a minute and more each: begun first, or one of several processes has them left when the others are done.
-LONG = (
-    "test_kill.py",
-    "test_webserver.py",
-    "test_pipeline_on_s3.py",
-    "test_model_commands.py",
-    "test_profile_commands.py",
-    "test_model_loop.py",
-    "test_pipeline_at_once.py",
-    "test_inbox.py",
-    "test_collecting.py",
-    "test_downloads.py",
-    "test_forget_command.py",
-    "test_duplicates.py",
-    "test_annotations.py",
-    "test_server_captions.py",
-)
-
 # What differs between two runs that make the same rows.
 OF_THE_RUN = ("run_id", "written_at", "first_seen_at")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONG)
+    """Runs the slow files first, then those with the most tests: no process is left with a long file at the end."""
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, -sizes[item.path]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,15 +45,15 @@ def without_first_model() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def film() -> Callable[..., Path]:
-    """film(folder, "name.mp4", 3): renders the third of many films, 3 s in two shots, under that name."""
+def synthetic_video() -> Callable[..., Path]:
+    """video(folder, "name.mp4", 3): renders the third of many videos, 3 s in two shots, under that name."""
 
     def rendered(folder: Path, name: str, number: int = 0) -> Path:
         shots = (
             Shot(15, Backdrop("flat", COLOURS[number % len(COLOURS)]), (Figure("circle", "pink", "moving right"),)),
             Shot(15, Backdrop("noise", "grey", number)),
         )
-        plan = FilmPlan("film", shots, width=160, height=120, fps=10, sound=False)
+        plan = VideoPlan("synthetic_video", shots, width=160, height=120, fps=10, sound=False)
         path = render(plan, folder / f".{name}.rendering", seed=number)
         return path.rename(folder / name)
 

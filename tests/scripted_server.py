@@ -58,7 +58,7 @@ class ScriptedServer(ThreadingHTTPServer):
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answered: list[str] = []  # in the order of the answers
-        self.under_way = self.most_under_way = 0
+        self.under_way = self.max_under_way = 0
 
     @property
     def url(self) -> str:
@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.bodies.append(body)
             server.headers.append(dict(self.headers))
             server.under_way += 1
-            server.most_under_way = max(server.most_under_way, server.under_way)
+            server.max_under_way = max(server.max_under_way, server.under_way)
         time.sleep(server.late(about))
         with server.lock:  # before the answer, or the client's next question could come before it is counted down
             server.under_way -= 1

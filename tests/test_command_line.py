@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 INTERNVID = Path(sys.executable).with_name("internvid")
 
@@ -29,7 +29,7 @@ def internvid(*arguments: str | Path, lake: Path | str | None = None) -> subproc
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
     environment |= {"INTERNVID_WORKERS": "1", "INTERNVID_FIRST_MODEL": "", "COLUMNS": "200"}
     command = [INTERNVID, *arguments] + (["--lake", lake] if lake else [])
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:
@@ -52,11 +52,11 @@ def cells(text: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -> Path:
-    folder = tmp_path_factory.mktemp("films")
-    film(folder, BRACKETS, 1)
-    film(folder, QUOTES, 2)
-    (folder / BROKEN).write_text("no film")
+def folder(tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[..., Path]) -> Path:
+    folder = tmp_path_factory.mktemp("synthetic_videos")
+    synthetic_video(folder, BRACKETS, 1)
+    synthetic_video(folder, QUOTES, 2)
+    (folder / BROKEN).write_text("no video")
     (folder / "notes.txt").touch()
     return folder
 
@@ -188,6 +188,14 @@ def test_sql_prints_a_table_and_takes_no_text_for_markup(root):
     ]
 
 
+def test_sql_that_begins_with_a_comment_is_a_statement_and_no_option(root):
+    file = Path(__file__).parents[1] / "sql" / "statistics" / "table_1.sql"
+    assert query(root, file.read_text())[0]["clips"] == 4
+    assert query(root, "-- all=of\nselect count(*) as clips from clips") == [{"clips": 4}]
+    assert query(root, "--none\nselect 1 as number") == [{"number": 1}]
+    assert "No such option: --fromat" in refused(internvid("sql", "select 1", "--fromat", "csv", lake=root))
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -240,6 +248,7 @@ def test_export_writes_a_line_for_each_clip(root, tmp_path):
 # --- retry ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_retry_tries_what_was_chosen_again(root, lake):
     def tries() -> list[int]:
         return lake.polars("attempts").filter(outcome="failed")["tries"].to_list()
@@ -311,7 +320,7 @@ def test_a_folder_without_videos_is_an_error_that_says_so(tmp_path):
     (tmp_path / "folder" / "notes.txt").touch()
     done = internvid("ingest", tmp_path / "folder", lake=tmp_path / "lake")
     assert "0 videos: 0 new, 0 changed, 0 known (1 other files passed over)" in done.stdout
-    assert "no video found there" in refused(done)
+    assert "no video in" in refused(done)
 
 
 # --- odd questions ----------------------------------------------------------------------------------------------

@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
-from orchestration.house import House
-from resources.lake import Lake
-from resources.schema import TABLES
+from orchestration.cli.session import Session
+from orchestration.settings import Settings
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
+
+pytestmark = pytest.mark.slow
 
 INTERNVID = Path(sys.executable).with_name("internvid")
 COMPARED = ("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts")
-TWO_FILMS = 7 / 3600  # hours of video in a batch: two films of 3 s
+TWO_VIDEOS = 7 / 3600  # hours of video in a batch: two videos of 3 s
 CHILD = "multiprocessing.spawn"  # in the command line of those that read video files
 
 
@@ -42,13 +45,13 @@ def _commits(lake: Lake, table: str) -> int:
     return len(os.listdir(f"{lake.uri(table)}/_versions"))
 
 
-# In the order of a run, since each goes on where the last was killed. The lake has two batches of two films.
+# In the order of a run, since each goes on where the last was killed. The lake has two batches of two videos.
 MOMENTS: dict[str, Callable[[Run], bool]] = {
     "headers are being read": lambda run: run.has_children(),
     "sources are registered": lambda run: run.has_committed("sources"),
     "files are being hashed": lambda run: run.has_children(),
     "raw_videos are committed": lambda run: run.has_committed("raw_videos"),
-    "films are being decoded": lambda run: run.has_children(),
+    "videos are being decoded": lambda run: run.has_children(),
     "clips are committed, frames are not": lambda run: run.has_committed("clips"),
     "frame captions are committed": lambda run: run.has_committed("frame_captions"),
     "clip captions are committed": lambda run: run.has_committed("clip_captions"),
@@ -73,31 +76,31 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 
 def _start(folder: Path, lake: Lake, environment: dict[str, str], log: Path) -> subprocess.Popen:
-    command = [INTERNVID, "ingest", folder, "--lake", lake.root, "--hours-per-batch", str(TWO_FILMS)]
+    command = [INTERNVID, "ingest", folder, "--lake", lake.root, "--hours-per-batch", str(TWO_VIDEOS)]
     with log.open("w") as file:
         return subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
 
 
 def _is_half_finished(root: str) -> bool:
     """Whether an input of some stage is pending, or nothing was registered yet."""
-    found = {step.name: units for step, units in House(root).counts()}
-    return any(units["pending"] for units in found.values()) or found["raw_videos"]["total"] == 0
+    units = Session(Settings(lake=root)).counts()
+    return any(of_stage["pending"] for of_stage in units.values()) or units["raw_videos"]["total"] == 0
 
 
 @pytest.mark.timeout(600)
 def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an_unbroken_run(
     tmp_path: Path,
     environment: dict[str, str],
-    film: Callable[..., Path],
+    synthetic_video: Callable[..., Path],
     whole_tables: Callable[..., Any],
     processes_in_session: Callable[[int], list[str]],
     until: Callable[..., None],
 ):
-    folder = tmp_path / "films"
+    folder = tmp_path / "synthetic_videos"
     folder.mkdir()
     for number in range(4):
-        film(folder, f"{number}.mp4", number)
-    (folder / "5.mp4").write_text("no film")
+        synthetic_video(folder, f"{number}.mp4", number)
+    (folder / "5.mp4").write_text("no video")
     log = tmp_path / "log"
     unbroken, lake = Lake(root=str(tmp_path / "unbroken")), Lake(root=str(tmp_path / "lake"))
     assert _start(folder, unbroken, environment, log).wait() == 0, log.read_text()
@@ -131,7 +134,7 @@ def test_ten_kills_at_ten_moments_leave_nothing_behind_and_the_end_is_that_of_an
         "fingerprints": 4,
         "frame_captions": 20,
         "clip_captions": 8,
-        "attempts": 1 + 4 + 8,  # the broken film; films and clips in which nothing is said
+        "attempts": 1 + 4 + 8,  # the broken video; videos and clips in which nothing is said
     }
     for table in COMPARED:
         assert found[table] == expected[table]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake import Lake
+from resources.lake.store import Lake
+
+pytestmark = pytest.mark.slow
 
 INTERNVID = Path(sys.executable).parent / "internvid"
 
@@ -37,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done
@@ -46,12 +48,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def lake(run: Run, tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -> Lake:
-    """Five films taken in by `ingest`, which has trained the lake's first model."""
-    films = tmp_path_factory.mktemp("films")
+def lake(run: Run, tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[..., Path]) -> Lake:
+    """Five videos taken in by `ingest`, which has trained the lake's first model."""
+    synthetic_videos = tmp_path_factory.mktemp("synthetic_videos")
     for number in range(5):
-        film(films, f"{number}.mp4", number)
-    first = run("ingest", films)
+        synthetic_video(synthetic_videos, f"{number}.mp4", number)
+    first = run("ingest", synthetic_videos)
     assert "Active model: viclip-tiny-all-" in first.stdout
     (uri,) = {line.split("Report: ")[1].split("/report")[0] for line in first.stdout.splitlines() if "Report: " in line}
     return Lake(root=uri)
@@ -85,7 +87,7 @@ def test_a_subset_is_previewed_made_and_exported(run, lake, tmp_path):
 
 def test_a_subset_without_a_clip_says_what_removed_them(run, lake):
     done = run("subset", "make", "aes", "--set", "threshold=100")
-    assert "aes holds no clip" in done.stdout
+    assert "aes has no clip" in done.stdout
     (attempt,) = [row for row in lake.polars("attempts").to_dicts() if row["key"] == "aes"]
     assert (attempt["outcome"], attempt["error_class"]) == ("skipped", "EmptySubset")
     assert "removed" in attempt["message"]
@@ -106,7 +108,7 @@ def test_activate_says_what_is_to_be_made_anew_and_refuses_what_is_no_checkpoint
     checkpoints = {row["subset"]: row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts()}
     done = run("activate", checkpoints["div"])
     vectors = lake.dataset("clip_embeddings").count_rows()
-    assert f"{vectors} vectors are to be made anew" in done.stdout
+    assert f"{vectors} vectors are to be recomputed" in done.stdout
     assert "clip_embeddings" in run("status").stdout
     run("activate", checkpoints["all"])
     refused = run("activate", "no-such-model", code=2)

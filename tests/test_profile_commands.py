@@ -1,4 +1,4 @@
-"""A profile of tiny models of the real classes, from the command line: each door asks its model, each row names it."""
+"""A profile of tiny models of the real classes, from the command line: every row names the model that made it."""
 
 import json
 import os
@@ -15,7 +15,9 @@ from tiny_language_models import tiny_chat, tiny_marian, tiny_t5
 from tiny_scorers import random_head, tiny_classifier, tiny_clip
 from tiny_whisper import save_whisper
 
-from resources.lake import Lake
+from resources.lake.store import Lake
+
+pytestmark = pytest.mark.slow
 
 INTERNVID = Path(sys.executable).with_name("internvid")
 SPOKEN = Path(__file__).resolve().parents[2] / "shared" / "videos" / "open" / "grid_bbaf2n.mpg"
@@ -23,13 +25,13 @@ GERMAN = "1\n00:00:00,100 --> 00:00:01,400\nHeute kochen wir eine gute Suppe.\n"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -> Path:
-    """A folder with films, of one of which the subtitles are there too, models, and tiny.yaml, a profile of them."""
+def place(tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[..., Path]) -> Path:
+    """A folder with videos, of one of which the subtitles are there too, models, and tiny.yaml, a profile of them."""
     place = tmp_path_factory.mktemp("profiles")
-    (place / "films").mkdir()
-    film(place / "films", "one.mp4", 1)
-    (place / "films" / "one.de.srt").write_text(GERMAN)
-    shutil.copy(SPOKEN, place / "films" / "spoken.mpg")
+    (place / "synthetic_videos").mkdir()
+    synthetic_video(place / "synthetic_videos", "one.mp4", 1)
+    (place / "synthetic_videos" / "one.de.srt").write_text(GERMAN)
+    shutil.copy(SPOKEN, place / "synthetic_videos" / "spoken.mpg")
     models = place / "models"
     made = {
         "coarse_captioner": {"kind": "hub", "weights": blip_2(models / "blip-2"), "generation": {"max_new_tokens": 5}},
@@ -50,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, film: Callable[..., Path]) -
         },
     }
     random_head(models / "head.pth")
-    of_text = {door: {name: _plain(value) for name, value in of.items()} for door, of in made.items()}
+    of_text = {provider: {name: _plain(value) for name, value in of.items()} for provider, of in made.items()}
     (place / "tiny.yaml").write_text(yaml.safe_dump(of_text))
     return place
 
@@ -72,7 +74,7 @@ def run(place: Path) -> Callable[..., str]:
             cwd=place,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -82,13 +84,17 @@ def run(place: Path) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def lake(place: Path, run: Callable[..., str]) -> Lake:
-    run("ingest", "films")
+    run("ingest", "synthetic_videos")
     return Lake(root=str(place / "lake"))
 
 
 def test_doctor_finds_every_model_of_the_profile(run):
-    doors = {door["door"]: door for door in json.loads(run("doctor", "--json"))["doors"]}
-    found = {name: (door["model"], door["state"]) for name, door in doors.items() if door["state"] == "ready"}
+    providers = {provider["provider"]: provider for provider in json.loads(run("doctor", "--json"))["providers"]}
+    found = {
+        name: (provider["model"], provider["state"])
+        for name, provider in providers.items()
+        if provider["state"] == "ready"
+    }
     assert (
         found.items()
         >= {
@@ -142,9 +148,12 @@ def test_another_fine_captioner_and_summariser_leave_coarse_captions_speech_and_
     qwen = qwen_2_5_vl(place / "models" / "qwen-vl")
     chat = tiny_chat(place / "models" / "chat")
     run(
-        *("ingest", "films"),
-        *("--door", f"fine_captioner={{kind: hub, weights: {qwen}, prompt: what, generation: {{max_new_tokens: 5}}}}"),
-        *("--door", f"summariser={{kind: hub, weights: {chat}, generation: {{max_new_tokens: 8}}}}"),
+        *("ingest", "synthetic_videos"),
+        *(
+            "--provider",
+            f"fine_captioner={{kind: hub, weights: {qwen}, prompt: what, generation: {{max_new_tokens: 5}}}}",
+        ),
+        *("--provider", f"summariser={{kind: hub, weights: {chat}, generation: {{max_new_tokens: 8}}}}"),
     )
     after = written_by()
     assert {name for name in after if after[name] == before[name]} == {

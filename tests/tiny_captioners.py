@@ -43,7 +43,7 @@ from transformers import (
 
 WORDS = [
     "a", "the", "of", "in", "on", "photo", "picture", "man", "woman", "child", "dog", "cat", "bird", "horse",
-    "car", "boat", "house", "tree", "river", "table", "stove", "pan", "knife", "red", "green", "blue", "yellow",
+    "car", "boat", "session", "tree", "river", "table", "stove", "pan", "knife", "red", "green", "blue", "yellow",
     "white", "black", "big", "small", "old", "new", "cooks", "walks", "runs", "stands", "sits", "holds", "looks",
     "jumps", "sleeps", "plays",
 ]  # fmt: skip

@@ -82,7 +82,7 @@ def tiny_chat(folder: Path, context: int = 512) -> Path:
     )
     bytes_without_letters = [number for token, number in vocabulary.items() if token not in LETTERS]
     model = _talkative(Qwen2ForCausalLM(config), bytes_without_letters)
-    # As chat models come: answers are drawn by lot, unless told not to.
+    # As chat models come: answers are drawn by chance, unless told not to.
     model.generation_config.update(do_sample=True, temperature=0.7, top_p=0.8, top_k=20)
     return _save(model, tokenizer, folder)
 

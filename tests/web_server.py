@@ -1,13 +1,13 @@
 """A real HTTP server on loopback that serves videos, and behaves as badly as the web does.
 
     with web_server() as server:
-        url = server.add("/film.mp4", File(path))                          # with ranges; the URL
+        url = server.add("/video.mp4", File(path))                         # with ranges; the URL
         server.add("/busy.mp4", Status(429, {"Retry-After": "1"}), File(path))   # in turn; the last for ever
-        server.add("/page", page_with_video("film.mp4", title="A film"))
+        server.add("/page", page_with_video("video.mp4", title="A video"))
         server.add_hls("/live", path, folder)                              # URL of the playlist
         feed = server.add_feed("/feed.rss")                                # an RSS feed that grows
-        feed.add(url, "A film")
-        server.asked("/film.mp4")[0].range                                 # what was asked, when, and how many at once
+        feed.add(url, "A video")
+        server.asked("/video.mp4")[0].range                                # what was asked, when, and how many at once
 
 yt-dlp asks for a direct link twice: it looks at the first bytes, then it downloads. Each takes its turn.
 A server on `web_server("127.0.0.2")` is another host, and may have the same videos.
@@ -150,13 +150,13 @@ class WebServer(ThreadingHTTPServer):
     def __init__(self, host: str = "127.0.0.1") -> None:
         super().__init__((host, 0), _Handler)
         self.requests: list[Request] = []
-        self.most_at_once = 0  # over all paths
+        self.max_concurrent_requests = 0  # over all paths
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self._acts: dict[str, tuple[Act, ...]] = {}
         self._asked: dict[str, int] = {}
-        self._at_once: dict[str, int] = {}
-        self._most_at_once: dict[str, int] = {}
+        self._concurrent: dict[str, int] = {}
+        self._max_concurrent: dict[str, int] = {}
 
     @property
     def url(self) -> str:
@@ -164,8 +164,10 @@ class WebServer(ThreadingHTTPServer):
         return f"http://{self.server_address[0]}:{self.server_address[1]}"
 
     def add(self, path: str, *acts: Act) -> str:
-        """What happens when the path is asked for: each in its turn, then the last for ever. Begins anew if it was
-        there. Returns its URL."""
+        """Answers requests for the path by each of `acts` in order, then always by the last. Returns the URL.
+
+        A path that was there starts again.
+        """
         with self.lock:
             self._acts[path], self._asked[path] = acts, 0
         return self.url + path
@@ -185,16 +187,16 @@ class WebServer(ThreadingHTTPServer):
         with self.lock:
             return [request for request in self.requests if request.path == path]
 
-    def most_at_once_of(self, path: str) -> int:
-        return self._most_at_once.get(path, 0)
+    def max_concurrent_of(self, path: str) -> int:
+        return self._max_concurrent.get(path, 0)
 
     def begins(self, request: Request) -> Answer:
         """Counts it; what to do about it."""
         with self.lock:
             self.requests.append(request)
-            for_path = self._at_once[request.path] = self._at_once.get(request.path, 0) + 1
-            self._most_at_once[request.path] = max(for_path, self.most_at_once_of(request.path))
-            self.most_at_once = max(self.most_at_once, sum(self._at_once.values()))
+            for_path = self._concurrent[request.path] = self._concurrent.get(request.path, 0) + 1
+            self._max_concurrent[request.path] = max(for_path, self.max_concurrent_of(request.path))
+            self.max_concurrent_requests = max(self.max_concurrent_requests, sum(self._concurrent.values()))
             acts = self._acts.get(request.path, (Status(404),))
             turn = self._asked.get(request.path, 0)
             self._asked[request.path] = turn + 1
@@ -204,7 +206,7 @@ class WebServer(ThreadingHTTPServer):
     def ends(self, request: Request) -> None:
         with self.lock:
             if request.until is None:
-                self._at_once[request.path] -= 1
+                self._concurrent[request.path] -= 1
                 request.until = time.monotonic()
 
     def handle_error(self, request: Any, client_address: Any) -> None:

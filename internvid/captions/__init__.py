@@ -1,1 +1,1 @@
-"""Captions: the embedded captioner and summariser, and the words of a caption."""
+"""Captions: the embedded captioner and summariser, captioning by vision-language models, and a caption's words."""

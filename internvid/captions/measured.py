@@ -1,12 +1,12 @@
-"""The embedded captioner: says in plain English what it measured in a single picture, and nothing else.
+"""The embedded captioner: describes in plain English what it measures in a single picture, and nothing else.
 
-Belongs here: what can be measured in one frame, the words for it, and the numbers behind each word. What several
-frames of a clip say together is `summary`; what moves is measured where the clip's frames are read one after another.
+Belongs here: what can be measured in one frame, the words for it, and the numbers behind each word. Does not belong
+here: merging the captions of a clip's frames (`summary`), measuring movement (`internvid.video.measures`).
 
-It knows no objects. It says "one face" because OpenCV's face detectors found one, "a round red region" because such
-a patch of colour was measured, and "text" because evenly sized marks stand in a row; it never says "a man",
-"a ball" or "a sign". Where a measurement is not clear, the caption is silent: a false face is a lie, a missed one is
-only brief.
+It knows no objects. It says "one face" because OpenCV's face detectors found a face, "a round red region" because such
+a patch of colour was measured, and "text" because evenly sized marks stand in a row. It never says "a man", "a ball" or
+"a sign". Where a measurement is not clear, the caption says nothing: a missed face makes a caption shorter, a false
+face makes it wrong.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     import cv2
 
 MODEL = "embedded-measurements"
-# Count it up with any change to what is said: what was captioned before is then captioned again.
+# Count it up with any change to the captions: frames that were captioned before are then captioned again.
 VERSION = "embedded-measurements 1 (faces, text, regions, colours, light, texture)"
 
-# Long side, in pixels, at which faces are sought. At 320, one in six of the faces in the real frames tested is lost.
+# Long side, in pixels, at which faces are detected. At 320, one in six of the faces in the real frames tested is lost.
 _FACE_LONG_SIDE = 480
-_FACE_SMALLEST = 30  # pixels at that size: below it the cascades fire on foliage and machinery
+_MIN_FACE = 30  # pixels at that size: below it the cascades fire on foliage and machinery
 _FACE_SCALE_STEP = 1.25  # 1.1 takes two to three times as long for the same videos with a face
 _FACE_NEIGHBOURS = 2
-# How many windows of a second cascade agree on a face that is enlarged to 120 pixels. Among what the first cascade
-# finds in 629 real frames, upright, upside down and on their side, true faces have 35 or more, or, when blurred, 8 or
-# more and two eyes; false ones have 27 at most and never two eyes. With these limits the frames yield no false face
-# upright or mirrored, none on their side, and one upside down.
+# Number of windows of a second cascade that agree on a face that is enlarged to 120 pixels. Among the faces that the
+# first cascade detects in 629 real frames, upright, upside down and on their side, true ones have 35 or more (or, when
+# blurred, 8 or more and two eyes); false ones have 27 at most and never two eyes. With these limits the frames yield no
+# false face upright or mirrored, none on their side, and one upside down.
 _FACE_SUPPORT = 32
 _FACE_SUPPORT_WITH_EYES = 8
 
@@ -48,22 +48,22 @@ _COLOURS = (
 # Regions are reported in these: black, grey, brown and beige patches are mostly shadow, ground and wall.
 _REGION_COLOURS = ("red", "orange", "yellow", "green", "turquoise", "blue", "purple", "pink", "white")
 
-_SMALLEST_REGION, _LARGEST_REGION = 0.006, 0.3  # shares of the picture
-_LEAST_CONTRAST = 45  # distance of mean colours in 8-bit Lab, where black and white are 255 apart
+_MIN_REGION, _MAX_REGION = 0.006, 0.3  # shares of the picture
+_MIN_CONTRAST = 45  # distance of mean colours in 8-bit Lab, where black and white are 255 apart
 
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 @dataclass(frozen=True)
 class FrameCaption:
-    """A caption, and as JSON what each of its phrases rests on: None where the model cannot tell.
+    """A caption of a frame, and the evidence for each of its phrases.
 
-    Status and tokens are as of `Generated`. The embedded captioner's `evidence` is
-    {"phrases": [{"kind", "about", "thing", "place", "text", "measure"}, …]}. `text` stands in the caption word
-    for word; `thing` and `place` are its two parts ("one face", "near the centre"; `place` may be empty); phrases of
-    two frames with the same `about` speak of the same sort of thing ("face", "region red"); `measure` holds numbers.
-    Positions are shares of the picture's width and height, areas shares of the picture, luma and colour differences are
-    in 0…255.
+    `evidence`: JSON, None where the model gives none. `status`, `prompt_tokens`, `output_tokens`: as of `Generated`.
+    The embedded captioner's evidence is {"phrases": [{"kind", "about", "thing", "place", "text", "measure"}, …]}:
+    `text` stands in the caption word for word; `thing` and `place` are its two parts ("one face", "near the centre";
+    `place` may be empty); phrases of two frames with the same `about` describe the same sort of thing ("face", "region
+    red"); `measure` holds numbers. Positions are shares of the picture's width and height, areas shares of the picture,
+    luma and colour differences are in 0…255.
     """
 
     caption: str
@@ -75,11 +75,13 @@ class FrameCaption:
 
 @dataclass(frozen=True)
 class _Phrase:
+    """A part of a caption, with the measurement behind it."""
+
     kind: str  # blank, light, surface, colours, palette, layout, face, region, text
     thing: str
     measure: dict[str, Any] = field(default_factory=dict)
     place: str = ""
-    about: str = ""  # the kind, or finer: what stays the same when the thing changes from frame to frame
+    about: str = ""  # the topic: stays the same when the thing changes from frame to frame; empty: the kind
 
     @property
     def text(self) -> str:
@@ -89,8 +91,8 @@ class _Phrase:
 class MeasuringCaptioner:
     """Captions pictures from measurements alone: no weights to fetch, no accelerator, the same words every time.
 
-    One instance serves one thread: OpenCV's cascades keep state while they run. It pickles, and loads its cascades
-    again where it arrives.
+    One instance serves one thread: OpenCV's cascades keep state while they run. It can be pickled, and loads its
+    cascades again after unpickling.
     """
 
     model: str
@@ -107,7 +109,7 @@ class MeasuringCaptioner:
         return {**self.__dict__, "_cascades": []}
 
     def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
-        """One caption per frame, each from that frame alone.
+        """Captions each frame from that frame alone.
 
         frames: each [height, width, 3] uint8, RGB, of any size. Raises ValueError for any other array.
         """
@@ -138,10 +140,10 @@ class MeasuringCaptioner:
         )
 
     def _faces(self, luma: np.ndarray) -> list[tuple[float, float, float, float]]:
-        """Faces turned to the camera, left to right, as (left, top, width, height) in shares of the picture.
+        """Detects faces turned to the camera: (left, top, width, height) in shares of the picture, from left to right.
 
-        OpenCV's upper-body, full-body and profile cascades are left out: on the real frames they see people in cups,
-        shuttles and spacesuits, and the profile cascade adds only faces that the frontal ones have.
+        OpenCV's upper-body, full-body and profile cascades are not used: on the real frames they detect people in cups,
+        shuttles and spacesuits, and the profile cascade adds only faces that the frontal cascades detect too.
         """
         import cv2
 
@@ -152,9 +154,8 @@ class MeasuringCaptioner:
         find, confirm, eyes = self._cascades
         picture = _shrink(luma, _FACE_LONG_SIDE)
         height, width = picture.shape
-        smallest = (_FACE_SMALLEST, _FACE_SMALLEST)
         boxes = find.detectMultiScale(
-            picture, scaleFactor=_FACE_SCALE_STEP, minNeighbors=_FACE_NEIGHBOURS, minSize=smallest
+            picture, scaleFactor=_FACE_SCALE_STEP, minNeighbors=_FACE_NEIGHBOURS, minSize=(_MIN_FACE, _MIN_FACE)
         )
         faces = []
         for left, top, across, down in boxes:
@@ -172,7 +173,7 @@ class MeasuringCaptioner:
 
 
 def _compose(phrases: list[_Phrase]) -> FrameCaption:
-    """The sentence that holds every phrase word for word, and the evidence that lists them."""
+    """Composes a sentence that holds every phrase word for word, and the evidence that lists the phrases."""
     words = noun_phrase([(p.kind, p.text) for p in phrases])
     evidence = {
         "phrases": [
@@ -185,31 +186,31 @@ def _compose(phrases: list[_Phrase]) -> FrameCaption:
 
 
 def noun_phrase(phrases: Sequence[tuple[str, str]]) -> str:
-    """What a picture is and has, in words: "a bright, mostly blue picture with one face near the centre".
+    """Joins phrases to a noun phrase: "a bright, mostly blue picture with one face near the centre".
 
-    phrases: kind and text of each. Every text stands in the result word for word.
+    phrases: (kind, text) of each. Every text stands in the result word for word.
     """
 
-    def of(*kinds: str) -> list[str]:
+    def texts(*kinds: str) -> list[str]:
         return [text for wanted in kinds for kind, text in phrases if kind == wanted]
 
-    words = " ".join(["a", ", ".join(of("light", "surface", "colours")), "picture"]).replace("  ", " ")
-    if blanks := of("blank"):
+    words = " ".join(["a", ", ".join(texts("light", "surface", "colours")), "picture"]).replace("  ", " ")
+    if blanks := texts("blank"):
         words = join_with_and([f"a {text}" for text in blanks])
-    for text in of("palette", "layout"):
+    for text in texts("palette", "layout"):
         words += f" {text}" if text.startswith("in ") else f", {text},"
-    if things := of("face", "region", "text"):
+    if things := texts("face", "region", "text"):
         words += f" with {join_with_and(things)}"
     return words.rstrip(",")
 
 
 def join_with_and(parts: Sequence[str]) -> str:
-    """Parts as English lists them: "a", "a and b", "a, b and c"."""
+    """Joins parts as English lists them: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def _shrink(picture: np.ndarray, long_side: int) -> np.ndarray:
-    """The picture with its long side at most `long_side` pixels; never enlarged."""
+    """Shrinks a picture to a long side of `long_side` pixels; never enlarges it."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -221,7 +222,7 @@ def _shrink(picture: np.ndarray, long_side: int) -> np.ndarray:
 
 
 def _place(x: float, y: float) -> str:
-    """Where a point of the picture is, in words; x, y are shares of its width and height."""
+    """Describes where a point of the picture is. x, y: shares of its width and height."""
     across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
     down = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
     return f"at the {down} {across}".replace("  ", " ").strip() if across or down else "near the centre"
@@ -240,7 +241,7 @@ def _rounded(**numbers: float) -> dict[str, float]:
 
 
 def _blank(frame: np.ndarray, luma: np.ndarray, names: np.ndarray) -> _Phrase | None:
-    """ "black frame" or "blank <colour> frame" where there is nothing to see."""
+    """Returns "black frame" or "blank <colour> frame" for a picture with nothing to see, else None."""
     import cv2
 
     brightest = _percentile(luma, 99.5)
@@ -260,7 +261,7 @@ def _light(luma: np.ndarray) -> list[_Phrase]:
 
 
 def _surface(luma: np.ndarray) -> list[_Phrase]:
-    """ "flat" or "textured", by the share of small blocks in which brightness varies."""
+    """Returns "flat" or "textured", by the share of small blocks in which brightness varies."""
     import cv2
 
     picture = _shrink(luma, 320).astype(np.float32)
@@ -275,7 +276,7 @@ def _surface(luma: np.ndarray) -> list[_Phrase]:
 
 
 def _name_colours(picture: np.ndarray) -> np.ndarray:
-    """The index in `_COLOURS` of each pixel's colour: [height, width, 3] uint8 RGB to [height, width] uint8."""
+    """Returns the index in `_COLOURS` of each pixel's colour: [height, width, 3] uint8 RGB to [height, width] uint8."""
     import cv2
 
     hue, saturation, value = cv2.split(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL))
@@ -307,25 +308,28 @@ def _name_colours(picture: np.ndarray) -> np.ndarray:
 
 
 def _colours(small: np.ndarray, names: np.ndarray) -> list[_Phrase]:
-    """What colour most of the picture is, by halves where the halves differ."""
+    """Describes the picture's main colours, by halves where the halves differ."""
     chroma_98th = _percentile(small.max(axis=2) - small.min(axis=2), 98)
-    if chroma_98th < 16:  # a black-and-white film measures 0, an empty grey road filmed in colour 5 to 10
+    if chroma_98th < 16:  # a black-and-white video measures 0, an empty grey road filmed in colour 5 to 10
         return [_Phrase("layout", "in shades of grey", _rounded(chroma_98th_percentile=chroma_98th), about="colours")]
     height, width = names.shape
-    for here, one, there, other in (
+    for first_half, first_names, second_half, second_names in (
         ("top", names[: height // 2], "bottom", names[height // 2 :]),
         ("left", names[:, : width // 2], "right", names[:, width // 2 :]),
     ):
-        (colour, share), (colour_there, share_there) = _main_colour(one), _main_colour(other)
-        if colour != colour_there and min(share, share_there) >= 0.6:
-            text = f"mostly {colour} at the {here} and {colour_there} at the {there}"
-            measure = {here: _rounded(**{colour: share}), there: _rounded(**{colour_there: share_there})}
+        (first_colour, first_share), (second_colour, second_share) = map(_main_colour, (first_names, second_names))
+        if first_colour != second_colour and min(first_share, second_share) >= 0.6:
+            text = f"mostly {first_colour} at the {first_half} and {second_colour} at the {second_half}"
+            measure = {
+                first_half: _rounded(**{first_colour: first_share}),
+                second_half: _rounded(**{second_colour: second_share}),
+            }
             return [_Phrase("layout", text, measure, about="colours")]
     main, main_share = _main_colour(names)
     if main_share >= 0.5:
         return [_Phrase("colours", f"mostly {main}", _rounded(**{main: main_share}))]
     shares = np.bincount(names.ravel(), minlength=len(_COLOURS)) / names.size
-    # Named in the order of the palette, not of their shares: which of two leads may change from frame to frame.
+    # In the order of the palette and not of shares: the order of two similar shares may change from frame to frame.
     first, second = sorted(np.argsort(-shares, kind="stable")[:2])
     if min(shares[first], shares[second]) >= 0.2 and shares[first] + shares[second] >= 0.6:
         pair = {_COLOURS[first]: shares[first], _COLOURS[second]: shares[second]}
@@ -368,19 +372,19 @@ class _Region:
 
 
 def _regions(small: np.ndarray, names: np.ndarray, faces: list[tuple[float, float, float, float]]) -> list[_Phrase]:
-    """Compact patches of one colour that stand out from what surrounds them: the two colours that stand out most."""
+    """Describes compact patches of one colour that contrast with their surroundings, of the two strongest colours."""
     import cv2
 
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    found: list[tuple[float, _Phrase]] = []
+    weighted: list[tuple[float, _Phrase]] = []
     for colour in _REGION_COLOURS:
         mask = (names == _COLOURS.index(colour)).astype(np.uint8)
-        if not _SMALLEST_REGION <= mask.mean() <= _LARGEST_REGION:  # nothing, or the background
+        if not _MIN_REGION <= mask.mean() <= _MAX_REGION:  # nothing, or the background
             continue
         regions = _compact_regions(mask, lab, faces)
         if not regions:
             continue
-        # Beside a large region, crumbs of its colour are not worth a word.
+        # Small regions are not mentioned beside a large one of the same colour.
         largest = max(region.share for region in regions)
         regions = [region for region in regions if region.share >= largest / 4]
         shapes = {region.shape for region in regions}
@@ -392,15 +396,18 @@ def _regions(small: np.ndarray, names: np.ndarray, faces: list[tuple[float, floa
         else:
             thing, place = f"{_NUMBERS.get(len(regions), 'several')} {shape}{colour} regions", ""
         weight = sum(region.share * region.measure["contrast"] for region in regions)
-        found.append((weight, _Phrase("region", thing, measure, place, about=f"region {colour}")))
-    found.sort(key=lambda item: -item[0])
-    return [phrase for _, phrase in found[:2]]
+        weighted.append((weight, _Phrase("region", thing, measure, place, about=f"region {colour}")))
+    weighted.sort(key=lambda item: -item[0])
+    return [phrase for _, phrase in weighted[:2]]
 
 
 def _compact_regions(
     mask: np.ndarray, lab: np.ndarray, faces: list[tuple[float, float, float, float]]
 ) -> list[_Region]:
-    """mask: [height, width] uint8, 1 where the colour is. lab: [height, width, 3] float32."""
+    """Measures the compact regions of a colour, outside of faces.
+
+    mask: [height, width] uint8, 1 where the picture has the colour. lab: [height, width, 3] float32.
+    """
     import cv2
 
     height, width = mask.shape
@@ -408,26 +415,26 @@ def _compact_regions(
     _, labels, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     regions = []
     shares = stats[:, cv2.CC_STAT_AREA] / mask.size
-    for label in np.flatnonzero((shares >= _SMALLEST_REGION) & (shares <= _LARGEST_REGION)):
-        if label == 0:  # what is not of the colour
+    for label in np.flatnonzero((shares >= _MIN_REGION) & (shares <= _MAX_REGION)):
+        if label == 0:  # the rest of the picture
             continue
         left, top, across, down, area = (int(number) for number in stats[label])
         x, y = float(centres[label][0] + 0.5) / width, float(centres[label][1] + 0.5) / height
         if any(a <= x <= a + c and b <= y <= b + d for a, b, c, d in faces):  # skin and lips are part of the face
             continue
         rows, columns = slice(max(0, top - 7), top + down + 7), slice(max(0, left - 7), left + across + 7)
-        one = (labels[rows, columns] == label).astype(np.uint8)
-        contour = max(cv2.findContours(one, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
+        region = (labels[rows, columns] == label).astype(np.uint8)
+        contour = max(cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
         filled, hull = cv2.contourArea(contour), cv2.contourArea(cv2.convexHull(contour))
         solidity = filled / max(hull, 1.0)
         if solidity < 0.8 or area < 0.7 * filled:  # ragged or full of holes: foliage, not a patch
             continue
-        ring = cv2.dilate(one, np.ones((13, 13), np.uint8)) - cv2.dilate(one, np.ones((5, 5), np.uint8))
+        ring = cv2.dilate(region, np.ones((13, 13), np.uint8)) - cv2.dilate(region, np.ones((5, 5), np.uint8))
         if ring.sum() < 20:
             continue
         around = lab[rows, columns]
-        contrast = float(np.linalg.norm(around[one > 0].mean(axis=0) - around[ring > 0].mean(axis=0)))
-        if contrast < _LEAST_CONTRAST:
+        contrast = float(np.linalg.norm(around[region > 0].mean(axis=0) - around[ring > 0].mean(axis=0)))
+        if contrast < _MIN_CONTRAST:
             continue
         is_whole = left > 0 and top > 0 and left + across < width and top + down < height
         shape, fit = _shape(contour, filled) if is_whole else ("", 0.0)
@@ -438,14 +445,14 @@ def _compact_regions(
 
 
 def _shape(contour: np.ndarray, area: float) -> tuple[str, float]:
-    """ "round", "square" or neither, and how much of the smallest enclosing figure the outline fills."""
+    """Returns "round", "square" or empty, and the share of the smallest enclosing figure that the outline fills."""
     import cv2
 
     _, radius = cv2.minEnclosingCircle(contour)
-    (_, _), (one, other), _ = cv2.minAreaRect(contour)
+    (_, _), (width, height), _ = cv2.minAreaRect(contour)
     round_fit = area / (np.pi * radius * radius)
-    square_fit = area / max(one * other, 1.0)
-    long_over_short = max(one, other) / max(min(one, other), 1.0)
+    square_fit = area / max(width * height, 1.0)
+    long_over_short = max(width, height) / max(min(width, height), 1.0)
     if round_fit > 0.85 and long_over_short < 1.15:  # a square fills 0.64 of its circle, a hexagon 0.83
         return "round", float(round_fit)
     if square_fit > 0.92 and long_over_short < 1.15:  # a circle fills 0.79 of its square
@@ -454,11 +461,11 @@ def _shape(contour: np.ndarray, area: float) -> tuple[str, float]:
 
 
 def _text(luma: np.ndarray) -> list[_Phrase]:
-    """Rows of at least six separate marks of one height on one line, with strokes of one width: letters.
+    """Detects letters: rows of at least six separate marks of one height on one line, with strokes of one width.
 
-    The limits stand between what titles in the real frames measure and what rows of windows, stitches and railings
-    do, and overlap on purpose: stitches fail by height and stroke, windows by uneven strokes and by what stands between
-    the marks. With them 629 real frames, upright and on their side, yield no false line.
+    The limits separate titles in real frames from rows of windows, stitches and railings. They overlap on purpose:
+    stitches fail by height and stroke, windows by uneven strokes and by what stands between the marks. With these
+    limits, 629 real frames, upright and on their side, yield no false line.
     """
     import cv2
 
@@ -473,7 +480,7 @@ def _text(luma: np.ndarray) -> list[_Phrase]:
         fill = stats[:, cv2.CC_STAT_AREA] / (across * down)
         is_mark = (down >= 7) & (down <= height / 5) & (across >= 2) & (across <= 2 * down)
         is_mark &= (fill > 0.2) & (fill < 0.95)
-        is_mark[0] = False  # the ground
+        is_mark[0] = False  # the background
         marks = np.flatnonzero(is_mark)
         marks = marks[np.argsort(stats[marks, cv2.CC_STAT_LEFT], kind="stable")]
         measured_rows = [_letters(row, stats, labels, mask) for row in _rows_of_marks(stats[marks], marks)]
@@ -489,9 +496,9 @@ def _text(luma: np.ndarray) -> list[_Phrase]:
 
 
 def _rows_of_marks(boxes: np.ndarray, marks: np.ndarray) -> list[np.ndarray]:
-    """Chains of six or more neighbours of like height on one base line.
+    """Chains six or more neighbouring marks of similar height on one base line.
 
-    boxes: [marks, 5] as OpenCV's stats, from left to right. Plain loops: most chains end at once.
+    boxes: [marks, 5] as OpenCV's stats, from left to right. Loops suffice: most chains end after one mark.
     """
     left, top, across, down, _ = boxes.T.tolist()
     is_used = [False] * len(marks)
@@ -523,7 +530,7 @@ def _rows_of_marks(boxes: np.ndarray, marks: np.ndarray) -> list[np.ndarray]:
 
 
 def _letters(row: np.ndarray, stats: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> dict[str, Any] | None:
-    """The row's measures if its marks are like letters, in pixels; else None."""
+    """Measures a row in pixels. Returns None if its marks do not look like letters."""
     import cv2
 
     left, top, across, down, _ = stats[row].T.astype(np.float64)

@@ -1,8 +1,8 @@
-"""Captions by a model of `transformers` that looks at pictures and writes: BLIP, BLIP-2, GIT, Florence-2, Qwen-VL,
-LLaVA and others of their classes.
+"""Captions frames with image-text-to-text models of `transformers`: BLIP, BLIP-2, GIT, Florence-2, Qwen-VL, LLaVA and
+others of their classes.
 
-Frames are read in batches of one size, so that nothing is padded or resized for the sake of its neighbours: what is
-said of a frame does not depend on what it came with.
+Frames are batched by size, so that none is padded or resized to fit its neighbours: the caption of a frame does not
+depend on the other frames of its batch.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from internvid.batches import Batches
 from internvid.captions.measured import FrameCaption
 from internvid.hub import HubModel
 from internvid.text.generated import EmptyAnswer
-from internvid.text.generation import asked_for, ends_of, taken_from
+from internvid.text.generation import end_tokens, generation_config, take_generation_config
 
 DECODERS = 4  # threads that decode JPEGs
-# Models in whose class `generate` hands over to a part of them, and that part.
+# Model types whose `generate` delegates to a part of the model, and the name of that part.
 WRITERS = {
     "blip": "text_decoder",
     "blip-2": "language_model",
@@ -46,15 +46,16 @@ WRITERS = {
     "instructblipvideo": "language_model",
     "kosmos-2": "text_model",
 }
-BY_HOUSE = {"max_new_tokens": 32, "num_beams": 1, "early_stopping": False}  # the last is of use with beams only
+# `early_stopping` has a meaning with beams only.
+DEFAULT_GENERATION = {"max_new_tokens": 32, "num_beams": 1, "early_stopping": False}
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A model with what prepares its input, as loaded.
+    """A loaded model with the processors that prepare its input.
 
-    processor: None for a model that reads no text, such as a ViT with GPT-2; it has an image processor alone.
-    generation: how its makers have it write.
+    processor: None for a model that reads no text, such as a ViT with GPT-2, which has an image processor alone.
+    generation: the settings that its makers published.
     """
 
     model: Any  # PreTrainedModel: its declared types do not hold for `generate` and `forward` of all classes
@@ -65,13 +66,13 @@ class Weights:
 
 
 def load(hub_model: HubModel, device: torch.device, dtype: torch.dtype | Literal["auto"]) -> Weights:
-    """From its folder or the hub. Kept: asked again for the same it does not load again."""
+    """Loads a model from its folder or the hub. The last three are cached."""
     return _load(hub_model, hub_model.version, device, dtype)
 
 
 @lru_cache(maxsize=3)  # of the coarse, the fine and the clip captioner
 def _load(hub_model: HubModel, version: str, device: torch.device, dtype: torch.dtype | Literal["auto"]) -> Weights:
-    """version: a folder's says when its files have changed."""
+    """Loads a model. version: part of the cache's key, because a folder's files may change."""
     source = hub_model.source
     processor = _processor(source)
     if processor is None:
@@ -84,14 +85,16 @@ def _load(hub_model: HubModel, version: str, device: torch.device, dtype: torch.
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not model.config.is_encoder_decoder:
-        tokenizer.padding_side = "left"  # it goes on where the prompt ends, so prompts end together
-    return Weights(model, processor, image_processor, tokenizer, taken_from(_writer(model)))
+        tokenizer.padding_side = "left"  # the model continues where the prompt ends, so prompts must end together
+    return Weights(model, processor, image_processor, tokenizer, take_generation_config(_writer(model)))
 
 
 def _processor(source: Mapping[str, Any]) -> Any:
-    """Put together part by part, which AutoProcessor would do but for two things: pictures are to be resized by PIL
-    wherever it runs, or captions would depend on whether torchvision is installed; and a processor of videos, which
-    `transformers` makes of torchvision alone, is not needed to look at frames.
+    """Builds the model's processor part by part; None for a model without one.
+
+    It differs from AutoProcessor's in two points. PIL resizes pictures everywhere: otherwise captions would depend on
+    whether torchvision is installed. And there is no video processor, which needs torchvision, because frames are
+    given as pictures.
     """
     settings, _ = ProcessorMixin.get_processor_dict(**source)
     named = getattr(transformers, settings.get("processor_class") or "", None)
@@ -110,7 +113,7 @@ def _processor(source: Mapping[str, Any]) -> Any:
 
 
 def _writer(model: Any) -> Any:
-    """The part whose settings say how it writes."""
+    """The part of the model whose settings apply to generation."""
     kind = model.config.model_type
     return getattr(model, WRITERS[kind]) if kind in WRITERS else model
 
@@ -127,13 +130,13 @@ def _without_video(kind: Any) -> Any:
 
 @dataclass(frozen=True)
 class Request:
-    """What a model is asked of its pictures, and how it is to answer.
+    """The prompt and the generation settings for a model.
 
-    prompt: of a chat model what the user says beside the picture; of another what its caption begins with, what is
-    asked, or its name for the task (Florence-2: <CAPTION>); None for none. chat: what a chat model's template reads
-    beside the messages, such as enable_thinking. generation: as `generate` of transformers takes it; what it leaves
-    open is as the model's makers say, except that nothing is drawn by lot, there are no beams, and after 32 tokens it
-    stops.
+    prompt: for a chat model the user's text beside the picture; for another model the beginning of the caption, a
+    question, or its name for the task (Florence-2: <CAPTION>); None for no prompt. chat: further arguments of a chat
+    model's template, such as enable_thinking. generation: arguments of `generate` of transformers. Settings that it
+    does not name are those of the model's makers, except that nothing is sampled at random, there are no beams, and a
+    caption stops after 32 tokens.
     """
 
     prompt: str | None = None
@@ -142,12 +145,13 @@ class Request:
 
 
 class VisionLanguageCaptioner:
-    """A model with a request to it. frames_per_batch: that it looks at together; where a GPU's memory does not suffice
-    for them, it goes on with half as many.
+    """Captions frames with one model and one request.
+
+    frames_per_batch: frames in a forward pass; halved where the GPU's memory does not suffice.
     """
 
     def __init__(self, weights: Weights, request: Request, *, frames_per_batch: int = 16) -> None:
-        """Raises ValueError for a request that cannot be made of this model."""
+        """Raises ValueError for a request that this model cannot take."""
         self.model, self.processor, self.tokenizer = weights.model, weights.processor, weights.tokenizer
         self.image_processor = weights.image_processor
         self.request = request
@@ -155,72 +159,72 @@ class VisionLanguageCaptioner:
         self.kind: str = self.model.config.model_type
         self.is_chat = self.processor is not None and bool(self.processor.chat_template)
         self.sees_several = self.is_chat and "video_processor" in self.processor.get_attributes()
-        self.generation = asked_for(weights.generation, self.tokenizer, request.generation, BY_HOUSE)
-        # BLIP hands over its separator as the end, whatever the settings say.
+        self.generation = generation_config(weights.generation, self.tokenizer, request.generation, DEFAULT_GENERATION)
+        # BLIP passes its separator as the end token, whatever the settings say.
         is_blip = self.kind == "blip"
-        self.ends = {self.model.config.text_config.sep_token_id} if is_blip else ends_of(self.generation)
+        self.ends = {self.model.config.text_config.sep_token_id} if is_blip else end_tokens(self.generation)
         reads = inspect.signature(self.model.forward).parameters
         self.not_read = {"token_type_ids"} - set(reads)  # tokenisers give them, most models refuse them
         if request.prompt is not None and self.processor is None:
             raise ValueError(f"a {self.kind} model reads no prompt")
 
     def caption(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
-        """Of each frame, in their order; for a frame without a caption the error."""
-        said: dict[int, FrameCaption | Exception] = {}
-        by_size: dict[tuple[int, int], list[int]] = {}
+        """Captions each frame, in their order; the result is the error for a frame without a caption."""
+        captions: dict[int, FrameCaption | Exception] = {}
+        places_by_size: dict[tuple[int, int], list[int]] = {}
         for place, jpeg in enumerate(jpegs):
             size = _size(jpeg)
             if isinstance(size, Exception):
-                said[place] = size
+                captions[place] = size
             else:
-                by_size.setdefault(size, []).append(place)
-        for places in by_size.values():
-            described = self.batches.through(self._describe, [jpegs[place] for place in places])
-            said |= zip(places, described, strict=True)
-        return [said[place] for place in range(len(jpegs))]
+                places_by_size.setdefault(size, []).append(place)
+        for places in places_by_size.values():
+            size_captions = self.batches.map(self._describe, [jpegs[place] for place in places])
+            captions |= zip(places, size_captions, strict=True)
+        return [captions[place] for place in range(len(jpegs))]
 
     def caption_together(self, jpegs: Sequence[bytes]) -> FrameCaption:
-        """Of all the frames as one clip, in order of time.
+        """Captions all frames, in order of time, as one clip.
 
-        Raises ValueError for a model that does not know several pictures in order, and for no frames; EmptyAnswer where
-        it writes nothing.
+        Raises ValueError for a model that reads one picture at a time and for no frames, EmptyAnswer where the model
+        writes nothing.
         """
         if not self.sees_several:
             raise ValueError(f"a {self.kind} model captions one picture at a time: it knows no video")
         if not jpegs:
             raise ValueError("a clip without frames cannot be captioned")
-        found = _pictures(jpegs)
-        for picture in found:
+        pictures = _pictures(jpegs)
+        for picture in pictures:
             if isinstance(picture, Exception):
                 raise picture
-        (said,) = self._write([[picture for picture in found if isinstance(picture, Image.Image)]])
-        if isinstance(said, Exception):
-            raise said
-        return said
+        (caption,) = self._write([[picture for picture in pictures if isinstance(picture, Image.Image)]])
+        if isinstance(caption, Exception):
+            raise caption
+        return caption
 
     def _describe(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
-        """Of each frame; all are of one size."""
-        found = _pictures(jpegs)
-        pictures = [[picture] for picture in found if isinstance(picture, Image.Image)]
-        written = iter(self._write(pictures) if pictures else ())
-        return [next(written) if isinstance(picture, Image.Image) else picture for picture in found]
+        """Captions each frame. All frames have one size."""
+        decoded = _pictures(jpegs)
+        pictures = [[picture] for picture in decoded if isinstance(picture, Image.Image)]
+        captions = iter(self._write(pictures) if pictures else ())
+        return [next(captions) if isinstance(picture, Image.Image) else picture for picture in decoded]
 
     @torch.inference_mode()
     def _write(self, pictures: list[list[Image.Image]]) -> list[FrameCaption | Exception]:
-        """A caption of each list of pictures, or `EmptyAnswer`; each list is as long as the others."""
+        """Writes a caption of each list of pictures, or returns `EmptyAnswer`. All lists have one length."""
         read = self._read(pictures)
         start = _Start()
         tokens = self.model.generate(
             **read, generation_config=self.generation, logits_processor=LogitsProcessorList([start])
         )
-        # The row begins with the prompt or with the decoder's first token, or does not: that differs by model.
+        # Whether a row begins with the prompt or with the decoder's first token differs by model.
         mask = read.get("attention_mask")
         prompts = [start.tokens] * len(pictures) if mask is None else mask.sum(1).tolist()
         written = tokens[:, start.tokens :].tolist()
         return [self._caption(prompt, row) for prompt, row in zip(prompts, written, strict=True)]
 
     def _read(self, pictures: list[list[Image.Image]]) -> BatchFeature:
-        """The model's input, on its device."""
+        """Prepares the model's input, on its device."""
         if self.is_chat:
             text = self._chat(len(pictures[0]))
             bos = self.tokenizer.bos_token
@@ -228,7 +232,7 @@ class VisionLanguageCaptioner:
             texts = [text] * len(pictures)
             read = self.processor(images=pictures, text=texts, padding=True, return_tensors="pt", **special)
         else:
-            flat = [picture for of_one in pictures for picture in of_one]
+            flat = [picture for frame_pictures in pictures for picture in frame_pictures]
             if self.request.prompt is None:
                 read = (self.processor or self.image_processor)(images=flat, return_tensors="pt")
             else:
@@ -236,7 +240,10 @@ class VisionLanguageCaptioner:
                 read = self.processor(images=flat, text=texts, padding=True, return_tensors="pt")
         read = BatchFeature({name: value for name, value in read.items() if name not in self.not_read})
         if self.kind == "git" and "input_ids" in read:
-            for name in ("input_ids", "attention_mask"):  # its tokeniser closes the prompt that is to be gone on with
+            for name in (
+                "input_ids",
+                "attention_mask",
+            ):  # its tokeniser ends the prompt, which the model has to continue
                 read[name] = read[name][:, :-1]
         return read.to(self.model.device, dtype=self.model.dtype)
 
@@ -249,7 +256,7 @@ class VisionLanguageCaptioner:
         )
 
     def _caption(self, prompt_tokens: int, tokens: list[int]) -> FrameCaption | Exception:
-        """tokens: as written, with what fills up the batch after the end."""
+        """Decodes a caption. tokens: as written, with the padding after the end token."""
         end = next((index for index, token in enumerate(tokens) if token in self.ends), None)
         tokens = tokens if end is None else tokens[: end + 1]
         text = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
@@ -259,7 +266,7 @@ class VisionLanguageCaptioner:
 
 
 class _Start(LogitsProcessor):
-    """Notes how many tokens there are before the first is written, and changes nothing."""
+    """Records the number of tokens before the first written one, and leaves the scores unchanged."""
 
     tokens: int | None = None
 
@@ -270,7 +277,7 @@ class _Start(LogitsProcessor):
 
 
 def _size(jpeg: bytes) -> tuple[int, int] | Exception:
-    """Width and height, by the header alone."""
+    """Reads width and height from the header."""
     try:
         with Image.open(BytesIO(jpeg), formats=["JPEG"]) as picture:
             return picture.size

@@ -1,7 +1,7 @@
-"""The words of a caption: how many, and its nouns and verbs as dictionary forms.
+"""Counts a caption's words, and lists its nouns and verbs in dictionary form.
 
-Belongs here: counting and tagging words. What the words are counted for (Table 3 and Figure 5 of the InternVid paper
-count distinct nouns and verbs) is the business of the reports.
+Belongs here: counting and tagging words. Does not belong here: statistics of them, which the reports make (Table 3 and
+Figure 5 of the InternVid paper count distinct nouns and verbs).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CLITIC = re.compile(r"^(\w+?)(n['’]t|['’](?:s|re|ve|ll|d|m))$", re.IGNORECA
 
 @dataclass(frozen=True)
 class Words:
-    """`nouns` and `verbs` are lower-case lemmas, each once, in the order they appear."""
+    """The words of a caption. `nouns`, `verbs`: lower-case lemmas, each once, in order of appearance."""
 
     word_count: int
     nouns: list[str]
@@ -31,7 +31,7 @@ class Words:
 
 
 def nouns_and_verbs(caption: str) -> Words:
-    """Counts the words of an English caption and finds its nouns and verbs.
+    """Counts the words of an English caption, and lists its nouns and verbs.
 
     Nouns are common and proper nouns. Verbs are content verbs in any form, so "a person cooking" counts "cook";
     "be", "have" and "do" are left out, as are modals: in a caption they are nearly always auxiliaries ("is cooking",

@@ -1,14 +1,11 @@
-"""The usual benchmarks, read from a folder: annotation files in the forms in which their makers and the papers that
-followed hand them out, and videos found by name anywhere below it.
+"""Reads benchmarks from a folder: an annotation file in a format in which it is distributed, and the videos.
 
-Nothing is dropped in silence: a video that the annotation names and the folder does not hold is listed as missing. The
-annotation file is looked for by name, everywhere in the folder. No file is unpickled: a pickle can run code.
+The annotation file and the videos are found by name, anywhere in the folder. A video that the annotation names and
+the folder lacks is listed as missing. No file is unpickled, because a pickle can run code.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -17,27 +14,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from internvid.lists.rows import Row, read_sound_rows
+
 Task = Literal["retrieval", "classification"]
 
+OTHER_ENCODING = "cp1252"  # of annotation files that are older than UTF-8
 VIDEO_EXTENSIONS = frozenset(
     (".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".flv", ".3gp", ".wmv", ".ts", ".ogv", ".asf")
 )
 
 
 class MissingAnnotations(FileNotFoundError):
-    """The folder does not hold the annotation file. The message says which was looked for, and whose site has it."""
+    """The folder lacks the annotation file. The message gives its possible names and where to download it."""
 
 
 class UnreadableAnnotations(ValueError):
-    """An annotation file that is not in its dataset's form. The message says where."""
+    """An annotation file does not have its dataset's format. The message gives the position."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A video of a benchmark, or a span of one.
+    """A video of a benchmark, or a span of a video.
 
-    video: its name in the annotation. texts: what describes it, for retrieval. label: position of its class in the
-    benchmark's classes. start_seconds, end_seconds: the span, None for the whole file.
+    video: its name in the annotation. texts: its captions, for retrieval. label: position of its class in the
+    benchmark's classes. start_seconds, end_seconds: the span; None: the whole file.
     """
 
     video: str
@@ -50,10 +50,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark as a folder holds it.
+    """A benchmark, as read from a folder.
 
-    name: as the command takes it. annotations: the file that was read. missing: videos that it names and the folder
-    does not hold. classes: in the order of the labels. notes: what a reader of the figures should know.
+    name: as used on the command line. annotations: the file that was read. missing: names of annotated videos that the
+    folder lacks. classes: in the order of the labels. notes: remarks for readers of the metrics.
     """
 
     name: str
@@ -68,15 +68,15 @@ class Benchmark:
 
     @property
     def named(self) -> int:
-        """How many videos the annotation names."""
+        """Number of videos in the annotation."""
         return len(self.items) + len(self.missing)
 
 
 @dataclass(frozen=True)
-class _Named:
-    """An item whose file is not known yet: names under which it may lie, the likeliest first.
+class _UnlocatedItem:
+    """An annotated item before its file is located. names: possible file names, the most likely first.
 
-    whole: how many of these names are of a file that holds the span alone.
+    span_file_names: number of leading names that denote a file with the span alone.
     """
 
     video: str
@@ -84,24 +84,23 @@ class _Named:
     texts: tuple[str, ...] = ()
     label: int | None = None
     span: tuple[float, float] | None = None
-    whole: int = 0
+    span_file_names: int = 0
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What a reader gives. size: how many classes the dataset has."""
+class _Annotations:
+    """The content of an annotation file. classes: in the order of the labels."""
 
     annotations: Path
-    items: Sequence[_Named]
+    items: Sequence[_UnlocatedItem]
     classes: tuple[str, ...] = ()
-    size: int | None = None
 
 
 class Folder:
-    """The files below a folder by their names: looked through once, links followed."""
+    """An index of the files below a folder, by name. The folder is scanned once; symbolic links are followed."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        """Raises FileNotFoundError where there is no such folder."""
+        """Raises FileNotFoundError if there is no such folder."""
         self.root = Path(root)
         if not self.root.is_dir():
             raise FileNotFoundError(f"there is no folder {self.root}")
@@ -109,33 +108,38 @@ class Folder:
         self._videos: dict[str, list[Path]] = {}
         for path in sorted(self._walk(), key=lambda path: (len(path.parts), path)):
             self._files.setdefault(path.name, []).append(path)
-            for name in _names_of(path.name):
+            for name in _name_variants(path.name):
                 self._videos.setdefault(name, []).append(path)
 
     def file(self, names: Sequence[str]) -> Path | None:
-        """The first of these names that is there; of several files the one nearest to the root."""
+        """Returns the file with the first of these names that exists; of several the one nearest to the root."""
         return next((self._files[name][0] for name in names if name in self._files), None)
 
     def videos(self, name: str) -> list[Path]:
-        """Files of that name, with or without the extension of a video, and whatever folder it is said to lie in."""
-        found = (self._videos.get(known, []) for known in _names_of(re.split(r"[/\\]", name)[-1], bare=True))
-        return next((paths for paths in found if paths), [])
+        """Returns the videos of that name, with or without a video extension; the folders in `name` are ignored."""
+        candidates = (
+            self._videos.get(spelling, []) for spelling in _name_variants(re.split(r"[/\\]", name)[-1], bare=True)
+        )
+        return next((paths for paths in candidates if paths), [])
 
     def _walk(self) -> Iterator[Path]:
-        seen: set[tuple[int, int]] = set()
+        visited: set[tuple[int, int]] = set()
         for folder, folders, files in os.walk(self.root, followlinks=True):
             status = os.stat(folder)
-            if (status.st_dev, status.st_ino) in seen:  # a link that leads back up
+            if (status.st_dev, status.st_ino) in visited:  # a symbolic link to a parent folder
                 folders.clear()
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            visited.add((status.st_dev, status.st_ino))
             for name in files:
                 yield Path(folder, name)
 
 
-def _names_of(file_name: str, *, bare: bool = False) -> list[str]:
-    """A video's name, and without its extensions: downloads end in `.avi.mp4`. bare: though it has no extension."""
-    names = [file_name]  # ids of YouTube differ by case alone
+def _name_variants(file_name: str, *, bare: bool = False) -> list[str]:
+    """Returns a video's file name, also without its extensions (some downloads end in `.avi.mp4`).
+
+    bare: accept a name without a video extension; otherwise the result is empty for it.
+    """
+    names = [file_name]  # case matters: YouTube ids can differ in case only
     while (extension := os.path.splitext(names[-1])[1]).lower() in VIDEO_EXTENSIONS:
         names.append(names[-1].removesuffix(extension))
     return names if bare or len(names) > 1 else []
@@ -143,27 +147,30 @@ def _names_of(file_name: str, *, bare: bool = False) -> list[str]:
 
 @dataclass(frozen=True)
 class _Dataset:
-    """site: whose pages hand the annotation out. files: split -> names of its annotation file, the likeliest first."""
+    """site: source of the annotation file. files: split -> names of its annotation file, the most likely first.
+
+    size: number of classes, for classification.
+    """
 
     title: str
     task: Task
     site: str
     files: Mapping[str, Sequence[str]]
-    read: Callable[[Folder, _Dataset, str], _Read] = field(repr=False)
-    split: str = "test"  # the one that the paper's tables are about
+    read: Callable[[Folder, _Dataset, str], _Annotations] = field(repr=False)
+    split: str = "test"  # of the paper's tables
     size: int | None = None
 
 
 def names() -> list[str]:
-    """Benchmarks that can be read, as the command takes them."""
+    """Returns the names of the benchmarks that can be read."""
     return list(_DATASETS)
 
 
 def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | None = None) -> Benchmark:
-    """The benchmark as the folder holds it. split: None for the one that the paper's tables are about.
+    """Reads a benchmark from a folder. split: None for the split of the paper's tables.
 
-    Raises ValueError for a name or split that is not known, FileNotFoundError without the folder, MissingAnnotations
-    without the annotation file, UnreadableAnnotations where that is in no known form.
+    Raises ValueError for an unknown name or split, FileNotFoundError without the folder, MissingAnnotations without
+    the annotation file, UnreadableAnnotations if that has no known format.
     """
     if name not in _DATASETS:
         raise ValueError(f"there is no benchmark {name!r}; there are {', '.join(_DATASETS)}")
@@ -171,28 +178,34 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
     split = split or dataset.split
     if split not in dataset.files:
         raise ValueError(f"{dataset.title} has no split {split!r} here, only {', '.join(dataset.files)}")
-    lies_in = Folder(folder)
-    read = dataset.read(lies_in, dataset, split)
+    video_folder = Folder(folder)
+    read = dataset.read(video_folder, dataset, split)
     if not read.items:
         raise UnreadableAnnotations(f"{read.annotations} names no video")
     items: list[Item] = []
     missing: list[str] = []
-    several = 0
-    for named in read.items:
-        found = next(
-            ((at, paths) for at, name_of_file in enumerate(named.names) if (paths := lies_in.videos(name_of_file))),
+    ambiguous = 0
+    for unlocated in read.items:
+        match = next(
+            (
+                (name_index, paths)
+                for name_index, file_name in enumerate(unlocated.names)
+                if (paths := video_folder.videos(file_name))
+            ),
             None,
         )
-        if found is None:
-            missing.append(named.video)
+        if match is None:
+            missing.append(unlocated.video)
             continue
-        at, paths = found
-        several += len(paths) > 1
-        start, end = (None, None) if named.span is None or at < named.whole else named.span
-        items.append(Item(named.video, paths[0], named.texts, named.label, start, end))
+        name_index, paths = match
+        ambiguous += len(paths) > 1
+        start, end = (
+            (None, None) if unlocated.span is None or name_index < unlocated.span_file_names else unlocated.span
+        )
+        items.append(Item(unlocated.video, paths[0], unlocated.texts, unlocated.label, start, end))
     notes = []
-    if several:
-        notes.append(f"{several:,} videos lie there more than once; the one nearest to the folder's top was taken")
+    if ambiguous:
+        notes.append(f"{ambiguous:,} videos lie there more than once; the one nearest to the folder's top was taken")
     if dataset.size is not None and len(read.classes) != dataset.size:
         notes.append(f"{read.annotations.name} names {len(read.classes)} classes, {dataset.title} has {dataset.size}")
     return Benchmark(
@@ -212,28 +225,28 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
 
 
 def _annotations(folder: Folder, dataset: _Dataset, split: str, *, why: str = "") -> Path:
-    names_looked_for = dataset.files[split]
-    path = folder.file(names_looked_for)
+    file_names = dataset.files[split]
+    path = folder.file(file_names)
     if path is None:
         raise MissingAnnotations(
-            f"{dataset.title} ({split}) needs its annotation file: {' or '.join(names_looked_for)}, anywhere under "
+            f"{dataset.title} ({split}) needs its annotation file: {' or '.join(file_names)}, anywhere under "
             f"{folder.root}. {why}It comes from {dataset.site}."
         )
     return path
 
 
 def _text(path: Path) -> str:
-    """Some of these files are older than UTF-8 was common."""
+    """Reads a text file as UTF-8, else in the other encoding."""
     raw = path.read_bytes()
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")
+        return raw.decode(OTHER_ENCODING, errors="replace")
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Lines that are not empty, with their numbers."""
-    lines = enumerate(_text(path).split("\n"), start=1)  # splitlines would also split at odd characters of a sentence
+    """Returns the lines that are not empty, with their numbers."""
+    lines = enumerate(_text(path).split("\n"), start=1)  # splitlines would also split at other separators
     return [(number, line.rstrip("\r")) for number, line in lines if line.strip()]
 
 
@@ -244,34 +257,33 @@ def _json(path: Path) -> Any:
         raise UnreadableAnnotations(f"{path} is no JSON: {error}") from error
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header, which must have these columns."""
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
-    absent = [column for column in columns if column not in (reader.fieldnames or [])]
+def _rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Reads a CSV file whose header must have these columns."""
+    try:
+        rows = list(read_sound_rows(path, columns, other_encoding=OTHER_ENCODING))
+    except ValueError as error:
+        raise UnreadableAnnotations(str(error)) from error
+    absent = [column for column in columns if rows and column not in rows[0].cells]
     if absent:
-        raise UnreadableAnnotations(f"{path} has no column {', '.join(absent)}; its header is {reader.fieldnames}")
-    rows = list(reader)
-    for number, row in enumerate(rows, start=2):
-        if any(row[column] is None for column in columns):
-            raise UnreadableAnnotations(f"{path}, row {number}: columns are missing")
+        raise UnreadableAnnotations(f"{path} has no column {', '.join(absent)}; its columns are {list(rows[0].cells)}")
     return rows
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> list[_Named]:
-    """Videos in the order in which they appear, each with all its texts."""
+def _grouped(pairs: Iterable[tuple[str, str]]) -> list[_UnlocatedItem]:
+    """Groups (video, text) pairs by video, in order of appearance."""
     texts: dict[str, list[str]] = {}
     for video, text in pairs:
         texts.setdefault(video, []).append(text.strip())
-    return [_Named(video, (video,), tuple(of_video)) for video, of_video in texts.items()]
+    return [_UnlocatedItem(video, (video,), tuple(video_texts)) for video, video_texts in texts.items()]
 
 
-def _as_paragraphs(items: Iterable[_Named]) -> list[_Named]:
-    """Each video's texts joined into one: paragraph-to-video retrieval."""
-    return [_Named(item.video, item.names, (" ".join(item.texts),)) for item in items]
+def _joined_texts(items: Iterable[_UnlocatedItem]) -> list[_UnlocatedItem]:
+    """Joins each video's texts into one paragraph, for paragraph-to-video retrieval."""
+    return [_UnlocatedItem(item.video, item.names, (" ".join(item.texts),)) for item in items]
 
 
-def _listed(path: Path, content: Any) -> list[_Named]:
-    """The form in which retrieval papers pass splits on: [{"video": "x.mp4", "caption": "…" or ["…", …]}, …]."""
+def _listed(path: Path, content: Any) -> list[_UnlocatedItem]:
+    """Reads the format that retrieval papers use for splits: [{"video": "x.mp4", "caption": "…" or ["…", …]}, …]."""
     pairs = []
     for number, entry in enumerate(content):
         video = entry.get("video", entry.get("image")) if isinstance(entry, dict) else None
@@ -293,42 +305,42 @@ def _listed(path: Path, content: Any) -> list[_Named]:
 # --- retrieval -------------------------------------------------------------------------------------------------------
 
 
-def _msrvtt(folder: Folder, dataset: _Dataset, split: str) -> _Read:
+def _msrvtt(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     """The 1k-A split of JSFusion: key,vid_key,video_id,sentence with one sentence a video; or a list in JSON."""
     path = _annotations(folder, dataset, split)
     if path.suffix == ".json":
-        return _Read(path, _listed(path, _json(path)))
+        return _Annotations(path, _listed(path, _json(path)))
     rows = _rows(path, ("video_id", "sentence"))
-    return _Read(path, _grouped((row["video_id"], row["sentence"]) for row in rows))
+    return _Annotations(path, _grouped((row.cells["video_id"], row.cells["sentence"]) for row in rows))
 
 
-def _msrvtt_full(folder: Folder, dataset: _Dataset, split: str) -> _Read:
+def _msrvtt_full(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     """{"videos": [{"video_id", "split"}], "sentences": [{"video_id", "caption"}]}: 20 sentences a video."""
     path = _annotations(folder, dataset, split)
     content = _json(path)
     try:
-        of_split = {video["video_id"] for video in content["videos"] if video["split"] == split}
+        split_videos = {video["video_id"] for video in content["videos"] if video["split"] == split}
         sentences = [(sentence["video_id"], sentence["caption"]) for sentence in content["sentences"]]
     except (KeyError, TypeError) as error:
         raise UnreadableAnnotations(f"{path} lacks videos or sentences in MSR-VTT's form: {error!r}") from error
-    return _Read(path, _grouped(pair for pair in sentences if pair[0] in of_split))
+    return _Annotations(path, _grouped(pair for pair in sentences if pair[0] in split_videos))
 
 
-def _lsmdc(folder: Folder, dataset: _Dataset, split: str) -> _Read:
-    """Six columns without a header: clip, start and end as aligned, start and end as extracted, sentence."""
+def _lsmdc(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """Six columns without a header: clip, aligned start and end, extracted start and end, sentence."""
     path = _annotations(folder, dataset, split)
     if path.suffix == ".json":
-        return _Read(path, _listed(path, _json(path)))
+        return _Annotations(path, _listed(path, _json(path)))
     pairs = []
     for number, line in _lines(path):
         columns = line.split("\t" if "\t" in line else "|")
         if len(columns) != 6:
             raise UnreadableAnnotations(f"{path}, line {number}: {len(columns)} columns instead of 6")
         pairs.append((columns[0].strip(), columns[5]))
-    return _Read(path, _grouped(pairs))
+    return _Annotations(path, _grouped(pairs))
 
 
-def _didemo(folder: Folder, dataset: _Dataset, split: str) -> _Read:
+def _didemo(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     """[{"video", "description", "times", …}, …]: a video's descriptions, in the file's order, are its paragraph."""
     path = _annotations(folder, dataset, split)
     content = _json(path)
@@ -336,36 +348,39 @@ def _didemo(folder: Folder, dataset: _Dataset, split: str) -> _Read:
         described = [(entry["video"], entry["description"]) for entry in content if "description" in entry]
     except (KeyError, TypeError) as error:
         raise UnreadableAnnotations(f"{path} is not in DiDeMo's form: {error!r}") from error
-    return _Read(path, _as_paragraphs(_grouped(described) if described else _listed(path, content)))
+    return _Annotations(path, _joined_texts(_grouped(described) if described else _listed(path, content)))
 
 
-def _msvd(folder: Folder, dataset: _Dataset, split: str) -> _Read:
-    """`AllVideoDescriptions.txt` ("clip sentence" a line, # for remarks) with a list of the split's clips; about 40
-    sentences a clip, each a query of its own. Or {clip: [sentence, …]} in JSON, or a list in JSON.
+def _msvd(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """`AllVideoDescriptions.txt` (lines "clip sentence"; # starts a comment) and a list of the split's clips.
+
+    A clip has about 40 sentences, each a separate query. Also {clip: [sentence, …]} in JSON, or a list in JSON.
     """
     why = ""
     if folder.file(["raw-captions.pkl"]) is not None:
         why = "raw-captions.pkl is not opened: a pickle can run code. "
     path = _annotations(folder, dataset, split, why=why)
     if path.name == f"msvd_ret_{split}.json":
-        return _Read(path, _listed(path, _json(path)))
+        return _Annotations(path, _listed(path, _json(path)))
     clips = folder.file([f"{split}_list.txt"])
     if clips is None:
         raise MissingAnnotations(
             f"{dataset.title} needs the list of its {split} clips: {split}_list.txt, anywhere under {folder.root}. "
             f"It comes from {dataset.site}."
         )
-    wanted = dict.fromkeys(_text(clips).split())
+    split_clips = dict.fromkeys(_text(clips).split())
     if path.suffix == ".json":
         pairs = _sentences_by_clip(path)
     else:
         lines = [line for _, line in _lines(path) if not line.startswith("#")]
         pairs = [(clip, text) for clip, _, text in (line.partition(" ") for line in lines)]
-    described = {item.video: item for item in _grouped(pair for pair in pairs if pair[0] in wanted)}
-    untold = [clip for clip in wanted if clip not in described]
-    if untold:
-        raise UnreadableAnnotations(f"{path} describes {len(untold)} clips of {clips.name} not at all: {untold[0]}, …")
-    return _Read(path, [described[clip] for clip in wanted])
+    described = {item.video: item for item in _grouped(pair for pair in pairs if pair[0] in split_clips)}
+    undescribed = [clip for clip in split_clips if clip not in described]
+    if undescribed:
+        raise UnreadableAnnotations(
+            f"{path} describes {len(undescribed)} clips of {clips.name} not at all: {undescribed[0]}, …"
+        )
+    return _Annotations(path, [described[clip] for clip in split_clips])
 
 
 def _sentences_by_clip(path: Path) -> list[tuple[str, str]]:
@@ -381,57 +396,59 @@ def _sentences_by_clip(path: Path) -> list[tuple[str, str]]:
         raise UnreadableAnnotations(f"{path} is not {{clip: [sentence, …]}}: {error!r}") from error
 
 
-def _activitynet(folder: Folder, dataset: _Dataset, split: str) -> _Read:
+def _activitynet(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     """{"v_ID": {"duration", "timestamps", "sentences"}}: the sentences of a video are its paragraph."""
     path = _annotations(folder, dataset, split)
     content = _json(path)
     if isinstance(content, list):
-        return _Read(path, _as_paragraphs(_listed(path, content)))
+        return _Annotations(path, _joined_texts(_listed(path, content)))
     items = []
-    for video, told in content.items():
-        sentences = told.get("sentences") if isinstance(told, dict) else None
+    for video, entry in content.items():
+        sentences = entry.get("sentences") if isinstance(entry, dict) else None
         if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
             raise UnreadableAnnotations(f"{path}: {video} has no sentences")
         paragraph = " ".join(sentence.strip() for sentence in sentences)
         # Files are named by the YouTube id, with or without the prefix.
-        items.append(_Named(video, (video, video.removeprefix("v_")), (paragraph,)))
-    return _Read(path, items)
+        items.append(_UnlocatedItem(video, (video, video.removeprefix("v_")), (paragraph,)))
+    return _Annotations(path, items)
 
 
 # --- classification --------------------------------------------------------------------------------------------------
 
 
-def _kinetics(folder: Folder, dataset: _Dataset, split: str) -> _Read:
-    """label,youtube_id,time_start,time_end,split. Files `ID_000010_000020.mp4` are cut out (the CVDF's layout, and that
-    of the usual downloaders); `ID.mp4` is taken for the whole video, unless it is no longer than the span.
+def _kinetics(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """label,youtube_id,time_start,time_end,split.
+
+    `ID_000010_000020.mp4` holds the span alone (the layout of the CVDF and of common downloaders); `ID.mp4` is the
+    whole video, unless it is no longer than the span.
     """
     path = _annotations(folder, dataset, split)
     rows = _rows(path, ("label", "youtube_id", "time_start", "time_end"))
-    classes = tuple(sorted({row["label"].strip() for row in rows}))
+    classes = tuple(sorted({row.cells["label"].strip() for row in rows}))
     labels = {label: position for position, label in enumerate(classes)}
     items = []
-    for number, row in enumerate(rows, start=2):
+    for row in rows:
         try:
-            start, end = float(row["time_start"]), float(row["time_end"])
+            start, end = float(row.cells["time_start"]), float(row.cells["time_end"])
         except ValueError as error:
-            raise UnreadableAnnotations(f"{path}, row {number}: {error}") from error
-        video = row["youtube_id"].strip()
-        cut_out = (f"{video}_{start:06.0f}_{end:06.0f}", f"{video}_{start:.0f}_{end:.0f}")
+            raise UnreadableAnnotations(f"{path}:{row.number}: {error}") from error
+        video = row.cells["youtube_id"].strip()
+        span_names = (f"{video}_{start:06.0f}_{end:06.0f}", f"{video}_{start:.0f}_{end:.0f}")
         items.append(
-            _Named(
-                cut_out[0],
-                (*cut_out, video),
-                label=labels[row["label"].strip()],
+            _UnlocatedItem(
+                span_names[0],
+                (*span_names, video),
+                label=labels[row.cells["label"].strip()],
                 span=(start, end),
-                whole=len(cut_out),
+                span_file_names=len(span_names),
             )
         )
-    return _Read(path, items, classes)
+    return _Annotations(path, items, classes)
 
 
-def _ucf101(folder: Folder, dataset: _Dataset, split: str) -> _Read:
-    """`classInd.txt` ("1 ApplyEyeMakeup") and the first list of the split ("ApplyEyeMakeup/v_….avi", a number after it
-    in train lists).
+def _ucf101(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """`classInd.txt` ("1 ApplyEyeMakeup") and the first list of the split ("ApplyEyeMakeup/v_….avi", followed by a
+    number in train lists).
     """
     path = _annotations(folder, dataset, split)
     index = folder.file(["classInd.txt"])
@@ -443,8 +460,8 @@ def _ucf101(folder: Folder, dataset: _Dataset, split: str) -> _Read:
     numbered = [line.split() for _, line in _lines(index)]
     if any(len(columns) != 2 or not columns[0].isdigit() for columns in numbered):
         raise UnreadableAnnotations(f'{index}: its lines are not "number class"')
-    names_of_classes = [columns[1] for columns in sorted(numbered, key=lambda columns: int(columns[0]))]
-    labels = {name.lower(): position for position, name in enumerate(names_of_classes)}
+    class_names = [columns[1] for columns in sorted(numbered, key=lambda columns: int(columns[0]))]
+    labels = {name.lower(): position for position, name in enumerate(class_names)}
     items = []
     for _, line in _lines(path):
         video = line.split()[0]
@@ -452,11 +469,11 @@ def _ucf101(folder: Folder, dataset: _Dataset, split: str) -> _Read:
         label = labels.get(video.split("/")[0].lower())
         if label is None:
             raise UnreadableAnnotations(f"{path}: {video} lies in no class of {index.name}")
-        items.append(_Named(video, (video,), label=label))
-    return _Read(path, items, tuple(words_of_class(name) for name in names_of_classes))
+        items.append(_UnlocatedItem(video, (video,), label=label))
+    return _Annotations(path, items, tuple(class_words(name) for name in class_names))
 
 
-def words_of_class(name: str) -> str:
+def class_words(name: str) -> str:
     """ApplyEyeMakeup -> Apply Eye Makeup."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
 
@@ -465,12 +482,12 @@ _KINETICS_SITE = "the Kinetics pages of Google DeepMind, and the CVDF's kinetics
 
 
 def _kinetics_files(classes: int) -> dict[str, list[str]]:
-    """A name with the number of classes goes before a plain one: several versions may lie in one folder."""
+    """Names with the number of classes come before plain ones, because a folder may hold several versions."""
     prefixes = (f"kinetics{classes}_", f"kinetics-{classes}_", f"k{classes}_", "", "kinetics_")
     spellings = {"val": ("val", "validate", "validation"), "train": ("train",), "test": ("test",)}
     return {
-        split: [f"{prefix}{spelled}.csv" for prefix in prefixes for spelled in spelled_as]
-        for split, spelled_as in spellings.items()
+        split: [f"{prefix}{spelling}.csv" for prefix in prefixes for spelling in split_spellings]
+        for split, split_spellings in spellings.items()
     }
 
 

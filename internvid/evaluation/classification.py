@@ -1,4 +1,4 @@
-"""Zero-shot action recognition: a video is given the class whose prompts are nearest to it."""
+"""Zero-shot action recognition: predicts the class whose prompts are nearest to a video."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from internvid.viclip.tokenizer import prepare_text
 
-# ActionCLIP's prompts (arXiv 2109.08472), with which the paper's tables were made.
+# ActionCLIP's prompts (arXiv 2109.08472), which the paper's tables use.
 TEMPLATES = (
     "a photo of action {}",
     "a picture of action {}",
@@ -29,12 +29,12 @@ TEMPLATES = (
     "The man is {}",
     "The woman is {}",
 )
-VIDEOS_AT_ONCE = 4096
+VIDEOS_PER_BATCH = 4096
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of the videos. count: videos. classes: how many there are to choose from."""
+    """Shares of correctly classified videos. count: number of videos. classes: number of classes."""
 
     top_1: float
     top_5: float
@@ -43,58 +43,63 @@ class Accuracy:
 
     @property
     def mean(self) -> float:
-        """Of top-1 and top-5: the paper's AVG."""
+        """Mean of top-1 and top-5: the paper's AVG."""
         return (self.top_1 + self.top_5) / 2
 
 
 def prompts(label: str) -> list[str]:
-    """The class's name in each template, as the model is trained to read text."""
+    """Returns the class's name in each template, after `prepare_text`."""
     return [prepare_text(template.format(label)) for template in TEMPLATES]
 
 
 def class_vectors(labels: Sequence[str], encode: Callable[[Sequence[str]], np.ndarray]) -> np.ndarray:
-    """[classes, d] float64: the mean of each class's normalised prompt vectors, itself not normalised.
+    """Returns the mean of each class's normalised prompt vectors, not normalised again: [classes, d] float64.
 
-    A video's product with it is the mean over prompts of their cosines. encode: texts -> [texts, d], L2-normalised.
+    Its dot product with a video is the mean cosine over the prompts. encode: texts -> [texts, d], L2-normalised.
     """
     vectors = encode([prompt for label in labels for prompt in prompts(label)])
     return vectors.astype(np.float64).reshape(len(labels), len(TEMPLATES), -1).mean(1)
 
 
 def zero_shot_accuracy(
-    video: np.ndarray, classes: np.ndarray, labels: np.ndarray, *, videos_at_once: int = VIDEOS_AT_ONCE
+    video: np.ndarray, classes: np.ndarray, labels: np.ndarray, *, videos_per_batch: int = VIDEOS_PER_BATCH
 ) -> Accuracy:
-    """video: [videos, d] float32, L2-normalised. classes: [classes, d]. labels: [videos] int, 0 to classes - 1."""
+    """Returns the accuracy of the nearest class.
+
+    video: [videos, d] float32, L2-normalised. classes: [classes, d]. labels: [videos] int, 0 to classes - 1.
+    """
     ranks = [
-        ranks_of_labels(video[start : start + videos_at_once] @ classes.T, labels[start : start + videos_at_once])
-        for start in range(0, len(video), videos_at_once)
+        ranks_of_labels(video[start : start + videos_per_batch] @ classes.T, labels[start : start + videos_per_batch])
+        for start in range(0, len(video), videos_per_batch)
     ]
     return accuracy(np.concatenate(ranks) if ranks else np.zeros(0, np.int64), classes=len(classes))
 
 
 def ranks_of_labels(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[videos] int64: 1 + how many other classes score at least as high as the right one, in float32.
+    """Returns 1 + the number of other classes that score at least as high as the label, in float32: [videos] int64.
 
-    scores: [videos, classes] float64. labels: [videos] int; one beyond the classes is never found.
+    scores: [videos, classes] float64. labels: [videos] int; a label outside the classes gets the rank classes + 1.
     Raises ValueError for scores that are not finite.
     """
     if not np.isfinite(scores).all():
-        raise ValueError("some scores of classes are not finite")  # NaN would lose every comparison and rank first
+        raise ValueError(
+            "some scores of classes are not finite"
+        )  # a comparison with NaN is false, so NaN would rank first
     compared = torch.as_tensor(scores).float()
-    known = torch.as_tensor(np.asarray(labels, np.int64))
-    found = (known >= 0) & (known < compared.shape[1])
-    own = compared.gather(1, known.where(found, 0)[:, None])
-    ranks = (compared >= own).sum(1)
-    return ranks.where(found, compared.shape[1] + 1).numpy()
+    label_tensor = torch.as_tensor(np.asarray(labels, np.int64))
+    is_valid = (label_tensor >= 0) & (label_tensor < compared.shape[1])
+    label_scores = compared.gather(1, label_tensor.where(is_valid, 0)[:, None])
+    ranks = (compared >= label_scores).sum(1)
+    return ranks.where(is_valid, compared.shape[1] + 1).numpy()
 
 
 def accuracy(ranks: np.ndarray, *, classes: int) -> Accuracy:
-    """Raises ValueError where there are no ranks."""
+    """Computes top-1 and top-5 from ranks. Raises ValueError if there are none."""
     if len(ranks) == 0:
         raise ValueError("there are no videos to classify")
     return Accuracy(float((ranks <= 1).mean()), float((ranks <= 5).mean()), len(ranks), classes)
 
 
 def chance(classes: int) -> Accuracy:
-    """What a guess by lot gives."""
+    """Returns the expected accuracy of random guesses."""
     return Accuracy(1 / classes, min(5, classes) / classes, 0, classes)

@@ -1,4 +1,4 @@
-"""What the InternVid paper reports, to stand beside one's own figures. Percent, as printed there.
+"""The metrics that the InternVid paper reports, for comparison. In percent, as printed.
 
 From arXiv 2307.06942 v2: table 3 (zero-shot action recognition: top-1, and AVG, the mean of top-1 and top-5, from
 which top-5 is computed here) and table 5 (zero-shot retrieval: R@1 text-to-video and video-to-text). The rows of
@@ -18,7 +18,7 @@ PAPERS_BEST = "ViCLIP-L, InternVid-10M-FLT"
 
 @dataclass(frozen=True)
 class Published:
-    """A figure in percent. benchmark, metric: named as in `run`. model: with the data that it was trained on."""
+    """A published metric in percent. benchmark, metric: names as in `run`. model: includes its training data."""
 
     model: str
     benchmark: str
@@ -28,7 +28,7 @@ class Published:
 
 
 def published(benchmark: str) -> list[Published]:
-    """All that is known for a benchmark, in the order of the paper's table; nothing where it has none."""
+    """Returns the published metrics of a benchmark in the order of the paper's table; empty if there are none."""
     return [figure for figure in _FIGURES if figure.benchmark == benchmark]
 
 
@@ -66,10 +66,10 @@ _TABLE_5: dict[str, tuple[tuple[float | None, float | None], ...]] = {
 }
 
 
-def _of_actions(table: dict[str, tuple[tuple[float | None, float], ...]], source: str) -> list[Published]:
+def _action_figures(table: dict[str, tuple[tuple[float | None, float], ...]], source: str) -> list[Published]:
     figures = []
-    for model, by_benchmark in table.items():
-        for benchmark, (top_1, mean) in zip(_ACTIONS, by_benchmark, strict=True):
+    for model, values_by_benchmark in table.items():
+        for benchmark, (top_1, mean) in zip(_ACTIONS, values_by_benchmark, strict=True):
             if top_1 is not None:
                 figures.append(Published(model, benchmark, "top_1", top_1, source))
                 figures.append(Published(model, benchmark, "top_5", round(2 * mean - top_1, 2), source))
@@ -77,14 +77,14 @@ def _of_actions(table: dict[str, tuple[tuple[float | None, float], ...]], source
     return figures
 
 
-def _of_retrieval() -> list[Published]:
+def _retrieval_figures() -> list[Published]:
     return [
-        Published(model, benchmark, f"{way}_recall_at_1", value, TABLE_5)
-        for model, by_benchmark in _TABLE_5.items()
-        for benchmark, values in zip(_RETRIEVAL, by_benchmark, strict=True)
-        for way, value in zip(("text_to_video", "video_to_text"), values, strict=True)
+        Published(model, benchmark, f"{direction}_recall_at_1", value, TABLE_5)
+        for model, values_by_benchmark in _TABLE_5.items()
+        for benchmark, values in zip(_RETRIEVAL, values_by_benchmark, strict=True)
+        for direction, value in zip(("text_to_video", "video_to_text"), values, strict=True)
         if value is not None
     ]
 
 
-_FIGURES = (*_of_actions(_TABLE_3, TABLE_3), *_of_actions(_README, README), *_of_retrieval())
+_FIGURES = (*_action_figures(_TABLE_3, TABLE_3), *_action_figures(_README, README), *_retrieval_figures())

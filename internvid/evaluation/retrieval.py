@@ -1,9 +1,9 @@
-"""Text-to-video and video-to-text retrieval: at which rank each query finds what belongs to it.
+"""Text-to-video and video-to-text retrieval: the rank of each query's correct answer.
 
-The matrix of scores is never held: it is made tile by tile, so that a million videos by a million texts need the
-vectors and a few tiles. Scores are summed in float64 and rounded to float32 before they are compared. Vectors that are
-equal so get equal scores wherever they stand in a tile, whatever the tiles' size and the number of threads, and the
-ranks are the same everywhere. (Summed in float32, equal vectors differ in the last bit by their place.)
+Scores are computed tile by tile: a million videos by a million texts need memory for the vectors and a few tiles.
+Scores are summed in float64 and rounded to float32 before comparison. Equal vectors therefore get equal scores, for
+all tile sizes and numbers of threads, and ranks are reproducible. (Summed in float32, the scores of equal vectors
+differ in the last bit, depending on their position.)
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TILE = 2048  # videos by texts at once: 32 MiB of float64, and a few times that with dual softmax
+TILE = 2048  # videos and texts per tile: 32 MiB of float64, and a few times that with dual softmax
 RECALLS = (1, 5, 10)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """1 is the best. text_to_video: [texts] int64. video_to_text: [videos that have a text] int64, in order."""
+    """Ranks; 1 is the best. text_to_video: [texts] int64. video_to_text: [videos that have a text] int64, in order."""
 
     text_to_video: np.ndarray
     video_to_text: np.ndarray
@@ -29,7 +29,7 @@ class Ranks:
 
 @dataclass(frozen=True)
 class RankSummary:
-    """recall: k -> share of the queries whose rank is at most k. median, mean: of the ranks. count: queries."""
+    """recall: k -> share of queries with a rank of at most k. median, mean: of the ranks. count: number of queries."""
 
     recall: dict[int, float]
     median: float
@@ -46,13 +46,14 @@ def retrieval_ranks(
     tile: int = TILE,
     device: str = "cpu",
 ) -> Ranks:
-    """Ranks both ways. Ties count against us: rank = 1 + number of wrong answers that score at least as high.
+    """Returns the ranks in both directions. Ties count as wrong: rank = 1 + number of wrong answers that score at least
+    as high as the correct one.
 
-    video: [videos, d], text: [texts, d] float32, L2-normalised. video_of_text: [texts] int, the video that each text
-    belongs to. A video of several texts takes the rank of the best of them; a video without any is no query, but may
-    be found. dual_softmax_temperature: scores s become s * softmax(s / temperature) over the queries (the paper's
-    second figure, with 1.0); this looks at all queries at once, which a search engine cannot. tile: videos and texts
-    per tile. Raises ValueError for shapes that do not fit, no texts, and values that are not finite.
+    video: [videos, d], text: [texts, d] float32, L2-normalised. video_of_text: [texts] int, the video of each text.
+    A video with several texts gets the rank of the best one; a video without text is no query, but a candidate.
+    dual_softmax_temperature: scores s become s * softmax(s / temperature) over the queries (the paper's second
+    figure, with 1.0); this needs all queries together, which a search engine does not have. tile: videos and texts
+    per tile. Raises ValueError for shapes that do not match, no texts, and values that are not finite.
     """
     owner_numbers = np.asarray(video_of_text, np.int64)
     _check(video, text, owner_numbers)
@@ -63,31 +64,31 @@ def retrieval_ranks(
     if dual_softmax_temperature is not None:
         scorer.normalise(dual_softmax_temperature)
 
-    # What each query's own answer scores. Of the texts of one video the best counts.
-    own_by_text = torch.empty(len(texts), device=device)
-    best_by_video = torch.full((len(videos),), -torch.inf, device=device)
+    # Score of each query's correct answer; for a video, of its best text.
+    text_own_scores = torch.empty(len(texts), device=device)
+    video_best_scores = torch.full((len(videos),), -torch.inf, device=device)
     for t in _slices(len(texts), tile):
-        to_video, to_text = scorer.of_pairs(owner[t], t)
-        own_by_text[t] = to_video
-        best_by_video.scatter_reduce_(0, owner[t], to_text, "amax")
+        video_scores, text_scores = scorer.pair_scores(owner[t], t)
+        text_own_scores[t] = video_scores
+        video_best_scores.scatter_reduce_(0, owner[t], text_scores, "amax")
 
     better_videos = torch.zeros(len(texts), dtype=torch.int64, device=device)
     better_texts = torch.zeros(len(videos), dtype=torch.int64, device=device)
-    for v, t, to_video, to_text in scorer.tiles():
-        # The right answers are taken out: they are not compared with themselves, nor with each other.
-        own = torch.nonzero((owner[t] >= v.start) & (owner[t] < v.stop)).squeeze(1)
-        rows = owner[t][own] - v.start
-        to_video[rows, own] = -torch.inf
-        to_text[rows, own] = -torch.inf
-        # Booleans are summed as int32, which takes a quarter of the time that int64 does.
-        better_videos[t] += (to_video >= own_by_text[t][None, :]).sum(0, dtype=torch.int32)
-        better_texts[v] += (to_text >= best_by_video[v][:, None]).sum(1, dtype=torch.int32)
-    asks = np.unique(owner_numbers)
-    return Ranks(better_videos.cpu().numpy() + 1, better_texts.cpu().numpy()[asks] + 1)
+    for v, t, video_scores, text_scores in scorer.tiles():
+        # Excludes correct answers: they are not compared with themselves, nor with each other.
+        owned = torch.nonzero((owner[t] >= v.start) & (owner[t] < v.stop)).squeeze(1)
+        rows = owner[t][owned] - v.start
+        video_scores[rows, owned] = -torch.inf
+        text_scores[rows, owned] = -torch.inf
+        # Summing booleans as int32 takes a quarter of the time of int64.
+        better_videos[t] += (video_scores >= text_own_scores[t][None, :]).sum(0, dtype=torch.int32)
+        better_texts[v] += (text_scores >= video_best_scores[v][:, None]).sum(1, dtype=torch.int32)
+    videos_with_text = np.unique(owner_numbers)
+    return Ranks(better_videos.cpu().numpy() + 1, better_texts.cpu().numpy()[videos_with_text] + 1)
 
 
 def summarise(ranks: np.ndarray) -> RankSummary:
-    """Raises ValueError where there are no ranks."""
+    """Computes recalls, median and mean of ranks. Raises ValueError if there are none."""
     if len(ranks) == 0:
         raise ValueError("there are no ranks to summarise")
     return RankSummary(
@@ -99,27 +100,27 @@ def summarise(ranks: np.ndarray) -> RankSummary:
 
 
 def chance(candidates: int, right: np.ndarray) -> RankSummary:
-    """What scores drawn by lot give: the expected recalls and mean rank; median: the rank that half stay within.
+    """Returns the expected recalls and mean rank of random scores; as median, the rank that half of the queries reach.
 
-    candidates: how many answers are ranked. right: [queries] int, how many of them are right for each query.
-    The best of p right ones among m stands below rank r with probability C(m - p, r) / C(m, r).
+    candidates: number of ranked answers. right: [queries] int, number of correct answers of each query.
+    The best of p correct answers among m is below rank r with probability C(m - p, r) / C(m, r).
     """
     right = np.asarray(right, np.int64)
-    places = np.arange(candidates)
-    beyond = np.zeros(candidates)  # at r: the share of queries whose rank is above r + 1
+    positions = np.arange(candidates)
+    share_beyond = np.zeros(candidates)  # at index r: expected share of queries with a rank above r + 1
     for count, queries in zip(*np.unique(right, return_counts=True), strict=True):
-        beyond += np.cumprod(np.maximum(candidates - count - places, 0) / (candidates - places)) * queries
-    within = 1 - beyond / len(right)
+        share_beyond += np.cumprod(np.maximum(candidates - count - positions, 0) / (candidates - positions)) * queries
+    share_within = 1 - share_beyond / len(right)
     return RankSummary(
-        {k: float(within[min(k, candidates) - 1]) for k in RECALLS},
-        float(np.argmax(within >= 0.5 - 1e-12) + 1),
+        {k: float(share_within[min(k, candidates) - 1]) for k in RECALLS},
+        float(np.argmax(share_within >= 0.5 - 1e-12) + 1),
         float(((candidates + 1) / (right + 1)).mean()),
         len(right),
     )
 
 
 class _Scorer:
-    """Scores of tiles, as the two directions compare them: plain, or each multiplied with its softmax."""
+    """Computes the scores of tiles for both directions: plain, or multiplied by their softmax."""
 
     def __init__(self, videos: Tensor, texts: Tensor, tile: int) -> None:
         self._videos, self._texts, self._tile = videos, texts, tile
@@ -127,7 +128,7 @@ class _Scorer:
         self._over_texts = self._over_videos = torch.empty(0)
 
     def normalise(self, temperature: float) -> None:
-        """One pass over all tiles, for the softmaxes' denominators as logarithms: [videos] and [texts] float64."""
+        """Computes the log denominators of the softmaxes, [videos] and [texts] float64, in one pass over all tiles."""
         self._over_texts = torch.full((len(self._videos),), -torch.inf, dtype=torch.float64, device=self._videos.device)
         self._over_videos = torch.full((len(self._texts),), -torch.inf, dtype=torch.float64, device=self._texts.device)
         for v, t, scores in self._products():
@@ -137,12 +138,15 @@ class _Scorer:
         self._temperature = temperature
 
     def tiles(self) -> Iterator[tuple[slice, slice, Tensor, Tensor]]:
-        """Slices of videos and texts with their scores [videos, texts] float32, for text-to-video and video-to-text."""
+        """Yields slices of videos and texts, and their scores for text-to-video and video-to-text.
+
+        Scores are [videos, texts] float32.
+        """
         for v, t, scores in self._products():
             if self._temperature is None:
                 yield v, t, scores, scores
             else:
-                # The softmax is over the queries: for a text that looks for videos, over the texts.
+                # The softmax is over the queries: for text-to-video, over the texts.
                 yield (
                     v,
                     t,
@@ -150,8 +154,11 @@ class _Scorer:
                     self._weighted(scores, self._over_videos[t][None, :]),
                 )
 
-    def of_pairs(self, videos: Tensor, texts: slice) -> tuple[Tensor, Tensor]:
-        """The same two scores, [texts] float32, of each text with one video."""
+    def pair_scores(self, videos: Tensor, texts: slice) -> tuple[Tensor, Tensor]:
+        """Returns the same two scores, [texts] float32, for each text with one video.
+
+        videos: [texts] int64, the video that each text is compared with.
+        """
         scores = (self._videos[videos].double() * self._texts[texts].double()).sum(1).float()
         if self._temperature is None:
             return scores, scores
@@ -176,12 +183,12 @@ def _slices(length: int, size: int) -> Iterator[slice]:
 
 def _check(video: np.ndarray, text: np.ndarray, owner: np.ndarray) -> None:
     if video.ndim != 2 or text.ndim != 2 or video.shape[1] != text.shape[1]:
-        raise ValueError(f"vectors of videos {video.shape} and texts {text.shape} do not go together")
+        raise ValueError(f"vectors of videos {video.shape} and texts {text.shape} do not match")
     if owner.shape != (len(text),) or len(text) == 0:
-        raise ValueError(f"{len(text)} texts cannot belong to videos as {owner.shape} numbers say")
+        raise ValueError(f"{len(text)} texts need as many video numbers, not {owner.shape}")
     if owner.min() < 0 or owner.max() >= len(video):
         raise ValueError(f"a text belongs to video {owner.min()} or {owner.max()}, of {len(video)}")
-    for what, vectors in (("video", video), ("text", text)):
-        # A comparison with NaN is never true, so that it would count as the best of all ranks.
+    for kind, vectors in (("video", video), ("text", text)):
+        # A comparison with NaN is false, so NaN would get the best rank.
         if not np.isfinite(vectors).all():
-            raise ValueError(f"the {what} vectors hold values that are not finite")
+            raise ValueError(f"the {kind} vectors hold values that are not finite")

@@ -1,6 +1,6 @@
-"""A model on a benchmark: reads the videos, makes vectors, and says what they are worth as metrics.
+"""Evaluates a model on a benchmark: reads the videos, encodes them, and computes metrics.
 
-The functions that end in `_metrics` take vectors, wherever they come from; `evaluate` makes them first.
+The functions that end in `_metrics` take vectors; `evaluate` also computes the vectors.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from internvid.evaluation.linear_probe import Probe, linear_probe
 from internvid.viclip.tokenizer import prepare_text
 
 DUAL_SOFTMAX_TEMPERATURE = 1.0  # the published evaluation's
-VIDEOS_AT_ONCE = 16
-BYTES_AT_ONCE = 256 << 20  # of frames: videos of 1080p are fewer at once
-TEXTS_AT_ONCE = 1024
+VIDEOS_PER_BATCH = 16
+BYTES_PER_READ = 256 << 20  # of frames: upper bound per batch, for large videos
+TEXTS_PER_BATCH = 1024
 
 
-class Encodes(Protocol):
-    """What is evaluated: `internvid.viclip.encoder.Encoder` for one. Vectors are float32 and L2-normalised.
+class VideoTextEncoder(Protocol):
+    """A model that can be evaluated, such as `internvid.viclip.encoder.Encoder`.
 
-    frames: in how many it sees each video; the paper evaluates with 8.
+    Vectors are float32 and L2-normalised. frames: number of frames per video; the paper evaluates with 8.
     """
 
     @property
@@ -36,17 +36,16 @@ class Encodes(Protocol):
         """videos: each [frames, height, width, 3] uint8 RGB -> [n, d]."""
 
     def encode_texts(self, texts: Sequence[str], *, prepare: bool = True) -> np.ndarray:
-        """prepare: whether texts are yet to go through `prepare_text`. -> [m, d]."""
+        """prepare: apply `prepare_text` first. -> [m, d]."""
 
 
-# (items, frames of each, choice) -> each item with its frames [frames, height, width, 3] uint8, or with the error that
-# it ended in; in order.
+# (items, frames per item, choice) -> each item in order, with its frames [frames, height, width, 3] uint8 or its error.
 ReadFrames = Callable[[Iterable[Item], int, str], Iterator[tuple[Item, np.ndarray | BaseException]]]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure. unit: "%" or "rank". count: queries or videos that it is over. chance: what a guess by lot gives."""
+    """A metric. unit: "%" or "rank". count: number of queries or videos. chance: expected value of random guesses."""
 
     benchmark: str
     name: str
@@ -58,7 +57,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Failed:
-    """A video that could not be read, and why."""
+    """A video that could not be read, with its error."""
 
     video: str
     error: str
@@ -66,7 +65,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics: over `evaluated` of the `named` videos. missing: not in the folder. failed: there, and unreadable."""
+    """Metrics of a model on a benchmark.
+
+    named: number of annotated videos. evaluated: number of videos behind the metrics. missing: videos that are not in
+    the folder. failed: unreadable videos.
+    """
 
     benchmark: str
     title: str
@@ -83,22 +86,22 @@ class Evaluation:
 
 
 class NothingToEvaluate(ValueError):
-    """Not one video of the benchmark could be read. The message says why."""
+    """No video of the benchmark could be read. The message gives the reasons."""
 
 
 def evaluate(
-    encoder: Encodes,
+    encoder: VideoTextEncoder,
     benchmark: Benchmark,
     read_frames: ReadFrames,
     *,
     choice: str = "middle",
-    probe_on: Benchmark | None = None,
+    probe_train: Benchmark | None = None,
     on_videos: Callable[[int], object] = lambda number: None,
 ) -> Evaluation:
-    """The benchmark's metrics, over the videos that are there and can be read.
+    """Computes the benchmark's metrics over the videos that can be read.
 
-    choice: "middle" or "uniform" (`frame_choice`). probe_on: the train split of a classification benchmark, for a
-    linear probe. on_videos: called with how many more videos were read. Raises NothingToEvaluate.
+    choice: "middle" or "uniform" (`frame_choice`). probe_train: the train split of a classification benchmark, for a
+    linear probe. on_videos: called with the number of videos read since the last call. Raises NothingToEvaluate.
     """
     items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos)
     notes = list(benchmark.notes)
@@ -117,11 +120,11 @@ def evaluate(
         labels = np.array([item.label for item in items], np.int64)
         classes = class_vectors(benchmark.classes, lambda texts: encode_texts(encoder, texts))
         metrics = classification_metrics(benchmark.name, vectors, classes, labels)
-        if probe_on is not None:
-            trained_on, train_vectors, train_failed = _encoded(encoder, probe_on, read_frames, choice, on_videos)
+        if probe_train is not None:
+            train_items, train_vectors, train_failed = _encoded(encoder, probe_train, read_frames, choice, on_videos)
             probe = linear_probe(
                 train_vectors,
-                _labels_in(benchmark, probe_on, trained_on),
+                _benchmark_labels(benchmark, probe_train, train_items),
                 vectors,
                 labels,
                 classes=len(benchmark.classes),
@@ -129,7 +132,7 @@ def evaluate(
             metrics += probe_metrics(benchmark.name, probe)
             failed += train_failed
             notes.append(
-                f"linear probe: fitted on {len(trained_on):,} of {probe_on.named:,} train videos, "
+                f"linear probe: fitted on {len(train_items):,} of {probe_train.named:,} train videos, "
                 f"C = {probe.strength:g}"
             )
     return Evaluation(
@@ -149,34 +152,36 @@ def evaluate(
 
 
 def prepared_texts(item: Item) -> list[str]:
-    """An item's texts as the model is given them."""
+    """Returns an item's texts after `prepare_text`, as the model reads them."""
     return [prepare_text(text) for text in item.texts]
 
 
 def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video_of_text: np.ndarray) -> list[Metric]:
-    """Both ways, plain and with dual softmax. Arguments as of `retrieval.retrieval_ranks`."""
+    """Computes metrics in both directions, plain and with dual softmax. Parameters: `retrieval.retrieval_ranks`."""
     texts_of_video = np.bincount(video_of_text, minlength=len(video))
-    by_lot = {
+    chance_by_direction = {
         "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
         "video_to_text": retrieval.chance(len(text), texts_of_video[texts_of_video > 0]),
     }
     metrics = []
     for prefix, temperature in (("", None), ("dual_softmax_", DUAL_SOFTMAX_TEMPERATURE)):
         ranks = retrieval.retrieval_ranks(video, text, video_of_text, dual_softmax_temperature=temperature)
-        for way, lot in by_lot.items():
-            found = retrieval.summarise(getattr(ranks, way))
-            name = f"{prefix}{way}"
+        for direction, chance in chance_by_direction.items():
+            summary = retrieval.summarise(getattr(ranks, direction))
+            name = f"{prefix}{direction}"
             metrics += [
-                Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, found.count, 100 * lot.recall[k])
-                for k, share in found.recall.items()
+                Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, summary.count, 100 * chance.recall[k])
+                for k, share in summary.recall.items()
             ]
-            metrics.append(Metric(benchmark, f"{name}_median_rank", found.median, found.count, lot.median, "rank"))
-            metrics.append(Metric(benchmark, f"{name}_mean_rank", found.mean, found.count, lot.mean, "rank"))
+            metrics.append(
+                Metric(benchmark, f"{name}_median_rank", summary.median, summary.count, chance.median, "rank")
+            )
+            metrics.append(Metric(benchmark, f"{name}_mean_rank", summary.mean, summary.count, chance.mean, "rank"))
     return metrics
 
 
 def classification_metrics(benchmark: str, video: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> list[Metric]:
-    """Top-1, top-5 and their mean. Arguments as of `classification.zero_shot_accuracy`."""
+    """Computes top-1, top-5 and their mean. Parameters as in `classification.zero_shot_accuracy`."""
     return _accuracy_metrics(benchmark, "", zero_shot_accuracy(video, classes, labels))
 
 
@@ -184,48 +189,48 @@ def probe_metrics(benchmark: str, probe: Probe) -> list[Metric]:
     return _accuracy_metrics(benchmark, "linear_probe_", probe.accuracy)
 
 
-def encode_texts(encoder: Encodes, texts: Sequence[str]) -> np.ndarray:
-    """[texts, d] float32. texts: prepared already."""
+def encode_texts(encoder: VideoTextEncoder, texts: Sequence[str]) -> np.ndarray:
+    """Returns [texts, d] float32. texts: after `prepare_text`."""
     parts = [
-        encoder.encode_texts(list(texts[start : start + TEXTS_AT_ONCE]), prepare=False)
-        for start in range(0, len(texts), TEXTS_AT_ONCE)
+        encoder.encode_texts(list(texts[start : start + TEXTS_PER_BATCH]), prepare=False)
+        for start in range(0, len(texts), TEXTS_PER_BATCH)
     ]
     return np.concatenate(parts)
 
 
-def _accuracy_metrics(benchmark: str, prefix: str, found: classification.Accuracy) -> list[Metric]:
-    lot = classification.chance(found.classes)
+def _accuracy_metrics(benchmark: str, prefix: str, accuracy: classification.Accuracy) -> list[Metric]:
+    chance = classification.chance(accuracy.classes)
     return [
-        Metric(benchmark, f"{prefix}top_1", 100 * found.top_1, found.count, 100 * lot.top_1),
-        Metric(benchmark, f"{prefix}top_5", 100 * found.top_5, found.count, 100 * lot.top_5),
-        Metric(benchmark, f"{prefix}top_mean", 100 * found.mean, found.count, 100 * lot.mean),
+        Metric(benchmark, f"{prefix}top_1", 100 * accuracy.top_1, accuracy.count, 100 * chance.top_1),
+        Metric(benchmark, f"{prefix}top_5", 100 * accuracy.top_5, accuracy.count, 100 * chance.top_5),
+        Metric(benchmark, f"{prefix}top_mean", 100 * accuracy.mean, accuracy.count, 100 * chance.mean),
     ]
 
 
 def _encoded(
-    encoder: Encodes,
+    encoder: VideoTextEncoder,
     benchmark: Benchmark,
     read_frames: ReadFrames,
     choice: str,
     on_videos: Callable[[int], object],
 ) -> tuple[list[Item], np.ndarray, list[Failed]]:
-    """The items that could be read, their vectors [items, d], and those that could not."""
+    """Returns the items that could be read, their vectors [items, d], and the failed videos."""
     items: list[Item] = []
     vectors: list[np.ndarray] = []
     failed: list[Failed] = []
-    waiting: list[np.ndarray] = []
-    for item, read in read_frames(benchmark.items, encoder.frames, choice):
+    batch: list[np.ndarray] = []
+    for item, frames_or_error in read_frames(benchmark.items, encoder.frames, choice):
         on_videos(1)
-        if isinstance(read, BaseException):
-            failed.append(Failed(item.video, f"{type(read).__name__}: {read}"))
+        if isinstance(frames_or_error, BaseException):
+            failed.append(Failed(item.video, f"{type(frames_or_error).__name__}: {frames_or_error}"))
             continue
         items.append(item)
-        waiting.append(read)
-        if len(waiting) == VIDEOS_AT_ONCE or sum(video.nbytes for video in waiting) > BYTES_AT_ONCE:
-            vectors.append(encoder.encode_videos(waiting))
-            waiting = []
-    if waiting:
-        vectors.append(encoder.encode_videos(waiting))
+        batch.append(frames_or_error)
+        if len(batch) == VIDEOS_PER_BATCH or sum(video.nbytes for video in batch) > BYTES_PER_READ:
+            vectors.append(encoder.encode_videos(batch))
+            batch = []
+    if batch:
+        vectors.append(encoder.encode_videos(batch))
     if not items:
         first = f"; the first error: {failed[0].video}: {failed[0].error}" if failed else ""
         example = f", such as {benchmark.missing[0]}" if benchmark.missing else ""
@@ -236,10 +241,13 @@ def _encoded(
     return items, np.concatenate(vectors), failed
 
 
-def _labels_in(benchmark: Benchmark, other: Benchmark, items: Sequence[Item]) -> np.ndarray:
-    """Labels of the other split's items, as positions among this benchmark's classes. Raises ValueError."""
+def _benchmark_labels(benchmark: Benchmark, train: Benchmark, items: Sequence[Item]) -> np.ndarray:
+    """Returns the labels of the train split's items as positions in the benchmark's classes.
+
+    Raises ValueError if the train split has classes that the benchmark lacks.
+    """
     positions = {name: position for position, name in enumerate(benchmark.classes)}
-    unknown = sorted(set(other.classes) - set(positions))
+    unknown = sorted(set(train.classes) - set(positions))
     if unknown:
-        raise ValueError(f"{other.annotations} has classes that {benchmark.annotations} lacks: {', '.join(unknown)}")
-    return np.array([positions[other.classes[item.label]] for item in items if item.label is not None], np.int64)
+        raise ValueError(f"{train.annotations} has classes that {benchmark.annotations} lacks: {', '.join(unknown)}")
+    return np.array([positions[train.classes[item.label]] for item in items if item.label is not None], np.int64)

@@ -1,1 +1,1 @@
-"""Lists that people hold in files: of videos to take in, and of spans with captions that others released."""
+"""Lists in files: of videos to ingest, and of annotated spans from released datasets."""

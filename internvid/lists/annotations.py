@@ -1,6 +1,6 @@
-"""Spans of videos with captions, as datasets were released: which video, from when to when, what is to be seen.
+"""Reads released annotations: spans of videos with captions and scores.
 
-The form is told by the columns, in any of the files of `rows`:
+The columns decide the form of the list, in any file format of `rows`:
 
 * one span a row: a column for its start, one for its end (InternVid, and lists of (url, start, end, caption));
 * one video a row, with lists of spans and captions: as columns of text that hold Python lists (Panda-70M), or as
@@ -35,7 +35,7 @@ START_COLUMNS = ("start_timestamp", "start_seconds", "start_time", "start", "beg
 END_COLUMNS = ("end_timestamp", "end_seconds", "end_time", "end")
 CAPTION_COLUMNS = ("caption", "text", "sentence", "description", "name")
 SPANS_COLUMN = "timestamp"  # Panda-70M's: [[start, end], …]
-# Column -> name of the score. What InternVid called UMT-SIM at first it calls UMT_Score since.
+# Column -> name of the score. InternVid renamed UMT-SIM to UMT_Score.
 SCORES = {
     "aesthetic_score": "aesthetic_score",
     "umt_score": "umt_score",
@@ -55,8 +55,10 @@ WANTED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """A span of a video. row: as `Row.number`. start_seconds, end_seconds: from the video's first frame; end None: to
-    its end. scores: by name, as released. video_seconds: of the whole video, where the list says it.
+    """An annotated span of a video. row: as `Row.number`. start_seconds, end_seconds: from the video's first frame.
+
+    end_seconds: None for the video's end. scores: by name, as released. video_seconds: duration of the complete video,
+    None if the list does not say it.
     """
 
     row: int
@@ -76,7 +78,7 @@ class _Form(Enum):
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column says what, and in what form."""
+    """The columns of a list, and its form."""
 
     form: _Form
     address: str
@@ -86,30 +88,30 @@ class _Columns:
     scores: dict[str, str]
 
     def scores_in(self, cells: Mapping[str, Any]) -> dict[str, Any]:
-        """By name, as they stand there: of two columns for the same score the one in which something does."""
+        """Returns raw scores by name; of two columns for the same score, the one with a value."""
         return {name: cells[column] for column, name in self.scores.items() if cells.get(column) not in (None, "")}
 
 
 def read_annotations(path: Path) -> Iterator[list[Annotation | BadItem]]:
-    """The spans of the file, in its order, those of a few thousand rows at a time. A row, or a span of one, that cannot
-    be used is a BadItem.
+    """Yields the spans of the file in its order, in chunks of a few thousand rows.
 
-    Raises as `read_rows`, and ValueError for columns that are no such form.
+    A row or span that cannot be used becomes a BadItem. Raises as `read_rows`, and ValueError if the columns match no
+    known form.
     """
     columns: _Columns | None = None
     for rows in read_rows(path, WANTED):
         columns = columns or _columns(rows, path)
-        found: list[Annotation | BadItem] = []
+        annotations: list[Annotation | BadItem] = []
         for row in rows:
             if isinstance(row, BadItem):
-                found.append(row)
-            elif columns is not None:  # there are columns as soon as there is a row
-                found += _of_row(row, columns)
-        yield found
+                annotations.append(row)
+            elif columns is not None:  # never None once there is a readable row
+                annotations += _row_annotations(row, columns)
+        yield annotations
 
 
 def _columns(rows: list[Row | BadItem], path: Path) -> _Columns | None:
-    """None where no row could be read."""
+    """Finds the columns in the names of a chunk's rows; None if no row could be read."""
     readable = [row for row in rows if isinstance(row, Row)]
     if not readable:
         return None
@@ -134,35 +136,35 @@ def _columns(rows: list[Row | BadItem], path: Path) -> _Columns | None:
     return _Columns(form, address, start, end, caption, scores)
 
 
-def _of_row(row: Row, columns: _Columns) -> list[Annotation | BadItem]:
+def _row_annotations(row: Row, columns: _Columns) -> list[Annotation | BadItem]:
     try:
         url = address_in(row.cells, columns.address)
-        entries = _ENTRIES[columns.form](row.cells, columns)
+        entries = _ENTRY_READERS[columns.form](row.cells, columns)
     except ValueError as error:
         return [BadItem(row.number, str(error))]
     video_seconds = seconds_in(row.cells)
-    found: list[Annotation | BadItem] = []
+    annotations: list[Annotation | BadItem] = []
     for number, (start, end, caption, scores) in enumerate(entries, start=1):
         try:
             span = _span(start, end)
-            numbers = {name: value for name, said in scores.items() if (value := _score(name, said)) is not None}
+            numbers = {name: value for name, raw in scores.items() if (value := _score(name, raw)) is not None}
         except ValueError as error:
-            found.append(BadItem(row.number, str(error), number if len(entries) > 1 else None))
+            annotations.append(BadItem(row.number, str(error), number if len(entries) > 1 else None))
         else:
             text = None if caption is None else str(caption).strip() or None
-            found.append(Annotation(row.number, url, *span, text, numbers, video_seconds))
-    return found
+            annotations.append(Annotation(row.number, url, *span, text, numbers, video_seconds))
+    return annotations
 
 
-_Entry = tuple[Any, Any, Any, dict[str, Any]]  # start, end, caption, scores: as they stand there
+_Entry = tuple[Any, Any, Any, dict[str, Any]]  # start, end, caption, scores: unparsed
 
 
 def _span_a_row(cells: Mapping[str, Any], columns: _Columns) -> list[_Entry]:
     start = text_in(cells, columns.start or "")
     if start is None:
         raise ValueError(f"nothing stands in its column {columns.start}")
-    said = text_in(cells, columns.end or ""), text_in(cells, columns.caption or "")
-    return [(start, *said, columns.scores_in(cells))]
+    end, caption = text_in(cells, columns.end or ""), text_in(cells, columns.caption or "")
+    return [(start, end, caption, columns.scores_in(cells))]
 
 
 def _whole_video(cells: Mapping[str, Any], columns: _Columns) -> list[_Entry]:
@@ -183,7 +185,7 @@ def _spans_in_lists(cells: Mapping[str, Any], columns: _Columns) -> list[_Entry]
         starts = _list(cells.get(columns.start or ""), columns.start)
         ends = _list(cells.get(columns.end), columns.end) if columns.end else [None] * len(starts)
     captions = _list(cells.get(columns.caption), columns.caption) if columns.caption else [None] * len(starts)
-    scores = {name: _list(said, name) for name, said in columns.scores_in(cells).items()}
+    scores = {name: _list(cell, name) for name, cell in columns.scores_in(cells).items()}
     lengths = {"spans": len(starts), "ends": len(ends), "captions": len(captions)} | {
         name: len(values) for name, values in scores.items()
     }
@@ -192,47 +194,47 @@ def _spans_in_lists(cells: Mapping[str, Any], columns: _Columns) -> list[_Entry]
     if not starts:
         raise ValueError("it has no span")
     return [
-        (start, end, caption, {name: values[at] for name, values in scores.items()})
-        for at, (start, end, caption) in enumerate(zip(starts, ends, captions, strict=True))
+        (start, end, caption, {name: values[index] for name, values in scores.items()})
+        for index, (start, end, caption) in enumerate(zip(starts, ends, captions, strict=True))
     ]
 
 
-_ENTRIES = {
+_ENTRY_READERS = {
     _Form.SPAN_A_ROW: _span_a_row,
     _Form.SPANS_IN_LISTS: _spans_in_lists,
     _Form.WHOLE_VIDEO: _whole_video,
 }
 
 
-def _list(said: Any, column: str | None) -> list[Any]:
-    """A cell that is a list, or the text of one as Python writes it; only literals are read."""
-    if isinstance(said, str):
+def _list(cell: Any, column: str | None) -> list[Any]:
+    """Parses a cell that is a list, or the text of a Python list; only literals are evaluated."""
+    if isinstance(cell, str):
         try:
-            said = ast.literal_eval(said)
+            cell = ast.literal_eval(cell)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
-            raise ValueError(f"its column {column} is no list as Python writes one: {said[:80]!r}") from None
-    if not isinstance(said, list | tuple):
-        raise ValueError(f"its column {column} should hold a list, not {said!r:.80}")
-    return list(said)
+            raise ValueError(f"its column {column} is no list as Python writes one: {cell[:80]!r}") from None
+    if not isinstance(cell, list | tuple):
+        raise ValueError(f"its column {column} should hold a list, not {cell!r:.80}")
+    return list(cell)
 
 
 def _span(start: Any, end: Any) -> tuple[float, float | None]:
-    from_seconds = seconds_of(start)
+    start_seconds = seconds_of(start)
     if end is None:
-        return from_seconds, None
-    to_seconds = seconds_of(end)
-    if to_seconds <= from_seconds:
-        how = "where" if to_seconds == from_seconds else "before"
-        raise ValueError(f"it ends at {to_seconds:g} s, {how} it begins ({from_seconds:g} s)")
-    return from_seconds, to_seconds
+        return start_seconds, None
+    end_seconds = seconds_of(end)
+    if end_seconds <= start_seconds:
+        where = "where" if end_seconds == start_seconds else "before"
+        raise ValueError(f"it ends at {end_seconds:g} s, {where} it begins ({start_seconds:g} s)")
+    return start_seconds, end_seconds
 
 
-def _score(name: str, said: Any) -> float | None:
-    """None where there is none: an empty cell, or no number by IEEE."""
-    if said is None or (isinstance(said, str) and not said.strip()):
+def _score(name: str, raw: Any) -> float | None:
+    """Parses a score; None for an empty cell, NaN and infinity."""
+    if raw is None or (isinstance(raw, str) and not raw.strip()):
         return None
     try:
-        value = float(said)
+        value = float(raw)
     except (TypeError, ValueError):
-        raise ValueError(f"its {name} is no number: {said!r:.80}") from None
+        raise ValueError(f"its {name} is no number: {raw!r:.80}") from None
     return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Lists of videos: one row names one, with what it says of it."""
+"""Reads lists of videos: one row names one video, and possibly its title, channel, language and duration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from internvid.lists.rows import BadItem, Row, read_rows
 from internvid.lists.times import seconds_of
 from internvid.web.addresses import youtube_url
 
-# By precedence: WebVid's `videoid` is Shutterstock's own, and `contentUrl` beside it is where the video is.
+# By precedence: WebVid's `videoid` is Shutterstock's id; the video is at the `contentUrl` beside it.
 ADDRESS_COLUMNS = ("address", "url", "video_url", "contenturl", "link", "webpage_url", "uri", "path", "file")
 YOUTUBE_COLUMNS = ("youtube_id", "youtubeid", "video_id", "videoid")
 COLUMNS = {
@@ -23,17 +23,19 @@ COLUMNS = {
 }
 SECONDS_COLUMNS = ("seconds", "duration_seconds", "duration", "length")
 WANTED = frozenset(
-    [*ADDRESS_COLUMNS, *YOUTUBE_COLUMNS, *SECONDS_COLUMNS, *(name for of in COLUMNS.values() for name in of)]
+    [*ADDRESS_COLUMNS, *YOUTUBE_COLUMNS, *SECONDS_COLUMNS, *(name for names in COLUMNS.values() for name in names)]
 )
 
-LONGEST_ADDRESS = 4096  # characters; servers refuse URLs beyond 8 KiB
+MAX_ADDRESS_CHARACTERS = 4096  # servers refuse URLs beyond 8 KiB
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A video that a list names. row: as `Row.number`. address: a URL or a path, as the list has it, never checked to
-    be there; a YouTube id is made its URL. The rest is None where the list says nothing.
+    """A video that a list names. row: as `Row.number`. seconds: duration.
+
+    address: a URL or a path as the list has it, not checked to exist; a YouTube id becomes its URL. Other values are
+    None if the list does not say them.
     """
 
     row: int
@@ -46,9 +48,9 @@ class Item:
 
 
 def read_items(path: Path) -> Iterator[list[Item | BadItem]]:
-    """The videos that the file lists, in its order, a few thousand at a time.
+    """Yields the videos of the file in its order, in chunks of a few thousand.
 
-    Raises as `read_rows`, and ValueError where no column holds addresses.
+    Raises as `read_rows`, and ValueError if no column holds addresses.
     """
     column: str | None = None
     for rows in read_rows(path, WANTED):
@@ -57,46 +59,47 @@ def read_items(path: Path) -> Iterator[list[Item | BadItem]]:
 
 
 def address_column(rows: list[Row | BadItem], path: Path) -> str | None:
-    """The column that says where a video is; None where no row could be read. Raises ValueError where there is none."""
+    """Returns the column of the video's address; None if no row could be read. Raises ValueError if there is none."""
     columns = {name for row in rows if isinstance(row, Row) for name in row.cells}
-    found = next((name for name in (*ADDRESS_COLUMNS, *YOUTUBE_COLUMNS) if name in columns), None)
-    if found is None and columns:
+    column = next((name for name in (*ADDRESS_COLUMNS, *YOUTUBE_COLUMNS) if name in columns), None)
+    if column is None and columns:
         raise ValueError(
             f"{path.name}: no column says where a video is. Its columns are {shown(columns)}; call the one that does "
             f"url, path or youtube_id (or {', '.join((*ADDRESS_COLUMNS[2:], *YOUTUBE_COLUMNS[1:]))})"
         )
-    return found
+    return column
 
 
 def shown(columns: Collection[str]) -> str:
-    """Names for a message: the first line of a file that lacks its header may be anything."""
+    """Formats column names for a message, cut: without a header, the first line may be anything."""
     names = sorted(columns)[:20]
     return ", ".join(name[:40] for name in names) + (" and more" if len(columns) > len(names) else "")
 
 
 def address_in(cells: Mapping[str, Any], column: str | None) -> str:
-    """What the row has in the column of addresses. Raises ValueError where that is nothing that could be one."""
-    said = text_in(cells, column or "")
-    if said is None:
+    """Returns the address in the row. Raises ValueError if the cell is empty or cannot be an address."""
+    address = text_in(cells, column or "")
+    if address is None:
         raise ValueError(f"nothing stands in its column {column}")
     if column in YOUTUBE_COLUMNS:
-        return youtube_url(said)
-    if len(said) > LONGEST_ADDRESS:
-        raise ValueError(f"its address has {len(said):,} characters, at most {LONGEST_ADDRESS:,} can be one")
-    if _CONTROL.search(said):
-        raise ValueError(f"its address holds control characters: {said[:80]!r}")
-    return said
+        return youtube_url(address)
+    if len(address) > MAX_ADDRESS_CHARACTERS:
+        raise ValueError(f"its address has {len(address):,} characters, at most {MAX_ADDRESS_CHARACTERS:,} can be one")
+    if _CONTROL.search(address):
+        raise ValueError(f"its address holds control characters: {address[:80]!r}")
+    return address
 
 
 def text_in(cells: Mapping[str, Any], column: str) -> str | None:
-    """What stands there as text; None for nothing, or blanks."""
-    said = cells.get(column)
-    return None if said is None else str(said).strip() or None
+    """Returns the cell as text; None if it is missing or blank."""
+    cell = cells.get(column)
+    return None if cell is None else str(cell).strip() or None
 
 
 def seconds_in(cells: Mapping[str, Any]) -> float | None:
-    """How long the video is, as the list says it; None where it does not say it in a way that can be read. It only
-    sizes batches, so nothing is refused for it.
+    """Returns the video's duration in the list; None if it is missing or unreadable.
+
+    The value only sizes batches, so an unreadable one is no error.
     """
     for column in SECONDS_COLUMNS:
         if text_in(cells, column) is not None:

@@ -1,6 +1,7 @@
-"""The rows of a table or list in a file, whatever its form, a few thousand at a time.
+"""Reads the rows of a csv, tsv, jsonl, json, parquet or txt file, a few thousand at a time.
 
-What the columns mean is `items` and `annotations`; here are only the forms: csv, tsv, jsonl, json, parquet and txt.
+This module knows file formats only; the meaning of columns belongs in their readers: `items`, `annotations`, phrases to
+search for, exclusions, benchmarks.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any, TextIO
 import pyarrow.parquet as pq
 
 ROWS_PER_CHUNK = 4096
-LONGEST_CELL = 64 << 20  # characters; the csv module's own limit, 128 Ki, is below what a long video's captions take
+MAX_CELL_CHARACTERS = 64 << 20  # the csv module's own limit, 128 Ki, is too small for a long video's captions
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # as spreadsheets write "Unicode text"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """number: the line it begins at, from 1; of parquet and json its position, from 1. cells: by plain column name."""
+    """A row. number: its first line, from 1; in parquet and json its position, from 1. cells: by plain column name."""
 
     number: int
     cells: dict[str, Any]
@@ -30,47 +31,78 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadItem:
-    """A row that says nothing that can be used. entry: which of several things in the row, from 1; None: all of it."""
+    """A row that cannot be used. entry: which of several entries in the row, from 1; None for the complete row."""
 
     row: int
     why: str
     entry: int | None = None
 
 
-def read_rows(path: Path, wanted: Collection[str]) -> Iterator[list[Row | BadItem]]:
-    """The file's rows, in chunks. The name's suffix says its form; txt has one column, `address`.
+Reader = Callable[[Path, Collection[str], str | None], Iterator[Row | BadItem]]  # path, wanted, other_encoding
 
-    wanted: plain names of the columns that are of use: of parquet, others are not read. What is broken in one row is a
-    BadItem in its place. Raises ValueError for another suffix, a file without a header, one whose columns are called
-    the same, and one that is none of its form at all; FileNotFoundError and PermissionError as the system gives them.
+
+def read_rows(
+    path: Path, wanted: Collection[str], *, other_encoding: str | None = None
+) -> Iterator[list[Row | BadItem]]:
+    """Yields the file's rows in chunks. The suffix decides the format; txt has one column, `address`.
+
+    wanted: plain names of the columns to read; in parquet, others are not read. other_encoding: of a csv, tsv or txt
+    file that is not UTF-8; without it, rows that are not UTF-8 are broken. A broken row becomes a BadItem in its place.
+    Raises ValueError for an unknown suffix, a missing header, two columns of one name, and a file that is not of its
+    format at all; FileNotFoundError and PermissionError as the system raises them.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path.name}: a list is a file that ends in {', '.join(_READERS)}")
-    rows = reader(path, wanted)
+    rows = reader(path, wanted, other_encoding)
     while chunk := list(islice(rows, ROWS_PER_CHUNK)):
         yield chunk
 
 
+def read_sound_rows(path: Path, wanted: Collection[str], *, other_encoding: str | None = None) -> Iterator[Row]:
+    """Yields the file's rows, for readers that need the complete file.
+
+    Raises ValueError as `read_rows` does, and for the first broken row, with its file and line.
+    """
+    for chunk in read_rows(path, wanted, other_encoding=other_encoding):
+        for row in chunk:
+            yield _sound(path, row)
+
+
+def read_lines(path: Path) -> Iterator[Row]:
+    """Yields the lines of a text file of any name, in a column `line`, except empty lines and those that begin with #.
+
+    Raises ValueError for a line that is not UTF-8, with its file and number.
+    """
+    for row in _lines("line")(path, (), None):
+        yield _sound(path, row)
+
+
+def _sound(path: Path, row: Row | BadItem) -> Row:
+    if isinstance(row, BadItem):
+        raise ValueError(f"{path}:{row.row}: {row.why}")
+    return row
+
+
 def plain(column: str) -> str:
-    """A column's name as it is compared: small letters, one kind of separator. `UMT-SIM` and `umt_sim` are the same."""
+    """Normalises a column's name: lower case, one kind of separator. `UMT-SIM` and `umt_sim` are the same."""
     return column.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def plain_columns(names: Iterable[str], path: Path) -> list[str]:
-    """Raises ValueError where two columns could be meant by one name."""
+    """Normalises the columns' names. Raises ValueError if two columns have the same plain name."""
     plains = [plain(name) for name in names]
-    twice = sorted({name for name in plains if name and plains.count(name) > 1})
-    if twice:
-        raise ValueError(f"{path.name}: several columns are called {', '.join(twice)}: rename or remove all but one")
+    repeated = sorted({name for name in plains if name and plains.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{path.name}: several columns are called {', '.join(repeated)}: rename or remove all but one")
     return plains
 
 
-def _delimited(delimiter: str) -> Callable[[Path, Collection[str]], Iterator[Row | BadItem]]:
-    def rows(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
-        csv.field_size_limit(LONGEST_CELL)
-        with _text(path) as file:
-            # Strict: else a quote that is not closed makes one cell of all the rows after it, and nothing tells.
+def _delimited(delimiter: str) -> Reader:
+    def rows(path: Path, wanted: Collection[str], other_encoding: str | None) -> Iterator[Row | BadItem]:
+        csv.field_size_limit(MAX_CELL_CHARACTERS)
+        with _text(path, other_encoding) as file:
+            # Strict: else an unclosed quote silently makes one cell of all the rows after it.
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = next((cells for cells in reader if cells), None)
             if header is None:
@@ -102,10 +134,15 @@ def _delimited_row(number: int, columns: list[str], cells: list[str]) -> Row | B
     return Row(number, dict(zip(columns, cells, strict=True)))
 
 
-def _text(path: Path) -> TextIO:
-    """What is no text stands in it as lone surrogates, so that one such byte does not end the reading of the rest."""
+def _text(path: Path, other_encoding: str | None) -> TextIO:
+    """Opens a text file; an undecodable byte becomes a lone surrogate, so that the rest can still be read."""
     with path.open("rb") as file:
         encoding = _BYTE_ORDER_MARKS.get(file.read(2), "utf-8-sig")
+    if other_encoding is not None and encoding == "utf-8-sig":
+        try:
+            path.read_text(encoding)
+        except UnicodeDecodeError:
+            return path.open(encoding=other_encoding, errors="replace", newline="")
     return path.open(encoding=encoding, errors="surrogateescape", newline="")
 
 
@@ -113,7 +150,7 @@ def _is_text(text: str) -> bool:
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
 
 
-def _json_lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
+def _json_lines(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if number == 1:
@@ -121,18 +158,18 @@ def _json_lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
             if not line.strip():
                 continue
             try:
-                said = json.loads(line)
+                value = json.loads(line)
             except (ValueError, RecursionError) as error:
                 yield BadItem(number, f"not JSON: {error}")
                 continue
-            if isinstance(said, dict):
-                yield Row(number, {plain(name): value for name, value in said.items()})
+            if isinstance(value, dict):
+                yield Row(number, {plain(name): cell for name, cell in value.items()})
             else:
                 yield BadItem(number, "not a JSON object, {…}")
 
 
-def _json(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
-    """One JSON document: a list of objects; or an object of objects, whose names are then the column `video_id`."""
+def _json(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:
+    """Reads one JSON document: a list of objects, or an object of objects, whose names become the column `video_id`."""
     import ijson
 
     with path.open("rb") as file:
@@ -140,12 +177,12 @@ def _json(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
         file.seek(0)
         try:
             if first == b"[":
-                found = ((None, value) for value in ijson.items(file, "item", use_float=True))
+                entries = ((None, value) for value in ijson.items(file, "item", use_float=True))
             else:
-                found = ijson.kvitems(file, "", use_float=True)
-            for number, (name, said) in enumerate(found, start=1):
-                if isinstance(said, dict):
-                    cells = {plain(key): value for key, value in said.items()}
+                entries = ijson.kvitems(file, "", use_float=True)
+            for number, (name, value) in enumerate(entries, start=1):
+                if isinstance(value, dict):
+                    cells = {plain(key): cell for key, cell in value.items()}
                     yield Row(number, cells if name is None else {"video_id": name} | cells)
                 else:
                     yield BadItem(number, "not a JSON object, {…}")
@@ -153,38 +190,41 @@ def _json(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
             raise ValueError(f"{path.name} is no JSON document, or not all of one: {error}") from error
 
 
-def _parquet(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
+def _parquet(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         columns = plain_columns(names, path)
-        of_use = {name: column for name, column in zip(names, columns, strict=True) if column in wanted}
-        if not of_use:
+        wanted_columns = {name: column for name, column in zip(names, columns, strict=True) if column in wanted}
+        if not wanted_columns:
             raise ValueError(f"{path.name}: none of its columns is of use here; they are {', '.join(names)}")
         number = 0
-        for batch in file.iter_batches(ROWS_PER_CHUNK, columns=list(of_use)):
+        for batch in file.iter_batches(ROWS_PER_CHUNK, columns=list(wanted_columns)):
             for cells in batch.to_pylist():
                 number += 1
-                yield Row(number, {of_use[name]: value for name, value in cells.items()})
+                yield Row(number, {wanted_columns[name]: value for name, value in cells.items()})
 
 
-def _lines(path: Path, wanted: Collection[str]) -> Iterator[Row | BadItem]:
-    with _text(path) as file:
-        for number, line in enumerate(file, start=1):
-            address = line.strip()
-            if not address or address.startswith("#"):
-                continue
-            if _is_text(address):
-                yield Row(number, {"address": address})
-            else:
-                yield BadItem(number, "it is not UTF-8: save the file as UTF-8")
+def _lines(column: str) -> Reader:
+    def rows(path: Path, wanted: Collection[str], other_encoding: str | None) -> Iterator[Row | BadItem]:
+        with _text(path, other_encoding) as file:
+            for number, line in enumerate(file, start=1):
+                text = line.strip()
+                if not text or text.startswith("#"):
+                    continue
+                if _is_text(text):
+                    yield Row(number, {column: text})
+                else:
+                    yield BadItem(number, "it is not UTF-8: save the file as UTF-8")
+
+    return rows
 
 
-_READERS: dict[str, Callable[[Path, Collection[str]], Iterator[Row | BadItem]]] = {
+_READERS: dict[str, Reader] = {
     ".csv": _delimited(","),
     ".tsv": _delimited("\t"),
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
     ".parquet": _parquet,
-    ".txt": _lines,
+    ".txt": _lines("address"),
 }

@@ -1,7 +1,7 @@
-"""Bar charts as SVG that is written into an HTML page and takes the page's fonts and colours.
+"""Draws bar charts as SVG for an HTML page, in the page's fonts and colours.
 
-A chart reads like a table: label, bar, share, and the published share beside it where there is one. What is drawn is
-the report's choice.
+A chart reads like a table: label, bar, share, and the published share beside it if there is one. What to draw is
+decided in `report`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-# matplotlib wants a colour, the page a CSS variable that differs in the dark: these stand in until the SVG is done.
+# matplotlib needs a colour; the page has CSS variables, which differ in dark mode. These placeholders are replaced.
 _STAND_INS = {
     "#010101": "var(--ink)",
     "#020202": "var(--muted)",
@@ -32,7 +32,7 @@ _CHARACTER_INCHES = 0.085  # mean advance of DejaVu Sans at 9.5 pt: wider than t
 
 @dataclass(frozen=True)
 class Bar:
-    """One row: `share` is 0 to 1, `text` what is printed for it, `published` the paper's share, None if unknown."""
+    """A row of a chart. share: 0 to 1. text: the printed share. published: the paper's share, None if unknown."""
 
     label: str
     share: float
@@ -42,7 +42,7 @@ class Bar:
 
 
 def bar_chart(bars: Sequence[Bar], *, description: str) -> Markup:
-    """An inline <svg>. description: for those who cannot see it. Raises ValueError without bars."""
+    """Returns an inline <svg>. description: for screen readers. Raises ValueError without bars."""
     if not bars:
         raise ValueError("a chart needs at least one bar")
     import matplotlib
@@ -50,12 +50,12 @@ def bar_chart(bars: Sequence[Bar], *, description: str) -> Markup:
     from matplotlib.figure import Figure
 
     has_published = any(bar.published is not None for bar in bars)
-    rows = len(bars) + (1 if has_published else 0)  # one for the column heads
+    rows = len(bars) + (1 if has_published else 0)  # one row for the column heads
     labels = [_shortened(bar.label) for bar in bars]
     height_inches = rows * _ROW_INCHES + 0.06
     bars_from = (max(map(len, labels)) * _CHARACTER_INCHES + 0.12) / _WIDTH_INCHES
     bars_to = 1 - (1.25 if has_published else 0.68) / _WIDTH_INCHES
-    most = max(max(bar.share, bar.published or 0) for bar in bars) or 1
+    max_share = max(max(bar.share, bar.published or 0) for bar in bars) or 1
 
     with (
         matplotlib.rc_context(
@@ -75,7 +75,7 @@ def bar_chart(bars: Sequence[Bar], *, description: str) -> Markup:
         axes.axis("off")
 
         def share_to_x(share: float) -> float:
-            return bars_from + (bars_to - bars_from) * share / most
+            return bars_from + (bars_to - bars_from) * share / max_share
 
         if has_published:
             axes.text(1 - 0.62 / _WIDTH_INCHES, 0, "here", ha="right", va="center", color=_MUTED)
@@ -93,13 +93,13 @@ def bar_chart(bars: Sequence[Bar], *, description: str) -> Markup:
                 axes.text(1, row, bar.published_text, ha="right", va="center", color=_PAPER)
 
         file = io.StringIO()
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        FigureCanvasSVG(figure).print_svg(file, metadata=nothing)
+        no_metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        FigureCanvasSVG(figure).print_svg(file, metadata=no_metadata)
     return _for_the_page(file.getvalue(), description)
 
 
 def _for_the_page(document: str, description: str) -> Markup:
-    """The <svg> element alone: no prolog, no namespaces (HTML knows them), no size, the page's colours and font."""
+    """Returns the <svg> element without prolog, namespaces and size, in the page's colours and font."""
     svg = document[document.index("<svg") :]
     opening, body = svg.split(">", 1)
     view_box = re.search(r'viewBox="([-\d. ]+)"', opening)
@@ -113,7 +113,7 @@ def _for_the_page(document: str, description: str) -> Markup:
 
 
 def _tag_for_the_page(tag: str) -> str:
-    """One tag without ids (charts would share them), font family and empty rotation; colours become CSS variables."""
+    """Removes ids (charts would share them), font family and empty rotation; colours become CSS variables."""
     tag = re.sub(r' id="[^"]*"| transform="rotate\(-?0 [^"]*"|font-family: [^;"]*;?', "", tag)
     return re.sub(r"#0[0-9]{5}", lambda color: _STAND_INS.get(color[0], color[0]), tag)
 

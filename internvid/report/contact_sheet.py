@@ -1,6 +1,6 @@
-"""Pictures for people: frames made small, and one picture of many clips that fits in a page's metadata.
+"""Makes small pictures of frames, and a contact sheet of many clips that fits into a page's metadata.
 
-Pixels and Markdown only; the HTML report lays its pictures out itself.
+This module makes pixels and Markdown only; the HTML report lays out its pictures itself.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-# Tile width in pixels and JPEG quality, tried in turn until the Markdown fits: size goes before sharpness, since a
-# blurred large tile tells less than a clean small one.
+# Tile width in pixels and JPEG quality, tried in turn until the Markdown fits. Size is reduced before quality: a small
+# sharp tile shows more than a large blurred one.
 _TILE_SIZES = ((240, 72), (200, 68), (160, 64), (128, 60), (96, 56), (72, 50))
 _ASPECT = 9 / 16  # height of a tile over its width; other pictures are letterboxed
 _GAP = 4  # pixels between tiles
@@ -24,12 +24,12 @@ _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>$:@])")
 
 
 def data_uri(jpeg: bytes) -> str:
-    """A JPEG as the address of an image, to be written into a page."""
+    """Returns a JPEG as a data URI."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def smaller_jpeg(jpeg: bytes, *, width: int = 240, quality: int = 72) -> bytes | None:
-    """The picture at most `width` pixels wide, encoded anew. None if it cannot be decoded."""
+    """Re-encodes the picture at most `width` pixels wide. Returns None if it cannot be decoded."""
     picture = _decode(jpeg)
     if picture is None:
         return None
@@ -41,12 +41,12 @@ def smaller_jpeg(jpeg: bytes, *, width: int = 240, quality: int = 72) -> bytes |
 def contact_sheet_markdown(
     jpegs: Sequence[bytes], captions: Sequence[str], *, columns: int = 4, limit_bytes: int = 90_000
 ) -> str:
-    """Markdown with one picture of all the given ones, numbered, and their captions listed below it.
+    """Returns Markdown with one picture of numbered tiles, and the captions listed below it.
 
-    Captions are escaped, and cut at 160 characters. The whole is at most `limit_bytes` long in UTF-8: tiles shrink
-    until it is, and if the smallest still do not fit, the last pictures are left out and the text says how many.
+    Captions are escaped, and cut at 160 characters. limit_bytes: upper bound of the Markdown in UTF-8. Tiles shrink
+    until it fits; if the smallest do not, the last pictures are left out and the text says how many.
     A picture that cannot be decoded leaves an empty tile.
-    Raises ValueError if there is not one caption a picture, or not even one picture fits.
+    Raises ValueError if the numbers of pictures and captions differ, or not even one picture fits.
     """
     if len(jpegs) != len(captions):
         raise ValueError(f"{len(jpegs)} pictures with {len(captions)} captions")
@@ -69,7 +69,7 @@ def contact_sheet_markdown(
 
 
 def _tiled(pictures: Sequence[np.ndarray | None], *, columns: int, tile_width: int) -> np.ndarray:
-    """One picture [height, width, 3] with a numbered tile for each given one, row by row."""
+    """Returns a picture [height, width, 3] with a numbered tile for each given picture, row by row."""
     tile_height = round(tile_width * _ASPECT)
     columns = min(columns, len(pictures))
     rows = math.ceil(len(pictures) / columns)
@@ -79,7 +79,7 @@ def _tiled(pictures: Sequence[np.ndarray | None], *, columns: int, tile_width: i
     for index, picture in enumerate(pictures):
         top = index // columns * (tile_height + _GAP)
         left = index % columns * (tile_width + _GAP)
-        tile = sheet[top : top + tile_height, left : left + tile_width]  # a view: what is drawn lands in the sheet
+        tile = sheet[top : top + tile_height, left : left + tile_width]  # a view: drawing into it changes the sheet
         if picture is not None:
             _letterbox(picture, tile)
         _draw_number(index + 1, tile)
@@ -87,7 +87,7 @@ def _tiled(pictures: Sequence[np.ndarray | None], *, columns: int, tile_width: i
 
 
 def _letterbox(picture: np.ndarray, tile: np.ndarray) -> None:
-    """Draws the whole picture into the middle of `tile`."""
+    """Draws the complete picture into the middle of `tile`."""
     scale = min(tile.shape[1] / picture.shape[1], tile.shape[0] / picture.shape[0])
     width = max(1, min(tile.shape[1], round(picture.shape[1] * scale)))
     height = max(1, min(tile.shape[0], round(picture.shape[0] * scale)))
@@ -96,7 +96,7 @@ def _letterbox(picture: np.ndarray, tile: np.ndarray) -> None:
 
 
 def _draw_number(number: int, tile: np.ndarray) -> None:
-    """The number on a dark plate in the tile's corner, to find its caption by."""
+    """Draws the caption's number on a dark plate in the tile's corner."""
     scale = max(0.3, tile.shape[1] / 480)
     (width, height), _ = cv2.getTextSize(str(number), cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     tile[: height + 6, : width + 6] = _BACKGROUND
@@ -104,7 +104,7 @@ def _draw_number(number: int, tile: np.ndarray) -> None:
 
 
 def _escape(caption: str) -> str:
-    """One line of plain text, for Markdown and for the HTML that Markdown lets through."""
+    """Returns the caption as one escaped line, safe in Markdown and in the HTML that Markdown lets through."""
     line = " ".join(caption.split())
     if len(line) > _CAPTION_CHARACTERS:
         line = line[: _CAPTION_CHARACTERS - 1].rstrip() + "…"
@@ -112,9 +112,9 @@ def _escape(caption: str) -> str:
 
 
 def _decode(jpeg: bytes) -> np.ndarray | None:
-    """[height, width, 3] uint8 in cv2's channel order, None if it is no picture."""
+    """Decodes to [height, width, 3] uint8 in cv2's channel order; None if it is no picture."""
     if not jpeg:
-        return None  # cv2 raises for an empty buffer, where for any other it returns None
+        return None  # cv2 raises for an empty buffer, and returns None for other invalid ones
     return cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
 
 

@@ -1,6 +1,6 @@
-"""The dataset as InternVid itself is released: one JSON line a clip.
+"""Writes the dataset in InternVid's released form: one JSON line a clip.
 
-Only the shape of a line and the writing of the file belong here; which clips are written is the caller's choice.
+This module knows the form of a line and writes the file; the caller chooses the clips.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _YOUTUBE_URL = re.compile(
 def write_internvid_jsonl(
     rows: Iterable[pa.RecordBatch], path: Path, on_rows: Callable[[int], None] | None = None
 ) -> int:
-    """Writes the clips as released InternVid annotations; returns how many lines.
+    """Writes the clips as InternVid annotations; returns the number of lines.
 
     rows: batches with the columns video_id, source (URI), start_seconds, end_seconds (from the video's first frame)
-        and caption, and possibly aesthetic_score and umt_score: a score is written where it is present and a number.
-        They are taken one at a time, so the file may be larger than memory.
+        and caption, and optionally aesthetic_score and umt_score: a score is written if it is a finite number.
+        Batches are consumed one at a time, so the file may be larger than memory.
     on_rows: called after each batch with the number of lines so far.
 
     YoutubeID is the id in the source's URL if that is a YouTube page, else our video_id: ids are never guessed from
-    file names. The file appears at `path` whole or not at all.
+    file names. The file is written atomically.
     Raises ValueError for a missing column, and for a row without caption or with an impossible time.
     """
     written = 0
@@ -52,7 +52,7 @@ def write_internvid_jsonl(
 
 
 def timestamp(seconds: float) -> str:
-    """HH:MM:SS.mmm, rounded to the nearest millisecond; hours may take more than two digits.
+    """Formats HH:MM:SS.mmm, rounded to the nearest millisecond; hours may take more than two digits.
 
     Raises ValueError for a negative or infinite number.
     """
@@ -63,11 +63,11 @@ def timestamp(seconds: float) -> str:
     return f"{hours:02d}:{minutes:02d}:{milliseconds // 1000:02d}.{milliseconds % 1000:03d}"
 
 
-@lru_cache(maxsize=4096)  # a video's clips follow one another: one look at the URL serves them all
+@lru_cache(maxsize=4096)  # a video's clips follow one another, so its URL is parsed once
 def youtube_id(uri: str) -> str | None:
-    """The eleven characters that name a video on YouTube, None if `uri` is not a YouTube page of a video."""
-    found = _YOUTUBE_URL.match(uri)
-    return found["id"] if found else None
+    """Returns a YouTube video's id, 11 characters; None if `uri` is not a YouTube page of a video."""
+    match = _YOUTUBE_URL.match(uri)
+    return match["id"] if match else None
 
 
 def _lines(batch: pa.RecordBatch) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The report: one HTML file that a browser opens from disk, with every picture, plot and style inside it.
+"""Writes the report: one HTML file that a browser opens from disk, with every picture, plot and style inside it.
 
-What is said, in which order and in which words belongs here and in `report.html`; the numbers come from the statistics
-mart (`sql/statistics/*.sql`), the plots' drawing is `charts`, the pictures' shrinking `contact_sheet`.
+This module and `report.html` decide the content, its order and its words. The numbers come from the statistics mart
+(`sql/statistics/*.sql`), plots from `charts`, small pictures from `contact_sheet`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NOTHING = "–"
 
 @dataclass(frozen=True)
 class ContactClip:
-    """A clip to be shown. video: its name for people. jpegs: frames in order of time, as JPEG files."""
+    """A clip to show. video: its readable name. jpegs: frames in order of time, as JPEG files."""
 
     clip_id: str
     video: str
@@ -47,7 +47,7 @@ class ContactClip:
 
 @dataclass(frozen=True)
 class StageRow:
-    """What became of a stage's inputs. seconds: time it took in all, None if unknown."""
+    """Numbers of a stage's inputs by state. seconds: wall time in all runs, None if unknown."""
 
     stage: str
     done: int
@@ -64,7 +64,7 @@ class StageRow:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plot with what it shows. svg: None while there is nothing to count."""
+    """A plot with its title and explanation. svg: None while there is nothing to count."""
 
     title: str
     note: str
@@ -81,15 +81,15 @@ def write_report(
     made_at: datetime,
     stages: Sequence[StageRow] = (),
 ) -> Path:
-    """Writes the report to `path`, whole or not at all; returns `path`.
+    """Writes the report to `path` atomically; returns `path`.
 
-    statistics: the DuckDB file with one table for each `sql/statistics/*.sql`, opened read-only. A table that is not
-        there leaves its section out; one that this module does not know is printed as it is, at the end.
-    contact_sheet: clips to show, in this order, each with up to four of its frames (spread evenly if there are more).
-    lake: where the lake is, in words. made_at: printed with its time zone.
+    statistics: the DuckDB file with one table for each `sql/statistics/*.sql`, opened read-only. If a table is missing,
+        its section is left out; a table that this module does not know is printed as it is, at the end.
+    contact_sheet: clips to show, in this order, each with up to four of its frames (evenly spread if it has more).
+    lake: name or address of the lake. made_at: printed with its time zone.
 
-    Captions, file names and error texts are taken for what strangers wrote: they are escaped, and the page forbids
-    itself scripts and every outside resource.
+    Captions, file names and error texts are untrusted: they are escaped, and the page's policy forbids scripts and
+    outside resources.
     Raises duckdb.Error if `statistics` cannot be read.
     """
     tables, titles = _read_statistics(statistics)
@@ -99,7 +99,7 @@ def write_report(
         lake=lake,
         made_at=f"{made_at:%d %B %Y, %H:%M} {made_at.tzname() or ''}".strip(),
         headline=_headline(used),
-        captions_by=_captions_by(used),
+        caption_authors=_caption_authors(used),
         comparison=_comparison(used),
         unknown_durations=_first(used["table_1"]).get("videos_of_unknown_duration") or 0,
         duration_charts=_duration_charts(used),
@@ -125,7 +125,7 @@ def write_report(
 
 
 class _Used(dict[str, list[Row]]):
-    """The mart's tables by name, empty for one that is not there; remembers which were asked for."""
+    """The mart's tables by name, empty if missing; records which names were read."""
 
     def __init__(self, tables: Mapping[str, list[Row]]):
         super().__init__(tables)
@@ -137,14 +137,14 @@ class _Used(dict[str, list[Row]]):
 
 
 def _read_statistics(path: Path) -> tuple[dict[str, list[Row]], dict[str, str]]:
-    """Every table's rows, and every table's title: its comment in the database, or its name in words."""
+    """Returns the rows of every table, and its title: its comment in the database, or its name in words."""
     with duckdb.connect(str(path), read_only=True) as database:
         database.execute("set timezone = 'UTC'")
-        found = database.execute(
+        names_and_comments = database.execute(
             "select table_name, comment from duckdb_tables() where not internal order by table_name"
         ).fetchall()
-        tables = {name: database.table(f'"{name}"').to_arrow_table().to_pylist() for name, _ in found}
-    return tables, {name: comment or name.replace("_", " ").capitalize() for name, comment in found}
+        tables = {name: database.table(f'"{name}"').to_arrow_table().to_pylist() for name, _ in names_and_comments}
+    return tables, {name: comment or name.replace("_", " ").capitalize() for name, comment in names_and_comments}
 
 
 def _headline(used: _Used) -> list[tuple[str, str]]:
@@ -166,8 +166,8 @@ def _headline(used: _Used) -> list[tuple[str, str]]:
     return figures
 
 
-def _captions_by(used: _Used) -> list[str]:
-    """One sentence a kind of caption: who wrote them, and how many."""
+def _caption_authors(used: _Used) -> list[str]:
+    """Returns a sentence for each kind of caption: the models that wrote them, and how many each."""
     subjects = {
         "clip": "Clip captions",
         "coarse": "Captions of middle frames (coarse)",
@@ -185,7 +185,7 @@ def _captions_by(used: _Used) -> list[str]:
 
 
 def _comparison(used: _Used) -> list[dict[str, str | bool]]:
-    """Table 1: this lake, then what others published."""
+    """Returns the rows of Table 1: this lake, then the published datasets."""
     row = _first(used["table_1"])
     if not row:
         return []
@@ -285,7 +285,7 @@ def _file_charts(used: _Used) -> list[Chart]:
 
 
 def _shares(rows: Sequence[Row], title: str, note: str, *, label: str) -> Chart:
-    """A chart of rows with a `share`, and possibly a `paper_share`. Nothing is drawn while every share is null."""
+    """Returns a chart of rows with a `share` and optionally a `paper_share`; an empty one while every share is null."""
     bars = [
         Bar(
             label=str(row[label]),
@@ -304,7 +304,7 @@ def _shares(rows: Sequence[Row], title: str, note: str, *, label: str) -> Chart:
 
 
 def _up_to(rows: Sequence[Row], bucket: str, words: str) -> str:
-    """' Up to 10 s: 91 % here, 85 % in the paper.'"""
+    """Returns a sentence on a cumulative share: ' Up to 10 s: 91 % here, 85 % in the paper.'"""
     for row in rows:
         if row["bucket"] == bucket and row["share_up_to_here"] is not None:
             here, paper = share(row["share_up_to_here"]), share(row["paper_share_up_to_here"])
@@ -335,12 +335,12 @@ def _first(rows: Sequence[Row]) -> Row:
 
 
 def count(value: int | None) -> str:
-    """1,234,567"""
+    """Formats an integer: 1,234,567."""
     return _NOTHING if value is None else f"{value:,}"
 
 
 def number(value: float | None) -> str:
-    """Thousands separated, decimals only where they tell: 0.04, 11.7, 760,300."""
+    """Formats a number with thousands separators: two decimals below 1, one below 100: 0.04, 11.7, 760,300."""
     if value is None:
         return _NOTHING
     decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2
@@ -348,7 +348,7 @@ def number(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """A share of 0 to 1 in per cent; what is neither none nor all never reads as such."""
+    """Formats a share of 0 to 1 in per cent; only exactly 0 and 1 read as 0 % and 100 %."""
     if value is None:
         return _NOTHING
     if 0 < value < 0.001:
@@ -359,7 +359,7 @@ def share(value: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03.4, or 2:03.4 below an hour; cut, not rounded, to tenths."""
+    """Formats a time: 1:02:03.4, or 2:03.4 below an hour; truncated to tenths, not rounded."""
     tenths = int(seconds * 10 + 1e-6)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -367,7 +367,7 @@ def clock(seconds: float) -> str:
 
 
 def took(seconds: float | None) -> str:
-    """3.4 s, 12 min 5 s, 3 h 7 min."""
+    """Formats a duration: 3.4 s, 12 min 5 s, 3 h 7 min."""
     if seconds is None:
         return _NOTHING
     if seconds < 60:
@@ -379,7 +379,7 @@ def took(seconds: float | None) -> str:
 
 
 def cell(value: Any) -> str:
-    """Any value of a table that this module does not know."""
+    """Formats any value of a table that this module does not know."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: _NOTHING}[value]
     if isinstance(value, datetime):
@@ -394,7 +394,7 @@ def cell(value: Any) -> str:
 def _page_template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # for every name: the default looks at the file's suffix
+        autoescape=True,  # always: the default depends on the file's suffix
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,4 +1,4 @@
-"""Text files that appear whole or not at all."""
+"""Writes text files atomically."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TextIO
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 file to write into, put at `path` when the block ends well; when it raises, `path` stays as it was.
+    """Yields a UTF-8 file that replaces `path` when the block ends; if the block raises, `path` stays as it was.
 
-    Makes the folder. The unfinished file lies beside `path` under a hidden name, so that the last step is a rename.
+    Creates the folder. The unfinished file is beside `path` under a hidden name, so that the last step is a rename.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

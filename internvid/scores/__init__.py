@@ -1,5 +1,5 @@
-"""Scores of a clip by some of its frames: how it looks, how well its caption fits, what is written over it.
+"""Scores clips by a few of their frames: aesthetics, how well the caption fits, and written text in the picture.
 
-Belongs here: what makes a number of pictures (and a caption). Which frames are looked at, and where the numbers go, is
-the business of whoever calls.
+Belongs here: computing a number from pictures (and a caption). Does not belong here: choosing the frames and storing
+the scores, which the callers do.
 """

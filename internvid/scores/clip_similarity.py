@@ -1,4 +1,4 @@
-"""How well a caption fits a picture: the cosine of their vectors by CLIP. InternVid's makers chose FLT by it."""
+"""Scores how well a caption fits a picture: the cosine of their CLIP vectors. InternVid's makers chose FLT by it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ Pair = tuple[np.ndarray, str]  # a picture, [height, width, 3] uint8 RGB, and a 
 
 
 class ClipSimilarity:
-    """The plain cosine, from -1 to 1. CLIPScore as first published (Hessel et al. 2021) is 2.5 times that, and 0 below
-    0: it puts pairs in the same order.
+    """Scores pairs by the plain cosine, from -1 to 1. pairs_per_batch: pairs in a forward pass.
+
+    CLIPScore as first published (Hessel et al. 2021) is 2.5 times the cosine, and 0 where that is negative; it orders
+    pairs in the same way.
     """
 
     def __init__(self, tower: ClipTower, *, pairs_per_batch: int = 32) -> None:
         self.tower, self.batches = tower, Batches(pairs_per_batch)
 
     def score(self, pairs: Sequence[Pair]) -> list[float | Exception]:
-        """A cosine for each pair, in their order; for one that fails the error."""
-        return self.batches.through(self._cosines, pairs)
+        """The cosine of each pair, in their order; the result is the error for one that fails."""
+        return self.batches.map(self._cosines, pairs)
 
     def _cosines(self, pairs: Sequence[Pair]) -> list[float]:
-        pictures = self.tower.of_pictures([picture for picture, _ in pairs])
-        texts = self.tower.of_texts([text for _, text in pairs])
+        pictures = self.tower.picture_vectors([picture for picture, _ in pairs])
+        texts = self.tower.text_vectors([text for _, text in pairs])
         return np.einsum("nd,nd->n", pictures, texts).tolist()

@@ -1,4 +1,4 @@
-"""Pictures and texts as vectors, by any CLIP of `transformers`: CLIP, MetaCLIP, SigLIP, AltCLIP, Chinese CLIP."""
+"""Embeds pictures and texts with any CLIP of `transformers`: CLIP, MetaCLIP, SigLIP, AltCLIP, Chinese CLIP."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Dtype = torch.dtype | Literal["auto"]
 
 
 class ClipTower:
-    """Vectors are float32 and of length one, so that their product is the cosine.
+    """Embeds pictures and texts. Vectors are float32 and of length one, so that their dot product is the cosine.
 
     dtype: as `from_pretrained` takes it. Raises ValueError for a model that gives no vectors of pictures, OSError for
-    one that is not there.
+    a model that does not exist.
     """
 
     def __init__(
@@ -47,32 +47,33 @@ class ClipTower:
         return AutoTokenizer.from_pretrained(**self.source)
 
     @torch.inference_mode()
-    def of_pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """[n, width]. pictures: each [height, width, 3] uint8 RGB, of any sizes; resized and cropped as the model's own
-        processor does.
+    def picture_vectors(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Embeds pictures: [n, width] float32.
+
+        pictures: each [height, width, 3] uint8 RGB, of any size; the model's own processor resizes and crops them.
         """
         images = [Image.fromarray(picture) for picture in pictures]
         pixels = self.picture_processor(images=images, return_tensors="pt")["pixel_values"]
         features = self.model.get_image_features(pixel_values=pixels.to(self.model.device, self.model.dtype))
-        return _of_length_one(features.pooler_output)
+        return _normalised(features.pooler_output)
 
     @torch.inference_mode()
-    def of_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """[n, width]. Texts longer than the model reads, 77 tokens in CLIP, are cut off there."""
-        # Filled up to the full length: SigLIP was trained so, and to the others it makes no difference.
-        places = self.model.config.text_config.max_position_embeddings
+    def text_vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Embeds texts: [n, width] float32. Texts longer than the model reads (CLIP: 77 tokens) are truncated."""
+        # Padded to the full length: SigLIP was trained so, and to other models it makes no difference.
+        max_tokens = self.model.config.text_config.max_position_embeddings
         tokens = self.tokenizer(
-            list(texts), padding="max_length", truncation=True, max_length=places, return_tensors="pt"
+            list(texts), padding="max_length", truncation=True, max_length=max_tokens, return_tensors="pt"
         )
         features = self.model.get_text_features(**tokens.to(self.model.device))
-        return _of_length_one(features.pooler_output)
+        return _normalised(features.pooler_output)
 
 
-@lru_cache(maxsize=2)  # the doors that look through a CLIP: with one model they share it
+@lru_cache(maxsize=2)  # providers with the same CLIP share it
 def clip_tower(hub_model: HubModel, version: str, device: torch.device, dtype: Dtype) -> ClipTower:
-    """Kept: asked again for the same it does not load again. version: of a folder says when its files have changed."""
+    """Loads a CLIP; the last two are cached. version: part of the cache's key, because a folder's files may change."""
     return ClipTower(hub_model, device=device, dtype=dtype)
 
 
-def _of_length_one(vectors: torch.Tensor) -> np.ndarray:
+def _normalised(vectors: torch.Tensor) -> np.ndarray:
     return functional.normalize(vectors.float(), dim=-1).cpu().numpy()

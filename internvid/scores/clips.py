@@ -1,4 +1,4 @@
-"""A clip's score by those of its pictures."""
+"""Scores clips from the scores of their pictures."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ import numpy as np
 Input = TypeVar("Input")
 
 
-def by_clip(
+def score_clips(
     clips: Sequence[Sequence[Input]],
-    score: Callable[[Sequence[Input]], Sequence[float | Exception]],
-    over_pictures: Callable[[Sequence[float]], float],
+    score_pictures: Callable[[Sequence[Input]], Sequence[float | Exception]],
+    combine: Callable[[Sequence[float]], float],
 ) -> list[float | Exception]:
-    """A number for each clip: `over_pictures` of the scores of its pictures, which `score` gets of all clips at once.
+    """Scores each clip: `combine` of the scores of its pictures.
 
-    For a clip without pictures, or with one that cannot be scored, the error.
+    score_pictures: is called once, with the pictures of all clips. The result is the error for a clip without pictures
+    or with a picture that cannot be scored.
     """
-    scores = score([picture for pictures in clips for picture in pictures])
-    answers: list[float | Exception] = []
+    scores = score_pictures([picture for pictures in clips for picture in pictures])
+    clip_scores: list[float | Exception] = []
     first = 0
     for pictures in clips:
-        of_clip = scores[first : first + len(pictures)]
+        picture_scores = scores[first : first + len(pictures)]
         first += len(pictures)
-        errors = [answer for answer in of_clip if isinstance(answer, Exception)]
-        values = [answer for answer in of_clip if not isinstance(answer, Exception)]
+        errors = [score for score in picture_scores if isinstance(score, Exception)]
+        values = [score for score in picture_scores if not isinstance(score, Exception)]
         if errors:
-            answers.append(errors[0])
+            clip_scores.append(errors[0])
         elif not values:
-            answers.append(ValueError("the clip has no picture"))
+            clip_scores.append(ValueError("the clip has no picture"))
         elif not np.isfinite(values).all():
-            answers.append(ValueError(f"the model's answer is no number: {values}"))
+            clip_scores.append(ValueError(f"the model's answer is no number: {values}"))
         else:
-            answers.append(float(over_pictures(values)))
-    return answers
+            clip_scores.append(float(combine(values)))
+    return clip_scores

@@ -1,4 +1,4 @@
-"""How probable something is in a picture, by a classifier that knows it among its labels: a watermark, say."""
+"""Scores how probable something is in a picture (for example a watermark), with an image classifier."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ MULTI_LABEL = "multi_label_classification"  # the labels do not exclude each oth
 
 
 class ImageClassifier:
-    """labels: of the model's, those whose probabilities are added up; where labels do not exclude each other, the most
-    probable one counts. dtype: as `from_pretrained` takes it.
+    """Scores pictures by the probability of some of a classifier's labels.
 
-    Raises ValueError for labels that the model does not have, OSError for a model that is not there.
+    labels: labels of the model whose probabilities are added up; where labels do not exclude each other, the most
+    probable one counts. dtype: as `from_pretrained` takes it. pictures_per_batch: pictures in a forward pass.
+    Raises ValueError for labels that the model does not have, OSError for a model that does not exist.
     """
 
     def __init__(
@@ -45,15 +46,15 @@ class ImageClassifier:
         self.batches = Batches(pictures_per_batch)
 
     def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
-        """From 0 to 1 for each picture, [height, width, 3] uint8 RGB, in their order; for one that fails the error."""
-        return self.batches.through(self._probabilities, pictures)
+        """Scores each picture, [height, width, 3] uint8 RGB, 0 to 1; the result is the error for one that fails."""
+        return self.batches.map(self._probabilities, pictures)
 
     @torch.inference_mode()
     def _probabilities(self, pictures: Sequence[np.ndarray]) -> list[float]:
         images = [Image.fromarray(picture) for picture in pictures]
         pixels = self.processor(images=images, return_tensors="pt")["pixel_values"]
         logits = self.model(pixel_values=pixels.to(self.model.device, self.model.dtype)).logits.float()
-        # A single output has nothing to be weighed against.
+        # A softmax over a single output would always be 1.
         if logits.shape[1] == 1 or self.model.config.problem_type == MULTI_LABEL:
             return logits.sigmoid()[:, self.chosen].amax(dim=1).tolist()
         return logits.softmax(dim=1)[:, self.chosen].sum(dim=1).tolist()

@@ -1,6 +1,6 @@
-"""How well a picture is made, as far as that can be measured: it knows nothing of taste, and needs no model.
+"""Measures the technical quality of a picture: without a model, and without a notion of taste.
 
-Four parts, each from 0 to 1, weigh the same:
+Four parts, each from 0 to 1, have equal weight:
 
     sharpness       of edges: variance of the Laplacian of luma at a short side of 256 pixels, as a logarithm; 0 for a
                     flat picture, 1 from 1000 (8-bit luma) on. Blur lowers it most. Noise and grain raise it.
@@ -10,8 +10,8 @@ Four parts, each from 0 to 1, weigh the same:
     colourfulness   Hasler and Süsstrunk 2003, from the spread and the mean of red-green and yellow-blue; 1 from 109
                     on, which their viewers called extremely colourful; 0 for grey
 
-The score is 1 + 9 · their mean, from 1 to 10. That is the range of LAION's predictor and not its scale: of 72 frames of
-real videos half have 6.0 to 8.3 here and six in seven at least 4, so a limit for the one is none for the other.
+The score is 1 + 9 · their mean, from 1 to 10. That is the range of LAION's predictor but not its scale: of 72 frames of
+real videos, half have 6.0 to 8.3 here and six in seven at least 4. A limit for one score does not suit the other.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 MODEL = "measured-aesthetics"
-# Count it up with any change to a score.
+# Count it up with any change to the scores.
 VERSION = "measured-aesthetics 1 (sharpness, exposure, contrast, colourfulness)"
 
-_SHORT_SIDE = 256  # so that a picture has the same sharpness in every size from there on
+_SHORT_SIDE = 256  # pixels that larger pictures are shrunk to, so that their size does not change their sharpness
 _SHARP_VARIANCE = 1000.0
-_FULL_CONTRAST = 0.25  # a picture of evenly many pixels of every luma has 0.29
+_FULL_CONTRAST = 0.25  # a picture with a uniform distribution of luma has 0.29
 _EXTREMELY_COLOURFUL = 109.0
 _CRUSHED, _BLOWN_OUT = 5, 250  # 8-bit luma
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Each from 0 to 1."""
+    """The parts of a score, each from 0 to 1."""
 
     sharpness: float
     exposure: float
@@ -48,12 +48,12 @@ class Parts:
 
 
 def scores(pictures: Sequence[np.ndarray]) -> list[float]:
-    """Of each picture, [height, width, 3] uint8 RGB."""
-    return [measured(picture).score for picture in pictures]
+    """Scores each picture, [height, width, 3] uint8 RGB."""
+    return [measure(picture).score for picture in pictures]
 
 
-def measured(picture: np.ndarray) -> Parts:
-    """Of a picture, [height, width, 3] uint8 RGB."""
+def measure(picture: np.ndarray) -> Parts:
+    """Measures a picture, [height, width, 3] uint8 RGB."""
     import cv2
 
     small = _shrink(picture)
@@ -68,7 +68,7 @@ def measured(picture: np.ndarray) -> Parts:
 
 
 def _exposure(luma: np.ndarray) -> float:
-    """luma: [height, width] uint8."""
+    """Measures exposure. luma: [height, width] uint8."""
     from_the_middle = abs(float(luma.mean()) / 127.5 - 1)  # 0 in the middle, 1 for black and white
     lost = float(((luma <= _CRUSHED) | (luma >= _BLOWN_OUT)).mean())
     return (1 - from_the_middle**2) * (1 - lost)

@@ -1,4 +1,4 @@
-"""A single small file of weights, by its path or its URL: one that no repository of a hub holds."""
+"""A single small file of weights, given by path or URL, such as no hub's repository holds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-BYTES_AT_MOST = 64 << 20  # heads are kilobytes; whatever is larger is something else
+MAX_BYTES = 64 << 20  # heads are kilobytes; a larger file is something else
 SECONDS_WITHOUT_ANSWER = 30
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """location: a path, or a URL that begins with https://. sha256: that the file must have, in hex; empty: any.
-    cache: folder for what is fetched, None for the Hugging Face hub's.
+    """A file of weights.
+
+    location: a path, or a URL that begins with https://. sha256: required hash of the file in hex; empty accepts any.
+    cache: folder for downloaded files, None for the Hugging Face hub's.
     """
 
     location: str
@@ -31,25 +33,25 @@ class WeightsFile:
 
     @property
     def name(self) -> str:
-        """Of the file, without its ending."""
+        """The file's name without its suffix."""
         path = unquote(urlsplit(self.location).path) if self.is_url else self.location
         return PurePosixPath(path).stem
 
     @property
     def file(self) -> Path | None:
-        """Where it lies on this machine; None where it does not."""
+        """The file's path on this machine; None where it is not here."""
         path = self._cached if self.is_url else Path(self.location).expanduser()
         return path if path.is_file() else None
 
     @property
     def digest(self) -> str | None:
-        """The sha256 of its contents; None where it is not on this machine."""
+        """The sha256 of the file's contents; None where it is not on this machine."""
         file = self.file
         return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
     @property
     def version(self) -> str:
-        """Readable, and the same before and after a URL was fetched."""
+        """A readable version; the same before and after a URL was fetched."""
         if self.sha256:
             state = self.sha256.lower()
         elif self.is_url:
@@ -59,10 +61,10 @@ class WeightsFile:
         return f"{self.name}@{state[:12]}"
 
     def fetched(self) -> Path:
-        """Where it lies, fetched once where it is a URL.
+        """The file's path on this machine; a URL is downloaded once.
 
-        Raises FileNotFoundError for a path that is not there, OSError where a URL cannot be had, and ValueError for a
-        URL without https, a file that is too large, and one that has another sha256.
+        Raises FileNotFoundError for a path that does not exist, OSError where a download fails, and ValueError for a
+        URL without https, a file that is too large, and a file with another sha256.
         """
         file = self.file
         if file is None:
@@ -105,10 +107,10 @@ def _require_https(url: str) -> None:
 
 
 def _read(response: HTTPResponse, url: str) -> bytes:
-    told = response.headers.get("Content-Length")
-    contents = b"" if told and int(told) > BYTES_AT_MOST else response.read(BYTES_AT_MOST + 1)
-    if max(len(contents), int(told or 0)) > BYTES_AT_MOST:
-        raise ValueError(f"{url} is larger than {BYTES_AT_MOST >> 20} MiB, which no such file is")
-    if told and int(told) != len(contents):
-        raise OSError(f"{url}: {len(contents)} of {told} bytes came")
+    length = response.headers.get("Content-Length")
+    contents = b"" if length and int(length) > MAX_BYTES else response.read(MAX_BYTES + 1)
+    if max(len(contents), int(length or 0)) > MAX_BYTES:
+        raise ValueError(f"{url} is larger than {MAX_BYTES >> 20} MiB, which no such file is")
+    if length and int(length) != len(contents):
+        raise OSError(f"{url}: {len(contents)} of {length} bytes came")
     return contents

@@ -1,1 +1,1 @@
-"""What is said in a video: subtitles that came with it, speech recognised in its sound, and which clip says what."""
+"""Speech of a video: subtitles that came with it, recognition of its sound, and the division among clips."""

@@ -1,6 +1,6 @@
-"""A cue: what is said between two times. Raw cues of any origin, made clean, whole and in order.
+"""Cues: what is said between two times. Cleans raw cues of any origin, completes them and puts them in order.
 
-What a format looks like is `subtitles`' concern; here is what all of them get wrong.
+Parsing a subtitle format belongs in `subtitles`; this module repairs what all formats get wrong.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-SHORTEST_SECONDS = 1.0  # of a cue that has no length of its own
-CHARACTERS_PER_SECOND = 15.0  # at which subtitles are read aloud; gives such a cue its length
-LONGEST_BREAK_SECONDS = 0.5  # after which a line that stands there again is said again
-ROLLING_SHARE = 0.4  # of a rolling track's cues show a line again and a new one below; in others hardly any does
+MIN_SECONDS = 1.0  # duration of a cue without a stated end
+CHARACTERS_PER_SECOND = 15.0  # speed of reading subtitles aloud; estimates the duration of a cue without an end
+MAX_BREAK_SECONDS = 0.5  # a line that is shown again after a longer break is said again
+# At least this share of a rolling track's cues repeat a line and add a new one; in other tracks hardly any do.
+ROLLING_SHARE = 0.4
 
 _DRAWING = re.compile(r"\{[^}]*\\p[1-9]")
 _OVERRIDE = re.compile(r"\{\\[^}]*\}")
 _TAG = re.compile(r"</?[a-zA-Z0-9][^<>]*>|</?>")
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_NOT_SAID = re.compile(r"(?:\s|[-♪♫♬#*]|\[[^\]]*\]|\([^)]*\)|（[^）]*）|【[^】]*】)*")
+_NO_SPEECH = re.compile(r"(?:\s|[-♪♫♬#*]|\[[^\]]*\]|\([^)]*\)|（[^）]*）|【[^】]*】)*")
 
 
 @dataclass(frozen=True)
 class Cue:
-    """What is said between two times, in seconds."""
+    """Text said between two times, in seconds."""
 
     start_seconds: float
     end_seconds: float
@@ -35,7 +36,8 @@ class Cue:
 
 @dataclass(frozen=True)
 class RawCue:
-    """As a file has it. start_seconds, end_seconds: possibly in wrong order, negative or NaN; None where not stated.
+    """A cue as a file has it. start_seconds, end_seconds: possibly in wrong order, negative or NaN; None if not stated.
+
     text: with markup and line breaks.
     """
 
@@ -51,25 +53,26 @@ class _Lines:
     lines: list[str]
 
 
-def tidied(raw: Iterable[RawCue], *, shift_seconds: float = 0.0, may_overlap: bool = True) -> tuple[list[Cue], bool]:
-    """The cues in order of time, without markup, empty ones, and what is no speech; and whether the track was rolling.
+def tidy_cues(raw: Iterable[RawCue], *, shift_seconds: float = 0.0, may_overlap: bool = True) -> tuple[list[Cue], bool]:
+    """Cleans cues: returns them in order of time, without markup and without speech-free cues, and whether they rolled.
 
-    A rolling track shows each line twice, as captioning machines do: new below, then above the next one. Each line is
-    kept where it is new. shift_seconds: is added to all times; what then lies before 0 is cut off. may_overlap: two may
-    speak at once; else, and in rolling tracks, a cue ends where the next begins.
+    A rolling track shows each line twice, as captioning machines do: first at the bottom, then above the next line. A
+    line is kept only where it is new.
+    shift_seconds: added to all times; parts before 0 are then cut off. may_overlap: whether two people may speak at the
+    same time; if not, and in rolling tracks, a cue ends where the next begins.
     """
-    cues = sorted((cue for one in raw if (cue := _read(one, shift_seconds))), key=lambda cue: cue.start)
-    is_rolling = _rolls(cues)
+    cues = sorted((cue for raw_cue in raw if (cue := _read(raw_cue, shift_seconds))), key=lambda cue: cue.start)
+    is_rolling = _is_rolling(cues)
     if is_rolling:
         cues = _unrolled(cues)
-    cues = [cue for cue in cues if not _NOT_SAID.fullmatch(" ".join(cue.lines))]
+    cues = [cue for cue in cues if not _NO_SPEECH.fullmatch(" ".join(cue.lines))]
     cues = _with_ends(cues, may_overlap=may_overlap and not is_rolling)
-    whole = [Cue(cue.start, cue.end, " ".join(cue.lines)) for cue in cues if cue.end > 0]
-    return _without_doubles([replace(cue, start_seconds=max(0.0, cue.start_seconds)) for cue in whole]), is_rolling
+    shifted = [Cue(cue.start, cue.end, " ".join(cue.lines)) for cue in cues if cue.end > 0]
+    return _without_doubles([replace(cue, start_seconds=max(0.0, cue.start_seconds)) for cue in shifted]), is_rolling
 
 
 def plain_lines(text: str) -> list[str]:
-    """The text's lines without tags, entities, drawings and invisible characters; none that is empty."""
+    """Returns the non-empty lines of the text without tags, entities, drawings and invisible characters."""
     if _DRAWING.search(text):
         return []
     text = _OVERRIDE.sub("", text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " "))
@@ -86,14 +89,14 @@ def _read(raw: RawCue, shift: float) -> _Lines | None:
 
 
 def _repeated(shown: _Lines, cue: _Lines) -> int:
-    """How many of the cue's first lines are the last ones of what was shown right before."""
-    if shown.end + LONGEST_BREAK_SECONDS < cue.start:  # not where the end is NaN
+    """Returns how many of the cue's first lines equal the last lines of the cue `shown` right before it."""
+    if shown.end + MAX_BREAK_SECONDS < cue.start:  # False if the end is NaN
         return 0
-    most = min(len(shown.lines), len(cue.lines))
-    return next((n for n in range(most, 0, -1) if shown.lines[-n:] == cue.lines[:n]), 0)
+    max_lines = min(len(shown.lines), len(cue.lines))
+    return next((n for n in range(max_lines, 0, -1) if shown.lines[-n:] == cue.lines[:n]), 0)
 
 
-def _rolls(cues: Sequence[_Lines]) -> bool:
+def _is_rolling(cues: Sequence[_Lines]) -> bool:
     rolled = [0 < _repeated(shown, cue) < len(cue.lines) for shown, cue in pairwise(cues)]
     return len(rolled) > 1 and sum(rolled) >= ROLLING_SHARE * len(rolled)
 
@@ -108,28 +111,28 @@ def _unrolled(cues: Sequence[_Lines]) -> list[_Lines]:
 
 
 def _with_ends(cues: Sequence[_Lines], *, may_overlap: bool) -> list[_Lines]:
-    """A cue without an end, or with one before its start, ends when it is read, and before the next begins."""
+    """Estimates the end of a cue without a valid one from the time to read it, and not after the next cue begins."""
     ended = []
-    later = after = math.inf  # later: when the next cue begins; after: the same for a cue that begins with this one
+    next_start = last_start = math.inf  # next_start: first start after this cue's; cues may begin at the same time
     for cue in reversed(cues):
-        later, after = (later if cue.start == after else after), cue.start
+        next_start, last_start = (next_start if cue.start == last_start else last_start), cue.start
         end = cue.end
         if not math.isfinite(end) or end <= cue.start:
             letters = sum(map(len, cue.lines))
-            end = min(cue.start + max(SHORTEST_SECONDS, letters / CHARACTERS_PER_SECOND), later)
-        ended.append(replace(cue, end=end if may_overlap else min(end, later)))
+            end = min(cue.start + max(MIN_SECONDS, letters / CHARACTERS_PER_SECOND), next_start)
+        ended.append(replace(cue, end=end if may_overlap else min(end, next_start)))
     return ended[::-1]
 
 
 def _without_doubles(cues: Iterable[Cue]) -> list[Cue]:
-    """The same words said at overlapping times are said once: a style drawn in two layers, a file joined to itself."""
+    """Merges cues of equal text at overlapping times: a style drawn in two layers, a file joined to itself."""
     kept: list[Cue] = []
-    said: dict[str, int] = {}  # words -> where in `kept` they were said last
+    last_index: dict[str, int] = {}  # text -> index in `kept` of its last cue
     for cue in cues:
-        at = said.get(cue.text)
-        if at is not None and cue.start_seconds < kept[at].end_seconds:
-            kept[at] = replace(kept[at], end_seconds=max(kept[at].end_seconds, cue.end_seconds))
+        index = last_index.get(cue.text)
+        if index is not None and cue.start_seconds < kept[index].end_seconds:
+            kept[index] = replace(kept[index], end_seconds=max(kept[index].end_seconds, cue.end_seconds))
         else:
-            said[cue.text] = len(kept)
+            last_index[cue.text] = len(kept)
             kept.append(cue)
     return kept

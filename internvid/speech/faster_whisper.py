@@ -1,4 +1,4 @@
-"""Whisper, by faster-whisper: CTranslate2's weights, several times as fast, and in int8 also on a CPU."""
+"""Whisper by faster-whisper: CTranslate2 weights, several times as fast, and in int8 also on a CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FasterWhisper:
-    """As `Whisper`. generation: further parameters of `WhisperModel.transcribe`."""
+    """Recognises speech as `Whisper` does. generation: further parameters of `WhisperModel.transcribe`."""
 
     def __init__(
         self, model: WhisperModel, *, language: str | None = None, generation: dict[str, Any] | None = None
@@ -28,8 +28,9 @@ class FasterWhisper:
 
     @classmethod
     def load(cls, weights: HubModel, *, device: str, compute_type: str, **settings: Any) -> FasterWhisper:
-        """Of weights as CTranslate2 has them. device: cpu, cuda or cuda:1. Raises ModuleNotFoundError where
-        faster-whisper is not installed, OSError where the files are not to be had.
+        """Loads weights in CTranslate2's format. device: cpu, cuda or cuda:1.
+
+        Raises ModuleNotFoundError if faster-whisper is not installed, OSError if the files are not available.
         """
         from faster_whisper import WhisperModel
         from huggingface_hub import snapshot_download
@@ -40,12 +41,12 @@ class FasterWhisper:
         return cls(model, **settings)
 
     def recognise(self, windows: Iterable[Window]) -> Recognised:
-        """What is said in the windows of one video."""
+        """Recognises the speech in the windows of one video."""
         windows = iter(windows)
         first = list(islice(windows, LANGUAGE_WINDOWS))
         if not first:
             return Recognised(None, [])
-        language = self._spoken(first)
+        language = self._spoken_language(first)
         cues, output_tokens = [], 0
         for window in chain(first, windows):
             segments, _ = self.model.transcribe(
@@ -56,11 +57,11 @@ class FasterWhisper:
             cues += cues_within(window, [(segment.start, segment.end, segment.text) for segment in heard])
         return Recognised(language_code(language), cues, output_tokens)
 
-    def _spoken(self, windows: list[Window]) -> str:
-        """The language that most of the windows are in."""
+    def _spoken_language(self, windows: list[Window]) -> str:
+        """Returns the language that Whisper detects in most of the windows."""
         if not self.model.model.is_multilingual:
             return "en"
         if self.language is not None:
             return self.language
-        found = Counter(self.model.detect_language(audio=window.samples)[0] for window in windows)
-        return found.most_common(1)[0][0]
+        languages = Counter(self.model.detect_language(audio=window.samples)[0] for window in windows)
+        return languages.most_common(1)[0][0]

@@ -1,4 +1,4 @@
-"""Languages: their ISO 639-1 codes from the tags that files and streams carry, and the language of a text."""
+"""Converts language tags of files and streams to ISO 639-1 codes, and detects the language of a text."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from internvid.text.languages import NAMES
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-FEWEST_LETTERS = 20  # with fewer a guess is worth nothing
-MOST_CHARACTERS = 20_000  # more make it no surer
-LEAST_CONFIDENCE = 0.5  # of a share among 140 languages
+MIN_LETTERS = 20  # with fewer the detection is unreliable
+MAX_CHARACTERS = 20_000  # more text does not improve the detection
+MIN_CONFIDENCE = 0.5  # of the probability among 140 languages
 
 _NO_LANGUAGE = {"und", "mul", "mis", "zxx", "root"}
-_BY_NAME = {name.lower(): code for code, name in NAMES.items()}
+_CODES_BY_NAME = {name.lower(): code for code, name in NAMES.items()}
 
 
 def language_code(tag: str | None) -> str | None:
-    """The ISO 639-1 code of a tag like en, en-US, eng, zh_Hans, ger or English; the ISO 639-3 code of a language that
-    has none; None for what names no language.
+    """Returns the ISO 639-1 code of a tag like en, en-US, eng, zh_Hans, ger or English.
+
+    Returns the ISO 639-3 code of a language without an ISO 639-1 code, and None if the tag names no language.
     """
     from langcodes import Language, LanguageTagError
 
     tag = (tag or "").strip().lower().replace("_", "-")
-    if tag in _BY_NAME:
-        return _BY_NAME[tag]
+    if tag in _CODES_BY_NAME:
+        return _CODES_BY_NAME[tag]
     if (first := tag.split("-")[0]) in NAMES:
         return first
     try:
@@ -38,10 +39,10 @@ def language_code(tag: str | None) -> str | None:
 
 
 def language_of(text: str) -> str | None:
-    """The language that the text is most likely in; None where it is too short, or could be any."""
-    if sum(map(str.isalpha, text)) < FEWEST_LETTERS:
+    """Detects the language of the text; None if the text is too short or the result uncertain."""
+    if sum(map(str.isalpha, text)) < MIN_LETTERS:
         return None
-    code, _ = _identifier().classify(text[:MOST_CHARACTERS])
+    code, _ = _identifier().classify(text[:MAX_CHARACTERS])
     return language_code(code)
 
 
@@ -49,4 +50,4 @@ def language_of(text: str) -> str | None:
 def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=LEAST_CONFIDENCE)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=MIN_CONFIDENCE)

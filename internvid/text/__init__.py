@@ -1,1 +1,1 @@
-"""Text by language models: what they write, summaries, translations."""
+"""Text by language models: generation, summaries, translations."""

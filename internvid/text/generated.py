@@ -1,4 +1,4 @@
-"""What a language model wrote, whatever it wrote it about."""
+"""The answer of a language model, independent of its task."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Status = Literal["success", "truncated"]
 
 @dataclass(frozen=True)
 class Generated:
-    """text: without the prompt, stripped. status: truncated where the model was stopped at its limit of new tokens.
+    """text: without the prompt, stripped. status: truncated if the model reached its limit of new tokens.
 
-    prompt_tokens, output_tokens: as the model's tokeniser, or the server, counted them; None where nobody did.
+    prompt_tokens, output_tokens: counted by the model's tokeniser or by the server; None if unknown.
     """
 
     text: str
@@ -22,7 +22,7 @@ class Generated:
 
 
 class Blocked(Exception):
-    """The model, or what guards it, refused to answer: asking again with the same input will not help."""
+    """The model or its content filter refused to answer: a retry with the same input is useless."""
 
 
 class EmptyAnswer(Exception):

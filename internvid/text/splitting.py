@@ -1,4 +1,4 @@
-"""What is too long for a model to read at once, in parts that are not: nothing is cut off, nothing said twice."""
+"""Splits texts that are too long for a model into parts that fit. No text is lost or duplicated."""
 
 from __future__ import annotations
 
@@ -10,47 +10,48 @@ from typing import TypeVar
 Piece = TypeVar("Piece")
 
 
-def in_runs(pieces: Sequence[Piece], fits: Callable[[Sequence[Piece]], bool]) -> list[list[Piece]]:
-    """The pieces in their order as runs that fit, each as long as it can be.
+def split_into_runs(pieces: Sequence[Piece], fits: Callable[[Sequence[Piece]], bool]) -> list[list[Piece]]:
+    """Groups the pieces, in their order, into runs that fit, each as long as possible.
 
-    A shorter run must fit where a longer one does. Raises ValueError where a piece by itself does not fit.
+    fits: if it is true for a run, it must be true for a shorter one. Raises ValueError if a single piece does not fit.
     """
     runs = []
-    rest = list(pieces)
-    while rest:
-        # Few looks instead of one for each piece: a look makes and counts the tokens of a whole prompt.
+    remaining = list(pieces)
+    while remaining:
+        # Binary search instead of one call for each piece: a call tokenises a whole prompt.
         length = (
-            len(rest) if fits(rest) else bisect_left(range(len(rest)), True, key=lambda at: not fits(rest[: at + 1]))
+            len(remaining)
+            if fits(remaining)
+            else bisect_left(range(len(remaining)), True, key=lambda index: not fits(remaining[: index + 1]))
         )
         if length == 0:
-            raise ValueError(f"this does not fit by itself: {rest[0]!r:.100}")
-        runs.append(rest[:length])
-        rest = rest[length:]
+            raise ValueError(f"this does not fit by itself: {remaining[0]!r:.100}")
+        runs.append(remaining[:length])
+        remaining = remaining[length:]
     return runs
 
 
-def text_in_parts(text: str, fits: Callable[[str], bool], language: str = "en") -> list[str]:
-    """The text in as few parts as fit: split at the ends of sentences, where a sentence does not fit between words,
-    and where a word does not, within it.
+def split_text(text: str, fits: Callable[[str], bool], language: str = "en") -> list[str]:
+    """Splits a text into as few parts as possible: between sentences, else between words, else between characters.
 
-    language: ISO 639-1 code. Raises ValueError where not even one character fits.
+    language: ISO 639-1 code. Raises ValueError if a single character does not fit.
     """
     if fits(text):
         return [text]
     pieces = [piece for sentence in sentences(text, language) for piece in _fitting(sentence, fits)]
-    runs = in_runs(pieces, lambda run: fits("".join(run).strip()))
+    runs = split_into_runs(pieces, lambda run: fits("".join(run).strip()))
     return [part for run in runs if (part := "".join(run).strip())]
 
 
 def sentences(text: str, language: str) -> list[str]:
-    """The text's sentences with the spaces after them: joined they are the text. language: ISO 639-1 code."""
+    """Returns the text's sentences with the spaces after them; joined, they are the text. language: ISO 639-1 code."""
     from sentencex import segment
 
     return list(segment(language, text))
 
 
 def _fitting(sentence: str, fits: Callable[[str], bool]) -> list[str]:
-    """The sentence, or its words, or of words that do not fit the characters."""
+    """Returns the sentence if it fits, else its words; words that do not fit are split into characters."""
     if fits(sentence.strip()):
         return [sentence]
     words = re.findall(r"\s*\S+\s*", sentence)

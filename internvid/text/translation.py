@@ -1,7 +1,7 @@
-"""Into English by a language model, in whichever of three ways the model is told which language it reads.
+"""Translates texts into English with a language model, which learns the source language in one of three ways.
 
-Models that translate were trained on sentences, so they get one sentence at a time; a model that follows instructions
-gets as much of the text as it can read. What is too long is split, and its parts' translations are joined.
+Translation models were trained on sentences, so they get one sentence at a time; a model that follows instructions
+gets as much of the text as it can read. Longer texts are split, and the translations of the parts are joined.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from typing import TYPE_CHECKING
 
 from internvid.text.generated import Generated
 from internvid.text.languages import NAMES, NLLB_CODES
-from internvid.text.splitting import sentences, text_in_parts
+from internvid.text.splitting import sentences, split_text
 
 if TYPE_CHECKING:
     from internvid.text.language_model import LanguageModel
 
-TEXT, LANGUAGE = "{text}", "{language}"  # where a template takes them
-VERSION = "1"  # of how texts are split and joined: count it up with any change
+TEXT, LANGUAGE = "{text}", "{language}"  # placeholders of a template
+VERSION = "1"  # of splitting and joining texts: increment it with every change
 
 
 class UnknownLanguage(Exception):
-    """The model does not know the language; the text says which it knows."""
+    """The model cannot translate from the language. The message lists its languages, where they are known."""
 
 
-class _Way(ABC):
-    """How a model is told what to translate."""
+class _PromptFormat(ABC):
+    """How a model receives the text and its language."""
 
-    by_sentence = True
-    first_token: int | None = None  # what English begins with, for models that are told so
+    splits_sentences = True
+    first_token: int | None = None  # first token of English answers, for models that select the language by it
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
 
     @abstractmethod
     def tokens(self, text: str, language: str) -> list[int]:
-        """What the model reads. language: ISO 639-1 code. Raises UnknownLanguage."""
+        """Returns the prompt as token ids. language: ISO 639-1 code. Raises UnknownLanguage."""
 
 
-class _FromOneLanguage(_Way):
-    """Marian and the like: the weights are of one language, or of a group that they tell apart themselves."""
+class _SingleLanguageFormat(_PromptFormat):
+    """Models such as Marian: the weights are for one language, or for a group that the model itself distinguishes."""
 
     def __init__(self, model: LanguageModel, languages: Sequence[str]) -> None:
         super().__init__(model)
@@ -53,11 +53,11 @@ class _FromOneLanguage(_Way):
         return self.model.tokens(text)
 
 
-class _FromCode(_Way):
-    """NLLB and M2M100: a token names the language that is read, another the one that is to be written."""
+class _LanguageCodeFormat(_PromptFormat):
+    """NLLB and M2M100: one token selects the source language, another the target language."""
 
     def __init__(self, model: LanguageModel, codes: dict[str, str], english: int) -> None:
-        """codes: of the tokeniser, by ISO 639-1. english: the token."""
+        """codes: the tokeniser's language codes by ISO 639-1 code. english: token id of English."""
         super().__init__(model)
         self.codes, self.first_token = codes, english
 
@@ -70,10 +70,10 @@ class _FromCode(_Way):
         return self.model.tokens(text)
 
 
-class _ByTemplate(_Way):
+class _TemplateFormat(_PromptFormat):
     """A model that follows instructions."""
 
-    by_sentence = False
+    splits_sentences = False
 
     def __init__(self, model: LanguageModel, template: str) -> None:
         super().__init__(model)
@@ -81,84 +81,90 @@ class _ByTemplate(_Way):
 
     def tokens(self, text: str, language: str) -> list[int]:
         if LANGUAGE in self.template and language not in NAMES:
-            raise UnknownLanguage(f"nobody knows what language {language!r} is")
-        told = self.template.replace(LANGUAGE, NAMES.get(language, language))
-        return self.model.tokens(told.replace(TEXT, text))
+            raise UnknownLanguage(
+                f"{language!r} is no known ISO 639-1 code, and the template needs the language's name"
+            )
+        prompt = self.template.replace(LANGUAGE, NAMES.get(language, language))
+        return self.model.tokens(prompt.replace(TEXT, text))
 
 
 class WritingTranslator:
-    """template: what a model that follows instructions is told, with {text} and, if it is to be told, {language} in it;
-    None for a model that was trained to translate. languages: ISO 639-1 codes of what a model without codes for
-    languages reads; where they are empty, as its tokeniser or its name says.
+    """Translates texts into English.
+
+    template: prompt for a model that follows instructions, with {text} and optionally {language}; None for a
+    translation model. languages: source languages (ISO 639-1 codes) of a model without language codes; empty: inferred
+    from its tokeniser or its name.
     """
 
     def __init__(
         self, model: LanguageModel, *, name: str, template: str | None = None, languages: Sequence[str] = ()
     ) -> None:
-        """name: of the model. Raises ValueError where it cannot be told which language the model reads or writes."""
+        """name: of the model. Raises ValueError if the languages of the model cannot be inferred."""
         self.model = model
-        self.way = _way(model, name, template, languages)
-        # English may take more tokens than what it says in another language, and has to come to its end.
-        self.room = min(model.room, model.max_new_tokens // 2) if self.way.by_sentence else model.room
+        self.format = _prompt_format(model, name, template, languages)
+        # English may take more tokens than the source text, and the answer must not be truncated.
+        self.max_prompt_length = (
+            min(model.max_prompt_length, model.max_new_tokens // 2)
+            if self.format.splits_sentences
+            else model.max_prompt_length
+        )
 
     def translate(self, texts: Sequence[tuple[str, str]]) -> list[Generated | Exception]:
-        """English of each (text, ISO 639-1 code), in order; `UnknownLanguage` or another error for one without."""
-        parts: list[list[str] | Exception] = []
+        """Translates each (text, ISO 639-1 code), in order. A failed text gets `UnknownLanguage` or another error."""
+        texts_in_parts: list[list[str] | Exception] = []
         prompts = []
         for text, language in texts:
             try:
-                of_text = self._parts(text, language)
-                prompts += [self.way.tokens(part, language) for part in of_text if _has_words(part)]
+                text_parts = self._parts(text, language)
+                prompts += [self.format.tokens(part, language) for part in text_parts if _has_words(part)]
             except (UnknownLanguage, ValueError) as error:
-                parts.append(error)
+                texts_in_parts.append(error)
             else:
-                parts.append(of_text)
-        written = iter(self.model.write(prompts, first_token=self.way.first_token))
+                texts_in_parts.append(text_parts)
+        written = iter(self.model.write(prompts, first_token=self.format.first_token))
         answers: list[Generated | Exception] = []
-        for of_text_or_error in parts:
-            if isinstance(of_text_or_error, Exception):
-                answers.append(of_text_or_error)
+        for parts_or_error in texts_in_parts:
+            if isinstance(parts_or_error, Exception):
+                answers.append(parts_or_error)
                 continue
-            # What has no words, as "♪♪", is English already.
-            answers.append(
-                _joined([next(written) if _has_words(part) else Generated(part) for part in of_text_or_error])
-            )
+            # A part without words, such as "♪♪", needs no translation.
+            answers.append(_joined([next(written) if _has_words(part) else Generated(part) for part in parts_or_error]))
         return answers
 
     def _parts(self, text: str, language: str) -> list[str]:
         def fits(part: str) -> bool:
-            return len(self.way.tokens(part, language)) <= self.room
+            return len(self.format.tokens(part, language)) <= self.max_prompt_length
 
-        if not self.way.by_sentence:
-            return text_in_parts(text, fits, language)
-        of_text = [sentence.strip() for sentence in sentences(text, language)]
-        return [part for sentence in of_text if sentence for part in text_in_parts(sentence, fits, language)]
+        if not self.format.splits_sentences:
+            return split_text(text, fits, language)
+        stripped = [sentence.strip() for sentence in sentences(text, language)]
+        return [part for sentence in stripped if sentence for part in split_text(sentence, fits, language)]
 
 
-def _way(model: LanguageModel, name: str, template: str | None, languages: Sequence[str]) -> _Way:
+def _prompt_format(model: LanguageModel, name: str, template: str | None, languages: Sequence[str]) -> _PromptFormat:
     if template is not None:
-        return _ByTemplate(model, template)
+        return _TemplateFormat(model, template)
     vocabulary = model.tokenizer.get_vocab()
     if "eng_Latn" in vocabulary:
         codes = {code: nllb for code, nllb in NLLB_CODES.items() if nllb in vocabulary}
-        return _FromCode(model, codes, vocabulary["eng_Latn"])
-    of_m2m100 = getattr(model.tokenizer, "lang_code_to_id", {})
-    if "en" in of_m2m100:
-        return _FromCode(model, {code: code for code in NAMES if code in of_m2m100}, of_m2m100["en"])
+        return _LanguageCodeFormat(model, codes, vocabulary["eng_Latn"])
+    m2m100_codes = getattr(model.tokenizer, "lang_code_to_id", {})
+    if "en" in m2m100_codes:
+        return _LanguageCodeFormat(model, {code: code for code in NAMES if code in m2m100_codes}, m2m100_codes["en"])
     if model.is_causal:
         raise ValueError(f"{name} follows instructions: it needs a template with {TEXT} in it")
-    return _FromOneLanguage(model, languages or _languages_of_pair(model, name))
+    return _SingleLanguageFormat(model, languages or _language_from_name(model, name))
 
 
-def _languages_of_pair(model: LanguageModel, name: str) -> list[str]:
-    """The language that a model of one pair reads, by its tokeniser or its name: opus-mt-de-en."""
-    named = re.search(r"opus-mt-(?:tc-(?:big|base)-)?(\w+)[-_](\w+)$", name)
-    source = getattr(model.tokenizer, "source_lang", None) or (named and named[1])
-    target = getattr(model.tokenizer, "target_lang", None) or (named and named[2])
+def _language_from_name(model: LanguageModel, name: str) -> list[str]:
+    """Infers the source language of a model for one pair from its tokeniser or its name, such as opus-mt-de-en."""
+    name_match = re.search(r"opus-mt-(?:tc-(?:big|base)-)?(\w+)[-_](\w+)$", name)
+    source = getattr(model.tokenizer, "source_lang", None) or (name_match and name_match[1])
+    target = getattr(model.tokenizer, "target_lang", None) or (name_match and name_match[2])
     if target is not None and target not in ("en", "eng"):
         raise ValueError(f"{name} translates into {target}, not into English")
     if source not in NAMES:
-        raise ValueError(f"which language {name} reads cannot be told: set languages, as ISO 639-1 codes")
+        raise ValueError(f"the source language of {name} cannot be inferred: set languages, as ISO 639-1 codes")
     return [source]
 
 
@@ -167,7 +173,7 @@ def _has_words(text: str) -> bool:
 
 
 def _joined(parts: Sequence[Generated | Exception]) -> Generated | Exception:
-    """The parts of a text as one; the error of one that has one."""
+    """Joins the answers of a text's parts. Returns the first error if there is one."""
     if errors := [part for part in parts if isinstance(part, Exception)]:
         return errors[0]
     written = [part for part in parts if isinstance(part, Generated)]

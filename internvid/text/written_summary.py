@@ -1,8 +1,8 @@
-"""A clip's caption, written by a language model from the captions of its frames.
+"""Summarises the captions of a clip's frames into the clip's caption, with a language model.
 
-As the InternVid paper does it (section 3.2), captions of both scales are joined into one text. Captions that are too
-long to be read at once are split between captions, each part is summarised, and then the summaries are, until one is
-left: nothing is cut off.
+As in the InternVid paper (section 3.2), the captions of both scales are joined into one text. If the text is too long
+for the model, it is split between captions, each part is summarised, and the summaries are summarised again until one
+is left. No caption is cut off.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Protocol
 
 from internvid.captions.summary import ClipSummary, TimedCaption
 from internvid.text.generated import Generated, Status
-from internvid.text.splitting import in_runs, text_in_parts
+from internvid.text.splitting import split_into_runs, split_text
 
-CAPTIONS = "{captions}"  # where a template takes them
-VERSION = "1"  # of how captions are joined and split: count it up with any change
+CAPTIONS = "{captions}"  # placeholder of a template
+VERSION = "1"  # of joining and splitting captions: increment it with every change
 
 
 class Writer(Protocol):
-    """A language model, wherever it runs: a LanguageModel, a ServedModel."""
+    """A language model on this machine or on a server: a LanguageModel or a ServedModel."""
 
     @property
     def limit(self) -> str:
-        """How long a prompt may be, in words."""
+        """Upper bound on the length of a prompt, with its unit, for messages."""
 
     def fits(self, prompt: str) -> bool:
-        """Whether the model can read all of it; if so, it can read less of it."""
+        """Returns whether the model can read the whole prompt; if so, shorter prompts fit too."""
 
     def answer(self, prompts: Sequence[str]) -> list[Generated | Exception]:
-        """To each prompt, in their order; an error to one without an answer."""
+        """Returns the answer to each prompt, in their order; an error for a prompt without an answer."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What was said of a span of the clip; seconds count from its start. scale: of a frame's caption."""
+class SpanCaption:
+    """A caption of a span of the clip, in seconds from its start. scale: of a frame's caption, else empty."""
 
     first_seconds: float
     last_seconds: float
@@ -46,18 +46,18 @@ class Told:
 
 @dataclass
 class _Clip:
-    """What is still to be summarised of a clip, and what was spent on it."""
+    """State of summarising a clip: the captions still to be merged, and the tokens used so far."""
 
-    told: list[Told]
-    parts: list[list[Told]] = field(default_factory=list)
-    rounds: list[list[Told]] = field(default_factory=list)  # of summaries of parts
+    captions: list[SpanCaption]
+    parts: list[list[SpanCaption]] = field(default_factory=list)
+    rounds: list[list[SpanCaption]] = field(default_factory=list)  # summaries of parts, by round
     prompt_tokens: int = 0
     output_tokens: int = 0
     status: Status = "success"
     answer: ClipSummary | Exception | None = None
 
     def take(self, answers: Sequence[Generated | Exception]) -> None:
-        """answers: of each part."""
+        """Takes the answers to `parts`: finishes the clip, or makes the summaries its new captions."""
         summaries = []
         for part, answer in zip(self.parts, answers, strict=True):
             if isinstance(answer, Exception):
@@ -67,17 +67,17 @@ class _Clip:
             self.output_tokens += answer.output_tokens or 0
             if answer.status == "truncated":
                 self.status = "truncated"
-            summaries.append(Told(part[0].first_seconds, part[-1].last_seconds, " ".join(answer.text.split())))
+            summaries.append(SpanCaption(part[0].first_seconds, part[-1].last_seconds, " ".join(answer.text.split())))
         if len(summaries) > 1:
             self.rounds.append(summaries)
-            self.told = summaries
+            self.captions = summaries
             return
         self.answer = ClipSummary(
             summaries[0].text, self._evidence(), self.status, self.prompt_tokens, self.output_tokens
         )
 
     def _evidence(self) -> str | None:
-        """The summaries that the caption was put together from, round by round; None if it was written at once."""
+        """Returns the intermediate summaries by round, as JSON; None if there was one round."""
         if not self.rounds:
             return None
         return json.dumps(
@@ -99,17 +99,19 @@ class _Clip:
 
 
 class WritingSummariser:
-    """template: what a model that follows instructions is told, with {captions} in it; None for a model that was
-    trained to summarise and gets the captions alone.
+    """Summarises frame captions into clip captions.
+
+    template: prompt for a model that follows instructions, with {captions}; None for a summarisation model, which gets
+    the captions alone.
     """
 
     def __init__(self, writer: Writer, template: str | None = None) -> None:
         self.writer, self.template = writer, template
 
     def summarise(self, clips: Sequence[Sequence[TimedCaption]]) -> list[ClipSummary | Exception]:
-        """One caption of each clip from its frames' captions in order of time; for a clip without one the error."""
-        unfinished = [_Clip(said_once(captions)) for captions in clips]
-        answered = list(unfinished)
+        """Returns a caption or an error for each clip. clips: the captions of each clip's frames, in order of time."""
+        unfinished = [_Clip(unique_captions(captions)) for captions in clips]
+        all_clips = list(unfinished)
         while unfinished:
             for clip in unfinished:
                 self._split(clip)
@@ -119,63 +121,65 @@ class WritingSummariser:
             for clip in unfinished:
                 clip.take([next(answers) for _ in clip.parts])
             unfinished = [clip for clip in unfinished if clip.answer is None]
-        return [clip.answer for clip in answered if clip.answer is not None]
+        return [clip.answer for clip in all_clips if clip.answer is not None]
 
-    def prompt(self, told: Sequence[Told]) -> str:
+    def prompt(self, captions: Sequence[SpanCaption]) -> str:
         if self.template is None:
-            return " ".join(as_sentence(one.text) for one in told)
-        return self.template.replace(CAPTIONS, "\n".join(map(as_line, told)))
+            return " ".join(with_full_stop(caption.text) for caption in captions)
+        return self.template.replace(CAPTIONS, "\n".join(map(caption_line, captions)))
 
     def _split(self, clip: _Clip) -> None:
-        """Into parts that the model can read, or answers why that cannot be."""
-        if not clip.told:
+        """Splits the clip's captions into parts that the model can read, or sets an error as its answer."""
+        if not clip.captions:
             clip.answer = ValueError("a clip without frame captions cannot be summarised: caption at least one frame")
             return
         try:
-            clip.parts = self._parts(clip.told)
+            clip.parts = self._parts(clip.captions)
         except ValueError as error:
             clip.answer = error
             return
-        if clip.rounds and len(clip.parts) == len(clip.told):
+        if clip.rounds and len(clip.parts) == len(clip.captions):
             clip.answer = ValueError(
                 f"no two summaries of parts fit into the {self.writer.limit} that the model reads, so they cannot be "
                 "merged: have it write less, or set that it reads more"
             )
 
-    def _parts(self, told: list[Told]) -> list[list[Told]]:
-        if self._fit(told):
-            return [told]
-        pieces = [piece for one in told for piece in self._pieces(one)]
-        return in_runs(pieces, self._fit)
+    def _parts(self, captions: list[SpanCaption]) -> list[list[SpanCaption]]:
+        if self._fit(captions):
+            return [captions]
+        pieces = [piece for caption in captions for piece in self._pieces(caption)]
+        return split_into_runs(pieces, self._fit)
 
-    def _pieces(self, one: Told) -> list[Told]:
-        """What was said, or where that is too long by itself, its parts."""
+    def _pieces(self, caption: SpanCaption) -> list[SpanCaption]:
+        """Returns the caption; if it alone is too long, its parts."""
 
-        def told(text: str) -> Told:
-            return replace(one, text=text)
+        def captions(text: str) -> SpanCaption:
+            return replace(caption, text=text)
 
-        return [told(text) for text in text_in_parts(one.text, lambda text: self._fit([told(text)]))]
+        return [captions(text) for text in split_text(caption.text, lambda text: self._fit([captions(text)]))]
 
-    def _fit(self, told: Sequence[Told]) -> bool:
-        return self.writer.fits(self.prompt(told))
+    def _fit(self, captions: Sequence[SpanCaption]) -> bool:
+        return self.writer.fits(self.prompt(captions))
 
 
-def said_once(captions: Sequence[TimedCaption]) -> list[Told]:
-    """The captions in their order, without those that say the same in the same words as one before."""
-    told: dict[str, Told] = {}
+def unique_captions(captions: Sequence[TimedCaption]) -> list[SpanCaption]:
+    """Removes repeated captions, ignoring case, spaces and a final full stop; keeps the order."""
+    span_captions: dict[str, SpanCaption] = {}
     for caption in captions:
         text = " ".join(caption.caption.split())
         if text:
-            told.setdefault(text.rstrip(".").casefold(), Told(caption.seconds, caption.seconds, text, caption.scale))
-    return list(told.values())
+            span_captions.setdefault(
+                text.rstrip(".").casefold(), SpanCaption(caption.seconds, caption.seconds, text, caption.scale)
+            )
+    return list(span_captions.values())
 
 
-def as_sentence(text: str) -> str:
+def with_full_stop(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
-def as_line(one: Told) -> str:
-    """As "2.0 s, coarse: a dog runs", or of a summary "0.0 to 9.0 s: a dog runs"."""
-    until = f" to {one.last_seconds:.1f}" if one.last_seconds > one.first_seconds else ""
-    scale = f", {one.scale}" if one.scale else ""
-    return f"{one.first_seconds:.1f}{until} s{scale}: {one.text}"
+def caption_line(caption: SpanCaption) -> str:
+    """Formats a caption as "2.0 s, coarse: a dog runs", and a summary as "0.0 to 9.0 s: a dog runs"."""
+    until = f" to {caption.last_seconds:.1f}" if caption.last_seconds > caption.first_seconds else ""
+    scale = f", {caption.scale}" if caption.scale else ""
+    return f"{caption.first_seconds:.1f}{until} s{scale}: {caption.text}"

@@ -1,4 +1,5 @@
-"""ViCLIP: the model of the InternVid paper (arXiv 2307.06942), its weights, its training, its use.
+"""ViCLIP: the model of the InternVid paper (arXiv 2307.06942), its weights, its training and its use.
 
-`config` and `recipe` are plain data and import no torch; every other module is torch code, imported where it is used.
+`config` and `recipe` are plain data and import no torch. All other modules import torch; callers import them inside
+functions.
 """

@@ -1,12 +1,12 @@
-"""A checkpoint: the model with all that it means anything with, in a folder.
+"""A checkpoint: a folder with the weights and everything that is needed to use them.
 
     model.safetensors   the weights, in the released layout
     config.json         sizes of the model, and the preprocessing of its frames
     tokenizer.json      the vocabulary
-    receipt.json        what it was trained on, by what: free to say, not needed to load it
+    receipt.json        how the checkpoint was trained: free-form, optional when loading
 
-Folders as they were released on the Hugging Face hub can be read too: weights as model.safetensors or one .pth file,
-and CLIP's list of merges.
+Folders in the layout of the released models on the Hugging Face hub can be read too: weights as model.safetensors or
+one .pth file, and CLIP's list of merges.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.tokenizer import FILE_NAME as TOKENIZER
 from internvid.viclip.tokenizer import Tokenizer
-from internvid.viclip.weights import config_of, load_into, read_weights
+from internvid.viclip.weights import config_from_weights, load_into, read_weights
 
 WEIGHTS, CONFIG, RECEIPT = "model.safetensors", "config.json", "receipt.json"
 BELONGS_TO = "belongs_to"  # in the header of the weights: a hash of configuration and vocabulary
@@ -42,7 +42,10 @@ RELEASED_WEIGHTS = ("*.pth", "*.pt", "*.bin")
 
 @dataclass
 class Checkpoint:
-    """receipt: anything that JSON holds. Raises ValueError where the parts do not belong together."""
+    """A model with its tokenizer, preprocessing and receipt.
+
+    receipt: any JSON object. Raises ValueError if the sizes of the parts do not match.
+    """
 
     model: ViCLIP
     tokenizer: Tokenizer
@@ -53,29 +56,29 @@ class Checkpoint:
         config = self.model.config
         if self.tokenizer.vocab_size > config.vocab_size:
             raise ValueError(
-                f"the tokenizer knows {self.tokenizer.vocab_size} tokens, and the model {config.vocab_size} of them"
+                f"the tokenizer has {self.tokenizer.vocab_size} tokens, but the model embeds only {config.vocab_size}"
             )
         if self.tokenizer.context_length > config.context_length:
             raise ValueError(
-                f"the tokenizer gives {self.tokenizer.context_length} tokens to a model that reads "
+                f"the tokenizer returns {self.tokenizer.context_length} tokens per text, but the model reads "
                 f"{config.context_length}"
             )
         if self.preprocessing.image_size != config.image_size:
             raise ValueError(
-                f"frames are made {self.preprocessing.image_size} pixels wide for a model that sees {config.image_size}"
+                f"frames are resized to {self.preprocessing.image_size} pixels, but the model reads {config.image_size}"
             )
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Writes the checkpoint's files, each whole or not at all, the weights last. Makes the folder, and returns it.
+    """Writes the checkpoint's files, each atomically, the weights last. Creates the folder, and returns it.
 
-    The weights say which configuration and vocabulary they belong to: what is left of a save over another checkpoint
-    that was cut short is an error to load, never a mixture of both.
+    The header of the weights holds a hash of the configuration and the vocabulary. If a save over an older checkpoint
+    is interrupted, loading the folder raises an error; it never returns a mixture of the two.
     """
     folder = Path(folder)
     config = {"model": checkpoint.model.config.as_dict(), "preprocessing": checkpoint.preprocessing.as_dict()}
-    written = {name: _json(content) for name, content in ((CONFIG, config), (RECEIPT, checkpoint.receipt))}
-    for name, text in written.items():
+    json_files = {name: _json(content) for name, content in ((CONFIG, config), (RECEIPT, checkpoint.receipt))}
+    for name, text in json_files.items():
         with whole_file(folder / name) as file:
             file.write(text)
     checkpoint.tokenizer.save(folder)
@@ -85,9 +88,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpoint:
-    """What `save_checkpoint` wrote, or a released folder: exactly the weights of the file, in evaluation mode.
+    """Loads a folder that `save_checkpoint` wrote, or a released one. The model is in evaluation mode.
 
-    Raises FileNotFoundError that says which file is missing, ValueError that says which is wrong, and how.
+    Raises FileNotFoundError naming a missing file, and ValueError naming an invalid file and what is wrong with it.
     """
     files = _files(Path(folder))
     if files.is_released:
@@ -103,23 +106,24 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpo
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """32 hex digits of all that decides a checkpoint's vectors: weights, configuration, vocabulary; not the receipt.
+    """Returns a hash (32 hex digits) of the files that determine a checkpoint's vectors.
 
-    Weights count by name, type, shape and value, however the file lays them out. Raises as `load_checkpoint` does.
+    These are the weights, the configuration and the vocabulary, not the receipt. Weights are hashed by name, type,
+    shape and value, independent of the file's layout. Raises as `load_checkpoint` does.
     """
     files = _files(Path(folder))
-    total = hashlib.md5(_hash(*(path for path in (files.config, files.vocabulary) if path)).encode())
+    digest = hashlib.md5(_hash(*(path for path in (files.config, files.vocabulary) if path)).encode())
     weights = read_weights(files.weights)
     for name in sorted(weights):
         value = weights[name].contiguous()
-        total.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        total.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
+        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Where the parts of a checkpoint are. config: None in a released folder that has only weights and merges."""
+    """Paths of the parts of a checkpoint. config: None in a released folder that has only weights and merges."""
 
     config: Path | None
     vocabulary: Path
@@ -131,9 +135,9 @@ def _files(folder: Path) -> _Files:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no checkpoint folder {folder}")
     config = folder / CONFIG
-    held = _read_json(config) if config.exists() else {}
-    if "model" not in held:
-        return _Files(config if held else None, _merges(folder, held), _weights(folder), is_released=True)
+    content = _read_json(config) if config.exists() else {}
+    if "model" not in content:
+        return _Files(config if content else None, _merges(folder, content), _weights(folder), is_released=True)
     files = _Files(config, folder / TOKENIZER, folder / WEIGHTS, is_released=False)
     for path in (files.vocabulary, files.weights):
         if not path.exists():
@@ -142,32 +146,32 @@ def _files(folder: Path) -> _Files:
 
 
 def _saved(files: _Files) -> tuple[Checkpoint, dict[str, Tensor]]:
-    assert files.config is not None, "what was saved has a configuration"
+    assert files.config is not None, "a saved checkpoint has a configuration"
     weights = read_weights(files.weights)
     with safe_open(files.weights, framework="pt") as opened:
-        belongs_to = (opened.metadata() or {}).get(BELONGS_TO)
-    if belongs_to != _hash(files.config, files.vocabulary):
+        expected_hash = (opened.metadata() or {}).get(BELONGS_TO)
+    if expected_hash != _hash(files.config, files.vocabulary):
         raise ValueError(
             f"{files.weights} belongs to another {CONFIG} or {TOKENIZER} than those beside it: a save over another "
             "checkpoint was cut short, or a file was changed"
         )
-    held = _read_json(files.config)
+    content = _read_json(files.config)
     try:
-        config = ViCLIPConfig(**held["model"])
-        preprocessing = Preprocessing.from_dict(held["preprocessing"])
+        config = ViCLIPConfig(**content["model"])
+        preprocessing = Preprocessing.from_dict(content["preprocessing"])
         tokenizer = Tokenizer.load(files.vocabulary.parent, config.context_length)
-        receipt = files.config.with_name(RECEIPT)
-        held_receipt = _read_json(receipt) if receipt.exists() else {}
-        return Checkpoint(ViCLIP(config), tokenizer, preprocessing, held_receipt), weights
+        receipt_path = files.config.with_name(RECEIPT)
+        receipt = _read_json(receipt_path) if receipt_path.exists() else {}
+        return Checkpoint(ViCLIP(config), tokenizer, preprocessing, receipt), weights
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{files.config.parent} is no checkpoint: {error}") from error
 
 
 def _released(files: _Files) -> tuple[Checkpoint, dict[str, Tensor]]:
-    """Sizes are those that the weights have; the configuration says no more than a name for them."""
+    """Reads the sizes from the shapes of the weights: a released configuration does not hold them."""
     weights = read_weights(files.weights)
     try:
-        config = config_of(weights)
+        config = config_from_weights(weights)
     except ValueError as error:
         raise ValueError(f"{files.weights}: {error}") from error
     tokenizer = Tokenizer.clip_from_merges(files.vocabulary, config.context_length)
@@ -175,25 +179,25 @@ def _released(files: _Files) -> tuple[Checkpoint, dict[str, Tensor]]:
 
 
 def _merges(folder: Path, config: Mapping[str, Any]) -> Path:
-    """CLIP's list of merges: where the configuration says, or else beside it."""
-    said = str(config.get("tokenizer_path") or CLIP_MERGES)
-    for path in (folder / said, folder / Path(said).name, folder / CLIP_MERGES):
+    """Returns the path of CLIP's list of merges: the one that the configuration names, else the one in the folder."""
+    merges_name = str(config.get("tokenizer_path") or CLIP_MERGES)
+    for path in (folder / merges_name, folder / Path(merges_name).name, folder / CLIP_MERGES):
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"{folder} is no checkpoint: it has neither a {CONFIG} with a model's sizes, as a saved one has, nor {said}, "
-        "as a released one has"
+        f"{folder} is no checkpoint: it has neither a {CONFIG} with a model's sizes, as a saved one has, "
+        f"nor {merges_name}, as a released one has"
     )
 
 
 def _weights(folder: Path) -> Path:
     if (folder / WEIGHTS).exists():
         return folder / WEIGHTS
-    found = sorted(path for pattern in RELEASED_WEIGHTS for path in folder.glob(pattern))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    paths = sorted(path for pattern in RELEASED_WEIGHTS for path in folder.glob(pattern))
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
         raise FileNotFoundError(f"{folder} has no {WEIGHTS}, nor one {' or '.join(RELEASED_WEIGHTS)}, but {names}")
-    return found[0]
+    return paths[0]
 
 
 def _hash(*paths: Path) -> str:
@@ -202,12 +206,12 @@ def _hash(*paths: Path) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(held, dict):
-        raise ValueError(f"{path} is no JSON object, but {type(held).__name__}")
-    return held
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is no JSON object, but {type(content).__name__}")
+    return content
 
 
 def _json(content: Mapping[str, Any]) -> str:
@@ -215,12 +219,14 @@ def _json(content: Mapping[str, Any]) -> str:
 
 
 def _write_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        save_file(weights, unfinished, metadata)
-        shutil.copymode(path.with_name(CONFIG), unfinished)  # the library lets only its own user read what it writes
-        with unfinished.open("rb") as file:
+        save_file(weights, temporary_path, metadata)
+        shutil.copymode(
+            path.with_name(CONFIG), temporary_path
+        )  # safetensors makes files that only their owner can read
+        with temporary_path.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        os.replace(temporary_path, path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        temporary_path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What training and evaluation read: clips with captions and frames, wherever they are kept."""
+"""Clips with captions and frames, as training and evaluation read them, independent of where they are stored."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 
 class Clips(Protocol):
-    """Clips by position, 0 to len - 1. Pickles cheaply, and opens what it reads from in the process that reads.
+    """Clips by position, 0 to len - 1. Pickling is cheap; storage is opened lazily, in the process that reads.
 
     video_numbers: [clips] int64; clips of one video have the same number.
-    frame_counts: [clips] int32; how many frames are kept of each clip, at least one.
+    frame_counts: [clips] int32; number of stored frames of each clip, at least one.
     """
 
     @property
@@ -29,15 +29,16 @@ class Clips(Protocol):
     def captions(self, positions: Sequence[int]) -> list[str]: ...
 
     def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
-        """For each (clip, its frames by position in order of time): [frames, height, width, 3] uint8 RGB.
+        """Returns [frames, height, width, 3] uint8 RGB for each pick.
 
-        Sizes may differ from clip to clip. A frame may be asked for more than once, and is then repeated.
+        picks: (position of the clip, positions of its frames, in order of time). A frame position may occur more than
+        once; the frame is then repeated. Sizes may differ from clip to clip.
         """
 
 
 @dataclass(frozen=True)
-class HeldClip:
-    """clip_id, video_id: any text. frames: [frames, height, width, 3] uint8 RGB, in order of time."""
+class InMemoryClip:
+    """A clip with its frames. frames: [frames, height, width, 3] uint8 RGB, in order of time."""
 
     clip_id: str
     video_id: str
@@ -45,41 +46,42 @@ class HeldClip:
     frames: np.ndarray
 
 
-class HeldClips:
-    """Clips held in memory."""
+class InMemoryClips:
+    """Clips whose frames are all in memory."""
 
-    def __init__(self, clips: Sequence[HeldClip]) -> None:
-        self.held = list(clips)
-        numbers = {video_id: number for number, video_id in enumerate(dict.fromkeys(c.video_id for c in self.held))}
-        self.video_numbers = np.array([numbers[clip.video_id] for clip in self.held], np.int64)
-        self.frame_counts = np.array([len(clip.frames) for clip in self.held], np.int32)
+    def __init__(self, clips: Sequence[InMemoryClip]) -> None:
+        self.clips = list(clips)
+        numbers = {video_id: number for number, video_id in enumerate(dict.fromkeys(c.video_id for c in self.clips))}
+        self.video_numbers = np.array([numbers[clip.video_id] for clip in self.clips], np.int64)
+        self.frame_counts = np.array([len(clip.frames) for clip in self.clips], np.int32)
 
     def __len__(self) -> int:
-        return len(self.held)
+        return len(self.clips)
 
     def clip_ids(self, positions: Sequence[int]) -> list[str]:
-        return [self.held[position].clip_id for position in positions]
+        return [self.clips[position].clip_id for position in positions]
 
     def captions(self, positions: Sequence[int]) -> list[str]:
-        return [self.held[position].caption for position in positions]
+        return [self.clips[position].caption for position in positions]
 
     def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
-        return [self.held[clip].frames[list(chosen)] for clip, chosen in picks]
+        return [self.clips[clip].frames[list(frame_positions)] for clip, frame_positions in picks]
 
 
-class RememberedClips:
-    """Clips of another source whose frames stay in memory once read, up to a limit: a small lake is then decoded once
-    for all epochs. Pickles without what it remembers.
+class CachedClips:
+    """Caches in memory the frames that another source of clips returns: a small lake is decoded once for all epochs.
+
+    limit_bytes: upper bound on the size of the cache. The cache itself is not pickled.
     """
 
     def __init__(self, clips: Clips, *, limit_bytes: int) -> None:
         self.clips, self.limit_bytes = clips, limit_bytes
-        self._remembered: dict[int, np.ndarray] = {}
+        self._frames_by_clip: dict[int, np.ndarray] = {}
         self._bytes = 0
         self._is_full = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_remembered": {}, "_bytes": 0, "_is_full": False}
+        return {**self.__dict__, "_frames_by_clip": {}, "_bytes": 0, "_is_full": False}
 
     @property
     def video_numbers(self) -> np.ndarray:
@@ -99,23 +101,25 @@ class RememberedClips:
         return self.clips.captions(positions)
 
     def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
-        self._remember({int(clip) for clip, _ in picks})
-        absent = [pick for pick in picks if int(pick[0]) not in self._remembered]
-        read = iter(self.clips.frames(absent))
+        self._read_into_cache({int(clip) for clip, _ in picks})
+        uncached = [pick for pick in picks if int(pick[0]) not in self._frames_by_clip]
+        uncached_frames = iter(self.clips.frames(uncached))
         return [
-            self._remembered[int(clip)][list(chosen)] if int(clip) in self._remembered else next(read)
-            for clip, chosen in picks
+            self._frames_by_clip[int(clip)][list(chosen_frames)]
+            if int(clip) in self._frames_by_clip
+            else next(uncached_frames)
+            for clip, chosen_frames in picks
         ]
 
-    def _remember(self, wanted: set[int]) -> None:
-        """Reads all frames of the clips that are new, while there is room."""
-        new = sorted(wanted - self._remembered.keys())
-        if not new or self._is_full:
+    def _read_into_cache(self, requested: set[int]) -> None:
+        """Reads all frames of the requested clips that are not cached yet, while the limit allows."""
+        missing = sorted(requested - self._frames_by_clip.keys())
+        if not missing or self._is_full:
             return
-        whole = self.clips.frames([(clip, range(int(self.frame_counts[clip]))) for clip in new])
-        for clip, frames in zip(new, whole, strict=True):
+        frames_of_clips = self.clips.frames([(clip, range(int(self.frame_counts[clip]))) for clip in missing])
+        for clip, frames in zip(missing, frames_of_clips, strict=True):
             if self._bytes + frames.nbytes > self.limit_bytes:
                 self._is_full = True
                 return
-            self._remembered[clip] = frames
+            self._frames_by_clip[clip] = frames
             self._bytes += frames.nbytes

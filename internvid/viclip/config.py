@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ViCLIPConfig:
-    """What decides the shapes of the weights.
+    """Sizes that determine the shapes of the weights.
 
-    image_size, patch_size: pixels. frames: those that the temporal embedding was made for. context_length: tokens.
-    Raises ValueError where a width does not divide by its heads, or the image by its patches.
+    image_size, patch_size: pixels. frames: length of the temporal embedding. context_length: tokens per text.
+    Raises ValueError if a width is not divisible by its heads, or the image size by the patch size.
     """
 
     image_size: int

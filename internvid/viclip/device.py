@@ -1,4 +1,4 @@
-"""Where models run."""
+"""The device that models run on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def device_named(name: str) -> torch.device:
-    """The device as torch names it; "auto" is a GPU where there is one."""
+    """Returns the torch device of that name; "auto" is a GPU if there is one, else the CPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

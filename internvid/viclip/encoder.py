@@ -1,4 +1,4 @@
-"""Clips and texts as vectors, by a checkpoint: what search, evaluation and the lake's embeddings are made with."""
+"""Embeds clips and texts with a checkpoint: used by search, by evaluation and for the lake's embeddings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TEXTS_PER_BATCH = 256
 
 
 class Encoder:
-    """All vectors are float32 and of length one, so that their product is the cosine.
+    """Returns embeddings as float32 vectors of length one: their dot product is the cosine.
 
-    A vector does not depend on what else is in its batch, but for the last digits (below 1e-5).
-    frames: that each clip is seen in; None: as many as the model was made for.
+    The other rows of a batch change a vector by less than 1e-5 (rounding).
+    frames: number of frames that represent a clip; None: the length of the model's temporal embedding.
     """
 
     def __init__(
@@ -36,49 +36,52 @@ class Encoder:
 
     @property
     def width(self) -> int:
-        """Numbers of a vector."""
+        """Length of a vector."""
         return self.model.config.embed_dim
 
     def encode_clips(
         self, clips: Clips, positions: Sequence[int], *, choice: str = "middle", batch_size: int = VIDEOS_PER_BATCH
     ) -> np.ndarray:
-        """[n, width], in the order of positions. Reads the frames of one batch at a time, and only those it needs.
+        """Returns [n, width], in the order of `positions`. Reads the chosen frames only, one batch at a time.
 
-        choice: a name of `frame_choice.CHOICES`. Clips of fewer frames than wanted repeat their last.
+        choice: a name of `frame_choice.CHOICES`. Clips with too few frames repeat their last one.
         """
         choose = _choice(choice)
         counts = clips.frame_counts
 
-        def frames_of(batch: Sequence[int]) -> list[np.ndarray]:
-            return clips.frames([(at, choose(int(counts[at]), self.frames)) for at in batch])
+        def batch_frames(batch: Sequence[int]) -> list[np.ndarray]:
+            return clips.frames([(position, choose(int(counts[position]), self.frames)) for position in batch])
 
         positions = [int(position) for position in positions]
-        return self._vectors(self._of_videos(frames_of(batch)) for batch in _batches(positions, batch_size))
+        return self._vectors(self._video_embeddings(batch_frames(batch)) for batch in _batches(positions, batch_size))
 
     def encode_videos(
         self, videos: Sequence[np.ndarray], *, choice: str = "middle", batch_size: int = VIDEOS_PER_BATCH
     ) -> np.ndarray:
-        """[n, width]. videos: each [t, h, w, 3] uint8 RGB, of any sizes, of which frames are chosen."""
+        """Returns [n, width]. videos: each [t, h, w, 3] uint8 RGB, of any t, h and w; `choice` selects their frames."""
         choose = _choice(choice)
-        chosen = [video[choose(len(video), self.frames)] for video in videos]
-        return self._vectors(self._of_videos(batch) for batch in _batches(chosen, batch_size))
+        chosen_frames = [video[choose(len(video), self.frames)] for video in videos]
+        return self._vectors(self._video_embeddings(batch) for batch in _batches(chosen_frames, batch_size))
 
     def encode_texts(
         self, texts: Sequence[str], *, prepare: bool = True, batch_size: int = TEXTS_PER_BATCH
     ) -> np.ndarray:
-        """[m, width]. prepare: as texts were in training and are in evaluation; the demonstration does without."""
+        """Returns [m, width].
+
+        prepare: apply `prepare_text`, as training and the paper's evaluation do; the published demonstration does not.
+        """
         prepared = [prepare_text(text) for text in texts] if prepare else list(texts)
-        return self._vectors(self._of_texts(batch) for batch in _batches(prepared, batch_size))
+        return self._vectors(self._text_embeddings(batch) for batch in _batches(prepared, batch_size))
 
     @torch.inference_mode()
-    def _of_videos(self, videos: Sequence[np.ndarray]) -> Tensor:
+    def _video_embeddings(self, videos: Sequence[np.ndarray]) -> Tensor:
         return self.model.encode_video(self.preprocessing.frames(videos).to(self.device))
 
     @torch.inference_mode()
-    def _of_texts(self, texts: Sequence[str]) -> Tensor:
+    def _text_embeddings(self, texts: Sequence[str]) -> Tensor:
         token_ids = self.tokenizer(texts)
-        longest = int(token_ids.argmax(dim=1).max()) + 1  # nothing sees what follows the end token
-        return self.model.encode_text(token_ids[:, :longest].to(self.device))
+        max_length = int(token_ids.argmax(dim=1).max()) + 1  # tokens after the end token have no effect
+        return self.model.encode_text(token_ids[:, :max_length].to(self.device))
 
     def _vectors(self, embeddings: Iterator[Tensor]) -> np.ndarray:
         parts = [functional.normalize(part.float(), dim=1).cpu().numpy() for part in embeddings]

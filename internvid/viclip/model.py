@@ -1,10 +1,10 @@
-"""The ViCLIP network: CLIP whose image tower sees all patches of all frames at once.
+"""The ViCLIP network: CLIP with an image tower that attends to the patches of all frames jointly.
 
-One file, from top to bottom. Sizes come from `config`, weights from `weights`; the loss is in `loss`.
+Sizes are in `config`, reading and writing of weights in `weights`, the loss in `loss`.
 
-Shapes: b clips, t frames, n patches of a frame, l = n·t video tokens, k of them kept, w the width of a tower,
-d the width that both towers end in. Video tokens are in n-major, t-minor order: the token of patch i in frame j is
-number i·t + j. Parameters have the names and shapes of the released checkpoints.
+Shapes: b clips, t frames, n patches per frame, l = n·t video tokens, k kept tokens, w width of a tower, d width of
+the joint embedding. Video tokens are in n-major, t-minor order: the token of patch i in frame j has index i·t + j.
+Parameters have the names and shapes of the released checkpoints.
 """
 
 from __future__ import annotations
@@ -16,54 +16,54 @@ from torch.utils.checkpoint import checkpoint
 
 from internvid.viclip.config import ViCLIPConfig
 
-LOWEST_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
+MIN_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
 
-# Of where and when, in a model from nothing: as large as what is seen there. CLIP's 0.09 and zeros, right for towers
-# that know pictures already, took benchmarks/learning.py more steps to notice motion.
+# Standard deviation of the spatial and temporal embeddings of a model that is trained from scratch: the same size as
+# the patch embeddings. CLIP's 0.09 and zeros suit pretrained towers; with them benchmarks/learning.py needed more steps
+# to learn motion.
 POSITION_STD = 0.5
 
 
 def random_keep(
     config: ViCLIPConfig, *, batch: int, frames: int, mask_ratio: float, generator: torch.Generator
 ) -> Tensor:
-    """Which video tokens are kept: [batch, kept] int64 in rising order, every token equally likely.
+    """Draws the video tokens that masking keeps: [batch, k] int64 in ascending order, uniformly at random.
 
-    kept = l - int(mask_ratio·l). Lies on the generator's device.
-    Raises ValueError for a ratio outside 0 <= ratio < 1.
+    k = l - int(mask_ratio·l). The result is on the generator's device.
+    Raises ValueError unless 0 <= mask_ratio < 1.
     """
     if not 0 <= mask_ratio < 1:
         raise ValueError(f"a mask ratio of {mask_ratio} is not in 0 <= ratio < 1")
     tokens = config.patches_per_frame * frames
-    kept = tokens - int(mask_ratio * tokens)
-    chances = torch.rand(batch, tokens, generator=generator, device=generator.device)
-    return chances.topk(kept, sorted=False).indices.sort().values
+    kept_tokens = tokens - int(mask_ratio * tokens)
+    sort_keys = torch.rand(batch, tokens, generator=generator, device=generator.device)
+    return sort_keys.topk(kept_tokens, sorted=False).indices.sort().values
 
 
-def path_scales(chances: Tensor, drop_path: float) -> Tensor:
-    """Stochastic depth: for some clips of a training batch a block's attention or its MLP adds nothing, for the others
-    the more. How often rises from never in the first block to `drop_path` in the last.
+def path_scales(random_values: Tensor, drop_path: float) -> Tensor:
+    """Returns the factors of stochastic depth: [b, 2 · layers], for each block's attention and MLP.
 
-    chances: [b, 2 · layers] in 0..1, drawn by the caller, so that they need not depend on how a batch is divided.
-    Returns what is added's factors, of the same shape.
+    A dropped branch has the factor 0; the others are scaled up to keep the mean. The drop rate rises linearly from 0
+    in the first block to `drop_path` in the last.
+    random_values: [b, 2 · layers] in 0..1, drawn by the caller, so that they do not depend on how a batch is divided.
     """
-    layers = chances.shape[1] // 2
-    rates = torch.arange(layers, device=chances.device) * (drop_path / max(layers - 1, 1))
+    layers = random_values.shape[1] // 2
+    rates = torch.arange(layers, device=random_values.device) * (drop_path / max(layers - 1, 1))
     rates = rates.repeat_interleave(2)
-    return (chances >= rates) / (1 - rates)
+    return (random_values >= rates) / (1 - rates)
 
 
 class ViCLIP(nn.Module):
     """The two towers and the temperature. Embeddings are not normalised: the loss and the encoder do that.
 
-    gradient_checkpointing: blocks are computed again in the backward pass, which saves memory and costs a third of
-    the speed.
+    gradient_checkpointing: recompute blocks in the backward pass, which saves memory and costs a third of the speed.
     """
 
     def __init__(
         self,
         config: ViCLIPConfig,
         *,
-        temperature: float = LOWEST_TEMPERATURE,
+        temperature: float = MIN_TEMPERATURE,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -73,31 +73,32 @@ class ViCLIP(nn.Module):
         self.text_encoder = TextEncoder(config, gradient_checkpointing)
 
     def forward(self, video: Tensor, token_ids: Tensor, *, keep: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Both embeddings and the temperature: all that the loss takes, in one call, as data-parallel wrappers want."""
+        """Returns both embeddings and the temperature in one call, as data-parallel wrappers require."""
         return self.encode_video(video, keep=keep), self.encode_text(token_ids), self.temperature
 
     def encode_video(self, video: Tensor, *, keep: Tensor | None = None, path_scales: Tensor | None = None) -> Tensor:
-        """video: [b, t, 3, h, w] float, normalised. keep: [b, k] int64, token numbers as of `random_keep`; None: all.
-        path_scales: [b, 2 · layers], as of `path_scales`; None: 1.
+        """Returns the embeddings of videos, [b, d].
 
-        Returns [b, d]. Raises ValueError for another size than the config's.
+        video: [b, t, 3, h, w] float, normalised. keep: [b, k] int64, token indices from `random_keep`; None: all.
+        path_scales: [b, 2 · layers], from `path_scales`; None: no drop path.
+        Raises ValueError for an image size that is not the config's.
         """
         return self.vision_encoder(video, keep, path_scales)
 
     def encode_text(self, token_ids: Tensor) -> Tensor:
-        """token_ids: [b, tokens] int64, at most context_length; the end token has the largest id.
+        """Returns the embeddings of texts, [b, d].
 
-        Returns [b, d]. What comes after the end token makes no difference, and may as well be cut off.
-        Raises ValueError for longer texts.
+        token_ids: [b, tokens] int64, at most context_length tokens; the end token has the largest id. Tokens after the
+        end token have no effect and can be cut off. Raises ValueError for longer texts.
         """
         return self.text_encoder(token_ids)
 
     @property
     def temperature(self) -> Tensor:
-        """What similarities are divided by: the parameter, first raised to its lowest value where it fell below."""
-        # Through .data: a second look within one step must not invalidate the graph of the first. And the parameter
-        # itself is clamped rather than what is returned, or its gradient would vanish below the bound.
-        self.temp.data.clamp_(min=LOWEST_TEMPERATURE)
+        """Returns the divisor of similarities: the parameter, clamped in place to at least MIN_TEMPERATURE."""
+        # Through .data: reading it twice within a step must not invalidate the graph of the first read. The parameter
+        # itself is clamped, not the returned value, because the gradient would be zero below the bound.
+        self.temp.data.clamp_(min=MIN_TEMPERATURE)
         return self.temp
 
 
@@ -134,11 +135,11 @@ class VisionEncoder(nn.Module):
         x = x + self.positions(video.shape[1], keep)
         first = self.class_embedding + self.positional_embedding[0]
         x = torch.cat([first.to(x.dtype).expand(len(x), 1, -1), x], dim=1)  # [b, 1 + k, w]
-        x = self.transformer(self.ln_pre(x), results=1, path_scales=path_scales)  # [b, 1, w]: of the class token alone
+        x = self.transformer(self.ln_pre(x), results=1, path_scales=path_scales)  # [b, 1, w]: the class token only
         return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
 
     def positions(self, frames: int, keep: Tensor | None) -> Tensor:
-        """Where a token is, in the frame and in time: [l, w], or of those kept [b, k, w]."""
+        """Returns the sum of spatial and temporal embeddings: [l, w], or [b, k, w] for the kept tokens."""
         times: Tensor = self.temporal_positional_embedding
         if frames == 1:
             times = times.mean(1, keepdim=True)
@@ -149,16 +150,16 @@ class VisionEncoder(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """A Conv3d of kernel and stride (1, patch, patch) without bias, and only over the patches that are kept.
+    """A Conv3d with kernel and stride (1, patch, patch) and no bias, computed for the kept patches only.
 
-    Kernel and stride being equal, it is one matrix product of patches and weights: what is not kept costs nothing.
+    Kernel and stride are equal, so it is one matrix product of patches and weights, and dropped patches cost nothing.
     """
 
     def __init__(self, width: int, patch_size: int) -> None:
         super().__init__()
         self.patch_size = patch_size
         self.weight = nn.Parameter(torch.empty(width, 3, 1, patch_size, patch_size))
-        nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as convolutions of torch are, and CLIP's with them
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as torch initialises convolutions, and CLIP with it
 
     def forward(self, video: Tensor, keep: Tensor | None) -> Tensor:
         """video: [b, t, 3, h, w]. Returns [b, k, w]."""
@@ -196,9 +197,9 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.text_projection, std=width**-0.5)
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        tokens, longest = token_ids.shape[1], len(self.positional_embedding)
-        if tokens > longest:
-            raise ValueError(f"texts of {tokens} tokens, and the model reads {longest} at most")
+        tokens, max_tokens = token_ids.shape[1], len(self.positional_embedding)
+        if tokens > max_tokens:
+            raise ValueError(f"texts of {tokens} tokens are too long: the model reads at most {max_tokens}")
         x = self.token_embedding(token_ids) + self.positional_embedding[:tokens]  # [b, tokens, w]
         x = self.transformer(x)
         ends = token_ids.argmax(dim=1)  # the end token has the largest id
@@ -207,7 +208,7 @@ class TextEncoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks with CLIP's initialisation: what they add to the stream stays of one size, however many they are."""
+    """Residual blocks with CLIP's initialisation: the size of the residual stream does not grow with the depth."""
 
     def __init__(
         self,
@@ -221,35 +222,41 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.gradient_checkpointing = gradient_checkpointing
-        into_stream = width**-0.5 * (2 * layers) ** -0.5
-        self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, into_stream) for _ in range(layers))
+        output_std = width**-0.5 * (2 * layers) ** -0.5
+        self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, output_std) for _ in range(layers))
 
     def forward(self, x: Tensor, *, results: int | None = None, path_scales: Tensor | None = None) -> Tensor:
-        """x: [b, l, w]. results: how many tokens, from the first, are wanted of the last block; None: all.
+        """Returns [b, results, w].
+
+        x: [b, l, w]. results: number of leading tokens to compute in the last block; None: all.
         path_scales: [b, 2 · layers].
         """
-        again = self.gradient_checkpointing and torch.is_grad_enabled()
+        recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         last = len(self.resblocks) - 1
         for layer, block in enumerate(self.resblocks):
-            wanted = results if layer == last else None
             scales = None if path_scales is None else path_scales[:, 2 * layer : 2 * layer + 2]
-            x = checkpoint(block, x, wanted, scales, use_reentrant=False) if again else block(x, wanted, scales)
+            block_results = results if layer == last else None
+            if recompute:
+                x = checkpoint(block, x, block_results, scales, use_reentrant=False)
+            else:
+                x = block(x, block_results, scales)
         return x
 
 
 class Block(nn.Module):
-    """into_stream: standard deviation of the initial weights of what is added to the stream."""
+    """A pre-norm transformer block. output_std: initial standard deviation of the output projections' weights."""
 
-    def __init__(self, width: int, heads: int, norm: type[nn.LayerNorm], causal: bool, into_stream: float) -> None:
+    def __init__(self, width: int, heads: int, norm: type[nn.LayerNorm], causal: bool, output_std: float) -> None:
         super().__init__()
         self.ln_1 = norm(width)
-        self.attn = Attention(width, heads, causal, into_stream)
+        self.attn = Attention(width, heads, causal, output_std)
         self.ln_2 = norm(width)
-        self.mlp = Mlp(width, into_stream)
+        self.mlp = Mlp(width, output_std)
 
     def forward(self, x: Tensor, results: int | None = None, scales: Tensor | None = None) -> Tensor:
-        """x: [b, l, w]. Returns the first `results` tokens: the others are seen, but nothing is computed for them.
-        scales: [b, 2], of what attention and MLP add.
+        """Returns [b, results, w]: the first `results` tokens. The other tokens serve as keys and values only.
+
+        x: [b, l, w]. scales: [b, 2], factors of the attention branch and of the MLP branch.
         """
         x = x[:, :results] + scaled(self.attn(self.ln_1(x), results), scales, 0)
         return x + scaled(self.mlp(self.ln_2(x)), scales, 1)
@@ -262,14 +269,14 @@ def scaled(change: Tensor, scales: Tensor | None, column: int) -> Tensor:
 class Attention(nn.Module):
     """Multi-head self-attention with the parameters of nn.MultiheadAttention."""
 
-    def __init__(self, width: int, heads: int, causal: bool, into_stream: float) -> None:
+    def __init__(self, width: int, heads: int, causal: bool, output_std: float) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
         nn.init.normal_(self.in_proj_weight, std=width**-0.5)
-        nn.init.normal_(self.out_proj.weight, std=into_stream)
+        nn.init.normal_(self.out_proj.weight, std=output_std)
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x: Tensor, results: int | None = None) -> Tensor:
@@ -291,16 +298,16 @@ QUICK_GELU = 1.702
 class Mlp(nn.Module):
     """Two linear maps with QuickGELU, x·sigmoid(1.702·x), between them.
 
-    That is silu(1.702·x) / 1.702, which is written so because it keeps one tensor for the backward pass where the
-    other form keeps two, and needs less passes over memory. In place: neither tensor is needed as it was.
+    Computed as silu(1.702·x) / 1.702, which keeps one tensor for the backward pass instead of two and makes fewer
+    passes over memory. In place: the original tensors are not needed afterwards.
     """
 
-    def __init__(self, width: int, into_stream: float) -> None:
+    def __init__(self, width: int, output_std: float) -> None:
         super().__init__()
         self.c_fc = nn.Linear(width, 4 * width)
         self.c_proj = nn.Linear(4 * width, width)
         nn.init.normal_(self.c_fc.weight, std=(2 * width) ** -0.5)
-        nn.init.normal_(self.c_proj.weight, std=into_stream)
+        nn.init.normal_(self.c_proj.weight, std=output_std)
         nn.init.zeros_(self.c_fc.bias)
         nn.init.zeros_(self.c_proj.bias)
 
@@ -310,7 +317,7 @@ class Mlp(nn.Module):
 
 
 class Float32LayerNorm(nn.LayerNorm):
-    """Computes in float32 whatever it is given, and returns what it was given."""
+    """Layer norm that computes in float32 and returns the dtype of its input."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps)

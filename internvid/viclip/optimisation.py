@@ -1,4 +1,4 @@
-"""AdamW as ViCLIP is trained with, and its learning rate. [R]: configuration and code published with the paper."""
+"""The optimiser of ViCLIP's training, AdamW, and its learning-rate schedule. [R]: code published with the paper."""
 
 from __future__ import annotations
 
@@ -11,34 +11,40 @@ from torch import nn
 from internvid.viclip.recipe import Recipe
 from internvid.viclip.sampling import PhasePlan
 
-# Two-dimensional or more, yet not multiplied with anything. [R] utils/optimizer.py
+# Embeddings of two or more dimensions that get no weight decay: they are added, not multiplied. [R] utils/optimizer.py
 EMBEDDINGS_WITHOUT_DECAY = ("positional_embedding", "temporal_positional_embedding", "class_embedding")
 
 
 def learning_rate(plan: PhasePlan, step: int) -> float:
-    """Of a step of all phases (0-based): max(floor, step/warm-up), then max(floor, half a cosine). [R] scheduler.py"""
-    phase, done = plan.phase, step - plan.first_step
-    if done < plan.warmup_steps:
-        share = done / plan.warmup_steps
+    """Returns the learning rate of a step: max(floor, step/warm-up), then max(floor, half a cosine). [R] scheduler.py
+
+    step: 0-based, counted over all phases.
+    """
+    phase, steps_done = plan.phase, step - plan.first_step
+    if steps_done < plan.warmup_steps:
+        share = steps_done / plan.warmup_steps
     else:
-        progress = (done - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
+        progress = (steps_done - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
         share = 0.5 * (1 + math.cos(math.pi * progress))
     return phase.learning_rate * max(phase.learning_rate_floor, share)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trained parameters, with decay and without: biases, norms, class, position and time embeddings, temperature."""
+    """Groups the trained parameters: with weight decay and without.
+
+    Biases, norms, the temperature, and class, position and time embeddings have none.
+    """
     decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
+    not_decayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            plain = parameter.ndim > 1 and name.rsplit(".", 1)[-1] not in EMBEDDINGS_WITHOUT_DECAY
-            (decayed if plain else others).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+            has_decay = parameter.ndim > 1 and name.rsplit(".", 1)[-1] not in EMBEDDINGS_WITHOUT_DECAY
+            (decayed if has_decay else not_decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": not_decayed, "weight_decay": 0.0}]
 
 
 def adamw(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Its learning rate is to be set at each step by `set_learning_rate`."""
+    """Returns AdamW with learning rate 0: call `set_learning_rate` before each step."""
     return torch.optim.AdamW(parameter_groups(model, recipe.weight_decay), lr=0.0, betas=recipe.betas, fused=True)
 
 
@@ -48,16 +54,15 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
 
 
 def key_biases(model: nn.Module) -> list[nn.Parameter]:
-    """The trained biases of attention's queries, keys and values, each [3 · width]; for `clear_key_gradients`."""
+    """Returns the trained biases of attention's queries, keys and values, each [3 · width]."""
     return [p for name, p in model.named_parameters() if name.endswith("attn.in_proj_bias") and p.requires_grad]
 
 
 def clear_key_gradients(biases: list[nn.Parameter]) -> None:
-    """Sets to nought what is nought but for rounding: the gradient of the bias of attention's keys.
+    """Sets the gradient of the keys' bias in attention to zero. It is zero in exact arithmetic.
 
-    That bias adds the same number to all scores of a query, and the softmax does not see it. Adam divides a gradient
-    by its own size, so it would walk the bias along rounding errors in full steps, other ones for another number of
-    ranks.
+    That bias adds the same number to all scores of a query, which the softmax cancels. Adam divides a gradient by its
+    own magnitude, so it would follow rounding errors in full steps, and differently for each number of ranks.
     """
     for bias in biases:
         if bias.grad is not None:

@@ -1,7 +1,7 @@
-"""From frames as they are kept to what the network reads: one size, then RGB by a mean and a deviation.
+"""Turns stored frames into the network's input: resizes them, then normalises RGB by mean and standard deviation.
 
-The constants travel with a checkpoint: weights mean nothing without them. ViCLIP was trained with ImageNet's mean and
-deviation, not with CLIP's, although it started from CLIP.
+The constants are part of a checkpoint, because weights only work with their own. ViCLIP was trained with ImageNet's
+mean and deviation, not with CLIP's, although it was initialised from CLIP.
 
 Resizing is torch's own for bytes: bicubic with antialiasing, 0.15 ms a frame from 320x240 to 224x224 on one core.
 cv2's bicubic takes 0.1 ms but does not antialias, so it aliases wherever frames shrink much (to 64x64); the same on
@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from internvid.viclip.recipe import Recipe
 
-# Width by height of a random crop lies between these, as torchvision's RandomResizedCrop has it by default.
+# Range of width / height of a random crop; the default of torchvision's RandomResizedCrop.
 CROP_ASPECTS = (3 / 4, 4 / 3)
 CROP_TRIES = 10
 
@@ -32,8 +32,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """image_size: pixels of a side, of the square that frames become. mean, std: of RGB in 0..1.
+    """How frames are resized and normalised.
 
+    image_size: side of the square that frames are resized to, in pixels. mean, std: of RGB values in 0..1.
     Raises ValueError for a size below one, or a deviation that is not positive.
     """
 
@@ -48,39 +49,39 @@ class Preprocessing:
             raise ValueError(f"mean {self.mean} and std {self.std} are not those of red, green and blue")
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Preprocessing:
+    def from_recipe(cls, recipe: Recipe) -> Preprocessing:
         return cls(recipe.model.image_size, recipe.image_mean, recipe.image_std)
 
     @classmethod
-    def from_dict(cls, written: Mapping[str, Any]) -> Preprocessing:
-        """From what `as_dict` gave, also by way of JSON. Raises ValueError for other keys."""
-        if set(written) != {"image_size", "mean", "std"}:
-            raise ValueError(f"preprocessing is image_size, mean and std, not {sorted(written)}")
-        return cls(int(written["image_size"]), _of_rgb(written["mean"]), _of_rgb(written["std"]))
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
+        """Reads the result of `as_dict`, also after a round trip through JSON. Raises ValueError for other keys."""
+        if set(values) != {"image_size", "mean", "std"}:
+            raise ValueError(f"preprocessing is image_size, mean and std, not {sorted(values)}")
+        return cls(int(values["image_size"]), _rgb(values["mean"]), _rgb(values["std"]))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def frames(self, videos: Sequence[np.ndarray]) -> torch.Tensor:
-        """As evaluation has it: the whole frame, squashed to the square.
+        """Prepares frames for evaluation: resizes the whole frame to the square, without keeping its aspect ratio.
 
-        videos: each [t, h, w, 3] uint8 RGB, of one t; h and w may differ. Returns [b, t, 3, size, size] float32.
+        videos: each [t, h, w, 3] uint8 RGB, with equal t; h and w may differ. Returns [b, t, 3, size, size] float32.
         """
         if not videos:
             raise ValueError("no videos to resize")
         if len({len(video) for video in videos}) > 1:
             raise ValueError(f"videos of {sorted({len(video) for video in videos})} frames cannot stand in one batch")
-        return self._normalised(torch.stack([self._resized(_as_frames(video)) for video in videos]))
+        return self._normalised(torch.stack([self._resized(_frames_tensor(video)) for video in videos]))
 
     def augmented(
         self, video: np.ndarray, *, crop_scale: tuple[float, float], flip: bool, generator: torch.Generator
     ) -> torch.Tensor:
-        """As training has it: one random crop for all frames of the clip, resized; half of the clips mirrored.
+        """Prepares frames for training: one random crop for all frames of the clip, resized, mirrored half of the time.
 
-        video: [t, h, w, 3] uint8 RGB. crop_scale: shares of the picture's area between which the crop's lies.
-        flip: whether to mirror at all. Returns [t, 3, size, size] float32.
+        video: [t, h, w, 3] uint8 RGB. crop_scale: minimum and maximum share of the picture's area in the crop.
+        flip: False never mirrors. Returns [t, 3, size, size] float32.
         """
-        frames = _as_frames(video)
+        frames = _frames_tensor(video)
         height, width = frames.shape[2:]
         top, left, crop_height, crop_width = random_crop(height, width, scale=crop_scale, generator=generator)
         resized = self._resized(frames[:, :, top : top + crop_height, left : left + crop_width])
@@ -105,17 +106,17 @@ class Preprocessing:
 def random_crop(
     height: int, width: int, *, scale: tuple[float, float], generator: torch.Generator
 ) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a crop with a random share of the area and a random aspect, as torchvision's.
+    """Draws (top, left, height, width) of a crop with random area and aspect, as torchvision's RandomResizedCrop.
 
-    Where ten tries do not fit, the largest crop of an allowed aspect in the middle. Raises ValueError for shares
-    outside 0..1.
+    scale: minimum and maximum share of the area. If ten random crops do not fit, the result is the largest centred
+    crop with an allowed aspect. Raises ValueError for shares outside 0..1.
     """
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"a crop cannot take between {scale[0]} and {scale[1]} of the picture")
-    narrowest, widest = (math.log(aspect) for aspect in CROP_ASPECTS)
+    min_log_aspect, max_log_aspect = (math.log(aspect) for aspect in CROP_ASPECTS)
     for share, aspect, *_ in torch.rand(CROP_TRIES, 2, generator=generator).tolist():
         area = height * width * (scale[0] + share * (scale[1] - scale[0]))
-        ratio = math.exp(narrowest + aspect * (widest - narrowest))
+        ratio = math.exp(min_log_aspect + aspect * (max_log_aspect - min_log_aspect))
         crop_width, crop_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < crop_width <= width and 0 < crop_height <= height:
             top = int(torch.randint(height - crop_height + 1, (), generator=generator))
@@ -126,15 +127,15 @@ def random_crop(
     return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
 
 
-def _as_frames(video: np.ndarray) -> torch.Tensor:
-    """[t, h, w, 3] uint8 -> a view [t, 3, h, w], channels last in memory, which resizing is fastest on."""
+def _frames_tensor(video: np.ndarray) -> torch.Tensor:
+    """[t, h, w, 3] uint8 -> a view [t, 3, h, w], channels last in memory, the fastest layout for resizing."""
     if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or not video.size:
         raise ValueError(f"frames are [time, height, width, 3] uint8, not {list(video.shape)} {video.dtype}")
-    # A read-only array is copied: torch would warn of it, and cannot keep the promise.
+    # A read-only array is copied: torch warns about it, because a tensor cannot be read-only.
     writable = video if video.flags.writeable and min(video.strides) >= 0 else video.copy()
     return torch.from_numpy(writable).permute(0, 3, 1, 2)
 
 
-def _of_rgb(values: Sequence[float]) -> tuple[float, float, float]:
+def _rgb(values: Sequence[float]) -> tuple[float, float, float]:
     red, green, blue = (float(value) for value in values)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""What a training recipe says. Plain data: the recipes themselves are the files of `recipes/`."""
+"""The fields of a training recipe. Plain data: the recipes themselves are the files in `recipes/`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Literal
 
 from internvid.viclip.config import ViCLIPConfig
 
-# How clips of one video are treated within a batch: as negatives of each other (the paper), left out of the loss's
-# denominator, or never put into one batch.
+# Treatment of clips of one video within a batch: negatives of each other (the paper), excluded from each other's
+# denominator in the loss, or never in the same batch.
 SameVideo = Literal["negatives", "masked", "apart"]
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with one masking ratio. Its learning rate warms up and then falls as a cosine.
+    """A part of training with one masking ratio. Its learning rate warms up and then decays as a cosine.
 
     mask_ratio: share of the video's tokens that are dropped. batch_size: clips of all ranks together.
-    epochs: may be a fraction. steps_at_least: for data so small that the epochs would be a few steps. steps_at_most:
-    for a trial, or data so large that they would never end; None: no limit.
-    learning_rate_floor: share of learning_rate that it never falls below, during warm-up and at the end alike.
+    epochs, warmup_epochs: may be fractions. min_steps: lower bound on steps, for small data sets. max_steps: upper
+    bound, for trials and very large data sets; None: no limit.
+    learning_rate_floor: lower bound during warm-up and at the end, as a share of learning_rate.
     """
 
     name: str
@@ -30,8 +30,8 @@ class Phase:
     epochs: float
     warmup_epochs: float
     batch_size: int
-    steps_at_least: int = 0
-    steps_at_most: int | None = None
+    min_steps: int = 0
+    max_steps: int | None = None
     learning_rate_floor: float = 0.01
 
 
@@ -39,12 +39,12 @@ class Phase:
 class Recipe:
     """How a ViCLIP is trained.
 
-    initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder; None: from nothing, with a vocabulary
-    trained on the captions. wise_ft: share of the trained weights in the average with the initial ones.
-    crop_scale: shares of the picture between which random crops lie. horizontal_flip: half of the clips are mirrored;
-    not for captions that tell left from right. image_mean, image_std: of RGB in 0..1.
-    frames: how many each clip is trained with. precision: of the forward pass. accumulate: slices that a rank's batch
-    is computed in, with the gradients of the whole batch.
+    initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder; None: random weights, with a vocabulary
+    trained on the captions. wise_ft: share of the trained weights in the average with the initial ones; None: no
+    average. crop_scale: minimum and maximum share of the picture in random crops. horizontal_flip: mirror half of the
+    clips; unsuitable for captions that mention left or right. image_mean, image_std: of RGB in 0..1.
+    frames: frames per clip. precision: of the forward pass. accumulate: number of slices that a rank's batch is
+    divided into to save memory; the gradients are those of the whole batch.
     """
 
     name: str
@@ -70,6 +70,6 @@ class Recipe:
 
     @property
     def version(self) -> str:
-        """Readable, and another one for any change of the recipe: name and a hash of all numbers."""
+        """Returns the name and a hash of all fields: any change of the recipe changes it."""
         hashed = hashlib.md5(json.dumps(asdict(self), sort_keys=True).encode(), usedforsecurity=False).hexdigest()
         return f"{self.name}+{hashed[:8]}"

@@ -1,7 +1,7 @@
-"""What training makes of a clip: frames chosen at random, cropped, mirrored, masked; its caption as token ids.
+"""Training samples: random frames of a clip, cropped, mirrored and masked, with the token ids of its caption.
 
-All chance of a sample comes from (the recipe's seed, the step, its row in the batch of all ranks). Which rank or
-worker makes it, and what it made before, is of no account.
+The randomness of a sample depends only on the recipe's seed, the step, and the row in the batch of all ranks. It does
+not depend on the rank or the worker process that makes the sample.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from internvid.viclip.recipe import Recipe
 from internvid.viclip.sampling import Batch, Plan, rows_of_rank
 from internvid.viclip.tokenizer import Tokenizer, prepare_text
 
-CLIPS_PER_PART = 16  # 8 frames of 224x224 in float32 are 77 MB then, and reading frames one clip at a time is slower
+CLIPS_PER_PART = 16  # with 8 frames of 224x224 in float32 this is 77 MB; reading frames one clip at a time is slower
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of a step's batch that are made at once. first_row: of the first clip. clips: positions, [rows] int64."""
+    """Rows of a step's batch that are loaded together.
+
+    first_row: row of the first clip in the batch of all ranks. clips: positions, [rows] int64.
+    """
 
     step: int
     mask_ratio: float
@@ -38,11 +41,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows of a step's batch that go through the network at once.
+    """Rows of a step's batch that go through the network together.
 
-    video: [rows, frames, 3, size, size] float32, normalised. token_ids: [rows, tokens] int64, cut where all have ended.
-    keep: [rows, kept] int64, None where nothing is masked. path_chances: [rows, 2 · layers] float32 in 0..1, to be
-    compared with drop path's.
+    video: [rows, frames, 3, size, size] float32, normalised. token_ids: [rows, tokens] int64, cut after the last end
+    token. keep: [rows, kept] int64; None without masking. path_chances: [rows, 2 · layers] float32 in 0..1, the random
+    values of drop path.
     """
 
     video: Tensor
@@ -59,42 +62,42 @@ class Slice:
 
 
 class Samples(Dataset):
-    """Samples by part. Pickles to worker processes if the clips do."""
+    """A data set whose index is a Part. It can be pickled to worker processes if the clips can."""
 
     def __init__(self, clips: Clips, recipe: Recipe, tokenizer: Tokenizer) -> None:
         self.clips, self.recipe, self.tokenizer = clips, recipe, tokenizer
-        self.preprocessing = Preprocessing.of(recipe)
+        self.preprocessing = Preprocessing.from_recipe(recipe)
         self.frame_counts = clips.frame_counts
 
     def __getitem__(self, part: Part) -> dict[str, Tensor]:
         recipe, positions = self.recipe, part.clips.tolist()
-        chances = [_chance(recipe.seed, part.step, part.first_row + row) for row in range(len(positions))]
+        generators = [_generators(recipe.seed, part.step, part.first_row + row) for row in range(len(positions))]
         picks = [
             (clip, random_frames(int(self.frame_counts[clip]), recipe.frames, rng))
-            for clip, (rng, _) in zip(positions, chances, strict=True)
+            for clip, (rng, _) in zip(positions, generators, strict=True)
         ]
         videos = [
             self.preprocessing.augmented(
                 frames, crop_scale=recipe.crop_scale, flip=recipe.horizontal_flip, generator=generator
             )
-            for frames, (_, generator) in zip(self.clips.frames(picks), chances, strict=True)
+            for frames, (_, generator) in zip(self.clips.frames(picks), generators, strict=True)
         ]
         captions = [prepare_text(caption) for caption in self.clips.captions(positions)]
         blocks = recipe.model.vision_layers
-        made = {
+        sample = {
             "video": torch.stack(videos),
             "token_ids": self.tokenizer(captions),
-            "path_chances": torch.stack([torch.rand(2 * blocks, generator=generator) for _, generator in chances]),
+            "path_chances": torch.stack([torch.rand(2 * blocks, generator=generator) for _, generator in generators]),
         }
         if part.mask_ratio:
             keep = [
                 random_keep(
                     recipe.model, batch=1, frames=recipe.frames, mask_ratio=part.mask_ratio, generator=generator
                 )
-                for _, generator in chances
+                for _, generator in generators
             ]
-            made["keep"] = torch.cat(keep)
-        return made
+            sample["keep"] = torch.cat(keep)
+        return sample
 
 
 def batches_with_samples(
@@ -107,9 +110,9 @@ def batches_with_samples(
     workers: int,
     pin_memory: bool,
 ) -> Iterator[tuple[Batch, list[Slice]]]:
-    """Batches from `first_step` on, each with this rank's rows in as many slices as the recipe accumulates.
+    """Yields batches from `first_step` on, each with this rank's rows in `recipe.accumulate` slices.
 
-    workers: processes that make samples, started by spawn; 0: this one does.
+    workers: number of processes that load samples, started by spawn; 0: loading happens in this process.
     """
 
     def parts() -> Iterator[Part]:
@@ -124,18 +127,18 @@ def batches_with_samples(
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         pin_memory=pin_memory,
-        generator=torch.Generator(),  # nothing is drawn from it, but else the process's own would be
+        generator=torch.Generator(),  # unused, but without it the loader would draw from the process's global generator
     )
-    made = iter(loader)
+    loaded_parts = iter(loader)
     for batch in plan.batches(first_step):
         slices = []
         for rows in _slices(batch, rank, ranks, samples.recipe.accumulate):
-            slices.append(_joined([next(made) for _ in _parts(batch, rows)]))
+            slices.append(_joined([next(loaded_parts) for _ in _parts(batch, rows)]))
         yield batch, slices
 
 
 def _slices(batch: Batch, rank: int, ranks: int, accumulate: int) -> list[range]:
-    """Rows of each slice of this rank's."""
+    """Returns the rows of each of this rank's slices."""
     first, end = rows_of_rank(len(batch.clips), rank, ranks)
     count = min(accumulate, end - first)
     spans = [rows_of_rank(end - first, number, count) for number in range(count)]
@@ -153,11 +156,11 @@ def _joined(parts: list[dict[str, Tensor]]) -> Slice:
     joined = {
         name: torch.cat([part[name] for part in parts]) if len(parts) > 1 else parts[0][name] for name in parts[0]
     }
-    # The end token has the largest id. Lengths in eights: few shapes, which a compiled network is compiled for each.
-    longest = 8 * math.ceil((int(joined["token_ids"].argmax(dim=1).max()) + 1) / 8)
-    return Slice(joined["video"], joined["token_ids"][:, :longest], joined.get("keep"), joined["path_chances"])
+    # The end token has the largest id. Lengths are multiples of 8: torch.compile compiles once per shape.
+    max_length = 8 * math.ceil((int(joined["token_ids"].argmax(dim=1).max()) + 1) / 8)
+    return Slice(joined["video"], joined["token_ids"][:, :max_length], joined.get("keep"), joined["path_chances"])
 
 
-def _chance(seed: int, step: int, row: int) -> tuple[np.random.Generator, torch.Generator]:
+def _generators(seed: int, step: int, row: int) -> tuple[np.random.Generator, torch.Generator]:
     rng = np.random.default_rng([seed, step, row])
     return rng, torch.Generator().manual_seed(int(rng.integers(2**63)))

@@ -1,8 +1,8 @@
-"""Which clips form which batch, of all steps of a recipe: a function of the recipe and the data alone.
+"""Assigns clips to batches, for all steps of a recipe. The result depends on the recipe and the data only.
 
-An epoch is a seeded permutation of the clips, cut into batches. Nothing here knows of ranks: they divide the rows of
-a batch among them, so that the same batches are trained on whatever their number. Everything is arrays, for ten
-million clips are ordinary: a permutation of them takes half a second, keeping videos apart eight.
+An epoch is a seeded permutation of the clips, cut into batches. Ranks divide the rows of a batch among them, so the
+batches do not depend on the number of ranks. Everything is arrays, because data sets have ten million clips: their
+permutation takes 0.5 seconds, and 8 seconds when clips of one video are kept apart.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from internvid.viclip.recipe import Phase, Recipe
 
 @dataclass(frozen=True)
 class PhasePlan:
-    """A phase on so many clips, in steps.
+    """A phase in steps, for a given number of clips.
 
-    first_step: of the phase, among those of all phases. batch_size: the phase's, or all clips where those are fewer.
-    left_out_per_epoch: clips that no batch of an epoch holds, because they do not fill one; others in each epoch.
+    first_step: index of the phase's first step, counted over all phases. batch_size: the phase's, at most the number
+    of clips. left_out_per_epoch: clips that are in no batch of an epoch, because they do not fill one; each epoch
+    leaves out different clips.
     """
 
     number: int
@@ -40,7 +41,7 @@ class PhasePlan:
 
 @dataclass(frozen=True)
 class Batch:
-    """The clips of one step, by position. clips: [batch] int64, of all ranks together."""
+    """The clips of one step. clips: positions, [batch] int64, of all ranks together."""
 
     step: int
     plan: PhasePlan
@@ -48,46 +49,49 @@ class Batch:
 
 
 class Plan:
-    """All steps of a recipe on clips with these video numbers ([clips] int64, equal for clips of one video).
+    """All steps of a recipe.
 
-    Raises ValueError for fewer than two clips: nothing can be told from anything.
+    video_numbers: [clips] int64, equal for clips of one video. Raises ValueError for fewer than two clips, because a
+    contrastive loss needs a negative.
     """
 
     def __init__(self, recipe: Recipe, video_numbers: np.ndarray) -> None:
         if len(video_numbers) < 2:
-            raise ValueError(f"{len(video_numbers)} clips are too few to train on: contrasts need two")
+            raise ValueError(f"{len(video_numbers)} clips are too few to train on: a contrastive loss needs two")
         self.seed = recipe.seed
-        self.apart = recipe.same_video == "apart"
+        self.keeps_videos_apart = recipe.same_video == "apart"
         self.video_numbers = video_numbers
         self.phases = phase_plans(recipe.phases, clips=len(video_numbers))
         self.steps = self.phases[-1].end_step
 
     def batches(self, first_step: int = 0) -> Iterator[Batch]:
-        """From `first_step` (0-based) to the end."""
+        """Yields the batches from `first_step` (0-based) to the end."""
         for plan in self.phases:
             start = max(0, first_step - plan.first_step)
-            for epoch, inside in self._epochs(plan, start):
+            for epoch, batch_range in self._epochs(plan, start):
                 order = self.epoch(plan, epoch)
-                for index in inside:
+                for index in batch_range:
                     yield Batch(plan.first_step + epoch * plan.batches_per_epoch + index, plan, order[index])
 
     def epoch(self, plan: PhasePlan, epoch: int) -> np.ndarray:
-        """[batches, batch] int64: every batch of the epoch, were it trained to its end."""
+        """Returns all batches of the epoch, [batches, batch] int64, even if the phase ends before them."""
         rng = np.random.default_rng([self.seed, plan.number, epoch])
-        if self.apart:
+        if self.keeps_videos_apart:
             return batches_apart(self.video_numbers, plan.batches_per_epoch, plan.batch_size, rng)
         order = rng.permutation(len(self.video_numbers))
         return order[: plan.batches_per_epoch * plan.batch_size].reshape(plan.batches_per_epoch, plan.batch_size)
 
     def times_seen(self, plan: PhasePlan) -> np.ndarray:
-        """[clips] int64: in how many batches of the phase each clip is."""
+        """Returns for each clip the number of the phase's batches that hold it, [clips] int64."""
         counts = np.zeros(len(self.video_numbers), np.int64)
-        for epoch, inside in self._epochs(plan, 0):
-            counts[self.epoch(plan, epoch)[inside.start : inside.stop]] += 1  # a clip is once in an epoch
+        for epoch, batch_range in self._epochs(plan, 0):
+            counts[self.epoch(plan, epoch)[batch_range.start : batch_range.stop]] += (
+                1  # a clip occurs at most once per epoch
+            )
         return counts
 
     def _epochs(self, plan: PhasePlan, start: int) -> Iterator[tuple[int, range]]:
-        """Epochs of the phase with the batches of each that are trained, from step `start` of the phase."""
+        """Yields (epoch, range of its batches that are trained on), from step `start` of the phase."""
         while start < plan.steps:
             epoch, index = divmod(start, plan.batches_per_epoch)
             end = min(plan.batches_per_epoch, plan.steps - epoch * plan.batches_per_epoch)
@@ -96,14 +100,16 @@ class Plan:
 
 
 def phase_plans(phases: Sequence[Phase], *, clips: int) -> list[PhasePlan]:
-    """A fraction of an epoch is rounded up to whole steps. Warm-up keeps its share of a phase that
-    `steps_at_least` makes longer."""
+    """Converts the phases' epochs to steps. clips: number of clips.
+
+    A fraction of an epoch is rounded up to whole steps. If `min_steps` lengthens a phase, warm-up keeps its share.
+    """
     plans: list[PhasePlan] = []
     for number, phase in enumerate(phases):
         batch_size = min(phase.batch_size, clips)
         batches = clips // batch_size
-        steps = max(1, phase.steps_at_least, math.ceil(phase.epochs * batches - 1e-9))  # 0.1 x 30 is 3, not 4
-        steps = min(steps, phase.steps_at_most or steps)
+        steps = max(1, phase.min_steps, math.ceil(phase.epochs * batches - 1e-9))  # 0.1 x 30 is 3, not 4
+        steps = min(steps, phase.max_steps or steps)
         warmup_share = min(1.0, phase.warmup_epochs / phase.epochs) if phase.epochs else 0.0
         plans.append(
             PhasePlan(
@@ -121,33 +127,33 @@ def phase_plans(phases: Sequence[Phase], *, clips: int) -> list[PhasePlan]:
 
 
 def batches_apart(video_numbers: np.ndarray, batches: int, batch_size: int, rng: np.random.Generator) -> np.ndarray:
-    """[batches, batch_size] int64 positions: clips of one video in as many different batches as there are.
+    """Returns positions, [batches, batch_size] int64, with the clips of one video in different batches.
 
-    Clips are sorted by video, the videos in random order, and dealt out like cards: those of a video go to batches
-    next to each other, so that none gets a second one before every batch has one. A video with more clips than
-    there are batches cannot be kept apart; it is among the clips that fill no batch first, and what is left of it
-    stands ceil(clips / batches) times in a batch. `crowding` counts that.
+    Clips are sorted by video, with the videos in random order, and distributed round-robin over the batches: no batch
+    gets a second clip of a video before every batch has one. A video with more clips than there are batches cannot be
+    kept apart. Its excess clips are the first to be left out; those that remain occur up to ceil(clips / batches)
+    times in a batch, which `crowding` counts.
     """
     shuffled = rng.permutation(len(video_numbers))
     _, videos, sizes = np.unique(video_numbers[shuffled], return_inverse=True, return_counts=True)
-    # How many clips of the same video come before each, in the shuffled order.
-    by_video = np.argsort(videos, kind="stable")
-    before = np.empty(len(videos), np.int64)
-    before[by_video] = np.arange(len(videos)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    # Those that may stay, kept in shuffled order; then those too many of their video.
-    kept = np.argsort(before >= batches, kind="stable")[: batches * batch_size]
-    places = rng.permutation(len(sizes))  # of each video among the videos
-    dealt = kept[np.argsort(places[videos[kept]], kind="stable")]
-    table = shuffled[dealt].reshape(batch_size, batches).T
-    return table[rng.permutation(batches)]  # or a video's clips would come in steps next to each other
+    # For each clip, the number of earlier clips of its video in the shuffled order.
+    video_order = np.argsort(videos, kind="stable")
+    earlier_clips = np.empty(len(videos), np.int64)
+    earlier_clips[video_order] = np.arange(len(videos)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    # First the clips that fit, in shuffled order; then the excess clips of their videos.
+    chosen = np.argsort(earlier_clips >= batches, kind="stable")[: batches * batch_size]
+    video_ranks = rng.permutation(len(sizes))  # random rank of each video
+    ordered = chosen[np.argsort(video_ranks[videos[chosen]], kind="stable")]
+    table = shuffled[ordered].reshape(batch_size, batches).T
+    return table[rng.permutation(batches)]  # otherwise a video's clips would come in consecutive steps
 
 
 def crowding(batches: np.ndarray, video_numbers: np.ndarray) -> int:
-    """Clips of an epoch ([batches, batch] positions) whose batch holds another clip of their video before them."""
+    """Counts the clips whose batch holds an earlier clip of the same video. batches: positions, [batches, batch]."""
     videos = np.sort(video_numbers[batches], axis=1)
     return int((videos[:, 1:] == videos[:, :-1]).sum())
 
 
 def rows_of_rank(batch_size: int, rank: int, ranks: int) -> tuple[int, int]:
-    """First row and end of those rows of a batch that the rank computes; as even as it goes, none left out."""
+    """Returns the first row and the end (exclusive) of the rank's part of a batch; parts differ by at most one row."""
     return batch_size * rank // ranks, batch_size * (rank + 1) // ranks

@@ -1,17 +1,17 @@
-"""Training of a ViCLIP by a recipe: in one process or in many, killed and resumed, always the same run.
+"""Trains a ViCLIP by a recipe, in one process or in several; a run that was killed can be resumed.
 
-What a step computes depends on the recipe, the clips and the step alone. Ranks divide the rows of a batch, slices
-divide the rows of a rank, and the loss is always that of the whole batch. So a run that was killed goes on from its
-last saved state and ends in the same weights (on one CPU rank bit by bit), and ranks may be other ones than before:
-only the order in which numbers are added changes.
+A step depends on the recipe, the clips and its number only. Ranks divide the rows of a batch, slices divide the rows
+of a rank, and the loss is always that of the whole batch. A run that was killed therefore resumes from its last saved
+state and ends with the same weights (bit by bit on one CPU rank). The number of ranks may change on resuming: only the
+order of floating-point additions changes.
 
-Processes find each other through `torch.distributed`, which the caller initialises; all see one `folder`. It holds
+The caller initialises `torch.distributed`. All processes must see the same `folder`. It holds
 
-    state.pt         what resuming needs; removed by nobody
-    log.jsonl        a line per step, each step once
-    checkpoint/      the trained model, when it is done
+    state.pt         the state for resuming; it is never removed
+    log.jsonl        one line per step, each step once
+    checkpoint/      the trained model, after the last step
     seen.parquet     on request: how often each clip was trained on
-    not_finite.json  the step that stopped training, and its clips
+    not_finite.json  the step at which training stopped, and its clips
 """
 
 from __future__ import annotations
@@ -48,15 +48,16 @@ from internvid.viclip.weights import average, fit, from_clip, load_into
 Row = dict[str, Any]
 
 IDS_PER_READ = 10_000
-BYTES_PER_REDUCTION = 100 << 20  # of gradients that are added over ranks at once; bounds the memory it takes
+BYTES_PER_REDUCTION = 100 << 20  # upper bound on the gradients per all-reduce, which bounds its memory
 IDS_IN_MESSAGE = 64
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """steps: of the whole training, also of runs before. samples: clips in all of its batches. seconds: spent on it.
+    """Totals of a training, including the runs before it was resumed.
 
-    loss, accuracy: of the last step's batch, among its own clips. seen: the file, if it was asked for.
+    samples: clips of all batches, counted with repetition. seconds: training time. loss, accuracy: of the last step's
+    batch. clips_never_seen: clips that were in no batch. seen: path of seen.parquet, if it was requested.
     """
 
     steps: int
@@ -86,46 +87,48 @@ def train(
     keep_seen: bool = False,
     receipt: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
-    """Trains, or goes on training, and leaves the trained model in `folder/"checkpoint"`.
+    """Trains a model, or resumes its training, and saves it in `folder / "checkpoint"`.
 
-    tokenizer, initial_weights: in place of what `recipe.initialise_from` names; where that is None, of a vocabulary
-    learnt from the captions and of random weights. Resuming needs the same ones again.
-    workers: processes that read and prepare frames, for each rank. They are started by spawn: a script that calls
-    this with workers guards its own code by `if __name__ == "__main__"`.
+    tokenizer, initial_weights: replace those that `recipe.initialise_from` names; if that is None, they replace a
+    vocabulary learnt from the captions and random weights. Resuming needs the same ones again.
+    workers: number of processes per rank that read and prepare frames. They are started by spawn: a script that calls
+    this with workers must guard its own code by `if __name__ == "__main__"`.
+    compile: compile the towers with torch.compile.
     log: called on rank 0 with each step's {step, phase, loss, learning_rate, samples_per_second, accuracy,
-    temperature, gradient_norm}; steps count from 0, the temperature is that after the step. A resumed run gives again
-    those that came after its state was saved.
-    receipt: what else the checkpoint's receipt is to say.
-    Raises ValueError where the folder holds the training of another recipe or other clips: nothing in it is touched.
-    Raises FloatingPointError, naming the step and its clips, where the loss or a gradient is not finite; the folder
-    keeps the last state before.
+    temperature, gradient_norm}; steps count from 0, the temperature is the one after the step. A resumed run repeats
+    the steps after its last saved state.
+    save_every_seconds: minimum time between two saved states. keep_seen: write seen.parquet.
+    receipt: additional entries of the checkpoint's receipt.
+    Raises ValueError if the folder holds the training of another recipe or of other clips; the folder is not changed.
+    Raises FloatingPointError, naming the step and its clips, if the loss or a gradient is not finite; the folder
+    keeps the last saved state.
     """
     device, folder = torch.device(device), Path(folder)
-    ranks = _Ranks.of_this_process()
+    ranks = _Ranks.current()
     plan = Plan(recipe, clips.video_numbers)
-    smallest = min(phase.batch_size for phase in plan.phases)
-    if smallest < ranks.count:
-        raise ValueError(f"a batch of {smallest} clips cannot be divided among {ranks.count} ranks")
+    min_batch_size = min(phase.batch_size for phase in plan.phases)
+    if min_batch_size < ranks.count:
+        raise ValueError(f"a batch of {min_batch_size} clips cannot be divided among {ranks.count} ranks")
     saved = _SavedState(folder / "state.pt", recipe.version, _digest(clips))
     state = saved.read()
-    ranks.agree(0 if state is None else state["step"])
+    ranks.check_same_step(0 if state is None else state["step"])
 
     tokenizer = tokenizer or _tokenizer(recipe, clips)
     if tokenizer.vocab_size > recipe.model.vocab_size or tokenizer.context_length > recipe.model.context_length:
         raise ValueError(
-            f"the tokenizer knows {tokenizer.vocab_size} tokens and gives {tokenizer.context_length} of them a text, "
-            f"the model {recipe.model.vocab_size} and {recipe.model.context_length}"
+            f"the tokenizer has {tokenizer.vocab_size} tokens and returns {tokenizer.context_length} per text, but the "
+            f"model embeds {recipe.model.vocab_size} and reads {recipe.model.context_length}"
         )
     initial = _initial_weights(recipe, initial_weights)
     model = _model(recipe, initial)
     if recipe.wise_ft is None or not ranks.first:
-        initial = None  # it takes as much memory as the model, and is needed at the end only
+        initial = None  # it takes as much memory as the model, and only the average at the end needs it
     if state is not None:
         load_into(model, state["model"])
     model.to(device)
     model.text_encoder.requires_grad_(not recipe.freeze_text)
     model.train()
-    step = _Step(recipe, model, ranks, device, clips.video_numbers, compile)
+    step_gradients = _Step(recipe, model, ranks, device, clips.video_numbers, compile)
 
     progress = _Progress(state, saved, _Log(folder / "log.jsonl"), ranks.first, save_every_seconds)
     optimiser = adamw(model, recipe)
@@ -143,14 +146,14 @@ def train(
     )
     for batch, slices in batches:
         if batch.step in _phase_starts(plan) and batch.step:
-            optimiser = adamw(model, recipe)  # the paper's phases are runs of their own
+            optimiser = adamw(model, recipe)  # in the paper, each phase is a separate run
         rate = learning_rate(batch.plan, batch.step)
         set_learning_rate(optimiser, rate)
-        loss, gradient_norm = step.gradients(batch, slices)
+        loss, gradient_norm = step_gradients.gradients(batch, slices)
         if not math.isfinite(loss.value.item()) or not math.isfinite(gradient_norm):
-            raise FloatingPointError(_not_finite(batch, loss, clips, folder / "not_finite.json", ranks))
+            raise FloatingPointError(_not_finite_message(batch, loss, clips, folder / "not_finite.json", ranks))
         optimiser.step()
-        row = progress.done(batch, loss, rate, gradient_norm, model.temp.item())
+        row = progress.record_step(batch, loss, rate, gradient_norm, model.temp.item())
         if ranks.first:
             log(row)
             progress.save_if_time(model, optimiser)
@@ -173,23 +176,25 @@ def train(
     )
     if ranks.first:
         if result.seen is not None:
-            _write_seen(result.seen, clips, times_seen)
-        written = {
+            _write_times_seen(result.seen, clips, times_seen)
+        full_receipt = {
             **_receipt(recipe, result, data=saved.data, ranks=ranks.count, device=device),
             "phases": [_phase_receipt(plan, *phase) for phase in zip(plan.phases, seen_by_phase, strict=True)],
             **(receipt or {}),
         }
         trained = _averaged(recipe, model, initial)
-        save_checkpoint(result.checkpoint, Checkpoint(trained, tokenizer, Preprocessing.of(recipe), written))
-    ranks.wait()
+        save_checkpoint(
+            result.checkpoint, Checkpoint(trained, tokenizer, Preprocessing.from_recipe(recipe), full_receipt)
+        )
+    ranks.barrier()
     return result
 
 
-# ---- what one step computes ----
+# ---- one step ----
 
 
 class _Step:
-    """Gradients of the loss of a whole batch, of which this rank has some rows, in slices."""
+    """Computes the gradients of the loss of the whole batch; this rank computes its own rows, in slices."""
 
     def __init__(
         self,
@@ -202,7 +207,7 @@ class _Step:
     ) -> None:
         self.model, self.ranks, self.device, self.video_numbers = model, ranks, device, video_numbers
         self.train_text = not recipe.freeze_text
-        # The sampler keeps them apart as far as it can; the few pairs that it cannot are no negatives either.
+        # The sampler keeps clips of one video apart as far as possible; the remaining pairs are masked.
         self.same_video: SameVideo = "masked" if recipe.same_video == "apart" else recipe.same_video
         self.half = recipe.precision == "bfloat16"
         self.drop_path = recipe.drop_path
@@ -212,83 +217,91 @@ class _Step:
         self.encode_text = torch.compile(model.encode_text) if compile else model.encode_text
 
     def gradients(self, batch: Batch, slices: list[Slice]) -> tuple[Loss, float]:
-        """Leaves them in the parameters, those of the whole batch on every rank. Returns the loss, that of all ranks,
-        and the length of the gradient.
+        """Sets the parameters' gradients to those of the whole batch, on every rank.
 
-        With one slice this is a forward and a backward pass. With more, embeddings come first, without a graph, then
-        the loss's gradient by embedding, then for each slice a forward pass again and its backward pass: so the memory
-        is that of one slice, for a third more work, and the negatives are those of the whole batch.
+        Returns the loss over all ranks, and the norm of the gradient.
+
+        One slice takes one forward and one backward pass. With several slices, embeddings are computed without a graph,
+        then the loss's gradient with respect to them, then each slice is recomputed with a graph for its backward pass.
+        This needs the memory of one slice and a third more computation; the negatives are those of the whole batch.
         """
         for parameter in self.trained:
             parameter.grad = None
         with torch.set_grad_enabled(len(slices) == 1):
-            embedded = [self._embedded(slice_) for slice_ in slices]
-        video, text = (torch.cat([pair[side].detach() for pair in embedded]) for side in (0, 1))
-        loss, (of_video, of_text, of_temperature) = self._loss(batch, video, text)
+            embeddings = [self._embedded(slice_) for slice_ in slices]
+        video, text = (torch.cat([pair[side].detach() for pair in embeddings]) for side in (0, 1))
+        loss, (video_gradient, text_gradient, temperature_gradient) = self._loss(batch, video, text)
         first = 0
         for number, slice_ in enumerate(slices):
-            pair = embedded[0] if len(slices) == 1 else self._embedded(slice_)
+            pair = embeddings[0] if len(slices) == 1 else self._embedded(slice_)
             end = first + len(pair[0])
-            self._backward(pair, (of_video[first:end], of_text[first:end]))
-            embedded[number] = (pair[0].detach(), pair[1].detach())  # lets go of the slice's graph
+            self._backward(pair, (video_gradient[first:end], text_gradient[first:end]))
+            embeddings[number] = (pair[0].detach(), pair[1].detach())  # frees the slice's graph
             first = end
-        self.model.temp.grad = of_temperature
+        self.model.temp.grad = temperature_gradient
         clear_key_gradients(self.key_biases)
         gradients = [parameter.grad for parameter in self.trained if parameter.grad is not None]
         self.ranks.average(gradients)
         return loss, torch.nn.utils.get_total_norm(gradients).item()
 
     def _embedded(self, slice_: Slice) -> tuple[Tensor, Tensor]:
-        """[rows, d] float32, of video and text."""
-        there = slice_.to(self.device)
-        scales = path_scales(there.path_chances, self.drop_path) if self.drop_path else None
+        """Returns the embeddings of video and text, each [rows, d] float32."""
+        on_device = slice_.to(self.device)
+        scales = path_scales(on_device.path_chances, self.drop_path) if self.drop_path else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            video = self.encode_video(there.video, keep=there.keep, path_scales=scales)
+            video = self.encode_video(on_device.video, keep=on_device.keep, path_scales=scales)
             with torch.set_grad_enabled(self.train_text and torch.is_grad_enabled()):
-                text = self.encode_text(there.token_ids)
+                text = self.encode_text(on_device.token_ids)
         return video.float(), text.float()
 
-    def _backward(self, embedded: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor]) -> None:
+    def _backward(self, embeddings: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor]) -> None:
         sides = 2 if self.train_text else 1
-        torch.autograd.backward(embedded[:sides], gradients[:sides])
+        torch.autograd.backward(embeddings[:sides], gradients[:sides])
 
     def _loss(self, batch: Batch, video: Tensor, text: Tensor) -> tuple[Loss, tuple[Tensor, ...]]:
-        """video, text: [rows, d] of this rank. Returns the loss of the batches of all ranks, and its gradients by
-        video, text and temperature, such that the mean over ranks of what they lead to is the whole batch's."""
+        """Returns the loss over all ranks, and its gradients with respect to video, text and temperature.
+
+        video, text: [rows, d] of this rank. The mean over ranks of the resulting parameter gradients is the gradient
+        of the whole batch.
+        """
         rows = len(batch.clips)
         first, end = rows_of_rank(rows, self.ranks.rank, self.ranks.count)
-        even = rows % self.ranks.count == 0
-        if even:
-            compared, compute = batch.clips[first:end], gathered_contrastive_loss
+        is_even = rows % self.ranks.count == 0
+        if is_even:
+            compared_clips, loss_function = batch.clips[first:end], gathered_contrastive_loss
         else:
-            # Some ranks have a row more, so each computes the loss of the whole batch.
-            compared, compute = batch.clips, contrastive_loss
-            video, text = (self.ranks.all_rows(side, rows) for side in (video, text))
+            # Some ranks have one row more, so each rank computes the loss of the whole batch.
+            compared_clips, loss_function = batch.clips, contrastive_loss
+            video, text = (self.ranks.gather_rows(side, rows) for side in (video, text))
         video.requires_grad_()
         text.requires_grad_()
-        loss = compute(
+        loss = loss_function(
             video,
             text,
             temperature=self.model.temperature,
-            sample_ids=torch.from_numpy(compared).to(self.device),
-            video_numbers=torch.from_numpy(self.video_numbers[compared]).to(self.device),
+            sample_ids=torch.from_numpy(compared_clips).to(self.device),
+            video_numbers=torch.from_numpy(self.video_numbers[compared_clips]).to(self.device),
             same_video=self.same_video,
         )
-        of_video, of_text, of_temperature = torch.autograd.grad(loss.value, [video, text, self.model.temp])
-        if not even:  # whole where the row is, and nothing elsewhere: a mean over ranks would make it less
-            of_video, of_text = (side[first:end] * self.ranks.count for side in (of_video, of_text))
-        return loss, (of_video, of_text, of_temperature)
+        video_gradient, text_gradient, temperature_gradient = torch.autograd.grad(
+            loss.value, [video, text, self.model.temp]
+        )
+        if not is_even:  # each row's gradient is on one rank only: scaling undoes the division by the mean over ranks
+            video_gradient, text_gradient = (
+                side[first:end] * self.ranks.count for side in (video_gradient, text_gradient)
+            )
+        return loss, (video_gradient, text_gradient, temperature_gradient)
 
 
 @dataclass(frozen=True)
 class _Ranks:
-    """The processes that train together; one where torch.distributed is not initialised."""
+    """The processes that train together; a single one if torch.distributed is not initialised."""
 
     rank: int
     count: int
 
     @classmethod
-    def of_this_process(cls) -> _Ranks:
+    def current(cls) -> _Ranks:
         if not torch.distributed.is_initialized():
             return cls(0, 1)
         return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
@@ -297,62 +310,64 @@ class _Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         if self.count > 1:
             torch.distributed.barrier()
 
-    def agree(self, step: int) -> None:
-        """That all found the same state to go on from. Also keeps any from writing before all have read."""
+    def check_same_step(self, step: int) -> None:
+        """Raises ValueError if ranks resume at different steps. Also a barrier: no rank writes before all have read."""
         if self.count > 1:
-            found: list[Any] = [None] * self.count
-            torch.distributed.all_gather_object(found, step)
-            if len(set(found)) > 1:
-                raise ValueError(f"ranks found states of different steps, {found}: all must see one folder")
+            steps: list[Any] = [None] * self.count
+            torch.distributed.all_gather_object(steps, step)
+            if len(set(steps)) > 1:
+                raise ValueError(f"ranks read states of different steps, {steps}: all ranks must see the same folder")
 
     def average(self, gradients: list[Tensor]) -> None:
-        """The mean over ranks, in place."""
+        """Replaces the gradients by their mean over ranks."""
         if self.count == 1:
             return
-        together: list[Tensor] = []
+        pending: list[Tensor] = []
         for number, gradient in enumerate(gradients):
-            together.append(gradient)
-            size = sum(tensor.nbytes for tensor in together)
+            pending.append(gradient)
+            size = sum(tensor.nbytes for tensor in pending)
             if size >= BYTES_PER_REDUCTION or number == len(gradients) - 1:
-                flat = torch.cat([tensor.flatten() for tensor in together])
+                flat = torch.cat([tensor.flatten() for tensor in pending])
                 torch.distributed.all_reduce(flat)
                 flat /= self.count
-                parts = flat.split([tensor.numel() for tensor in together])
-                for tensor, part in zip(together, parts, strict=True):
+                parts = flat.split([tensor.numel() for tensor in pending])
+                for tensor, part in zip(pending, parts, strict=True):
                     tensor.copy_(part.view_as(tensor))
-                together = []
+                pending = []
 
-    def all_rows(self, own: Tensor, rows: int) -> Tensor:
-        """[rows, d] of all ranks, however many each has. Without gradient."""
-        first, end = rows_of_rank(rows, self.rank, self.count)
-        every = own.new_zeros(rows, own.shape[1])
-        every[first:end] = own
-        torch.distributed.all_reduce(every)
-        return every
+    def gather_rows(self, rank_rows: Tensor, count: int) -> Tensor:
+        """Returns the rows of all ranks, [count, d]. Ranks may have different numbers of rows. Without gradient."""
+        first, end = rows_of_rank(count, self.rank, self.count)
+        gathered = rank_rows.new_zeros(count, rank_rows.shape[1])
+        gathered[first:end] = rank_rows
+        torch.distributed.all_reduce(gathered)
+        return gathered
 
 
-# ---- what is begun with ----
+# ---- initial tokenizer and weights ----
 
 
 def _tokenizer(recipe: Recipe, clips: Clips) -> Tokenizer:
     if recipe.initialise_from is not None:
         return Tokenizer.clip_from_folder(recipe.initialise_from, context_length=recipe.model.context_length)
-    captions = (prepare_text(caption) for positions in _stretches(len(clips)) for caption in clips.captions(positions))
+    captions = (
+        prepare_text(caption) for positions in _position_ranges(len(clips)) for caption in clips.captions(positions)
+    )
     return Tokenizer.trained_on(
         captions, vocab_size=recipe.model.vocab_size, context_length=recipe.model.context_length
     )
 
 
-def _initial_weights(recipe: Recipe, given: Mapping[str, Tensor] | None) -> dict[str, Tensor] | None:
-    if given is not None:
-        return fit(given, recipe.model)
+def _initial_weights(recipe: Recipe, weights: Mapping[str, Tensor] | None) -> dict[str, Tensor] | None:
+    if weights is not None:
+        return fit(weights, recipe.model)
     if recipe.initialise_from is not None:
-        _, of_clip = from_clip(recipe.initialise_from)
-        return fit({**of_clip, "temp": torch.tensor(recipe.initial_temperature)}, recipe.model)
+        _, clip_weights = from_clip(recipe.initialise_from)
+        return fit({**clip_weights, "temp": torch.tensor(recipe.initial_temperature)}, recipe.model)
     return None
 
 
@@ -370,7 +385,7 @@ def _model(recipe: Recipe, initial: Mapping[str, Tensor] | None) -> ViCLIP:
 
 
 def _averaged(recipe: Recipe, model: ViCLIP, initial: Mapping[str, Tensor] | None) -> ViCLIP:
-    """What the checkpoint gets: the trained model, or its average with what it began with."""
+    """Returns the model for the checkpoint: the trained one, or its average with the initial weights."""
     if initial is None or recipe.wise_ft is None:
         return model
     averaged = ViCLIP(recipe.model)
@@ -383,65 +398,65 @@ def _phase_starts(plan: Plan) -> set[int]:
     return {phase.first_step for phase in plan.phases}
 
 
-# ---- what is kept ----
+# ---- files ----
 
 
 class _SavedState:
-    """What resuming needs, in one file, of one recipe and the same clips."""
+    """The file with the state for resuming, which belongs to one recipe and one set of clips."""
 
     def __init__(self, path: Path, recipe: str, data: str) -> None:
         self.path, self.recipe, self.data = path, recipe, data
 
     def read(self) -> dict[str, Any] | None:
-        """None where there is none. Raises ValueError for that of another training."""
+        """Returns the state; None if there is none. Raises ValueError for the state of another training."""
         if not self.path.exists():
             return None
         state = torch.load(self.path, map_location="cpu", weights_only=True)
-        for what, found, wanted in (
+        for name, stored, expected in (
             ("recipe", state["recipe"], self.recipe),
             ("clips", state["data"], self.data),
         ):
-            if found != wanted:
+            if stored != expected:
                 raise ValueError(
-                    f"{self.path.parent} holds the training of other {what} ({found}, not {wanted}): "
-                    "give another folder, or remove this one to start anew"
+                    f"{self.path.parent} holds the training of other {name} ({stored}, not {expected}): "
+                    "give another folder, or remove this one to start again"
                 )
         return state
 
     def write(self, **content: Any) -> None:
-        with _beside(self.path) as unfinished:
-            torch.save({"recipe": self.recipe, "data": self.data, **content}, unfinished)
+        with _atomic_file(self.path) as file:
+            torch.save({"recipe": self.recipe, "data": self.data, **content}, file)
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, put at `path` when it is whole: whenever the process is killed, the old or the new is there.
+def _atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a temporary file that replaces `path` when it is complete: a killed process leaves the old file in place.
 
-    The unfinished one has one name, so that the next try overwrites what a killed one left.
+    The temporary file has a fixed name, so that the next attempt overwrites an incomplete one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with open(unfinished, "wb") as file:
+    temporary_path = path.with_name(f"{path.name}.unfinished")
+    with open(temporary_path, "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    os.replace(temporary_path, path)
 
 
 class _Log:
-    """A line of JSON for each step."""
+    """A file with one line of JSON per step."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def cut(self, step: int) -> None:
-        """Removes lines from `step` on, and one that a killed process left half written."""
+    def truncate(self, step: int) -> None:
+        """Removes the lines from `step` on, and an incomplete last line of a killed process."""
         if not self.path.exists():
             return
         with open(self.path) as lines:
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step]
-        with _beside(self.path) as unfinished:
-            unfinished.write("".join(kept).encode())
+            complete_lines = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step]
+        with _atomic_file(self.path) as file:
+            file.write("".join(complete_lines).encode())
 
     def add(self, row: Row) -> None:
         with open(self.path, "a") as file:
@@ -449,7 +464,7 @@ class _Log:
 
 
 class _Progress:
-    """How far training is, in steps and seconds, and when its state is saved. `step`: the next one."""
+    """Counts steps and seconds, writes the log, and saves the state. step: the next step."""
 
     def __init__(
         self, state: dict[str, Any] | None, saved: _SavedState, log: _Log, first_rank: bool, save_every_seconds: float
@@ -463,14 +478,14 @@ class _Progress:
         self.started = self.saved_at = self.step_began = time.monotonic()
         if first_rank:
             saved.path.parent.mkdir(parents=True, exist_ok=True)
-            log.cut(self.step)
+            log.truncate(self.step)
 
     @property
     def seconds(self) -> float:
-        """From the first step's beginning to the last one's end; for a run that was killed, up to its last save."""
+        """Time from the start of the first step to the end of the last; earlier runs count up to their last save."""
         return self.seconds_before + self.step_began - self.started
 
-    def done(self, batch: Batch, loss: Loss, rate: float, gradient_norm: float, temperature: float) -> Row:
+    def record_step(self, batch: Batch, loss: Loss, rate: float, gradient_norm: float, temperature: float) -> Row:
         now = time.monotonic()
         self.last = {
             "step": batch.step,
@@ -505,29 +520,30 @@ class _Progress:
 
 
 def _digest(clips: Clips) -> str:
-    """Of all that training depends on but the frames themselves: 32 hex digits."""
+    """Returns a hash (32 hex digits) of the clips' ids, captions, video numbers and frame counts, not their frames."""
     digest = hashlib.md5(usedforsecurity=False)
     digest.update(np.ascontiguousarray(clips.video_numbers, np.int64).tobytes())
     digest.update(np.ascontiguousarray(clips.frame_counts, np.int32).tobytes())
-    for positions in _stretches(len(clips)):
+    for positions in _position_ranges(len(clips)):
         digest.update(json.dumps([clips.clip_ids(positions), clips.captions(positions)]).encode())
     return digest.hexdigest()
 
 
-def _stretches(count: int) -> list[range]:
+def _position_ranges(count: int) -> list[range]:
     return [range(start, min(start + IDS_PER_READ, count)) for start in range(0, count, IDS_PER_READ)]
 
 
-def _not_finite(batch: Batch, loss: Loss, clips: Clips, path: Path, ranks: _Ranks) -> str:
-    """The message. Where the batch is large, all of its clips are in the file alone."""
+def _not_finite_message(batch: Batch, loss: Loss, clips: Clips, path: Path, ranks: _Ranks) -> str:
+    """Writes the step's clips to a file and returns the error message, which lists the first of them."""
     ids = clips.clip_ids(batch.clips.tolist())
     value = loss.value.item()
-    what = f"the loss is {value}" if not math.isfinite(value) else "a gradient is not finite"
+    problem = f"the loss is {value}" if not math.isfinite(value) else "a gradient is not finite"
     if ranks.first:
-        with _beside(path) as unfinished:
-            unfinished.write(json.dumps({"step": batch.step, "what": what, "clip_ids": ids}).encode())
-    more = f" and {len(ids) - IDS_IN_MESSAGE} more, see {path}" if len(ids) > IDS_IN_MESSAGE else ""
-    return f"step {batch.step} ({batch.plan.phase.name}): {what}; its clips: {', '.join(ids[:IDS_IN_MESSAGE])}{more}"
+        with _atomic_file(path) as file:
+            file.write(json.dumps({"step": batch.step, "what": problem, "clip_ids": ids}).encode())
+    remainder = f" and {len(ids) - IDS_IN_MESSAGE} more, see {path}" if len(ids) > IDS_IN_MESSAGE else ""
+    first_ids = ", ".join(ids[:IDS_IN_MESSAGE])
+    return f"step {batch.step} ({batch.plan.phase.name}): {problem}; its clips: {first_ids}{remainder}"
 
 
 def _receipt(recipe: Recipe, result: TrainingResult, *, data: str, ranks: int, device: torch.device) -> dict[str, Any]:
@@ -551,7 +567,7 @@ def _receipt(recipe: Recipe, result: TrainingResult, *, data: str, ranks: int, d
 
 
 def _phase_receipt(plan: Plan, phase: PhasePlan, times_seen: np.ndarray) -> dict[str, Any]:
-    """crowded_per_epoch: clips in a batch with an earlier one of their video, in the phase's first epoch."""
+    """crowded_per_epoch: clips whose batch holds an earlier clip of the same video, in the phase's first epoch."""
     return {
         "name": phase.phase.name,
         "steps": phase.steps,
@@ -563,13 +579,13 @@ def _phase_receipt(plan: Plan, phase: PhasePlan, times_seen: np.ndarray) -> dict
     }
 
 
-def _write_seen(path: Path, clips: Clips, times_seen: np.ndarray) -> None:
-    """clip_id, times: a row for every clip, also for those never seen."""
+def _write_times_seen(path: Path, clips: Clips, times_seen: np.ndarray) -> None:
+    """Writes a row (clip_id, times) for every clip, including clips that were never seen."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([("clip_id", pa.string()), ("times", pa.int64())])
-    with _beside(path) as unfinished, pq.ParquetWriter(unfinished, schema) as writer:
-        for positions in _stretches(len(clips)):
+    with _atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for positions in _position_ranges(len(clips)):
             times = times_seen[positions.start : positions.stop]
             writer.write_table(pa.table([clips.clip_ids(positions), times], schema=schema))

@@ -1,6 +1,7 @@
-"""Weights of ViCLIP, by parameter name in the released layout: read from files, made from CLIP, fitted, averaged.
+"""Reads, converts, resizes and averages weights of ViCLIP.
 
-Everything here is dict[str, Tensor]; `checkpoint` puts them together with what else a model needs.
+Weights are dict[str, Tensor] with the parameter names of the released checkpoints. `checkpoint` combines them with the
+other parts of a model.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from torch.nn import functional
 from internvid.viclip.config import ViCLIPConfig
 
 TEMPORAL = "vision_encoder.temporal_positional_embedding"  # [1, frames, width]
-SPATIAL = "vision_encoder.positional_embedding"  # [1 + patches of a frame, width], the class token's first
+SPATIAL = "vision_encoder.positional_embedding"  # [1 + patches of a frame, width], the class token first
 TEXT_POSITIONS = "text_encoder.positional_embedding"  # [tokens, width]
 
-RELEASED_HEAD_WIDTH = 64  # of CLIP's towers, whatever their size
+RELEASED_HEAD_WIDTH = 64  # of CLIP's towers, for all sizes
 CONTEXT_LENGTH = 32  # tokens that ViCLIP keeps of CLIP's 77
 FRAMES = 8
 
-# Where training checkpoints keep the model's weights.
+# Keys that hold the model's weights in training checkpoints.
 MODEL_KEYS = ("model", "state_dict", "module")
-# What wrappers put before each name: torch's data parallelism, and its compiler.
+# Name prefixes of wrappers: torch's data parallelism, and torch.compile.
 WRAPPERS = ("module.", "_orig_mod.")
 
 
@@ -40,11 +41,11 @@ WRAPPERS = ("module.", "_orig_mod.")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The model's weights of a .safetensors or a torch.save file (.pth, .pt, .bin), told apart by content.
+    """Reads a model's weights from a .safetensors or a torch.save file (.pth, .pt, .bin), detected by content.
 
-    Of a training checkpoint only the model is read. Runs no code that the file carries: what it names beyond tensors
-    and plain containers is left out, and a file that names functions of Python itself is refused.
-    Raises FileNotFoundError, and ValueError naming the file and what is wrong with it.
+    Of a training checkpoint only the model is read. No code of the file is run: objects other than tensors and plain
+    containers are ignored, and a file that refers to functions of Python's standard library is rejected.
+    Raises FileNotFoundError, and ValueError naming the file and the problem.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -64,18 +65,18 @@ def _unpickled(path: Path) -> Any:
     try:
         if is_zip and _is_program(path):
             raise _Refused("a TorchScript program")
-        # mmap: what is not of the model, as an optimizer's state, is never read.
+        # mmap: data outside the model, such as an optimizer's state, is never read.
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_RESTRICTED, mmap=is_zip)
     except _Refused as refusal:
         raise ValueError(
             f"{path} was not loaded: it names {refusal}, which no weights need and which loading could run. Nothing of "
-            "it was run. Take the file from its original source, or ask whoever made it for safetensors"
+            "it was run. Take the file from its original source, or ask its author for safetensors"
         ) from None
     except _DAMAGED as error:
         raise ValueError(f"{path} is damaged, or no torch.save file: {type(error).__name__} {error}") from error
 
 
-# What a pickle or an archive with wrong bytes in it can raise.
+# Errors that a damaged pickle or archive can raise.
 _DAMAGED = (
     *(RuntimeError, LookupError, TypeError, ValueError, AttributeError, AssertionError, OverflowError),
     *(EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile),
@@ -88,11 +89,11 @@ def _is_program(path: Path) -> bool:
 
 
 class _Refused(Exception):
-    """The name that a pickle must not have."""
+    """A pickle refers to a forbidden name, which is the message."""
 
 
 class _Inert:
-    """Stands for an object of a class that is not loaded. Takes what unpickling gives it, and keeps nothing."""
+    """Placeholder for an object of a class that is not loaded. Accepts any state from unpickling and discards it."""
 
     def __new__(cls, *_arguments: Any, **_named: Any) -> _Inert:
         return super().__new__(cls)
@@ -111,7 +112,7 @@ class _Inert:
     def extend(self, _values: Any) -> None: ...
 
 
-# All that weights are made of: nothing here runs anything that it is given.
+# The types and functions that weights need. None of them runs code from its arguments.
 _TENSORS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
@@ -124,7 +125,7 @@ _TENSORS: dict[tuple[str, str], Any] = {
 _CONTAINERS = {"set": set, "frozenset": frozenset, "list": list, "dict": dict, "tuple": tuple}
 # torch.save writes modules under the names that they had in Python 2.
 _OLD_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-# Of Python's own, what checkpoints hold beside weights: configurations, paths, times, and how objects are put together.
+# Names of the standard library that checkpoints contain beside weights: configurations, paths, times, reconstructors.
 _HARMLESS = {
     ("argparse", "Namespace"),
     ("collections", "defaultdict"),
@@ -150,9 +151,10 @@ _HARMLESS = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors and plain containers. All else it makes inert, and imports nothing for it.
+    """Loads tensors and plain containers. Every other class becomes an inert placeholder, without an import.
 
-    So safety does not hang on the refusal of Python's own functions: that tells a user what kind of file it is.
+    Safety therefore does not depend on rejecting names of the standard library: the rejection informs the user that
+    the file is suspicious.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -173,22 +175,22 @@ def _load(file: Any, **options: Any) -> Any:
     return _Unpickler(file, **options).load()
 
 
-# What torch.load wants of a pickle module.
+# The interface that torch.load expects of a pickle module.
 _RESTRICTED = types.SimpleNamespace(Unpickler=_Unpickler, load=_load, __name__="restricted pickle")
 
 
 def _model_weights(loaded: Any, path: Path) -> dict[str, Tensor]:
-    """The model's weights of an unpickled file, under the names that the model itself has for them."""
-    held = loaded
+    """Returns the model's weights from an unpickled file, without the name prefixes of wrappers."""
+    state = loaded
     for key in MODEL_KEYS:
-        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
-            held = held[key]
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
             break
-    if not isinstance(held, Mapping) or not any(isinstance(value, Tensor) for value in held.values()):
-        holds = f"the keys {', '.join(map(str, list(held)[:8]))}" if isinstance(held, Mapping) else type(held).__name__
-        raise ValueError(f"{path} holds no weights: it is {holds}")
-    # Of a memory-mapped file: a copy stays what it is when the file changes.
-    weights = {str(name): value.detach().clone() for name, value in held.items() if isinstance(value, Tensor)}
+    if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
+        keys = f"the keys {', '.join(map(str, list(state)[:8]))}" if isinstance(state, Mapping) else None
+        raise ValueError(f"{path} holds no weights: it is {keys or type(state).__name__}")
+    # The file is memory-mapped: a copy does not change with the file.
+    weights = {str(name): value.detach().clone() for name, value in state.items() if isinstance(value, Tensor)}
     for wrapper in WRAPPERS:
         if all(name.startswith(wrapper) for name in weights):
             weights = {name.removeprefix(wrapper): value for name, value in weights.items()}
@@ -199,49 +201,50 @@ def _model_weights(loaded: Any, path: Path) -> dict[str, Tensor]:
 
 
 def load_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copies the weights into the model, all of them and exactly.
+    """Copies all weights into the model.
 
-    Raises ValueError that says which are missing, which the model does not have, and which differ in shape; the model
-    is then as it was.
+    Raises ValueError naming weights that are missing, unknown to the model, or of another shape; the model is then
+    unchanged.
     """
-    wanted = model.state_dict()
-    wrong = [
-        ("missing", [name for name in wanted if name not in weights]),
-        ("not of this model", [name for name in weights if name not in wanted]),
+    own_weights = model.state_dict()
+    problems = [
+        ("missing", [name for name in own_weights if name not in weights]),
+        ("not of this model", [name for name in weights if name not in own_weights]),
         (
             "of another shape",
             [
-                f"{name} {list(weights[name].shape)} instead of {list(wanted[name].shape)}"
-                for name in wanted
-                if name in weights and weights[name].shape != wanted[name].shape
+                f"{name} {list(weights[name].shape)} instead of {list(own_weights[name].shape)}"
+                for name in own_weights
+                if name in weights and weights[name].shape != own_weights[name].shape
             ],
         ),
     ]
-    if any(names for _, names in wrong):
-        told = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in wrong if names)
-        raise ValueError(f"these weights are not the model's: {told}")
+    if any(names for _, names in problems):
+        message = "; ".join(f"{len(names)} {problem}: {_first_names(names)}" for problem, names in problems if names)
+        raise ValueError(f"these weights are not the model's: {message}")
     model.load_state_dict(dict(weights))
 
 
-def _some(names: list[str]) -> str:
+def _first_names(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def config_of(
+def config_from_weights(
     weights: Mapping[str, Tensor], *, vision_heads: int | None = None, text_heads: int | None = None
 ) -> ViCLIPConfig:
-    """The sizes that the weights' shapes tell. Heads leave no trace in them: by default one for every 64 of width.
+    """Infers the sizes of a ViCLIP from the shapes of its weights.
 
-    Raises ValueError where the weights are not those of a ViCLIP.
+    vision_heads, text_heads: cannot be inferred from the shapes; by default width / 64, as in CLIP.
+    Raises ValueError if the weights are not those of a ViCLIP.
     """
     try:
         width, _, _, patch_size, _ = weights["vision_encoder.conv1.weight"].shape
         text_width = weights["text_encoder.token_embedding.weight"].shape[1]
-        rows = round((len(weights[SPATIAL]) - 1) ** 0.5)
-        if rows * rows + 1 != len(weights[SPATIAL]):
+        side = round((len(weights[SPATIAL]) - 1) ** 0.5)
+        if side * side + 1 != len(weights[SPATIAL]):
             raise ValueError(f"{SPATIAL} has {len(weights[SPATIAL])} rows, which is no square and a class token")
         return ViCLIPConfig(
-            image_size=rows * patch_size,
+            image_size=side * patch_size,
             patch_size=patch_size,
             vision_width=width,
             vision_layers=_layers(weights, "vision"),
@@ -259,42 +262,44 @@ def config_of(
 
 
 def _layers(weights: Iterable[str], tower: str) -> int:
-    start = f"{tower}_encoder.transformer.resblocks."
-    return len({name.removeprefix(start).partition(".")[0] for name in weights if name.startswith(start)})
+    prefix = f"{tower}_encoder.transformer.resblocks."
+    return len({name.removeprefix(prefix).partition(".")[0] for name in weights if name.startswith(prefix)})
 
 
 def fit(weights: Mapping[str, Tensor], config: ViCLIPConfig) -> dict[str, Tensor]:
-    """The weights with their positions as the config has them: frames, pixels and tokens may differ.
+    """Resizes the positional embeddings to the config: its frames, image size and context length may differ.
 
-    Frames are interpolated linearly, positions in the picture bicubically, positions in the text cut. Raises
-    ValueError for more text positions than there are, which nothing tells how to make.
+    Temporal embeddings are interpolated linearly, spatial ones bicubically; text positions are cut. Raises ValueError
+    if the config needs more text positions than the weights have.
     """
     fitted = dict(weights)
-    times, places, tokens = weights[TEMPORAL], weights[SPATIAL], weights[TEXT_POSITIONS]
-    if times.shape[1] != config.frames:
+    temporal, spatial, text_positions = weights[TEMPORAL], weights[SPATIAL], weights[TEXT_POSITIONS]
+    if temporal.shape[1] != config.frames:
         # [1, width, frames], which interpolation takes
-        longer = functional.interpolate(times.transpose(1, 2).float(), size=config.frames, mode="linear")
-        fitted[TEMPORAL] = longer.transpose(1, 2).to(times.dtype).contiguous()
-    if len(places) != 1 + config.patches_per_frame:
-        rows, wanted = round((len(places) - 1) ** 0.5), round(config.patches_per_frame**0.5)
-        grid = places[1:].float().T.reshape(1, -1, rows, rows)
-        resized = functional.interpolate(grid, size=(wanted, wanted), mode="bicubic", antialias=True)
-        fitted[SPATIAL] = torch.cat([places[:1], resized.flatten(2)[0].T.to(places.dtype)])
-    if len(tokens) < config.context_length:
-        raise ValueError(f"texts of {config.context_length} tokens are wanted, and the weights know {len(tokens)}")
-    fitted[TEXT_POSITIONS] = tokens[: config.context_length].clone()
+        interpolated = functional.interpolate(temporal.transpose(1, 2).float(), size=config.frames, mode="linear")
+        fitted[TEMPORAL] = interpolated.transpose(1, 2).to(temporal.dtype).contiguous()
+    if len(spatial) != 1 + config.patches_per_frame:
+        side, new_side = round((len(spatial) - 1) ** 0.5), round(config.patches_per_frame**0.5)
+        grid = spatial[1:].float().T.reshape(1, -1, side, side)
+        resized = functional.interpolate(grid, size=(new_side, new_side), mode="bicubic", antialias=True)
+        fitted[SPATIAL] = torch.cat([spatial[:1], resized.flatten(2)[0].T.to(spatial.dtype)])
+    if len(text_positions) < config.context_length:
+        raise ValueError(
+            f"the weights have {len(text_positions)} text positions, but the model needs {config.context_length}"
+        )
+    fitted[TEXT_POSITIONS] = text_positions[: config.context_length].clone()
     return fitted
 
 
-# Where training starts, and what it ends in
+# Initial weights and averages
 
 
 def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]]:
-    """A ViCLIP that begins as a CLIP of `transformers`, by folder or hub id: of one frame it sees what CLIP sees.
+    """Converts a CLIP checkpoint of `transformers` to a ViCLIP that gives the same embedding for a single frame.
 
-    The convolution is inflated to one frame of time, of the text positions the first 32 are kept, the temporal
-    embedding is zero, the temperature is CLIP's, though not below 0.01.
-    Raises OSError where there is no such checkpoint, ValueError for one that ViCLIP's network cannot represent.
+    folder_or_id: folder or hub id. The convolution gets a time axis of length one, the first 32 text positions are
+    kept, the temporal embedding is zero, and the temperature is CLIP's, but at least 0.01.
+    Raises OSError if there is no such checkpoint, ValueError for one that ViCLIP's network cannot represent.
     """
     from transformers import AutoConfig, CLIPModel  # slow to import
 
@@ -305,9 +310,11 @@ def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]
     loaded: Any = CLIPModel.from_pretrained(str(folder_or_id), dtype=torch.float32, output_loading_info=True)
     clip, loading = loaded
     if loading["missing_keys"]:
-        raise ValueError(f"{folder_or_id} is not a whole CLIP: {_some(sorted(loading['missing_keys']))} are missing")
+        raise ValueError(
+            f"{folder_or_id} is an incomplete CLIP: {_first_names(sorted(loading['missing_keys']))} are missing"
+        )
 
-    theirs = clip.state_dict()
+    clip_weights = clip.state_dict()
     vision, text = clip_config.vision_config, clip_config.text_config
     context_length = min(CONTEXT_LENGTH, text.max_position_embeddings)
     config = ViCLIPConfig(
@@ -325,81 +332,86 @@ def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]
         frames=FRAMES,
     )
     weights = {
-        "temp": (-theirs["logit_scale"]).exp().clamp(min=0.01),
-        "vision_encoder.class_embedding": theirs["vision_model.embeddings.class_embedding"],
-        SPATIAL: theirs["vision_model.embeddings.position_embedding.weight"],
+        "temp": (-clip_weights["logit_scale"]).exp().clamp(min=0.01),
+        "vision_encoder.class_embedding": clip_weights["vision_model.embeddings.class_embedding"],
+        SPATIAL: clip_weights["vision_model.embeddings.position_embedding.weight"],
         TEMPORAL: torch.zeros(1, FRAMES, vision.hidden_size),
-        "vision_encoder.conv1.weight": theirs["vision_model.embeddings.patch_embedding.weight"].unsqueeze(2),
-        "vision_encoder.proj": theirs["visual_projection.weight"].T,
-        "text_encoder.token_embedding.weight": theirs["text_model.embeddings.token_embedding.weight"],
-        TEXT_POSITIONS: theirs["text_model.embeddings.position_embedding.weight"][:context_length],
-        "text_encoder.text_projection": theirs["text_projection.weight"].T,
+        "vision_encoder.conv1.weight": clip_weights["vision_model.embeddings.patch_embedding.weight"].unsqueeze(2),
+        "vision_encoder.proj": clip_weights["visual_projection.weight"].T,
+        "text_encoder.token_embedding.weight": clip_weights["text_model.embeddings.token_embedding.weight"],
+        TEXT_POSITIONS: clip_weights["text_model.embeddings.position_embedding.weight"][:context_length],
+        "text_encoder.text_projection": clip_weights["text_projection.weight"].T,
     }
-    # "pre_layrnorm" is how transformers spells it.
-    for ours, its in (
+    # "pre_layrnorm" is the spelling of transformers.
+    for viclip_name, clip_name in (
         ("vision_encoder.ln_pre", "vision_model.pre_layrnorm"),
         ("vision_encoder.ln_post", "vision_model.post_layernorm"),
         ("text_encoder.ln_final", "text_model.final_layer_norm"),
     ):
-        weights |= {f"{ours}.{part}": theirs[f"{its}.{part}"] for part in ("weight", "bias")}
+        weights |= {f"{viclip_name}.{part}": clip_weights[f"{clip_name}.{part}"] for part in ("weight", "bias")}
     for tower, layers in (("vision", config.vision_layers), ("text", config.text_layers)):
         for layer in range(layers):
-            block = _block(theirs, f"{tower}_model.encoder.layers.{layer}.")
+            block = _block(clip_weights, f"{tower}_model.encoder.layers.{layer}.")
             weights |= {f"{tower}_encoder.transformer.resblocks.{layer}.{name}": value for name, value in block.items()}
     return config, {name: value.detach().clone().contiguous() for name, value in weights.items()}
 
 
-def _block(theirs: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    """One transformer block of CLIP under the names of ViCLIP's, whose attention has its three matrices in one."""
+def _block(clip_weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Renames the weights of one transformer block of CLIP. ViCLIP's attention stacks its q, k and v matrices."""
     block = {}
     for part in ("weight", "bias"):
-        block[f"attn.in_proj_{part}"] = torch.cat([theirs[f"{start}self_attn.{which}_proj.{part}"] for which in "qkv"])
-        block[f"attn.out_proj.{part}"] = theirs[f"{start}self_attn.out_proj.{part}"]
-        block[f"ln_1.{part}"] = theirs[f"{start}layer_norm1.{part}"]
-        block[f"ln_2.{part}"] = theirs[f"{start}layer_norm2.{part}"]
-        block[f"mlp.c_fc.{part}"] = theirs[f"{start}mlp.fc1.{part}"]
-        block[f"mlp.c_proj.{part}"] = theirs[f"{start}mlp.fc2.{part}"]
+        block[f"attn.in_proj_{part}"] = torch.cat(
+            [clip_weights[f"{prefix}self_attn.{letter}_proj.{part}"] for letter in "qkv"]
+        )
+        block[f"attn.out_proj.{part}"] = clip_weights[f"{prefix}self_attn.out_proj.{part}"]
+        block[f"ln_1.{part}"] = clip_weights[f"{prefix}layer_norm1.{part}"]
+        block[f"ln_2.{part}"] = clip_weights[f"{prefix}layer_norm2.{part}"]
+        block[f"mlp.c_fc.{part}"] = clip_weights[f"{prefix}mlp.fc1.{part}"]
+        block[f"mlp.c_proj.{part}"] = clip_weights[f"{prefix}mlp.fc2.{part}"]
     return block
 
 
 def _check_representable(clip_config: Any, name: Path | str) -> None:
-    """Raises ValueError for what the network computes otherwise, and would load without a word."""
+    """Raises ValueError for a CLIP that the network would load without an error, but compute differently."""
     text = clip_config.text_config
-    wrong = []
+    problems = []
     for tower, config in (("vision", clip_config.vision_config), ("text", text)):
         if config.hidden_act != "quick_gelu":
-            wrong.append(f"the {tower} tower's activation is {config.hidden_act}, and ViCLIP's is quick_gelu")
+            problems.append(f"the {tower} tower's activation is {config.hidden_act}, and ViCLIP's is quick_gelu")
         if config.layer_norm_eps != 1e-5:
-            wrong.append(f"the {tower} tower normalises with eps {config.layer_norm_eps}, and ViCLIP with 1e-05")
+            problems.append(f"the {tower} tower normalises with eps {config.layer_norm_eps}, and ViCLIP with 1e-05")
         if config.intermediate_size != 4 * config.hidden_size:
-            wrong.append(
+            problems.append(
                 f"the {tower} tower's feed-forward layers are {config.intermediate_size} wide, "
                 f"not 4 times {config.hidden_size}"
             )
     if clip_config.vision_config.num_channels != 3:
-        wrong.append(f"its pictures have {clip_config.vision_config.num_channels} channels, not 3")
-    # 2 is what old configurations of CLIP say; transformers then pools at the largest id, as ViCLIP does.
+        problems.append(f"its pictures have {clip_config.vision_config.num_channels} channels, not 3")
+    # Old configurations of CLIP have 2 here; transformers then pools at the largest id, as ViCLIP does.
     if text.eos_token_id not in (2, text.vocab_size - 1):
-        wrong.append(f"its end token {text.eos_token_id} is not the largest of {text.vocab_size}, where ViCLIP pools")
-    if wrong:
-        raise ValueError(f"{name} cannot become a ViCLIP: {'; '.join(wrong)}")
+        problems.append(
+            f"its end token {text.eos_token_id} is not the largest of {text.vocab_size}, where ViCLIP pools"
+        )
+    if problems:
+        raise ValueError(f"{name} cannot become a ViCLIP: {'; '.join(problems)}")
 
 
 def average(trained: Mapping[str, Tensor], initial: Mapping[str, Tensor], *, share: float = 0.5) -> dict[str, Tensor]:
-    """Weight-space ensemble of a trained model with what it started from (WiSE-FT, arXiv 2109.01903).
+    """Averages trained weights with the initial ones (weight-space ensemble, WiSE-FT, arXiv 2109.01903).
 
-    share: of the trained weights. What only the trained model has stays as it is, and so does the temporal embedding:
-    the initial one never learnt of time. Raises ValueError for shares outside 0..1, and for models of other shapes.
+    share: weight of the trained ones, 0..1. Parameters that only the trained model has are kept as trained, and so is
+    the temporal embedding, because the initial one is untrained. Raises ValueError for shares outside 0..1, and for
+    weights of different shapes.
     """
     if not 0 <= share <= 1:
-        raise ValueError(f"{share} is no share of the trained weights")
+        raise ValueError(f"share is {share}, but it must be between 0 and 1")
     averaged = {}
     for name, value in trained.items():
-        before = initial.get(name)
-        if before is None or name == TEMPORAL:
+        initial_value = initial.get(name)
+        if initial_value is None or name == TEMPORAL:
             averaged[name] = value.clone()
-        elif before.shape != value.shape:
-            raise ValueError(f"{name} was trained as {list(value.shape)}, and began as {list(before.shape)}")
+        elif initial_value.shape != value.shape:
+            raise ValueError(f"{name} was trained as {list(value.shape)}, and began as {list(initial_value.shape)}")
         else:
-            averaged[name] = torch.lerp(before.float(), value.float(), share).to(value.dtype)
+            averaged[name] = torch.lerp(initial_value.float(), value.float(), share).to(value.dtype)
     return averaged

@@ -1,7 +1,7 @@
-"""Where a video cuts: detectors fed one small frame at a time, with a bounded look ahead.
+"""Detects the cuts of a video. A detector is fed one small frame at a time, and looks ahead by a bounded number.
 
-The default, `structure+colour`, is our own; PySceneDetect's stand beside it. benchmarks/detectors.py measures them all.
-Not here: reading the video (`scan`), taking small pictures from it (`pictures`).
+The default, `structure+colour`, is our own; PySceneDetect's can be chosen too. benchmarks/detectors.py measures them
+all. Does not belong here: reading the video (`scan`), making small pictures from it (`pictures`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from internvid.video.settings import default_threshold
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """The first frame of a new shot. kind: cut, fade or dissolve. score: the detector's own, 0 where it has none."""
+    """The first frame of a new shot. kind: cut, fade or dissolve. score: the detector's score, 0 where it has none."""
 
     frame_index: int
     kind: str
@@ -33,7 +33,7 @@ class Boundary:
 
 
 class CutDetector(Protocol):
-    """Fed every frame in order, it reports boundaries late by a bounded number of frames.
+    """Detects boundaries. It is fed every frame in order, and reports boundaries a bounded number of frames later.
 
     A boundary at frame i is reported before frame i + look_ahead has been pushed; a hard cut before frame
     i + cut_look_ahead. wants_colour: whether `push` needs the BGR picture beside the small one.
@@ -55,12 +55,13 @@ class CutDetector(Protocol):
 # Every constant below sits on a plateau: F1 on four thousand frames of rendered hard cuts, and on splices, flashes,
 # repeated frames and low rates made from twenty-four real videos, stays within 0.01 when it moves by a fifth.
 
-# What counts as no change, so that a ratio to it means something: luma and chroma levels of 255, share of structure.
+# Changes up to these count as none, so that ratios to them are meaningful: luma and chroma levels of 255, share of
+# structure.
 _QUIET = (1.0, 1.0, 0.05)
 # Frames on either side among which a weak change must stand alone. Six outlasts a gesture in a 30 fps copy of a
 # 10 fps original, where movement comes in single jumps.
 _ALONE = 6
-# Of those doublings, how much must come from structure: a lamp switched on changes luma and hue, and nothing else.
+# Doublings that must come from structure: a lamp switched on changes luma and hue, and nothing else.
 _STRUCTURE_DOUBLINGS = 0.8
 # Share of the picture's structure that no shifted, brighter or darker part of the other picture explains. Cuts between
 # places have 0.45-0.85, movement below 0.32.
@@ -72,11 +73,11 @@ _FLASH_LUMA = 15.0
 _STRUCTURE_FLOOR = 1.25 * LUMA_WIDTH * LUMA_HEIGHT  # energy of codec noise: about one level of deviation per pixel
 _SEARCH, _BLOCK_HEIGHT, _BLOCK_WIDTH = 8, 9, 8  # of 64x36: an eighth of the width each way
 _BLOCK_VARIANCE = 9.0  # flatter blocks match anywhere
-_LEAST_STRUCTURE = 12.0  # an eighth of the blocks at that variance: in an empty sky, noise must not pass for structure
+_MIN_STRUCTURE = 12.0  # an eighth of the blocks at that variance: in an empty sky, noise must not pass for structure
 
 
-class _Seen(NamedTuple):
-    """A frame, and how it differs from the one before: doublings above _QUIET of luma, chroma and structure."""
+class _SeenFrame(NamedTuple):
+    """A frame, and its change against the frame before: doublings above _QUIET of luma, chroma and structure."""
 
     frame_index: int
     luma: np.ndarray
@@ -85,11 +86,12 @@ class _Seen(NamedTuple):
 
 
 class StructureColourCuts:
-    """Hard cuts, by how far a change of luma, colour and structure stands out from the changes around it.
+    """Detects hard cuts by how far a change of luma, colour and structure stands out from the changes around it.
 
-    A change that stands alone among its neighbours is a cut, even a small one (a jump cut, a slide). One that does
-    not (a montage of two-frame shots, a shaking camera) must also show a picture that the one before cannot explain
-    by movement or by light, and that does not go back after a flash. Gradual transitions are found by GradualCuts.
+    A change that stands alone among its neighbours is a cut, even a small change (a jump cut, a slide). A change that
+    does not stand alone (a montage of two-frame shots, a shaking camera) is a cut if the picture before cannot explain
+    the new one by movement or by light, and the old picture does not come back after a flash. GradualCuts detects
+    gradual transitions.
     """
 
     wants_colour = False
@@ -99,7 +101,7 @@ class StructureColourCuts:
         self._gradual = GradualCuts(fps)
         self.cut_look_ahead = _ALONE + 1
         self.look_ahead = max(self.cut_look_ahead, self._gradual.look_ahead)
-        self._seen: deque[_Seen] = deque(maxlen=2 * _ALONE + 1)
+        self._seen: deque[_SeenFrame] = deque(maxlen=2 * _ALONE + 1)
         self._last: tuple[SmallPicture, np.ndarray, float] | None = None
 
     def push(
@@ -119,26 +121,24 @@ class StructureColourCuts:
                 math.log2(1 + max(0.0, 1 - alike) / _QUIET[2]),
             )
         self._last = (picture, structure, energy)
-        self._seen.append(_Seen(frame_index, picture.luma, picture.mean_luma, change))
-        found = []
+        self._seen.append(_SeenFrame(frame_index, picture.luma, picture.mean_luma, change))
         at = len(self._seen) - 1 - _ALONE
-        if at > 0:
-            found += self._cut_at(at)
-        return found + self._gradual.push(frame_index, seconds, picture, structure)
+        cuts = self._cut_at(at) if at > 0 else []
+        return cuts + self._gradual.push(frame_index, seconds, picture, structure)
 
     def finish(self) -> list[Boundary]:
-        found = []
+        cuts = []
         for at in range(max(1, len(self._seen) - _ALONE), len(self._seen)):
-            found += self._cut_at(at)
-        return found
+            cuts += self._cut_at(at)
+        return cuts
 
     def _cut_at(self, at: int) -> list[Boundary]:
-        """The cut before the frame at that place of the window, if there is one: a list of none or one."""
+        """Returns the cut before the frame at position `at` of the window: a list of no or one boundary."""
         seen = self._seen
         here = seen[at].change
         if sum(here) < self._threshold:
             return []
-        # Doublings above the quieter of the two neighbours on each side: a shot of two frames has one quiet one.
+        # Doublings above the quieter of the two neighbours on each side: a shot of two frames has one quiet neighbour.
         above = 0.0
         for kind in (0, 1, 2):
             left = min((seen[i].change[kind] for i in (at - 1, at - 2) if i > 0), default=0.0)
@@ -147,8 +147,8 @@ class StructureColourCuts:
         if above < self._threshold:
             return []
         first = max(0 if seen[0].frame_index else 1, at - _ALONE)
-        others = [seen[i].change for i in range(first, min(len(seen), at + _ALONE + 1)) if i != at]
-        alone = [here[kind] - max((other[kind] for other in others), default=0.0) for kind in (0, 1, 2)]
+        around = [seen[i].change for i in range(first, min(len(seen), at + _ALONE + 1)) if i != at]
+        alone = [here[kind] - max((change[kind] for change in around), default=0.0) for kind in (0, 1, 2)]
         stands_alone = sum(alone) >= self._threshold and alone[2] >= _STRUCTURE_DOUBLINGS
         if stands_alone or (unlikeness(seen[at - 1].luma, seen[at].luma) >= UNLIKE and not self._is_flash(at)):
             return [Boundary(seen[at].frame_index, "cut", above)]
@@ -168,17 +168,17 @@ class StructureColourCuts:
 
 
 def _structure(luma: np.ndarray) -> np.ndarray:
-    """[36, 64] float32: what differs from its neighbourhood of 9x9, whatever the light."""
+    """The difference of each pixel from the mean of the 9x9 pixels around it: [36, 64] float32, whatever the light."""
     levels = luma.astype(np.float32)
     return levels - cv2.blur(levels, (9, 9))
 
 
 def unlikeness(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of the structure of one picture that the other cannot explain by movement, gain or offset: 0 to 1.
+    """The share of a picture's structure that another picture cannot explain by movement, gain or offset: 0 to 1.
 
-    before, after: [36, 64] uint8 luma. Each 9x8 block of one is sought within 8 pixels around its place in the
-    other by normalised correlation (0.4 ms a direction); the better-explained direction counts, because what moves
-    uncovers what was hidden. 0 where both are flat.
+    before, after: [36, 64] uint8 luma. Each 9x8 block of a picture is searched within 8 pixels around its place in the
+    other picture by normalised correlation (0.4 ms a direction). The better explained direction counts, because
+    movement uncovers what was hidden. 0 where both are flat.
     """
     return min(_unexplained(before, after), _unexplained(after, before))
 
@@ -198,14 +198,14 @@ def _unexplained(source: np.ndarray, target: np.ndarray) -> float:
             weight = math.sqrt(variance)
             missing += weight * (1 - best * best)
             total += weight
-    return missing / max(total, _LEAST_STRUCTURE)
+    return missing / max(total, _MIN_STRUCTURE)
 
 
 # Gradual transitions are looked for in samples this far apart: a dissolve shorter than half a second is rare.
 _SAMPLE_SECONDS = 0.08
 _DISSOLVE_SAMPLES = (8, 16, 24)  # 0.64, 1.3 and 1.9 s from a picture before to one after
 _DISSOLVE_EXPLAINED = 0.85  # of a frame's structure, by a mixture of the two: chance and movement stay below 0.8
-_DISSOLVE_UNLIKE = 0.3  # correlation at most of the two pictures
+_DISSOLVE_UNLIKE = 0.3  # maximum correlation of the two pictures
 _DISSOLVE_ENERGY = 9.0  # per pixel: both have structure
 _APART_SECONDS = 1.0  # between the middles of two dissolves: the same one shows in windows of several lengths
 _LIT_LUMA = 64  # a picture has some place this bright; a fade passes from black (measures.is_black) to it
@@ -213,7 +213,7 @@ _FADE_SECONDS = 0.9
 
 
 class GradualCuts:
-    """Dissolves and fades through black.
+    """Detects dissolves and fades through black.
 
     Dissolve: frames halfway between two unlike pictures are a mixture of both, in shares that pass from one to the
     other; the boundary is where the second outweighs the first. Fade: black frames between two unlike pictures,
@@ -225,19 +225,19 @@ class GradualCuts:
         # Half of the longest window lies after the boundary; a fade waits _FADE_SECONDS for the light.
         self.look_ahead = (_DISSOLVE_SAMPLES[-1] // 2 + 2) * frames_per_sample + 2
         self._samples: deque[tuple[int, float, np.ndarray, bool]] = deque(maxlen=_DISSOLVE_SAMPLES[-1] + 1)
-        self._dissolved = -_APART_SECONDS  # seconds at which the last one passed its middle
+        self._dissolved = -_APART_SECONDS  # seconds at the middle of the last dissolve
         self._lit: np.ndarray | None = None  # the last bright picture
-        self._is_dark = False  # black has been seen since
+        self._is_dark = False  # a black frame came after it
         self._risen: tuple[int, float] | None = None  # first frame after the black
 
     def push(self, frame_index: int, seconds: float, picture: SmallPicture, structure: np.ndarray) -> list[Boundary]:
-        found = self._fade(frame_index, seconds, picture)
+        fades = self._fade(frame_index, seconds, picture)
         # A hundredth of a second of tolerance: 1/25 s in milliseconds is 40 or 41.
         if self._samples and seconds - self._samples[-1][1] < _SAMPLE_SECONDS - 0.01:
-            return found
+            return fades
         dark = picture.mean_luma < _LIT_LUMA and int(np.count_nonzero(picture.luma < 32)) > 0.9 * picture.luma.size
         self._samples.append((frame_index, seconds, structure, dark))
-        return found + self._dissolve()
+        return fades + self._dissolve()
 
     def _dissolve(self) -> list[Boundary]:
         samples = self._samples
@@ -263,9 +263,10 @@ class GradualCuts:
                 _mixture(first, last, samples[-1 - at][2], energy_first, energy, together)
                 for at in (span - span // 4, span // 2, span // 4)
             ]
-            (early, _, _), (of_first, of_last, explained), (late, _, _) = mixtures
-            rises = early > of_first > late and mixtures[0][1] < of_last < mixtures[2][1]
-            if rises and of_last >= of_first and of_first > 0.2 and of_last < 0.8 and explained > _DISSOLVE_EXPLAINED:
+            (early, _, _), (first_share, last_share, explained), (late, _, _) = mixtures
+            rises = early > first_share > late and mixtures[0][1] < last_share < mixtures[2][1]
+            is_mixed = last_share >= first_share and first_share > 0.2 and last_share < 0.8
+            if rises and is_mixed and explained > _DISSOLVE_EXPLAINED:
                 self._dissolved = middle[1]
                 return [Boundary(middle[0], "dissolve", explained)]
         return []
@@ -288,7 +289,7 @@ class GradualCuts:
             return []
         before, self._lit = self._lit, luma
         self._is_dark, self._risen = False, None
-        # At once bright: a hard cut out of black, which the other detector has seen.
+        # Bright at once: a hard cut out of black, which StructureColourCuts detects.
         if before is None or frame_index == first or unlikeness(before, luma) < UNLIKE:
             return []
         return [Boundary(first, "fade", 0.0)]
@@ -297,26 +298,29 @@ class GradualCuts:
 def _mixture(
     first: np.ndarray, last: np.ndarray, between: np.ndarray, energy_first: float, energy_last: float, together: float
 ) -> tuple[float, float, float]:
-    """(share of first, share of last, share of `between` explained) by least squares, all of structure."""
+    """Explains the structure of `between` as a mixture of `first` and `last` by least squares.
+
+    Returns (share of first, share of last, explained share of `between`).
+    """
     with_first, with_last = float(np.vdot(first, between)), float(np.vdot(last, between))
     determinant = energy_first * energy_last - together * together
-    of_first = (with_first * energy_last - with_last * together) / determinant
-    of_last = (with_last * energy_first - with_first * together) / determinant
+    first_share = (with_first * energy_last - with_last * together) / determinant
+    last_share = (with_last * energy_first - with_first * together) / determinant
     energy = float(np.vdot(between, between)) or 1.0
-    return of_first, of_last, (of_first * with_first + of_last * with_last) / energy
+    return first_share, last_share, (first_share * with_first + last_share * with_last) / energy
 
 
 # --- PySceneDetect's ---------------------------------------------------------------------------------------------
 
-# The shortest scene that its command line lets stand; in the library the default is fifteen frames at any rate.
-_SHORTEST_SCENE_SECONDS = 0.6
+# The minimum scene length of its command line; in the library the default is fifteen frames at any rate.
+_MIN_SCENE_SECONDS = 0.6
 
 
 class PySceneDetectCuts:
-    """One of PySceneDetect's detectors, fed with pictures of 256x144 from our decoding rather than with its own.
+    """Wraps a detector of PySceneDetect, which is fed pictures of 256x144 from our decoding.
 
-    Its cuts are frame indices; a fade that it reports later than the look ahead is placed at the earliest frame
-    still open, which differs from its own only for black that lasts more than a second.
+    A fade that it reports later than `look_ahead` is placed at the earliest undecided frame, which differs from
+    PySceneDetect's own result only for black that lasts more than a second.
     """
 
     wants_colour = True
@@ -326,7 +330,7 @@ class PySceneDetectCuts:
         self._fps = fps
         self._last = 0
         # The filter of short scenes reports a cut up to twice its length late.
-        self.look_ahead = math.ceil(2 * _SHORTEST_SCENE_SECONDS * fps) + 4
+        self.look_ahead = math.ceil(2 * _MIN_SCENE_SECONDS * fps) + 4
         self.cut_look_ahead = self.look_ahead
 
     def push(
@@ -340,19 +344,19 @@ class PySceneDetectCuts:
     def finish(self) -> list[Boundary]:
         return self._boundaries(self._detector.post_process(FrameTimecode(self._last, self._fps)))
 
-    def _boundaries(self, found: list[FrameTimecode]) -> list[Boundary]:
+    def _boundaries(self, cuts: list[FrameTimecode]) -> list[Boundary]:
         earliest = max(1, self._last - self.look_ahead + 1)
-        return [Boundary(max(at.frame_num, earliest), "cut", 0.0) for at in found]
+        return [Boundary(max(at.frame_num, earliest), "cut", 0.0) for at in cuts]
 
 
 # --- by name -----------------------------------------------------------------------------------------------------
 
 
 def _pyscenedetect(make: Callable[[float, float], SceneDetector]) -> Callable[[float, float], CutDetector]:
-    return lambda level, fps: PySceneDetectCuts(make(level, _SHORTEST_SCENE_SECONDS), fps)
+    return lambda level, fps: PySceneDetectCuts(make(level, _MIN_SCENE_SECONDS), fps)
 
 
-# How each is made from a threshold and the video's average frames per second.
+# Makes each detector from a threshold and the video's average frames per second.
 _DETECTORS: dict[str, Callable[[float, float], CutDetector]] = {
     "structure+colour": StructureColourCuts,
     "content": _pyscenedetect(lambda level, length: ContentDetector(level, length)),
@@ -364,7 +368,7 @@ _DETECTORS: dict[str, Callable[[float, float], CutDetector]] = {
 
 
 def make_detector(name: str, threshold: float | None, fps: float) -> CutDetector:
-    """A fresh detector for one video. threshold None: its own default. fps: the video's average rate.
+    """Makes a detector for one video. threshold: None for the detector's default. fps: the video's average rate.
 
     Raises ValueError for an unknown name.
     """

@@ -1,13 +1,13 @@
-"""What a video's pictures look like, in a few bytes a frame: copies have nearly the same fingerprint.
+"""Fingerprints of videos, a few bytes a frame: copies of a video have nearly the same fingerprint.
 
 A frame's hash is the signs of the 255 lowest frequencies of its luma (a cosine transform of 64 x 64 pixels, as in
 PDQ), so it stands compression, another size and other colours. Against cropping each frame is hashed three times:
 whole, and its middle 95 % and 90 %. Turned and mirrored pictures need no further hashes: a mirror changes the sign of
-known frequencies, a quarter turn exchanges rows and columns besides.
+known frequencies, a quarter turn also exchanges rows and columns.
 
-Of eleven real videos and their copies, the median frame and the one of the same moment differed in 8 of 256 bits at
-a lower bitrate, 5 at half the size, 6 where 5 % were cropped, 22 with a logo; frames of thirty different videos in no
-fewer than 73. Finding copies among many is `copies`.
+For eleven real videos and their copies, the median frame and the copy's frame of the same moment differed in 8 of 256
+bits at a lower bitrate, 5 at half the size, 6 where 5 % were cropped, 22 with a logo. Frames of thirty different videos
+differed in 73 bits or more. `copies` finds copies among many videos.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ from functools import cache
 import numpy as np
 
 VERSION = "dct16-signs/1"  # raise it when the same frames would give other hashes
-CROPS = (1.0, 0.95, 0.9)  # what is hashed of each frame: this share of its width and height, from the middle
-BITS = 256  # of a hash; the last is always 0
+CROPS = (1.0, 0.95, 0.9)  # parts of each frame that are hashed: shares of its width and height, from the middle
+BITS = 256  # length of a hash; the last bit is always 0
 WORDS = BITS // 64
 
-# The first word holds the 64 lowest frequencies, which are the steadiest, dealt out to blocks so that each block is a
-# sample of them all: `copies` looks frames up by two of these blocks.
+# The first word holds the 64 lowest frequencies, which are the steadiest. They are spread over blocks so that each
+# block is a sample of them all: `copies` looks frames up by two of these blocks.
 BLOCK_BITS = (13, 13, 13, 13, 12)
 
 _PIXELS = 64
 _FREQUENCIES = 16
 # Standard deviation of luma (0 to 255) below which a frame is flat: black, a fade, a blank wall. The signs of such a
 # frame are noise. Black screen recordings have 1.9, the darkest real pictures 5.
-_FLATTEST = 4.0
+_MIN_DEVIATION = 4.0
 
 ORIENTATIONS = ("as it is", "mirrored", "turned by 90", "turned by 180", "turned by 270")
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """seconds: [frames] float32, rising, from the video's first frame. hashes: [frames, CROPS, WORDS] uint64."""
+    """The hashes of a video's sampled frames.
+
+    seconds: [frames] float32, rising, from the video's first frame. hashes: [frames, CROPS, WORDS] uint64.
+    """
 
     seconds: np.ndarray
     hashes: np.ndarray
@@ -47,20 +50,20 @@ class Fingerprint:
         return len(self.seconds)
 
     @classmethod
-    def of(cls, frames: Iterable[tuple[float, bytes]]) -> Fingerprint:
-        """From frames (seconds, JPEG) in any order, read one by one; flat ones are left out.
+    def from_frames(cls, frames: Iterable[tuple[float, bytes]]) -> Fingerprint:
+        """Hashes frames (seconds, JPEG), given in any order and read one by one. Flat frames are left out.
 
         Raises ValueError for bytes that are no picture.
         """
-        found = [(seconds, hashes) for seconds, jpeg in frames if (hashes := frame_hashes(jpeg)) is not None]
-        found.sort(key=lambda frame: frame[0])
-        seconds = np.array([seconds for seconds, _ in found], np.float32)
-        hashes = np.array([hashes for _, hashes in found], np.uint64).reshape(-1, len(CROPS), WORDS)
+        hashed = [(seconds, hashes) for seconds, jpeg in frames if (hashes := frame_hashes(jpeg)) is not None]
+        hashed.sort(key=lambda frame: frame[0])
+        seconds = np.array([seconds for seconds, _ in hashed], np.float32)
+        hashes = np.array([hashes for _, hashes in hashed], np.uint64).reshape(-1, len(CROPS), WORDS)
         return cls(seconds, hashes)
 
     @classmethod
     def from_bytes(cls, seconds: bytes, hashes: bytes) -> Fingerprint:
-        """From what `seconds_bytes` and `hashes_bytes` gave."""
+        """Reads what `seconds_bytes` and `hashes_bytes` returned."""
         return cls(np.frombuffer(seconds, "<f4"), np.frombuffer(hashes, "<u8").reshape(-1, len(CROPS), WORDS))
 
     @property
@@ -69,12 +72,12 @@ class Fingerprint:
 
     @property
     def hashes_bytes(self) -> bytes:
-        """Frame by frame the hashes of CROPS, 32 bytes each, little-endian."""
+        """The hashes of each frame's CROPS, frame by frame, 32 bytes each, little-endian."""
         return self.hashes.astype("<u8").tobytes()
 
 
 def frame_hashes(jpeg: bytes) -> np.ndarray | None:
-    """[CROPS, WORDS] uint64; None for a flat frame. Raises ValueError for bytes that are no picture."""
+    """Hashes a frame: [CROPS, WORDS] uint64, None for a flat frame. Raises ValueError for bytes that are no picture."""
     import cv2
 
     luma = _luma(jpeg)
@@ -86,7 +89,7 @@ def frame_hashes(jpeg: bytes) -> np.ndarray | None:
         small[index] = cv2.resize(part, (_PIXELS, _PIXELS), interpolation=cv2.INTER_AREA)
     transform = _cosines()
     spectrum = (transform @ small @ transform.T).reshape(len(CROPS), -1)  # row: vertical frequency
-    if np.sqrt((spectrum[0, 1:] ** 2).sum()) / _PIXELS < _FLATTEST:
+    if np.sqrt((spectrum[0, 1:] ** 2).sum()) / _PIXELS < _MIN_DEVIATION:
         return None
     return _packed(_with_spare(spectrum[:, _positions()] > 0))
 
@@ -101,18 +104,18 @@ def oriented(hashes: np.ndarray, orientation: str) -> np.ndarray:
     return hashes ^ _sign_changes(orientation)
 
 
-def undone(orientation: str) -> str:
-    """The orientation that leads back."""
+def inverse_orientation(orientation: str) -> str:
+    """The orientation that undoes this one."""
     return {"turned by 90": "turned by 270", "turned by 270": "turned by 90"}.get(orientation, orientation)
 
 
-def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """In how many of the 256 bits the hashes [..., WORDS] differ; the two are broadcast against each other."""
-    return np.bitwise_count(one ^ other).sum(axis=-1, dtype=np.int32)
+def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The number of the 256 bits in which hashes [..., WORDS] differ; left and right are broadcast."""
+    return np.bitwise_count(left ^ right).sum(axis=-1, dtype=np.int32)
 
 
 def _luma(jpeg: bytes) -> np.ndarray:
-    """[height, width] uint8, at half the size where that leaves enough."""
+    """Decodes a picture's luma, [height, width] uint8, at half the size where that leaves enough pixels."""
     import cv2
 
     encoded = np.frombuffer(jpeg, np.uint8)
@@ -126,7 +129,7 @@ def _luma(jpeg: bytes) -> np.ndarray:
 
 @cache
 def _cosines() -> np.ndarray:
-    """[frequencies, pixels]: the rows of the orthonormal cosine transform (DCT-II)."""
+    """The rows of the orthonormal cosine transform (DCT-II): [frequencies, pixels]."""
     pixels = np.arange(_PIXELS)
     frequencies = np.arange(_FREQUENCIES)[:, None]
     rows = np.cos(np.pi * frequencies * (2 * pixels + 1) / (2 * _PIXELS)) * np.sqrt(2 / _PIXELS)
@@ -136,7 +139,7 @@ def _cosines() -> np.ndarray:
 
 @cache
 def _positions() -> np.ndarray:
-    """Bit -> position in the flattened spectrum; the mean luma, at 0, is none of them."""
+    """The position of each bit in the flattened spectrum: [BITS - 1]. The mean luma, at position 0, has no bit."""
     vertical, horizontal = np.divmod(np.arange(1, _FREQUENCIES**2), _FREQUENCIES)
     rising = 1 + np.lexsort((horizontal, vertical, vertical**2 + horizontal**2))
     steadiest = rising[:64]
@@ -146,7 +149,7 @@ def _positions() -> np.ndarray:
 
 @cache
 def _exchanged() -> np.ndarray:
-    """Bit -> the bit of the same frequency with vertical and horizontal exchanged."""
+    """For each bit, the bit of the same frequency with vertical and horizontal exchanged: [BITS]."""
     vertical, horizontal = np.divmod(_positions(), _FREQUENCIES)
     bit_at = np.full(_FREQUENCIES**2, BITS - 1)
     bit_at[_positions()] = np.arange(BITS - 1)
@@ -155,7 +158,7 @@ def _exchanged() -> np.ndarray:
 
 @cache
 def _sign_changes(orientation: str) -> np.ndarray:
-    """[WORDS]: the bits that change where left and right, or top and bottom, are exchanged: odd frequencies."""
+    """The bits that an orientation flips: [WORDS]. Exchanging left and right flips odd horizontal frequencies."""
     vertical, horizontal = np.divmod(_positions(), _FREQUENCIES)
     left_right, top_bottom = horizontal % 2 == 1, vertical % 2 == 1
     changed = {
@@ -168,10 +171,10 @@ def _sign_changes(orientation: str) -> np.ndarray:
 
 
 def _with_spare(bits: np.ndarray) -> np.ndarray:
-    """[..., BITS - 1] to [..., BITS]."""
+    """Appends the spare bit, 0: [..., BITS - 1] to [..., BITS]."""
     return np.concatenate([bits, np.zeros((*bits.shape[:-1], 1), bool)], axis=-1)
 
 
 def _packed(bits: np.ndarray) -> np.ndarray:
-    """[..., BITS] to [..., WORDS] uint64."""
+    """Packs bits into words: [..., BITS] to [..., WORDS] uint64."""
     return np.ascontiguousarray(np.packbits(bits, axis=-1, bitorder="little")).view("<u8")

@@ -1,4 +1,4 @@
-"""JPEG bytes to pixels."""
+"""Decodes JPEG bytes to pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def rgb_of_jpeg(jpeg: bytes) -> np.ndarray:
-    """[height, width, 3] uint8, RGB. Raises ValueError for bytes that are no picture."""
+    """Decodes a JPEG to [height, width, 3] uint8, RGB. Raises ValueError for bytes that are no picture."""
     import cv2
     import numpy as np
 

@@ -1,6 +1,6 @@
-"""How a shot moves: change, stillness, blackness, the camera's pan and zoom, and what moves against it.
+"""Measures how a shot moves: change, stillness, blackness, the camera's pan and zoom, and movement against it.
 
-Measured on the small pictures of `pictures`, one frame at a time, so that a shot of any length costs the same memory.
+Reads the small pictures of `pictures` one frame at a time, so that a shot of any length costs the same memory.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ BLACK_LUMA = 32
 BLACK_SHARE = 0.99
 # Optical flow between frames about a quarter of a second apart: long enough that a slow pan moves by a pixel.
 CAMERA_SECONDS = 0.2
-CAMERA_LONGEST_SECONDS = 1.0
+MAX_CAMERA_SECONDS = 1.0
 # Twice a second: a pair costs 0.6 ms, as much as decoding a frame of 480p.
 CAMERA_EVERY_SECONDS = 0.5
-# Of 160 pixels: what departs by more from the camera's movement moves by itself (flow errors stay below).
+# Of 160 pixels of width: points that depart by more from the camera's movement move by themselves (flow errors are
+# smaller).
 RESIDUAL_PIXELS = 1.5
 
 _PLACES = np.dstack(np.meshgrid(np.arange(WIDE_WIDTH), np.arange(WIDE_HEIGHT))).astype(np.float32)
@@ -33,9 +34,12 @@ _GRID = (_GRID_X - (WIDE_WIDTH - 1) / 2 + 1j * (_GRID_Y - (WIDE_HEIGHT - 1) / 2)
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Movement between two frames. pan: frame widths and heights per second, positive when the camera turns right
-    and down. zoom: log2 of the scale per second, positive zooms in. moving_share: of the picture. mover: mean
-    movement of that part against the scene, frame widths and heights per second, positive right and down."""
+    """The camera's movement between two frames.
+
+    `pan`: frame widths and heights per second, positive when the camera turns right and down. `zoom`: log2 of the scale
+    per second, positive zooms in. `moving_share`: share of the picture that moves by itself. `mover`: mean movement of
+    that part against the scene, frame widths and heights per second, positive right and down.
+    """
 
     seconds: float
     pan: tuple[float, float]
@@ -45,9 +49,9 @@ class Camera:
 
 
 def luma_change(before: np.ndarray, after: np.ndarray) -> tuple[float, bool]:
-    """(mean change from 0 to 1, whether anything visibly changed) between two small lumas [36, 64] uint8.
+    """Returns (mean change from 0 to 1, whether anything visibly changed) between two small lumas [36, 64] uint8.
 
-    Visibly: the mean of one of 8x6 cells changed by VISIBLE_CHANGE, so that noise does not count as movement.
+    A change is visible if the mean of one of 8x6 cells changed by VISIBLE_CHANGE: noise does not count as movement.
     """
     difference = cv2.absdiff(before, after)
     mean = cv2.mean(difference)[0]
@@ -58,7 +62,7 @@ def luma_change(before: np.ndarray, after: np.ndarray) -> tuple[float, bool]:
 
 
 def is_black(picture: SmallPicture) -> bool:
-    """Whether it is a black frame."""
+    """Whether the picture is a black frame."""
     # A hundredth of white on BLACK_LUMA everywhere else is the brightest that a black frame can be.
     if picture.mean_luma > BLACK_LUMA + (1 - BLACK_SHARE) * 255:
         return False
@@ -78,7 +82,7 @@ class CameraMeter:
         self._flow.setFinestScale(1)
 
     def measure(self, before: np.ndarray, after: np.ndarray, seconds: float) -> Camera | None:
-        """None where the two have too little in common for a movement to be told (a cut, a whip pan, darkness)."""
+        """Returns None where the frames have too little in common to show a movement (a cut, a whip pan, darkness)."""
         flow = self._flow.calc(before, after, None)  # type: ignore[call-overload]
         if not _explains(before, after, flow):
             return None
@@ -117,7 +121,7 @@ def _explains(before: np.ndarray, after: np.ndarray, flow: np.ndarray) -> bool:
 
 
 def _similarity(place: np.ndarray, moved: np.ndarray) -> tuple[complex, complex]:
-    """Least squares of moved = shift + factor place, in complex numbers: closed form about the centroid.
+    """Fits moved = shift + factor place by least squares, in complex numbers: closed form about the centroid.
 
     The factor's real part is scale, its imaginary part turn.
     """
@@ -129,7 +133,7 @@ def _similarity(place: np.ndarray, moved: np.ndarray) -> tuple[complex, complex]
 
 
 class ShotMeasures:
-    """Sums over a shot, frame by frame."""
+    """Adds up a shot's measures, frame by frame."""
 
     def __init__(self) -> None:
         self.change = 0.0
@@ -148,14 +152,14 @@ class ShotMeasures:
         self.black_frames += black
 
     def add_change(self, change: float, visible: bool, seconds: float) -> None:
-        """A step between two frames of the shot."""
+        """Adds the change between two frames of the shot, `seconds` apart."""
         self.change += change
         self.seconds += seconds
         if not visible:
             self.still_seconds += seconds
 
     def add_camera(self, camera: Camera, shown: tuple[int, int, int, int]) -> None:
-        """A camera movement between two frames of the shot, turned as the picture is shown (`orientation`)."""
+        """Adds a camera movement between two frames of the shot. shown: as `pictures.orientation` returns it."""
         seconds = camera.seconds
         pan = turned(camera.pan, shown)
         mover = turned(camera.mover, shown)
@@ -168,12 +172,12 @@ class ShotMeasures:
 
     @property
     def motion(self) -> float:
-        """Mean change of luma per second."""
+        """The mean change of luma (0 to 1) per second."""
         return self.change / self.seconds if self.seconds else 0.0
 
     @property
     def stillness(self) -> float:
-        """Share of its time in which nothing visibly changes; a shot of one frame is still."""
+        """The share of the shot's time in which nothing visibly changes; 1 for a shot of one frame."""
         return self.still_seconds / self.seconds if self.seconds else 1.0
 
     @property

@@ -1,6 +1,6 @@
-"""A hash of a video's pictures as they are encoded: the same in MP4, Matroska, MPEG-TS and AVI.
+"""Hashes a video's pictures as they are encoded: the hash is the same in MP4, Matroska, MPEG-TS and AVI.
 
-Whoever puts a video into another container copies its packets, so this finds such copies without decoding a frame.
+Putting a video into another container copies its packets, so the hash finds such copies without decoding a frame.
 A re-encoded video has other packets: for that see `fingerprint`.
 """
 
@@ -15,16 +15,16 @@ import av.error
 from internvid.video.probe import open_video, video_stream
 
 _START_CODE = b"\x00\x00\x01"
-_AV1_TEMPORAL_DELIMITER = b"\x12\x00"  # stands before each picture in a stream, and in no MP4 or Matroska file
-_HEVC_SLICES_END = 32  # of NAL unit types: those below hold pictures
+_AV1_TEMPORAL_DELIMITER = b"\x12\x00"  # precedes each picture in a stream, and is left out in MP4 and Matroska
+_HEVC_SLICES_END = 32  # NAL unit types below this one hold pictures
 
 
 def packets_digest(path: str) -> str | None:
-    """A hash of the payloads of the video's packets, in the order they are decoded: 32 hex digits.
+    """Hashes the payloads of the video's packets, in the order they are decoded: 32 hex digits.
 
     Of H.264 and HEVC only slices count, each by itself: containers differ in whether a start code or a length stands
-    before them, and in where parameter sets and delimiters are. None where there is not one packet.
-    A damaged file is hashed as far as it can be read. Raises as `internvid.video.probe.probe`.
+    before them, and in where parameter sets and delimiters are. A damaged file is hashed as far as it can be read.
+    Returns None for a video without packets. Raises as `internvid.video.probe.probe`.
     """
     hashed = hashlib.md5(usedforsecurity=False)
     count = 0
@@ -43,7 +43,7 @@ def packets_digest(path: str) -> str | None:
 
 
 def _next_payload(packets: Iterator[av.Packet]) -> bytes | None:
-    """Of the next packet; None at the end, or where the file is damaged so that no further one can be read."""
+    """The next packet's payload; None at the end, or where a damaged file gives no further packet."""
     try:
         packet = next(packets, None)
     except av.error.FFmpegError:
@@ -52,7 +52,7 @@ def _next_payload(packets: Iterator[av.Packet]) -> bytes | None:
 
 
 def _length_bytes(codec: str, extradata: bytes) -> int | None:
-    """How many bytes state a NAL unit's length, by the configuration record; None where start codes divide them."""
+    """Bytes that state a NAL unit's length, from the configuration record; None where start codes divide the units."""
     if codec == "h264" and len(extradata) > 4 and extradata[0] == 1:
         return (extradata[4] & 3) + 1
     if codec == "hevc" and len(extradata) > 21 and not extradata.startswith((_START_CODE, b"\x00" + _START_CODE)):
@@ -72,9 +72,9 @@ def _parts(codec: str, payload: bytes, length_bytes: int | None) -> Iterator[byt
 
 
 def _nal_units(payload: bytes, length_bytes: int | None) -> Iterator[bytes]:
-    """None of them empty."""
+    """Yields the NAL units of a packet, without empty ones."""
     if length_bytes is None:
-        # Within a unit three such bytes cannot stand, and none ends with a zero: that belongs to the next start code.
+        # A unit cannot contain a start code, nor end with a zero: that belongs to the next start code.
         units = (unit.rstrip(b"\x00") for unit in payload.split(_START_CODE))
         yield from filter(None, units)
         return

@@ -1,7 +1,7 @@
-"""From a decoded frame: the small pictures that cuts and motion are measured on, and the upright JPEG that is kept.
+"""Makes pictures from a decoded frame: small ones to measure cuts and motion on, and the upright JPEG that is kept.
 
-The small ones are taken point by point from the decoded planes, which costs a twentieth of converting the whole frame
-(swscale, any interpolation).
+The small pictures are sampled point by point from the decoded planes, which costs a twentieth of converting the whole
+frame (swscale, any interpolation).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LUMA_HEIGHT, LUMA_WIDTH = 36, 64
 CHROMA_HEIGHT, CHROMA_WIDTH = 18, 32
 WIDE_HEIGHT, WIDE_WIDTH = 90, 160
 
-_MOST_INDEXED = 4 * LUMA_WIDTH * LUMA_HEIGHT
+_MAX_INDEXED = 4 * LUMA_WIDTH * LUMA_HEIGHT
 
 _BYTES, _WORDS = np.dtype(np.uint8), np.dtype("<u2")
 _PLANAR = re.compile(r"(?:yuv[aj]?4\d\dp|gray)(?:(9|10|12|14|16)le)?")
@@ -31,9 +31,10 @@ _LIMITED_TO_FULL = np.clip((np.arange(256) - 16.0) * 255 / 219 + 0.5, 0, 255).as
 
 @dataclass(frozen=True, slots=True)
 class SmallPicture:
-    """luma: [36, 64] uint8, 0 black to 255 white whatever range the video uses. chroma: [18, 32, 2] uint8, 128 grey.
+    """A frame at a fixed small size, in coded orientation, without regard to its aspect ratio.
 
-    Both are in coded orientation, and stretched to this shape whatever the picture's own. mean_luma: 0 to 255.
+    luma: [36, 64] uint8, 0 black to 255 white for any range of the video. chroma: [18, 32, 2] uint8, 128 grey.
+    mean_luma: 0 to 255.
     """
 
     luma: np.ndarray
@@ -42,7 +43,7 @@ class SmallPicture:
 
 
 def small_picture(frame: av.VideoFrame) -> SmallPicture:
-    """The frame at 64x36, each pixel of luma the mean of four points. No format is refused: others go by swscale."""
+    """Shrinks a frame to 64x36; each pixel of luma is the mean of four points. Takes any pixel format."""
     planes = _planes(frame)
     luma: np.ndarray = _shrunk(planes[0], LUMA_WIDTH, LUMA_HEIGHT)
     if not is_full_range(frame):
@@ -56,12 +57,12 @@ def small_picture(frame: av.VideoFrame) -> SmallPicture:
 
 
 def wide_luma(frame: av.VideoFrame) -> np.ndarray:
-    """[90, 160] uint8 luma in coded orientation, for optical flow."""
+    """Shrinks a frame to [90, 160] uint8 luma in coded orientation, for optical flow."""
     return _shrunk(_planes(frame)[0], WIDE_WIDTH, WIDE_HEIGHT)
 
 
 def colour_picture(frame: av.VideoFrame) -> np.ndarray:
-    """[144, 256, 3] uint8 BGR in coded orientation: what PySceneDetect's detectors are fed."""
+    """Shrinks a frame to [144, 256, 3] uint8 BGR in coded orientation, the input of PySceneDetect's detectors."""
     planes = _planes(frame)
     luma: np.ndarray = _points(planes[0], 256, 144)
     if not is_full_range(frame):
@@ -78,13 +79,13 @@ def is_full_range(frame: av.VideoFrame) -> bool:
 
 @lru_cache(maxsize=64)
 def _planar_bits(format_name: str) -> int | None:
-    """Bits per sample of a format whose planes can be read as they are, None for any other."""
+    """Bits per sample of a format whose planes can be read as they are; None for any other format."""
     match = _PLANAR.fullmatch(format_name)
     return None if match is None else int(match.group(1) or 8)
 
 
 class _Plane(NamedTuple):
-    """Samples of a decoded plane as they lie in memory, uint8 or uint16: rows of `line`, of which `width` are shown."""
+    """A decoded plane's samples as they lie in memory, uint8 or uint16: rows of `line`, of which `width` are shown."""
 
     samples: np.ndarray
     line: int
@@ -94,7 +95,7 @@ class _Plane(NamedTuple):
 
 
 def _planes(frame: av.VideoFrame) -> list[_Plane]:
-    """Luma and, if there is colour, U and V."""
+    """Returns the luma plane and, if there is colour, U and V."""
     bits = _planar_bits(frame.format.name)
     if bits is None:
         frame = frame.reformat(width=320, height=180, format="yuv444p", interpolation=Interpolation.FAST_BILINEAR)
@@ -108,19 +109,19 @@ def _planes(frame: av.VideoFrame) -> list[_Plane]:
 
 @lru_cache(maxsize=64)
 def _places(line: int, plane_width: int, plane_height: int, width: int, height: int) -> np.ndarray:
-    """[height, width]: where in a plane's memory the samples of an even grid lie."""
+    """The offsets in a plane's memory of the samples of an even grid: [height, width]."""
     rows = np.arange(height) * plane_height // height
     columns = np.arange(width) * plane_width // width
     return rows[:, None] * line + columns
 
 
 def _points(plane: _Plane, width: int, height: int) -> np.ndarray:
-    """A plane at [height, width] uint8, one sample for each pixel: only those are read.
+    """Samples a plane at [height, width] uint8, one sample for each pixel.
 
-    Indexing takes the same samples as OpenCV's nearest neighbour, and a fifth less time for 128x72 (28 us for 33 from
-    360p, 52 for 66 from 720p, of which most is waiting for memory). For more pixels the table of places is the slower.
+    Indexing takes the same samples as OpenCV's nearest neighbour, and a fifth less time for 128x72 (28 us instead of 33
+    from 360p, 52 instead of 66 from 720p, mostly waiting for memory). For more pixels, indexing is slower.
     """
-    if width * height > _MOST_INDEXED:
+    if width * height > _MAX_INDEXED:
         rows = np.ndarray(
             (plane.height, plane.width),
             plane.samples.dtype,
@@ -134,17 +135,17 @@ def _points(plane: _Plane, width: int, height: int) -> np.ndarray:
 
 
 def _shrunk(plane: _Plane, width: int, height: int) -> np.ndarray:
-    """A plane at [height, width] uint8, each pixel the mean of four samples of its place."""
+    """Shrinks a plane to [height, width] uint8; each pixel is the mean of four samples."""
     return cv2.resize(_points(plane, 2 * width, 2 * height), (width, height), interpolation=cv2.INTER_AREA)
 
 
-# --- how the picture is to be shown ------------------------------------------------------------------------------
+# --- orientation -------------------------------------------------------------------------------------------------
 
 
 def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """(a, b, c, d), each -1, 0 or 1: the coded point (x, y) is shown at (a x + c y, b x + d y), y downwards.
+    """Returns (a, b, c, d), each -1, 0 or 1: the coded point (x, y) is shown at (a x + c y, b x + d y), y downwards.
 
-    From the frame's display matrix (FFmpeg libavutil/display.h), mirrorings included; (1, 0, 0, 1) without one.
+    Read from the frame's display matrix (FFmpeg libavutil/display.h), mirrorings included; (1, 0, 0, 1) without one.
     """
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # the stub says str
     if matrix is None:
@@ -156,12 +157,12 @@ def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 
 
 def rotation_degrees(frame: av.VideoFrame) -> int:
-    """Clockwise rotation that shows the frame upright: 0, 90, 180 or 270 (the nearest, where a file says another)."""
+    """The clockwise rotation that shows the frame upright: the nearest of 0, 90, 180 and 270."""
     return round(-frame.rotation / 90) % 4 * 90
 
 
 def upright(picture: np.ndarray, shown: tuple[int, int, int, int]) -> np.ndarray:
-    """A coded picture [height, width, ...] turned and mirrored as `orientation` says."""
+    """Turns and mirrors a coded picture [height, width, ...]. shown: as `orientation` returns it."""
     a, b, c, d = shown
     if a == 0:
         picture = picture.swapaxes(0, 1)
@@ -170,30 +171,30 @@ def upright(picture: np.ndarray, shown: tuple[int, int, int, int]) -> np.ndarray
 
 
 def turned(vector: tuple[float, float], shown: tuple[int, int, int, int]) -> tuple[float, float]:
-    """A movement (right, down) of the coded picture, as shares of its width and height, as it is seen when shown."""
+    """Turns a movement (right, down) of the coded picture, in shares of its size, as the picture is shown."""
     a, b, c, d = shown
     return a * vector[0] + c * vector[1], b * vector[0] + d * vector[1]
 
 
 class Orientations:
-    """Remembers how frames are to be shown, by their rotation.
+    """Caches the orientation of frames by their rotation.
 
-    PyAV's side data refer back to their frame, so that a frame asked for them stays in memory, megabytes each, until
-    the garbage collector comes by. One is asked, not all.
+    PyAV's side data refer back to their frame, so a frame whose side data were read stays in memory, megabytes each,
+    until the garbage collector runs. With the cache, one frame's side data are read and not every frame's.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, int, int, int]] = {}
 
-    def of(self, frame: av.VideoFrame) -> tuple[int, int, int, int]:
-        """As `orientation`."""
+    def for_frame(self, frame: av.VideoFrame) -> tuple[int, int, int, int]:
+        """The frame's orientation, as `orientation` returns it."""
         if frame.rotation not in self._known:
             self._known[frame.rotation] = orientation(frame)
         return self._known[frame.rotation]
 
 
 class JpegWriter:
-    """Frames as JPEGs: upright, square pixels, short side at most `short_side`, never enlarged.
+    """Writes frames as JPEGs: upright, square pixels, short side at most `short_side` pixels, never enlarged.
 
     swscale shrinks within YUV and OpenCV converts the small picture, which takes a third of the time of having swscale
     convert to BGR; one thread, since starting more costs twice what they save. Sizes are even, as 4:2:0 asks.
@@ -206,9 +207,9 @@ class JpegWriter:
         self._reformatter = VideoReformatter()
 
     def write(self, frame: av.VideoFrame, shown: tuple[int, int, int, int]) -> tuple[bytes, int, int]:
-        """(JPEG, width, height) of the frame, shown as `orientation` says.
+        """Returns (JPEG, width, height) of the frame. shown: as `orientation` returns it.
 
-        An interlaced frame is made from its first field alone, so that moving edges show no comb.
+        Of an interlaced frame only the first field is used, so that moving edges show no comb.
         """
         width, height = self._size(frame)
         if frame.interlaced_frame and frame.height >= 4:
@@ -217,13 +218,13 @@ class JpegWriter:
         else:
             picture = self._bgr(frame, width, height)
         picture = upright(picture, shown)
-        done, jpeg = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self._quality))
-        if not done:
+        is_encoded, jpeg = cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, self._quality))
+        if not is_encoded:
             raise RuntimeError(f"OpenCV could not encode a picture of {width}x{height} as JPEG")
         return jpeg.tobytes(), picture.shape[1], picture.shape[0]
 
     def _size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """(width, height) in coded orientation: square pixels within the coded picture, even."""
+        """The JPEG's (width, height) in coded orientation: square pixels within the coded picture, even numbers."""
         wide = frame.width * min(1.0, self._pixel_aspect)
         high = frame.height / max(1.0, self._pixel_aspect)
         scale = min(1.0, self._short_side / min(wide, high))
@@ -235,7 +236,7 @@ class JpegWriter:
             width=width,
             height=height,
             format="yuv420p",
-            dst_colorspace=Colorspace.ITU601,  # what OpenCV takes it for
+            dst_colorspace=Colorspace.ITU601,  # OpenCV assumes it
             dst_color_range=ColorRange.MPEG,
             interpolation=Interpolation.AREA,
             threads=1,

@@ -1,7 +1,7 @@
-"""What a video file is, read from its header and its first decodable frame.
+"""Reads what a video file is from its header and its first decodable frame.
 
-Here: opening a file safely, choosing its video stream, and saying in plain words why a file is no video.
-Not here: decoding it through (`scan`).
+Belongs here: opening a file safely, choosing its video stream, and explaining why a file is no video.
+Does not belong here: decoding the whole video (`scan`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from av.stream import Disposition
 
 from internvid.video.pictures import rotation_degrees
 
-# Demuxers that read lists of other files, or draw text as pictures. A stranger's file must do neither.
-_NOT_FILMS = {
+# Demuxers that read lists of other files, or draw text as pictures. An untrusted file must do neither.
+_NOT_VIDEOS = {
     "hls": "a playlist",
     "dash": "a playlist",
     "concat": "a playlist",
@@ -35,15 +35,15 @@ _PACKETS_TO_FIRST_FRAME = 500  # a decodable file gives one within a group of pi
 
 
 class UnreadableVideo(ValueError):
-    """A file that gives no video. The message says what is wrong and what to do, then quotes FFmpeg."""
+    """The file holds no readable video. The message says what is wrong and what to do, then quotes FFmpeg."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A video file by its header, in the names and units of the table raw_videos.
+    """Properties of a video file, in the names and units of the table raw_videos.
 
-    width, height: coded pixels. display_*: after pixel aspect and rotation. rotation_degrees: clockwise, to show it
-    upright. pixel_aspect: width of a pixel over its height. fps: an average, for information only.
+    width, height: coded pixels. display_*: pixels after pixel aspect and rotation. rotation_degrees: clockwise turn
+    that shows it upright. pixel_aspect: width of a pixel over its height. fps: an average, for information only.
     duration_seconds, frame_count: None where the header states none. audio_*: None without sound.
     """
 
@@ -67,10 +67,10 @@ class Probe:
 
 
 def probe(path: str) -> Probe:
-    """The file's header, completed by one decoded frame (rotation and pixel format are only certain there).
+    """Reads the file's header and one decoded frame: only the frame states rotation and pixel format for certain.
 
-    Costs one open and usually one decoded frame. The name's extension plays no part.
-    Raises UnreadableVideo with the reason, FileNotFoundError and PermissionError as the system gives them.
+    Costs one open and usually one decoded frame. The file name's extension is ignored.
+    Raises UnreadableVideo with the reason, and FileNotFoundError and PermissionError as the system raises them.
     """
     with open_video(path) as container:
         stream = video_stream(container, path)
@@ -106,7 +106,7 @@ def probe(path: str) -> Probe:
 
 
 def first_frame_seconds(path: str) -> float:
-    """When the first frame is shown, by the container's clock: what all times of a video count from.
+    """The time of the first frame by the container's clock. All times of a video count from it.
 
     Raises as `probe`.
     """
@@ -119,19 +119,19 @@ def first_frame_seconds(path: str) -> float:
 
 
 def open_video(path: str) -> av.container.InputContainer:
-    """The file opened for reading, as a file and nothing else: no URL, no playlist that names other files.
+    """Opens a file for reading, as a file and nothing else: no URL, no playlist that names other files.
 
     The caller closes it (`with`). Raises as `probe`.
     """
     path = os.fspath(path)
-    with open(path, "rb"):  # the system's own errors: not there, not allowed, a folder
+    with open(path, "rb"):  # raises the system's own errors: missing, not allowed, a folder
         pass
     try:
         # "file:" keeps a name with a colon in it from being read as a protocol.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise UnreadableVideo(f"{_reason(path)} FFmpeg: {_ffmpeg_text(path, error)}") from error
-    what = _NOT_FILMS.get(container.format.name)
+    what = _NOT_VIDEOS.get(container.format.name)
     if what:
         name = container.format.name
         container.close()
@@ -140,18 +140,19 @@ def open_video(path: str) -> av.container.InputContainer:
 
 
 def video_stream(container: av.container.InputContainer, path: str) -> av.VideoStream:
-    """The stream that players show: the first one marked as default, else the one that FFmpeg holds for the best.
+    """Chooses the stream that players show: the first one marked as default, else FFmpeg's best one.
 
-    FFmpeg's own choice among several defaults is the largest, which differs from what OpenCV and players open.
+    Among several defaults FFmpeg chooses the largest, which differs from what OpenCV and players open.
     Raises UnreadableVideo for sound alone, a still picture, or a codec that FFmpeg cannot decode.
     """
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    found = ", ".join(f"{s.type} {s.codec_context.name if s.codec_context else 'unknown'}" for s in container.streams)
-    quote = f"FFmpeg: format {container.format.name}, streams: {found or 'none'}"
+    listed = ", ".join(f"{s.type} {s.codec_context.name if s.codec_context else 'unknown'}" for s in container.streams)
+    quote = f"FFmpeg: format {container.format.name}, streams: {listed or 'none'}"
     if not container.streams:
         raise UnreadableVideo(f"there is nothing to play in it. Probably {_reason(path)} {quote}")
     if not streams:
-        raise UnreadableVideo(f"there is no video stream in it, only {_others(container)}: leave it out. {quote}")
+        kinds = _non_video_kinds(container)
+        raise UnreadableVideo(f"there is no video stream in it, only {kinds}: leave it out. {quote}")
     best = container.streams.best("video")
     default = next((s for s in streams if s.disposition & Disposition.default), None)
     stream = default or (best if best in streams else streams[0])
@@ -164,13 +165,13 @@ def video_stream(container: av.container.InputContainer, path: str) -> av.VideoS
     return stream
 
 
-def _others(container: av.container.InputContainer) -> str:
+def _non_video_kinds(container: av.container.InputContainer) -> str:
     kinds = {s.type for s in container.streams if s.type != "video"}
     return " and ".join(sorted(kinds)) or "an attached picture"
 
 
 def _first_frame(container: av.container.InputContainer, stream: av.VideoStream, path: str) -> av.VideoFrame:
-    last: av.error.FFmpegError | None = None
+    last_error: av.error.FFmpegError | None = None
     packets = container.demux(stream)
     for _ in range(_PACKETS_TO_FIRST_FRAME):
         try:
@@ -180,13 +181,13 @@ def _first_frame(container: av.container.InputContainer, stream: av.VideoStream,
             for frame in packet.decode():
                 return frame  # type: ignore[return-value]
         except av.error.FFmpegError as error:
-            last = error
-    raise no_frame(container, last)
+            last_error = error
+    raise no_frame(container, last_error)
 
 
-def no_frame(container: av.container.InputContainer, last: av.error.FFmpegError | None) -> UnreadableVideo:
-    """The error for a file whose header is good and of whose pictures not one decodes."""
-    text = str(last) if last else "the stream ended without a frame"
+def no_frame(container: av.container.InputContainer, last_error: av.error.FFmpegError | None) -> UnreadableVideo:
+    """The error for a file with a good header of which no frame decodes. last_error: raised while decoding."""
+    text = str(last_error) if last_error else "the stream ended without a frame"
     return UnreadableVideo(
         f"its header is good ({container.format.name}) but not one frame can be decoded: the download is probably "
         f"cut short or damaged, fetch it again. FFmpeg: {text}"
@@ -202,7 +203,7 @@ def _duration(container: av.container.InputContainer, stream: av.VideoStream) ->
 
 
 def _reason(path: str) -> str:
-    """Why FFmpeg could not open the file, told from its bytes, and what to do."""
+    """Explains from a file's bytes why FFmpeg could not open it, and what to do."""
     size = os.path.getsize(path)
     if size == 0:
         return "the file is empty (0 bytes): fetch it again."
@@ -224,7 +225,7 @@ def _reason(path: str) -> str:
 
 
 def _end_of_moov(path: str) -> int | None:
-    """Byte at which the moov box should end, by walking the top-level boxes; None where there is none."""
+    """The byte at which the moov box should end, from walking the top-level boxes; None without a moov box."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         at = 0
@@ -253,7 +254,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _ffmpeg_text(path: str, error: av.error.FFmpegError) -> str:
-    """FFmpeg's error with the lines it logged, got by opening once more with the log on (off, it costs nothing)."""
+    """FFmpeg's error with the lines it logged. The file is opened once more with the log on, which is off otherwise."""
     before = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)

@@ -1,17 +1,16 @@
-"""A video decoded once: its cuts, the measures of each clip, and the frames that captions are made from.
+"""Decodes a video once, and returns its clips with their measures and the frames that captions are made from.
 
-Memory does not grow with the video's length: of each frame remain a small picture and a few numbers until its cut is
-decided, of each clip one row, and decoded frames are held in a bounded reservoir. 200 MB for 720p, at 24 s and at 240 s
-alike.
+Memory does not grow with the video's length. Each frame leaves a small picture and a few numbers until its cut is
+decided, each clip leaves one row, and decoded frames are held in a bounded reservoir: 200 MB for 720p, at 24 s and at
+240 s alike.
 
-The decoder is PyAV with all threads, and not decord: decord reads no AV1, hands out whole frames as RGB and nothing
-less, and gives no timestamp ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to
+The decoder is PyAV with all threads, and not decord: decord reads no AV1, returns nothing but whole RGB frames, and
+gives no timestamp ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to
 0.7 and frames of 256x144 at 0.4 to 1.1 of PyAV's rate of decoding. This whole pass, with cuts, measures and JPEGs, ran
-at 0.54 to 0.72 of it (median 0.66, five real videos and three films of 240p to 360p), 1.9 to 3.2 times (median 2.2) as
+at 0.54 to 0.72 of it (median 0.66, five real videos and three videos of 240p to 360p), 1.9 to 3.2 times (median 2.2) as
 fast as `scenedetect detect-content`. What it adds, 0.2 to 0.3 ms a frame (0.4 at 720p), shows most where a frame is
-cheap to decode: a film of flat shapes in 240p ran at 0.4 of PyAV's rate. Half of it are the small picture (waiting for
-memory), the flow and the JPEGs.
-benchmarks/cut_and_sample.py measures this anew.
+cheap to decode: a video of flat shapes in 240p ran at 0.4 of PyAV's rate. Half of it is spent on the small picture
+(waiting for memory), the flow and the JPEGs. benchmarks/cut_and_sample.py repeats these measurements.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ from internvid.video.settings import ScanSettings
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
 _HELD_BYTES = 96 << 20
-_HELD_FEWEST, _HELD_MOST = 4, 32
-# A stream that gives nothing but errors for so long is at its end.
-_ERRORS_IN_A_ROW = 1000
+_MIN_HELD, _MAX_HELD = 4, 32
+# Packets in a row that fail before the stream counts as ended.
+_MAX_ERRORS_IN_A_ROW = 1000
 
 
 @dataclass
@@ -77,7 +76,7 @@ class ClipSpan:
 
 @dataclass(frozen=True)
 class SampledFrame:
-    """A kept picture. seconds: from the video's first frame. width, height: of the JPEG, upright, square pixels."""
+    """A kept frame. seconds: from the video's first frame. width, height: of the JPEG, upright, square pixels."""
 
     pts: int
     seconds: float
@@ -90,9 +89,9 @@ class SampledFrame:
 def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None]) -> list[ClipSpan]:
     """Decodes the file once and returns its clips in order; they tile the video from its first frame to its end.
 
-    `keep_frame` gets each sampled frame as it is made, once per timestamp, in no certain order: the first frame at
-    or after each step of the fine grid, and every clip's middle frame. Damaged packets are passed over and counted;
-    a truncated file gives what is there. Raises UnreadableVideo where not one frame can be decoded.
+    `keep_frame` is called with each sampled frame, once per timestamp, in no certain order: the first frame at or
+    after each step of the fine grid, and every clip's middle frame. Damaged packets are skipped and counted; a
+    truncated file is read as far as it goes. Raises UnreadableVideo where not one frame can be decoded.
     """
     with open_video(path) as container:
         stream = stream_to_scan(container, path)
@@ -109,18 +108,18 @@ def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame],
 
 
 def stream_to_scan(container: av.container.InputContainer, path: str) -> av.VideoStream:
-    """The video's stream, set for speed. Raises as `internvid.video.probe.video_stream`."""
+    """Chooses the video's stream and sets its decoder for speed. Raises as `internvid.video.probe.video_stream`."""
     stream = video_stream(container, path)
     stream.thread_type = "AUTO"
-    # Leaves block edges unsmoothed in H.264's frames that no other refers to, so that nothing drifts. It saves a
-    # tenth of their decoding; luma keeps 49 dB of PSNR or more, and a JPEG of quality 90 only 41 to 47. VP9 and AV1
-    # decoded to the same pixels.
+    # Leaves block edges unsmoothed in those frames of H.264 that no other frame refers to, so that nothing drifts. It
+    # saves a tenth of their decoding; luma keeps 49 dB of PSNR or more, and a JPEG of quality 90 only 41 to 47. VP9 and
+    # AV1 decoded to the same pixels.
     stream.codec_context.options = {"skip_loop_filter": "noref"}
     return stream
 
 
 class Decoding:
-    """The frames of a stream with timestamps that strictly increase, whatever the file does."""
+    """Decodes a stream into frames with strictly increasing timestamps, whatever timestamps the file holds."""
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
         self._container = container
@@ -136,7 +135,7 @@ class Decoding:
 
     @property
     def end_pts(self) -> int:
-        """Tick at which the last frame ends."""
+        """The tick at which the last frame ends."""
         assert self._last_pts is not None
         return self._last_pts + self._last_step
 
@@ -146,7 +145,7 @@ class Decoding:
             yield frame, pts
 
     def _increasing(self, frame: av.VideoFrame) -> int:
-        """The frame's timestamp; where it has none, or time runs backwards, one that goes on from the last."""
+        """The frame's timestamp; where it has none, or time runs backwards, a timestamp that follows the last one."""
         pts = frame.pts if frame.pts is not None else frame.dts
         last = self._last_pts
         if last is None:
@@ -169,10 +168,10 @@ class Decoding:
         return pts
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Packet by packet, so that an error costs that packet and not the rest of the file."""
+        """Decodes packet by packet, so that an error costs that packet and not the rest of the file."""
         packets = self._container.demux(self._stream)
         in_a_row = 0
-        while in_a_row < _ERRORS_IN_A_ROW:
+        while in_a_row < _MAX_ERRORS_IN_A_ROW:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
@@ -200,7 +199,7 @@ class Decoding:
 
 @dataclass(slots=True)
 class Step:
-    """What remains of a frame until its cut is decided."""
+    """The measures of a frame, kept until it is decided whether a shot begins with it."""
 
     frame_index: int
     pts: int
@@ -226,7 +225,7 @@ class _Held:
 
 @dataclass
 class Shot:
-    """The clip being built. Measures add up as its frames are decided."""
+    """The clip being built. Its measures add up as its frames are decided."""
 
     first: Step
     boundary: str
@@ -235,7 +234,7 @@ class Shot:
     sums: measures.ShotMeasures = field(default_factory=measures.ShotMeasures)
 
     def add(self, step: Step) -> None:
-        """A frame of it, from its first on."""
+        """Adds a frame, in order, beginning with `first`."""
         if step is not self.first:
             self.sums.add_change(step.change, step.visible, step.seconds - self.last_seconds)
         self.last_seconds = step.seconds
@@ -255,7 +254,7 @@ class Meter:
         self._next_wide = 0.0
 
     def measure(self, step: Step, frame: av.VideoFrame, picture: SmallPicture) -> None:
-        """Writes into `step` what is to be seen of the frame and its small picture."""
+        """Measures the frame and its small picture, and writes the result into `step`."""
         step.black = measures.is_black(picture)
         if self._luma is not None:
             step.change, step.visible = measures.luma_change(self._luma, picture.luma)
@@ -263,12 +262,12 @@ class Meter:
         self._measure_camera(frame, step)
 
     def pass_over(self) -> None:
-        """Frames are left out: the next one is not compared with the last."""
+        """Notes that frames are skipped: the next frame is not compared with the last one."""
         self._luma = None
         self._wide = None
 
     def _measure_camera(self, frame: av.VideoFrame, step: Step) -> None:
-        """Takes one picture of a pair, then the other a fifth of a second later, twice a second."""
+        """Twice a second, compares two frames a fifth of a second apart. Called with every frame."""
         if step.seconds < self._next_wide:
             return
         if self._wide is None:
@@ -277,16 +276,16 @@ class Meter:
             return
         first_frame, first_seconds, before = self._wide
         since = step.seconds - first_seconds
-        if since <= measures.CAMERA_LONGEST_SECONDS:
+        if since <= measures.MAX_CAMERA_SECONDS:
             step.camera = self._camera.measure(before, wide_luma(frame), since)
             step.camera_from = first_frame
-            step.shown = self._orientations.of(frame)
+            step.shown = self._orientations.for_frame(frame)
         self._wide = None
         self._next_wide = first_seconds + measures.CAMERA_EVERY_SECONDS
 
 
 class _Scan:
-    """One pass: frames go in, clips and JPEGs come out."""
+    """Makes clips and JPEGs of a video's frames, which are added one by one."""
 
     def __init__(
         self,
@@ -354,21 +353,21 @@ class _Scan:
         return (pts - self._first_pts) * self._time_base.numerator / self._time_base.denominator
 
     def _decide(self, step: Step) -> None:
-        """Puts a frame into the shot it belongs to: its boundary, if it has one, is known by now."""
+        """Adds a frame to the shot it belongs to: its boundary, if it has one, is known by now."""
         boundary = self._boundaries.pop(step.frame_index, None)
-        longest = self._settings.longest_shot_seconds
+        max_seconds = self._settings.max_shot_seconds
         if self._shot is None:
             self._shot = Shot(step, "start", 0.0)
         elif boundary is not None and self._reservoir.holds(self._shot.first.frame_index, step.frame_index):
             self._close(step.pts, step.frame_index)
             self._shot = Shot(step, boundary.kind, boundary.score)
-        elif longest is not None and step.seconds - self._shot.first.seconds >= longest:
+        elif max_seconds is not None and step.seconds - self._shot.first.seconds >= max_seconds:
             self._close(step.pts, step.frame_index)
             self._shot = Shot(step, "split", 0.0)
         self._shot.add(step)
 
     def _close(self, end_pts: int, end_frame: int) -> None:
-        """Writes down the shot that ends here, with its middle frame."""
+        """Ends the open shot as a clip, and keeps its middle frame."""
         shot = self._shot
         assert shot is not None
         start = shot.first
@@ -387,7 +386,7 @@ class _Scan:
         )
 
     def _keep(self, held: _Held, *, is_fine: bool) -> None:
-        jpeg, width, height = self._jpegs.write(held.frame, self._orientations.of(held.frame))
+        jpeg, width, height = self._jpegs.write(held.frame, self._orientations.for_frame(held.frame))
         held.is_kept = True
         self._keep_frame(SampledFrame(held.pts, held.seconds, is_fine, width, height, jpeg))
 
@@ -395,7 +394,7 @@ class _Scan:
 def clip_span(
     shot: Shot, *, end: tuple[int, int, float], middle_pts: int, time_base: Fraction, settings: ScanSettings
 ) -> ClipSpan:
-    """The shot as a clip. end: index, tick and second of the frame after its last."""
+    """Makes a clip of a shot. end: index, tick and seconds of the frame after its last one."""
     end_frame, end_pts, end_seconds = end
     start, sums = shot.first, shot.sums
     return ClipSpan(
@@ -425,14 +424,14 @@ def clip_span(
 
 
 def _flags(settings: ScanSettings, seconds: float, sums: measures.ShotMeasures) -> list[str]:
-    found = {
-        "too_short": seconds < settings.shortest_shot_seconds,
+    checks = {
+        "too_short": seconds < settings.min_shot_seconds,
         "too_long": seconds > settings.too_long_seconds,
         "still": sums.stillness >= settings.still_share,
         "wild": sums.motion >= settings.wild_motion,
         "black": sums.blackness >= settings.black_share,
     }
-    return [name for name, is_so in found.items() if is_so]
+    return [name for name, applies in checks.items() if applies]
 
 
 def jpeg_writer(stream: av.VideoStream, settings: ScanSettings) -> JpegWriter:
@@ -450,41 +449,42 @@ def ticks_per_fine_frame(settings: ScanSettings, time_base: Fraction) -> tuple[i
 
 
 class _Reservoir:
-    """A bounded number of decoded frames from which every shot's middle frame can be taken.
+    """Holds a bounded number of decoded frames from which every shot's middle frame can be taken.
 
-    The newest, among which a hard cut may still be found, are all there; older ones lie as evenly apart as there is
-    room for, at least one in each shot. A shot's middle moves at half the speed of its end, so frames before the
-    earliest possible middle are let go: with 32 held the chosen frame is within 2 % of a long shot's length of the true
-    middle. What will not be needed goes at once, so that the decoder writes into the same few buffers again, which are
-    in the cache.
+    The newest frames, in which a hard cut may still be detected, are all held. Older frames are held as evenly apart as
+    there is room for, at least one in each shot. A shot's middle moves at half the speed of its end, so frames before
+    the earliest possible middle are dropped: with 32 held frames, the chosen one is within 2 % of a long shot's length
+    of the true middle. A frame that will not be needed is dropped at once, so that the decoder writes into the same few
+    buffers again, which are in the cache.
     """
 
-    def __init__(self, newest: int) -> None:
+    def __init__(self, max_newest: int) -> None:
+        """Starts empty. max_newest: number of the newest frames that are all held."""
         self._newest: deque[_Held] = deque()
-        self._newest_most = newest
+        self._max_newest = max_newest
         self._older: list[_Held] = []
-        self._apart = 1  # frames between two of the older ones
+        self._apart = 1  # frames between two of the older frames
 
     def add(self, held: _Held, *, start_frame: int, earliest_middle: float, boundaries: Iterable[int]) -> None:
-        """start_frame: of the open shot. boundaries: first frames of shots found but not closed yet."""
+        """Holds a frame. start_frame: of the open shot. boundaries: first frames of the shots detected after it."""
         self._newest.append(held)
-        if len(self._newest) <= self._newest_most:
+        if len(self._newest) <= self._max_newest:
             return
         leaving = self._newest.popleft()
         starts = [start_frame, *sorted(boundaries)]
-        follows = self._follows_one_of_its_shot(leaving, self._older[-1:], starts)
+        follows = self._follows_in_shot(leaving, self._older[-1:], starts)
         if follows and leaving.frame_index - self._older[-1].frame_index < self._apart:
             return
         self._older.append(leaving)
         size = sum(plane.buffer_size for plane in leaving.frame.planes) or 1
-        most = min(_HELD_MOST, max(_HELD_FEWEST, _HELD_BYTES // size))
-        if len(self._older) <= most:
+        max_older = min(_MAX_HELD, max(_MIN_HELD, _HELD_BYTES // size))
+        if len(self._older) <= max_older:
             return
         passed = 0
         while passed + 1 < len(self._older) and self._older[passed + 1].seconds <= earliest_middle:
             passed += 1
         del self._older[:passed]
-        while len(self._older) > most and self._let_one_go(starts):
+        while len(self._older) > max_older and self._drop_frame(starts):
             pass
 
     def holds(self, start_frame: int, end_frame: int) -> bool:
@@ -492,21 +492,21 @@ class _Reservoir:
         return any(start_frame <= held.frame_index < end_frame for held in (*self._older, *self._newest))
 
     def take_middle(self, start_frame: int, end_frame: int, seconds: float) -> _Held:
-        """The held frame of the shot [start_frame, end_frame) nearest to `seconds`. Its frames are let go."""
+        """The held frame of the shot [start_frame, end_frame) nearest to `seconds`. Drops the shot's frames."""
         held = [*self._older, *self._newest]
         self._older = [older for older in self._older if older.frame_index >= end_frame]
         self._newest = deque(newest for newest in self._newest if newest.frame_index >= end_frame)
         self._apart = 1
-        of_shot = (frame for frame in held if start_frame <= frame.frame_index < end_frame)
-        return min(of_shot, key=lambda frame: abs(frame.seconds - seconds))
+        shot_frames = (frame for frame in held if start_frame <= frame.frame_index < end_frame)
+        return min(shot_frames, key=lambda frame: abs(frame.seconds - seconds))
 
-    def _let_one_go(self, starts: list[int]) -> bool:
-        """Drops the frame that leaves the smallest gap, never the first of its shot. False where there is none."""
+    def _drop_frame(self, starts: list[int]) -> bool:
+        """Drops the frame that leaves the smallest gap, never the first of its shot. Returns False if there is none."""
         older = self._older
         gaps = [
             (older[at + 1].frame_index - older[at - 1].frame_index, at)
             for at in range(1, len(older) - 1)
-            if self._follows_one_of_its_shot(older[at], older[at - 1 : at], starts)
+            if self._follows_in_shot(older[at], older[at - 1 : at], starts)
         ]
         if not gaps:
             return False
@@ -516,8 +516,8 @@ class _Reservoir:
         return True
 
     @staticmethod
-    def _follows_one_of_its_shot(held: _Held, before: list[_Held], starts: list[int]) -> bool:
-        """before: the one held before it, or none."""
+    def _follows_in_shot(held: _Held, before: list[_Held], starts: list[int]) -> bool:
+        """Whether `held` and the frame before it are of one shot. before: a list of that frame, or empty."""
         return bool(before) and before[0].frame_index >= starts[bisect_right(starts, held.frame_index) - 1]
 
 

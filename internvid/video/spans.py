@@ -1,4 +1,4 @@
-"""Clips that somebody else cut: given spans of a video, measured and sampled in one pass as those of `scan` are."""
+"""Measures and samples given spans of a video (clips that were cut elsewhere) in one pass, as `scan` does its own."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from internvid.video.settings import ScanSettings
 
 @dataclass(frozen=True)
 class Span:
-    """Seconds from the video's first frame. end_seconds None: to the video's end."""
+    """A span of a video, in seconds from its first frame. end_seconds None: to the video's end."""
 
     start_seconds: float
     end_seconds: float | None
 
 
 class SpanNotThere(ValueError):
-    """A span in which the video shows no frame of its own."""
+    """The span contains no frame of the video."""
 
 
 def scan_spans(
@@ -48,10 +48,10 @@ def scan_spans(
     """Decodes the file once, up to the last span's end, and returns a clip for each span, in their order.
 
     Spans may overlap, and need not tile the video. A clip begins with the first frame from half a frame before its
-    span's start on, and ends before the first frame from half a frame before its end on, or where the video ends.
-    `keep_frame` gets the number of the span and a frame: the span's first one, the first at or after each step of the
-    fine grid from there on, and its middle one. Which that is of a span without end is told by `video_seconds`, the
-    video's stated duration; without that it is the last one.
+    span's start on. It ends before the first frame from half a frame before its span's end on, or with the video.
+    `keep_frame` is called with the span's number and a frame: the span's first frame, the first one at or after each
+    step of the fine grid from there on, and its middle frame. `video_seconds`, the video's stated duration, decides the
+    middle of a span without end; without it, the last frame is taken.
     Raises UnreadableVideo where not one frame can be decoded.
     """
     with open_video(path) as container:
@@ -67,16 +67,16 @@ def scan_spans(
                 break
         if worker is None:
             raise no_frame(container, source.last_error)
-        found = worker.finish(source.end_pts)
+        clips = worker.finish(source.end_pts)
         return [
             replace(clip, decode_errors=source.errors) if isinstance(clip, ClipSpan) else clip
-            for clip in (found[number] for number in range(len(spans)))
+            for clip in (clips[number] for number in range(len(spans)))
         ]
 
 
 @dataclass
 class _Shown:
-    """A decoded frame. It is made a JPEG once, however many spans keep it."""
+    """A decoded frame. It is encoded as JPEG once, however many spans keep it."""
 
     pts: int
     seconds: float
@@ -86,8 +86,10 @@ class _Shown:
 
 @dataclass
 class _OpenSpan:
-    """A span whose frames are coming. nearest: the frame nearest to its middle until that has passed, and whether it is
-    kept already, as a fine one. middle_pts: of the middle frame, once it is decided: then no picture is held for it.
+    """A span that has begun and not ended.
+
+    `nearest`: until the middle has passed, the frame nearest to it, and whether that frame is already kept as a fine
+    one. `middle_pts`: tick of the middle frame, once it is decided; from then on `nearest` is None.
     """
 
     number: int
@@ -100,7 +102,7 @@ class _OpenSpan:
 
 
 class _SpanScan:
-    """One pass: frames go in, clips and JPEGs come out."""
+    """Makes clips and JPEGs of a video's frames, which are added one by one."""
 
     def __init__(
         self,
@@ -125,9 +127,9 @@ class _SpanScan:
         self._meter = Meter(self._orientations)
         self._fine = ticks_per_fine_frame(settings, self._time_base)
         self._index = 0
-        self._found: dict[int, ClipSpan | SpanNotThere] = {}
+        self._results: dict[int, ClipSpan | SpanNotThere] = {}
         self._open: list[_OpenSpan] = []
-        # The next to open is the last.
+        # Latest start first: the next span to open is the last of the list.
         self._waiting = sorted(range(len(spans)), key=lambda number: spans[number].start_seconds, reverse=True)
 
     @property
@@ -149,16 +151,16 @@ class _SpanScan:
         self._index += 1
 
     def finish(self, end_pts: int) -> dict[int, ClipSpan | SpanNotThere]:
-        """By the span's number. end_pts: the tick at which the last frame ends."""
+        """Returns span number -> its clip or error. end_pts: the tick at which the last frame ends."""
         for span in self._open:
             self._close(span, self._index, end_pts)
         end_seconds = self._seconds(end_pts)
         for number in self._waiting:
             start_seconds = self._spans[number].start_seconds
-            self._found[number] = SpanNotThere(
+            self._results[number] = SpanNotThere(
                 f"it begins at {start_seconds:g} s, and the video ends at {end_seconds:g} s: is it another cut?"
             )
-        return self._found
+        return self._results
 
     def _seconds(self, pts: int) -> float:
         return (pts - self._first_pts) * self._time_base.numerator / self._time_base.denominator
@@ -178,7 +180,7 @@ class _SpanScan:
             span = self._spans[number]
             latest = max(span.end_seconds or step.seconds, span.start_seconds + 2 * self._half_a_frame)
             if span.end_seconds is not None and step.seconds >= latest:
-                self._found[number] = SpanNotThere(
+                self._results[number] = SpanNotThere(
                     f"no frame is shown between {span.start_seconds:g} s and {span.end_seconds:g} s; "
                     f"the next one comes at {step.seconds:g} s"
                 )
@@ -187,7 +189,7 @@ class _SpanScan:
             self._open.append(_OpenSpan(number, span.end_seconds, shot, self._middle_seconds(span, step)))
 
     def _middle_seconds(self, span: Span, first: Step) -> float:
-        """Where the span's middle is, as far as it can be told before its end is seen."""
+        """The span's middle, as far as it is known before the span's end has been decoded; infinite where it is not."""
         ends = [end for end in (span.end_seconds, self._video_seconds) if end]
         return (first.seconds + min(ends)) / 2 if ends else float("inf")
 
@@ -215,7 +217,7 @@ class _SpanScan:
         if span.middle_pts is None:
             self._decide_middle(span)
         assert span.middle_pts is not None
-        self._found[span.number] = clip_span(
+        self._results[span.number] = clip_span(
             span.shot,
             end=(end_frame, end_pts, self._seconds(end_pts)),
             middle_pts=span.middle_pts,
@@ -225,6 +227,6 @@ class _SpanScan:
 
     def _keep(self, span: _OpenSpan, shown: _Shown, *, is_fine: bool) -> None:
         if shown.jpeg is None:
-            shown.jpeg = self._jpegs.write(shown.frame, self._orientations.of(shown.frame))
+            shown.jpeg = self._jpegs.write(shown.frame, self._orientations.for_frame(shown.frame))
         jpeg, width, height = shown.jpeg
         self._keep_frame(span.number, SampledFrame(shown.pts, shown.seconds, is_fine, width, height, jpeg))

@@ -1,4 +1,4 @@
-"""Addresses of the web: one form for each video, and the site that it is paced by."""
+"""Addresses of the web: one canonical URL for each video, and the site whose rate limit applies to it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 
 def canonical_url(url: str) -> str:
-    """The one form of a URL: videos of YouTube as `youtube_url`; of others the host in lower case and ASCII, without
-    default port, fragment and utm_* parameters.
+    """Returns the canonical form of a URL.
 
-    Raises ValueError for what is no http or https URL, and for a user name or password in it.
+    A YouTube video's URL becomes `youtube_url`. In any other URL the host is lower-case ASCII, and the default port,
+    the fragment and utm_* parameters are removed.
+    Raises ValueError if `url` is not an http or https URL, or contains a user name or password.
     """
     parts = _web(url)
     if video := _youtube_id(parts):
@@ -36,7 +37,7 @@ def canonical_url(url: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """The host, without www. and port; of all addresses of YouTube youtube.com. Raises as `canonical_url`."""
+    """Returns the host without www. and port; youtube.com for every YouTube address. Raises as `canonical_url`."""
     host = _host(_web(url))
     if host in _YOUTUBE | _YOUTUBE_EMBEDDED | _YOUTUBE_SHORT:
         return "youtube.com"
@@ -44,7 +45,7 @@ def site_of(url: str) -> str:
 
 
 def youtube_url(video: str) -> str:
-    """Raises ValueError for what is no id of YouTube: 11 letters, digits, - and _."""
+    """Returns the canonical URL of a YouTube video. video: its id: 11 letters, digits, - and _; else ValueError."""
     if not _YOUTUBE_ID.fullmatch(video):
         raise ValueError(f"{video[:100]!r} is no id of a YouTube video: those have 11 letters, digits, - and _")
     return f"https://www.youtube.com/watch?v={video}"
@@ -52,7 +53,7 @@ def youtube_url(video: str) -> str:
 
 def _web(url: str) -> SplitResult:
     text = url.strip()
-    # urlsplit would drop some of them: what is checked must be what is opened.
+    # urlsplit would drop some control characters: the URL that is checked must be the URL that is opened.
     if _CONTROL.search(text.replace(" ", "")):
         raise ValueError(f"{url[:200]!r} has control characters in it")
     parts = urlsplit(text)
@@ -60,7 +61,7 @@ def _web(url: str) -> SplitResult:
         raise ValueError(f"{url[:200]!r} is no http or https URL")
     if "@" in parts.netloc:
         raise ValueError(f"the URL at {parts.hostname} has a user name or password in it, which would stand in tables")
-    _ = parts.port  # raises ValueError for one that is none
+    _ = parts.port  # raises ValueError for an invalid port
     return parts
 
 
@@ -72,13 +73,13 @@ def _host(parts: SplitResult) -> str:
 def _youtube_id(parts: SplitResult) -> str | None:
     host = _host(parts)
     if host in _YOUTUBE_SHORT:
-        found: str | None = parts.path.strip("/")
+        video: str | None = parts.path.strip("/")
     elif host not in _YOUTUBE | _YOUTUBE_EMBEDDED:
         return None
     elif match := _YOUTUBE_PATH.match(parts.path):
-        found = match["id"]
+        video = match["id"]
     elif parts.path.rstrip("/") == "/watch":
-        found = next(iter(parse_qs(parts.query).get("v", ())), None)
+        video = next(iter(parse_qs(parts.query).get("v", ())), None)
     else:
         return None
-    return found if found and _YOUTUBE_ID.fullmatch(found) else None
+    return video if video and _YOUTUBE_ID.fullmatch(video) else None

@@ -1,4 +1,4 @@
-"""Whether a video of the web can still be had."""
+"""Checks whether a video on the web can still be downloaded."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from internvid.web.settings import DownloadSettings
 
 @dataclass(frozen=True)
 class Availability:
-    """licence: as the site states it now. opted_out: what its owner says against its use now, or None."""
+    """Result of a successful check. licence: as the site states it now. opted_out: the owner's reservation, or None."""
 
     licence: str | None
     opted_out: str | None = None
 
 
 def check(url: str, settings: DownloadSettings) -> Availability:
-    """That it can be had, by what its site says and without its bytes; or the WebError that says why not.
+    """Checks by the site's metadata, without fetching the video's bytes, that the video can be downloaded.
 
-    For a process made for it, as `download`.
+    Run it in a process of its own, as `download`. Raises the WebError that says why it cannot be downloaded.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise RefusedAddress(f"{url[:200]} was refused: only http and https URLs are opened")
-    from internvid.web.session import CrawlRule, asked
+    from internvid.web.session import CrawlRule, web_errors_only
 
     try:
-        return asked(lambda: _check(url, settings))
+        return web_errors_only(lambda: _check(url, settings))
     except CrawlRule as rule:
         left_out = rule.left_out
         return Availability(None, left_out.reason if left_out.reason_class == "OptedOut" else None)
 
 
 def _check(url: str, settings: DownloadSettings) -> Availability:
-    from internvid.web.session import CONTAINERS, Session, single
+    from internvid.web.session import CONTAINERS, Session, single_video
 
     with Session(settings) as session:
         if PurePosixPath(urlsplit(url).path).suffix.lower().removeprefix(".") in CONTAINERS:
-            headers = session.headers_of(url)
+            headers = session.fetch_headers(url)
             if is_page(headers):
                 raise NotAVideo(f"{url} is {headers['Content-Type']}")
             return Availability(None)
-        return Availability(cleaned(single(session, url).get("license"), 200))
+        return Availability(cleaned(single_video(session, url).get("license"), 200))

@@ -1,6 +1,6 @@
-"""One video from the web into a folder, with its subtitles and what its site says of it.
+"""Downloads one video from the web into a folder, with its subtitles and its metadata.
 
-What strangers wrote stays text: it is cleaned and cut, and no name of a file is made of it.
+Text from the site is untrusted: it is cleaned and cut, and no file name is made from it.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DownloadSettings", "Downloaded", "LeftOut", "download"]
 
-_SUBTITLES = ("vtt", "srt", "ass", "ssa", "json3")  # what internvid.speech.subtitles reads; the first that is offered
-_AUTOMATIC = ("json3", "vtt", "srt")  # YouTube's vtt says every line twice
+# Formats that internvid.speech.subtitles reads; the first one that the site offers is taken.
+_SUBTITLES = ("vtt", "srt", "ass", "ssa", "json3")
+_AUTOMATIC = ("json3", "vtt", "srt")  # YouTube's automatic vtt repeats every line
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
-# Of what concerns the video too, or will be other tomorrow: the video is tried again, and its bytes are there.
-_WORTH_ANOTHER_TRY = (RateLimited, BotCheck, NetworkTrouble, DiskFull, RefusedAddress)
-_BEGINNINGS = (  # of files of unknown type
+# Errors of a subtitle file that concern the video too, or may pass: the video is tried again; its bytes are kept.
+_RETRYABLE = (RateLimited, BotCheck, NetworkTrouble, DiskFull, RefusedAddress)
+_SIGNATURES = (  # (position, magic bytes, extension) for files of unknown type
     (4, b"ftyp", "mp4"),
     (0, b"\x1a\x45\xdf\xa3", "mkv"),
     (8, b"AVI ", "avi"),
@@ -52,11 +53,11 @@ _BEGINNINGS = (  # of files of unknown type
 
 @dataclass(frozen=True)
 class Downloaded:
-    """path: media.mp4 or another container. subtitles: named LANGUAGE.vtt, LANGUAGE.auto.json3 and so on.
+    """A downloaded video. path: media.mp4 or another container. subtitles: LANGUAGE.vtt, LANGUAGE.auto.json3 and so on.
 
     metadata: page_url, extractor, site_key, title, description, tags, categories, language, channel, channel_id,
     channel_url, uploaded_at (UTC), licence, age_limit, views, likes, duration_seconds, format, downloader; None where
-    the site does not say. warnings: of yt-dlp, and subtitles that could not be had.
+    the site does not say. warnings: yt-dlp's, and one for each subtitle file that could not be fetched.
     """
 
     path: str
@@ -68,32 +69,33 @@ class Downloaded:
 
 
 def download(url: str, folder: str, settings: DownloadSettings) -> Downloaded | LeftOut:
-    """For a process made for it: from then on, that reaches public addresses only.
+    """Downloads the video at `url` into `folder`; returns LeftOut if a crawl rule excludes it.
 
-    Given the same folder again, also after it was killed, it goes on where it was. Raises WebErrors only.
+    Run it in a process of its own: the process can reach only public addresses afterwards.
+    Called with the same folder again, also after a kill, it resumes the download. Raises WebErrors only.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise RefusedAddress(f"{url[:200]} was refused: only http and https URLs are opened")
-    from internvid.web.session import CrawlRule, asked
+    from internvid.web.session import CrawlRule, web_errors_only
 
     try:
-        return asked(lambda: _download(url, Path(folder), settings))
+        return web_errors_only(lambda: _download(url, Path(folder), settings))
     except CrawlRule as rule:
         return rule.left_out
 
 
 def _download(url: str, folder: Path, settings: DownloadSettings) -> Downloaded | LeftOut:
-    from internvid.web.session import DOWNLOADER, Session, plain_url, single
+    from internvid.web.session import DOWNLOADER, Session, plain_url, single_video
 
     folder.mkdir(parents=True, exist_ok=True)
     with Session(settings, paths={"home": str(folder)}, outtmpl={"default": "media.%(ext)s"}) as session:
         session.add_progress_hook(session.watch_size)
-        info = single(session, url)
+        info = single_video(session, url)
         _refuse_what_is_no_video(url, info, session)
         if left_out := left_out_by_metadata(info, settings):
             return left_out
         tracks = list(_tracks(info, settings))
-        _forget_another_file(folder, info, session)
+        _delete_stale_parts(folder, info, session)
         done = session.process_ie_result({**info, "subtitles": {}, "automatic_captions": {}}, download=True)
         path = _with_suffix(Path(done["requested_downloads"][0]["filepath"]), url)
         try:
@@ -102,15 +104,15 @@ def _download(url: str, folder: Path, settings: DownloadSettings) -> Downloaded 
             path.unlink()
             raise
         subtitles = [str(file) for name, track in tracks if (file := _fetched(session, folder / name, track, info))]
-        said = metadata(done, plain_url(str(done.get("webpage_url") or url)), DOWNLOADER)
-    with path.open("rb") as bytes_of_it:
-        sha256 = hashlib.file_digest(bytes_of_it, "sha256").hexdigest()
+        site_metadata = metadata(done, plain_url(str(done.get("webpage_url") or url)), DOWNLOADER)
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     warnings = tuple(cleaned(warning, 2_000) or "" for warning in session.warnings)
-    return Downloaded(str(path), tuple(subtitles), sha256, path.stat().st_size, said, warnings)
+    return Downloaded(str(path), tuple(subtitles), sha256, path.stat().st_size, site_metadata, warnings)
 
 
 def _refuse_what_is_no_video(url: str, info: Mapping[str, Any], session: Session) -> None:
-    """yt-dlp takes for a video whatever is not HTML, and by its name also that."""
+    """Raises NotAVideo for pages, pictures and other files, which yt-dlp takes for videos unless they are HTML."""
     from internvid.web.session import CONTAINERS
 
     headers = session.answers.get(info.get("url") or "")
@@ -121,13 +123,13 @@ def _refuse_what_is_no_video(url: str, info: Mapping[str, Any], session: Session
         raise NotAVideo(f"{url} is a file of type {cleaned(extension, 20)}; videos are {', '.join(CONTAINERS)}")
 
 
-def _forget_another_file(folder: Path, info: Mapping[str, Any], session: Session) -> None:
-    """The bytes in the folder are of the same file in the same format, or they go: two halves make no video."""
-    of_answer = session.answers.get(info.get("url") or "")
+def _delete_stale_parts(folder: Path, info: Mapping[str, Any], session: Session) -> None:
+    """Deletes bytes in the folder that are of another file or format: a download must not resume onto them."""
+    headers = session.answers.get(info.get("url") or "")
     names = ("extractor", "id", "format_id", "ext", "filesize")
     offered: dict[str, Any] = {name: info.get(name) for name in names}
-    if info.get("direct") and of_answer:
-        offered |= {name: of_answer.get(name) for name in ("ETag", "Last-Modified", "Content-Length")}
+    if info.get("direct") and headers:
+        offered |= {name: headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")}
     text = json.dumps(offered, sort_keys=True)
     note = folder / "offered.json"
     if not note.exists() or note.read_text(encoding="utf-8") != text:
@@ -137,23 +139,23 @@ def _forget_another_file(folder: Path, info: Mapping[str, Any], session: Session
 
 
 def _with_suffix(path: Path, url: str) -> Path:
-    """The file, named after its container where nobody told which it is. Raises NotAVideo if that is not known."""
+    """Renames a file of unknown type after its container. Raises NotAVideo if its first bytes name no container."""
     if path.suffix != ".unknown_video":
         return path
     with path.open("rb") as file:
         beginning = file.read(189)
-    for position, magic, extension in _BEGINNINGS:
+    for position, magic, extension in _SIGNATURES:
         if beginning[position:].startswith(magic):
             return path.rename(path.with_suffix(f".{extension}"))
     raise NotAVideo(f"{url} is no video: it begins with {beginning[:40]!r}")
 
 
 def _tracks(info: Mapping[str, Any], settings: DownloadSettings) -> Iterator[tuple[str, dict[str, Any]]]:
-    """File names and what yt-dlp knows of the subtitles to fetch: the spoken language's first, then English."""
+    """Yields (file name, yt-dlp track) for the subtitles to fetch: the spoken language first, then English."""
     spoken = language_code(str(info.get("language") or "")) if info.get("language") else None
     written = dict(_named(info.get("subtitles") or {})) if settings.subtitles else {}
     order = sorted(written, key=lambda tag: (language_code(tag) != spoken, language_code(tag) != "en", tag))
-    for tag in order[: settings.most_subtitles]:
+    for tag in order[: settings.max_subtitles]:
         if track := _best(written[tag], _SUBTITLES):
             yield f"{tag}.{track['ext']}", track
     if not settings.automatic_subtitles or any(spoken and language_code(tag) == spoken for tag in written):
@@ -167,26 +169,26 @@ def _tracks(info: Mapping[str, Any], settings: DownloadSettings) -> Iterator[tup
 
 
 def _named(tracks: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Those whose language can be the name of a file; chats are no subtitles."""
+    """Yields the tracks whose language tag can be a file name. A live chat is no subtitle track."""
     for tag, forms in tracks.items():
         if isinstance(tag, str) and _LANGUAGE.fullmatch(tag) and forms:
             yield tag, forms
 
 
 def _best(forms: Iterable[dict[str, Any]], extensions: tuple[str, ...]) -> dict[str, Any] | None:
-    """In the order of the extensions."""
-    by_extension = {form.get("ext"): form for form in forms}
-    return next((by_extension[extension] for extension in extensions if extension in by_extension), None)
+    """Returns the form with the earliest of `extensions`; None if there is none."""
+    forms_by_extension = {form.get("ext"): form for form in forms}
+    return next((forms_by_extension[extension] for extension in extensions if extension in forms_by_extension), None)
 
 
 def _is_translated(track: Mapping[str, Any]) -> bool:
-    """By YouTube's parameter for the language to translate into."""
+    """Whether YouTube translated the track: its URL then has the parameter tlang."""
     return "tlang=" in (track.get("url") or "")
 
 
 def _fetched(session: Session, path: Path, track: dict[str, Any], info: Mapping[str, Any]) -> Path | None:
-    """The file; None, and a warning, where it cannot be had: the video can do without."""
-    from internvid.web.session import asked
+    """Fetches a subtitle file; returns None and adds a warning if it is not available, since it is optional."""
+    from internvid.web.session import web_errors_only
 
     if path.exists():
         return path
@@ -195,8 +197,8 @@ def _fetched(session: Session, path: Path, track: dict[str, Any], info: Mapping[
         return path
     wanted = {"http_headers": info.get("http_headers"), **track}
     try:
-        succeeded, _ = asked(lambda: session.dl(str(path), wanted, subtitle=True))
-    except _WORTH_ANOTHER_TRY:
+        succeeded, _ = web_errors_only(lambda: session.dl(str(path), wanted, subtitle=True))
+    except _RETRYABLE:
         raise
     except WebError as error:
         session.warnings.append(f"no subtitles {path.name}: {type(error).__name__}: {error}")

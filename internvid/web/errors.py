@@ -1,6 +1,6 @@
-"""What goes wrong with videos of the web, in classes that tell what to do about it; and which of them an error is.
+"""Classes of errors with videos of the web, and the classification of yt-dlp's errors into them.
 
-The class decides whether and when a video is tried again. The text stays the one that the site or yt-dlp wrote.
+The class decides whether and when a video is tried again. The text stays as the site or yt-dlp wrote it.
 """
 
 from __future__ import annotations
@@ -12,98 +12,101 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-LONGEST_TEXT = 4_000  # characters
+MAX_TEXT_CHARACTERS = 4_000
 
 
 class WebError(Exception):
-    """str(error) is the original text."""
+    """An error with a video of the web. str(error) is the original text."""
 
 
 class PrivateVideo(WebError):
-    """Only people whom its owner chose may see it."""
+    """The video is visible only to people whom its owner chose."""
 
 
 class RemovedVideo(WebError):
-    """It is not there, or no more: also 404 and 410."""
+    """The video does not exist, or no longer: also 404 and 410."""
 
 
 class GeoBlocked(WebError):
-    """Not to be had in the country that we ask from."""
+    """The video is not available in the country of this machine."""
 
 
 class AgeGated(WebError):
-    """Only for accounts whose age is known."""
+    """The video needs an account with a confirmed age."""
 
 
 class LoginRequired(WebError):
-    """Only for members, subscribers, or whoever has an account."""
+    """The video needs an account, a membership or a subscription."""
 
 
 class BotCheck(WebError):
-    """The site wants to see a person. It will for all its videos: its queue should stop."""
+    """The site asks for proof of a human. This holds for all its videos: its queue should stop."""
 
 
 class RateLimited(WebError):
-    """The site was asked too often: its queue should stop. retry_after_seconds: as it says, or None."""
+    """The site received too many requests: its queue should stop. retry_after_seconds: as it says, or None."""
 
     retry_after_seconds: float | None = None
 
 
 class Forbidden(WebError):
-    """403, with no reason that tells more."""
+    """403 without a more specific reason."""
 
 
 class NetworkTrouble(WebError):
-    """Timeouts, resets, names that do not resolve, 5xx, bodies cut off: worth another try."""
+    """A transient failure: timeout, reset, name that does not resolve, 5xx, body cut off. Worth another try."""
 
 
 class RedirectLoop(WebError):
-    """It leads to itself."""
+    """The redirects lead back to where they began."""
 
 
 class UnusableFormat(WebError):
-    """There is no video in a form that can be taken, or it is encrypted."""
+    """The video has no usable format, or is encrypted."""
 
 
 class NotAVideo(WebError):
-    """A page of text, a picture, a sound, or a site that yt-dlp does not know."""
+    """The URL is a page of text, a picture, a sound, or on a site that yt-dlp does not know."""
 
 
 class IsPlaylist(WebError):
-    """Several videos where one was asked for."""
+    """The URL lists several videos where a single one was expected."""
 
 
 class NotYetAvailable(WebError):
-    """A premiere or live event to come."""
+    """The video is a premiere or live event that has not begun."""
 
 
 class DiskFull(WebError):
-    """No room for the file here."""
+    """This machine has no room for the file."""
 
 
 class RefusedAddress(WebError):
-    """What is not connected to: addresses that are not public, and URLs that are not http or https."""
+    """The guard refused to connect: the address is not public, or the URL is not http or https."""
 
 
 class UnknownTrouble(WebError):
-    """The rest."""
+    """Any error that no other class describes."""
 
 
-def classed(error: BaseException) -> WebError:
-    """The error in its class, by what is found first: an HTTP status among its causes, the system's own errors, the
-    classes of yt-dlp, its words. One that is a WebError, or was caused by one, stays as it is."""
+def as_web_error(error: BaseException) -> WebError:
+    """Converts any error into a WebError.
+
+    The first of these decides: an HTTP status among its causes, an error of the operating system, yt-dlp's class, the
+    words of its message. A WebError, or the WebError that caused it, is returned unchanged.
+    """
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, WebError):
             return cause
     text = _text(error)
-    for found in (_by_status, _by_system_error, _by_class, _by_words):
-        if result := found(chain, text):
-            return result
+    for rule in (_from_status, _from_system_error, _from_class, _from_words):
+        if web_error := rule(chain, text):
+            return web_error
     return UnknownTrouble(text)
 
 
-# Whose words they are stands beside them. The text is compared in lower case, with ' for ’. The first match wins.
+# The comment names whose words they are. The text is compared in lower case, with ' for ’. The first match wins.
 _WORDS: tuple[tuple[type[WebError], str], ...] = (
     (BotCheck, r"confirm you're not a bot"),  # YouTube
     (BotCheck, r"requiring a captcha challenge"),  # yt-dlp, of YouTube
@@ -158,7 +161,7 @@ _STATUS: dict[int, type[WebError]] = {
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def _by_status(chain: list[BaseException], text: str) -> WebError | None:
+def _from_status(chain: list[BaseException], text: str) -> WebError | None:
     from yt_dlp.networking.exceptions import HTTPError
 
     for cause in chain:
@@ -170,10 +173,10 @@ def _by_status(chain: list[BaseException], text: str) -> WebError | None:
             return BotCheck(text)
         if cause.status == 429:
             return _rate_limited(text, cause.response.get_header("retry-after"))
-        if cause.status == 403 and (told := _by_words([], text)) and not isinstance(told, Forbidden):
-            return told  # the site said why
+        if cause.status == 403 and (reason := _from_words([], text)) and not isinstance(reason, Forbidden):
+            return reason  # the site gave a more specific reason
         if 300 <= cause.status < 400 and not (cause.response.get_header("location") or "http").startswith("http"):
-            return RefusedAddress(text)  # what urllib does not follow; relative addresses it does
+            return RefusedAddress(text)  # urllib follows relative addresses, but not this
         if 500 <= cause.status < 600:
             return NetworkTrouble(text)
         if cause.status in _STATUS:
@@ -181,7 +184,7 @@ def _by_status(chain: list[BaseException], text: str) -> WebError | None:
     return None
 
 
-def _by_system_error(chain: list[BaseException], text: str) -> WebError | None:
+def _from_system_error(chain: list[BaseException], text: str) -> WebError | None:
     for cause in chain:
         if isinstance(cause, OSError):
             if cause.errno in _NO_ROOM:
@@ -191,7 +194,7 @@ def _by_system_error(chain: list[BaseException], text: str) -> WebError | None:
     return None
 
 
-def _by_class(chain: list[BaseException], text: str) -> WebError | None:
+def _from_class(chain: list[BaseException], text: str) -> WebError | None:
     from yt_dlp import utils
     from yt_dlp.networking.exceptions import TransportError, UnsupportedRequest
 
@@ -204,17 +207,17 @@ def _by_class(chain: list[BaseException], text: str) -> WebError | None:
         (UnsupportedRequest, RefusedAddress),
     )
     for cause in chain:
-        for of_yt_dlp, ours in classes:
-            if isinstance(cause, of_yt_dlp):
-                return ours(text)
+        for yt_dlp_class, web_error_class in classes:
+            if isinstance(cause, yt_dlp_class):
+                return web_error_class(text)
     return None
 
 
-def _by_words(chain: list[BaseException], text: str) -> WebError | None:
+def _from_words(chain: list[BaseException], text: str) -> WebError | None:
     lower = text.lower().replace("\u2019", "'")
-    for ours, words in _WORDS:
+    for web_error_class, words in _WORDS:
         if re.search(words, lower):
-            return ours(text)
+            return web_error_class(text)
     return None
 
 
@@ -225,7 +228,7 @@ def _rate_limited(text: str, retry_after: str | None) -> RateLimited:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Of a Retry-After header, which has seconds or a date; None for one that has neither."""
+    """Parses a Retry-After header, which holds seconds or a date; None if it holds neither."""
     if not retry_after:
         return None
     if retry_after.strip().isdecimal():
@@ -238,7 +241,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it, nearest first, in all the ways in which yt-dlp keeps causes."""
+    """Yields the error and its causes, nearest first, from all the places in which yt-dlp keeps causes."""
     waiting, seen = [error], set()
     while waiting:
         cause = waiting.pop(0)
@@ -246,21 +249,21 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             continue
         seen.add(id(cause))
         yield cause
-        waiting += [found for found in _direct_causes(cause) if isinstance(found, BaseException)]
+        waiting += [nested for nested in _direct_causes(cause) if isinstance(nested, BaseException)]
 
 
 def _direct_causes(error: BaseException) -> list[Any]:
     from yt_dlp.utils import UnavailableVideoError
 
-    found = [getattr(error, "cause", None), error.__cause__, *getattr(error, "unexpected_errors", ())]
-    found += list(getattr(error, "unsupported_errors", ()))
+    causes = [getattr(error, "cause", None), error.__cause__, *getattr(error, "unexpected_errors", ())]
+    causes += list(getattr(error, "unsupported_errors", ()))
     exc_info = getattr(error, "exc_info", None)
     if exc_info:
-        found.append(exc_info[1])
-    # Of others, what was being handled when they came need not be their cause.
+        causes.append(exc_info[1])
+    # For other errors, the exception that was being handled need not be the cause.
     if isinstance(error, UnavailableVideoError):
-        found.append(error.__context__)
-    return found
+        causes.append(error.__context__)
+    return causes
 
 
 _TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
@@ -272,4 +275,4 @@ def _text(error: BaseException) -> str:
     if type(error).__module__ == "builtins" and not isinstance(error, OSError):
         text = f"{type(error).__name__}: {text}"  # KeyError('x') alone would be 'x'
     text = _UNPRINTABLE.sub("", _TERMINAL.sub("", text))
-    return text.strip().removeprefix("ERROR: ")[:LONGEST_TEXT]
+    return text.strip().removeprefix("ERROR: ")[:MAX_TEXT_CHARACTERS]

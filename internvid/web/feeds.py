@@ -1,4 +1,4 @@
-"""What a search, channel, playlist or page lists, without asking for each video."""
+"""Lists the videos of a search, channel, playlist or page without a request for each video."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEARCH = re.compile(r"(?P<how>[a-z]+search(?:date)?)(?P<number>\d*|all):(?P<wor
 
 @dataclass(frozen=True)
 class Entry:
-    """A video as the list names it. site_key: the site's own id of it, where the site is known to yt-dlp."""
+    """A video as the list describes it. site_key: the site's own id, if yt-dlp knows the site. seconds: duration."""
 
     url: str
     site: str
@@ -34,28 +34,29 @@ class Entry:
     seconds: float | None
 
 
-def entries(address: str, most: int, settings: DownloadSettings) -> list[Entry]:
-    """The first of the list, at most so many, each once; of a single video that one.
+def entries(address: str, max_entries: int, settings: DownloadSettings) -> list[Entry]:
+    """Returns the first `max_entries` videos of the list, each once; a page of a single video lists that video.
 
-    address: `ytsearch:words` (a number in it is replaced by `most`), the like of other sites, or a URL. Asks only for
-    as many pages of the list as are needed. For a process made for it, as `download`. Raises WebErrors only.
+    address: `ytsearch:words` (a number in it is replaced by `max_entries`), another site's search, or a URL.
+    Requests only as many pages of the list as it needs. Run it in a process of its own, as `download`.
+    Raises WebErrors only.
     """
     search = _SEARCH.fullmatch(address)
     if not search and not address.startswith(("http://", "https://")):
         raise RefusedAddress(f"{address[:200]} was refused: a feed is ytsearch:words or an http or https URL")
     if address.startswith("ytsearchdate"):
         raise NotAVideo(f"{address[:200]}: yt-dlp no longer sorts YouTube's searches by date: use ytsearch:words")
-    from internvid.web.session import CrawlRule, Session, asked
+    from internvid.web.session import CrawlRule, Session, web_errors_only
 
-    asked_for = f"{search['how']}{most}:{search['words'].strip()}" if search else address
+    query = f"{search['how']}{max_entries}:{search['words'].strip()}" if search else address
     try:
-        with asked(lambda: Session(settings)) as session:
-            return asked(lambda: list(islice(_once_each(session, asked_for), most)))
-    except CrawlRule:  # of a single video at the address: that it is known is no harm, and download says why not
+        with web_errors_only(lambda: Session(settings)) as session:
+            return web_errors_only(lambda: list(islice(_distinct_entries(session, query), max_entries)))
+    except CrawlRule:  # the address is a single video: listing it does no harm, and the download will give the reason
         return [_entry({}, canonical_url(address))]
 
 
-def _once_each(session: Session, address: str) -> Iterator[Entry]:
+def _distinct_entries(session: Session, address: str) -> Iterator[Entry]:
     seen = set()
     for entry in _entries(session, address, may_open_lists=True):
         if entry.url not in seen:
@@ -64,10 +65,10 @@ def _once_each(session: Session, address: str) -> Iterator[Entry]:
 
 
 def _entries(session: Session, address: str, *, may_open_lists: bool) -> Iterator[Entry]:
-    """may_open_lists: of a channel, whose lists (videos, shorts, …) are what it lists."""
-    from internvid.web.session import listed, plain_url
+    """Yields the entries of a page. may_open_lists: whether to open the lists of a channel (videos, shorts, …)."""
+    from internvid.web.session import page_info, plain_url
 
-    page = listed(session, address)
+    page = page_info(session, address)
     if page.get("_type", "video") == "video":
         yield _entry(page, canonical_url(plain_url(address)))
         return
@@ -77,33 +78,36 @@ def _entries(session: Session, address: str, *, may_open_lists: bool) -> Iterato
         if may_open_lists and item.get("ie_key") == "YoutubeTab":
             yield from _entries(session, item["url"], may_open_lists=False)
         elif url := _url_of(item, plain_url(address)):
-            yield _entry({**_of_list(page), **_without_gaps(item)}, url)
+            yield _entry({**_channel_of_page(page), **_without_gaps(item)}, url)
         else:
             logging.getLogger(__name__).warning("%s lists something without an http URL: %.200r", address, item)
 
 
 def _url_of(item: Mapping[str, Any], page: str) -> str | None:
-    """Where the entry is: its page, or the file itself where a page holds several."""
+    """Returns the URL of an entry: its page, or the file itself if a page holds several; None if it has no http URL."""
     from internvid.web.session import plain_url
 
     if item.get("ie_key") == "Youtube" or item.get("extractor_key") == "Youtube":
         return youtube_url(item["id"])
     files = [form.get("url") for form in item.get("formats") or ()]
-    found = next(filter(None, (item.get("url"), item.get("webpage_url"), *reversed(files))), None)
-    if found is None:
+    url = next(filter(None, (item.get("url"), item.get("webpage_url"), *reversed(files))), None)
+    if url is None:
         return None
     try:
-        return canonical_url(urljoin(page, plain_url(found)))
+        return canonical_url(urljoin(page, plain_url(url)))
     except ValueError:
         return None
 
 
-def _of_list(page: Mapping[str, Any]) -> dict[str, Any]:
-    """A channel's page names it once. An uploader's name on a playlist may be the collector's: that is no channel."""
+def _channel_of_page(page: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns channel and channel_id if the page is a whole channel, whose entries do not repeat them.
+
+    The uploader of a playlist may have collected other people's videos, so it is not taken for their channel.
+    """
     if not page.get("channel_id"):
         return {}
-    whole_channel = str(page.get("id") or "").startswith(("UC", "@")) or page.get("id") == page.get("channel_id")
-    return {name: page.get(name) for name in ("channel", "channel_id")} if whole_channel else {}
+    is_channel = str(page.get("id") or "").startswith(("UC", "@")) or page.get("id") == page.get("channel_id")
+    return {name: page.get(name) for name in ("channel", "channel_id")} if is_channel else {}
 
 
 def _without_gaps(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Keeps a process that reads the web from reaching what is not the web: this machine, its network, and programs that
-would go there for it.
+"""Restricts the connections of a process to public addresses: not this machine, its network, or through a program.
 
-It sees every connection of Python, whichever library makes it, at the address that the name resolved to: redirects and
-names that resolve to something else the second time are seen, too. It does not see where a proxy connects to, nor what
-compiled libraries and other programs do; so programs are not given addresses.
+An audit hook checks every connection of Python, whichever library makes it, at the resolved address: this covers
+redirects, and names that resolve differently the second time. It cannot check where a proxy connects to, nor what
+compiled libraries and other programs do; therefore programs that are given a URL are refused.
 """
 
 from __future__ import annotations
@@ -22,29 +21,29 @@ _PROGRAMS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.sy
 
 
 def reach_only_public_addresses(allowed: Sequence[str]) -> None:
-    """From now on, in this process, connections elsewhere raise RefusedAddress. For processes made for the purpose:
-    there is no way back, though a later call may allow others.
+    """Makes connections to other addresses raise RefusedAddress, in this process and from now on.
 
-    allowed: networks (10.1.0.0/16) or addresses that may be reached although they are not public, a proxy's among them.
-    Raises ValueError for one that is neither.
+    Call it in a process of its own: the guard cannot be removed, though a later call may allow other addresses.
+    allowed: networks (10.1.0.0/16) or addresses that are not public but may be reached, such as a proxy's.
+    Raises ValueError for an entry that is neither.
     """
     global _allowed
     networks = tuple(ip_network(text) for text in allowed)
     if _allowed is None:
-        sys.addaudithook(_watch)
+        sys.addaudithook(_audit)
     _allowed = networks
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether it is an address of the Internet's machines; of those that hold an IPv4 address, whether that is."""
-    address = _meant(address)
+    """Whether the address is on the public Internet. An IPv4 address embedded in an IPv6 address decides for it."""
+    address = _effective_address(address)
     return address.is_global and not address.is_multicast
 
 
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _CONNECTIONS:
         _, address = arguments[:2]
-        if isinstance(address, tuple):  # else a socket of this machine's file system, or one that is connected
+        if isinstance(address, tuple):  # else a Unix socket, or a socket that is connected already
             _check(str(address[0]))
     elif event == "ftplib.connect":
         raise RefusedAddress(f"ftp://{arguments[1]} was refused: only http and https URLs are opened")
@@ -54,7 +53,7 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _check(host: str) -> None:
     try:
-        address = _meant(ip_address(host))
+        address = _effective_address(ip_address(host))
     except ValueError:
         raise RefusedAddress(f"{host[:200]} was refused: where it is was not looked up before") from None
     if any(address in network for network in _allowed or ()) or is_public(address):
@@ -62,8 +61,8 @@ def _check(host: str) -> None:
     raise RefusedAddress(f"{host} was refused: it is no public address, and not among those allowed")
 
 
-def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 address stands for, or itself."""
+def _effective_address(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Returns the IPv4 address that an IPv6 address embeds, or the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
@@ -72,7 +71,7 @@ def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 def _first_url(arguments: Any) -> str | None:
-    """Among the words of a command, however deep they lie."""
+    """Returns the first URL among the words of a command, at any depth of nesting."""
     match arguments:
         case bytes():
             return _first_url(arguments.decode(errors="replace"))
@@ -80,4 +79,4 @@ def _first_url(arguments: Any) -> str | None:
             return arguments if "://" in arguments else None
         case list() | tuple():
             return next(filter(None, map(_first_url, arguments)), None)
-    return None  # the environment among them: proxies stand there
+    return None  # also for the environment, which may hold a proxy's URL

@@ -1,4 +1,4 @@
-"""YouTube's formats need JavaScript run: which program here can do that."""
+"""Finds the program that runs YouTube's JavaScript, without which yt-dlp cannot read YouTube's formats."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ RUNTIMES = {"deno": "deno", "node": "node", "bun": "bun", "qjs": "quickjs"}  # p
 
 
 def javascript_runtime() -> str | None:
-    """Path of the first that yt-dlp would take: beside this Python (the wheel named deno brings it) or in PATH. Runs
-    each to ask for its version."""
+    """Returns the path of the runtime that yt-dlp would take; None if there is none.
+
+    Looks beside this Python (where the wheel named deno puts it) and in PATH, and runs each candidate for its version.
+    """
     return next((path for path in _candidates() if _is_new_enough(path)), None)
 
 
 def youtube_readiness() -> str | None:
-    """None if YouTube's videos can be had, or else what to install."""
+    """Returns what to install before YouTube's videos can be downloaded; None if nothing is missing."""
     if find_spec("yt_dlp_ejs") is None:
         return "YouTube's scripts cannot be run: pip install yt-dlp-ejs, of the version that yt-dlp asks for"
     if javascript_runtime():
         return None
     old = ", ".join(_candidates())
-    found = f" ({old} is too old for yt-dlp)" if old else ""
-    return f"YouTube needs a JavaScript runtime, and there is none{found}: pip install deno, or node 22 or newer"
+    note = f" ({old} is too old for yt-dlp)" if old else ""
+    return f"YouTube needs a JavaScript runtime, and there is none{note}: pip install deno, or node 22 or newer"
 
 
 def runtime_name(path: str) -> str:
-    """yt-dlp's name of the program. Raises ValueError for one that it does not know."""
+    """Returns yt-dlp's name of the program at `path`. Raises ValueError if yt-dlp does not know it."""
     program = Path(path).stem.lower()
-    for beginning, name in RUNTIMES.items():
-        if program.startswith(beginning):
+    for prefix, name in RUNTIMES.items():
+        if program.startswith(prefix):
             return name
     raise ValueError(f"{path} is no JavaScript runtime that yt-dlp knows: those are named {', '.join(RUNTIMES)}")
 
 
 def _candidates() -> list[str]:
     beside = str(Path(sys.executable).parent)
-    found = (shutil.which(program, path=beside) or shutil.which(program) for program in RUNTIMES)
-    return [path for path in found if path]
+    paths = (shutil.which(program, path=beside) or shutil.which(program) for program in RUNTIMES)
+    return [path for path in paths if path]
 
 
 def _is_new_enough(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a site says of a video: text from strangers, cleaned and cut, and numbers that can be numbers."""
+"""A video's metadata from its site: untrusted text is cleaned and cut, and impossible numbers are dropped."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 _TITLE, _DESCRIPTION, _NAME, _ADDRESS = 1_000, 20_000, 200, 2_000  # characters kept
-_MOST_TAGS = 500
+_MAX_TAGS = 500
 
 
 def metadata(info: Mapping[str, Any], page_url: str, downloader: str) -> dict[str, Any]:
-    """info: of yt-dlp. None where the site does not say."""
+    """Returns the metadata columns. info: of yt-dlp. A value is None where the site does not say."""
     return {
         "page_url": page_url,
         "extractor": cleaned(info.get("extractor"), _NAME),
@@ -26,8 +26,8 @@ def metadata(info: Mapping[str, Any], page_url: str, downloader: str) -> dict[st
         "channel": cleaned(info.get("channel") or info.get("uploader"), _NAME),
         "channel_id": cleaned(info.get("channel_id") or info.get("uploader_id"), _NAME),
         "channel_url": _address(info.get("channel_url") or info.get("uploader_url")),
-        # Of sites that it does not know, yt-dlp's timestamp is the file's: that says not when it was published.
-        "uploaded_at": _uploaded_at(info) if is_of_known_site(info) else None,
+        # For unknown sites yt-dlp's timestamp is the file's, which is not when the video was published.
+        "uploaded_at": _uploaded_at(info) if is_known_site(info) else None,
         "licence": cleaned(info.get("license"), _NAME),
         "age_limit": _count(info.get("age_limit")),
         "views": _count(info.get("view_count")),
@@ -39,11 +39,11 @@ def metadata(info: Mapping[str, Any], page_url: str, downloader: str) -> dict[st
 
 
 def site_key(info: Mapping[str, Any]) -> str | None:
-    """The site's own id; None where yt-dlp does not know the site, and makes one of the end of the URL."""
-    return cleaned(info.get("id"), _NAME) if is_of_known_site(info) else None
+    """Returns the site's own id; None if yt-dlp does not know the site, and made the id from the end of the URL."""
+    return cleaned(info.get("id"), _NAME) if is_known_site(info) else None
 
 
-def is_of_known_site(info: Mapping[str, Any]) -> bool:
+def is_known_site(info: Mapping[str, Any]) -> bool:
     key = info.get("extractor_key") or info.get("ie_key")
     return key not in (None, "Generic", "HTML5MediaEmbed")
 
@@ -52,19 +52,19 @@ _LINES = re.compile(r"[\r\n\t\x0b\x0c\x85\u2028\u2029]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def cleaned(text: Any, most: int, *, keep_lines: bool = False) -> str | None:
-    """Without control characters and halves of surrogate pairs, at most so many characters; None for nothing."""
+def cleaned(text: Any, max_characters: int, *, keep_lines: bool = False) -> str | None:
+    """Removes control characters and lone surrogates, and cuts at `max_characters`; None if nothing remains."""
     if text is None:
         return None
-    whole = str(text)[: 10 * most]
+    raw = str(text)[: 10 * max_characters]
     if not keep_lines:
-        whole = _LINES.sub(" ", whole)
-    return _UNPRINTABLE.sub("", whole.replace("\r\n", "\n")).strip()[:most].rstrip() or None
+        raw = _LINES.sub(" ", raw)
+    return _UNPRINTABLE.sub("", raw.replace("\r\n", "\n")).strip()[:max_characters].rstrip() or None
 
 
 def _all_cleaned(texts: Any) -> list[str]:
-    found = texts if isinstance(texts, (list, tuple)) else []
-    return [text for item in found[:_MOST_TAGS] if (text := cleaned(item, _NAME))]
+    items = texts if isinstance(texts, (list, tuple)) else []
+    return [text for item in items[:_MAX_TAGS] if (text := cleaned(item, _NAME))]
 
 
 def _address(url: Any) -> str | None:
@@ -81,7 +81,7 @@ def seconds_or_none(number: Any) -> float | None:
 
 
 def _uploaded_at(info: Mapping[str, Any]) -> datetime | None:
-    """To the day where the site says no more; None for what is no date of this millennium or the last."""
+    """Returns the upload time, exact to the day if the site says no more; None if it is no valid date."""
     stamp, day = info.get("timestamp") or info.get("release_timestamp"), info.get("upload_date")
     try:
         if isinstance(stamp, (int, float)):

@@ -1,13 +1,11 @@
-"""Query plans: what to search the web for. Phrases of actions, by themselves or with categories, in several languages.
+"""Query plans: what to search the web for. Phrases of actions, alone or with categories, in several languages.
 
-Belongs here: reading files of phrases, making searches of them, and refusing those that no search should be made of.
-Where and when is searched is not decided here.
+This module reads files of phrases, makes searches from them, and refuses unsafe ones. Where and when to search is
+decided elsewhere.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,34 +16,37 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from internvid.lists.rows import read_lines, read_sound_rows
+
 ENGLISH, CHINESE = "en", "zh"
-PHRASE_COLUMNS = ("search_word_id", "phrase", "query")  # the first of them that a file has holds its phrases
-CHINESE_COLUMN = "search_word"  # of the released form: beside search_word_id
-# Also the usual name of a number of the row. It is Indonesian where that language is asked for.
+PHRASE_COLUMNS = ("search_word_id", "phrase", "query")  # the first of these columns in a file holds its phrases
+CHINESE_COLUMN = "search_word"  # of InternVid's released form, beside search_word_id
+# Also the usual name of a row's number. It means Indonesian only if that language is requested.
 AMBIGUOUS = frozenset({"id"})
-ALTERNATIVES_AT_MOST = 64  # that the slashes of one phrase make
-WORDS_BETWEEN = 3  # that `*` stands for at most, in the list of what is refused
+MAX_ALTERNATIVES = 64  # made by the slashes of one phrase
+MAX_WORDS_BETWEEN = 3  # matched by `*` in the list of unsafe phrases
 UNSAFE_PHRASES = Path(__file__).with_name("unsafe_phrases.txt")
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """What is searched for, as its file has it. translations: by ISO 639-1 code, without those that are empty."""
+    """A phrase to search for, as its file has it. translations: by ISO 639-1 code, without empty ones."""
 
     text: str
     language: str = ENGLISH
     translations: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def by_language(self) -> dict[str, str]:
+    def text_by_language(self) -> dict[str, str]:
         return {self.language: self.text, **self.translations}
 
 
 @dataclass(frozen=True)
 class Query:
-    """A search. words: what is searched for. phrase: that they were made of, in its own language. category: None for
-    the phrase by itself. number: its place in the plan, from 1. refused: why nobody searches for it; None where it is
-    safe.
+    """A search. words: the search words. phrase: the phrase that they were made from, in its own language.
+
+    category: None for the phrase alone. number: position in the plan, from 1. refused: why the search is not made;
+    None if it is safe.
     """
 
     words: str
@@ -60,68 +61,25 @@ class Query:
 
 
 def read_phrases(path: str | Path, language: str = ENGLISH) -> Iterator[Phrase]:
-    """The phrases of a file, by the end of its name: .txt, .csv, .tsv, .jsonl.
+    """Reads the phrases of a .txt, .csv, .tsv or .jsonl file.
 
-    txt: one a line; lines that begin with # are comments. The others have a column search_word_id, phrase or query, and
-    columns named by an ISO 639-1 code hold translations. In the form that InternVid released (queries.jsonl),
-    search_word_id is English and search_word beside it Chinese.
-    language: of the phrases.
-    Raises ValueError for a file of another kind, without such a column, or with a line that cannot be read.
+    txt: one phrase a line; lines that begin with # are comments. The other formats have a column search_word_id, phrase
+    or query, and columns named by an ISO 639-1 code hold translations. In the form that InternVid released
+    (queries.jsonl), search_word_id is English and search_word is Chinese.
+    language: of the phrases, an ISO 639-1 code.
+    Raises ValueError for another suffix, a missing column, or a line that cannot be read.
     """
     path = Path(path)
-    match path.suffix.lower():
-        case ".txt":
-            rows = _lines(path)
-        case ".csv" | ".tsv":
-            rows = _csv_rows(path)
-        case ".jsonl":
-            rows = _json_rows(path)
-        case _:
-            raise ValueError(f"{path} is no list of phrases: its name has to end in .txt, .csv, .tsv or .jsonl")
-    found = False
-    for line, row in rows:
-        found = True
-        yield _phrase(path, line, row, language)
-    if not found:
+    suffix = path.suffix.lower()
+    if suffix not in (".txt", ".csv", ".tsv", ".jsonl"):
+        raise ValueError(f"{path} is no list of phrases: its name has to end in .txt, .csv, .tsv or .jsonl")
+    is_empty = True
+    for row in read_lines(path) if suffix == ".txt" else read_sound_rows(path, ()):
+        is_empty = False
+        cells = {"phrase": row.cells["line"]} if suffix == ".txt" else row.cells
+        yield _phrase(path, row.number, cells, language)
+    if is_empty:
         raise ValueError(f"{path} holds no phrase")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _opened(path) as file:
-        for line, text in enumerate(file, 1):
-            phrase = text.strip()
-            if phrase and not phrase.startswith("#"):
-                yield line, {"phrase": phrase}
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _opened(path) as file:
-        reader = csv.DictReader(file, dialect="excel-tab" if path.suffix.lower() == ".tsv" else "excel", strict=True)
-        try:
-            for row in reader:
-                if None in row:
-                    raise ValueError(f"{path}:{reader.line_num}: more cells than the first line has columns")
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise ValueError(f"{path}: after line {reader.line_num}: {error}") from error
-
-
-def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with _opened(path) as file:
-        for line, text in enumerate(file, 1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{line}: not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}:{line}: not a JSON object")
-            yield line, row
-
-
-def _opened(path: Path) -> Any:
-    return path.open(encoding="utf-8-sig", newline="" if path.suffix.lower() in (".csv", ".tsv") else None)
 
 
 def _phrase(path: Path, line: int, row: Mapping[str, Any], language: str) -> Phrase:
@@ -138,7 +96,7 @@ def _phrase(path: Path, line: int, row: Mapping[str, Any], language: str) -> Phr
 
 
 def _clean(text: str | None) -> str:
-    """In one line and in one form."""
+    """Joins the text into one line and normalises it to NFC."""
     shown = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in text or "")
     return " ".join(unicodedata.normalize("NFC", shown).split())
 
@@ -156,24 +114,24 @@ def _is_language(name: str) -> bool:
 def plan(
     phrases: Iterable[Phrase], categories: Sequence[Phrase] = (), languages: Sequence[str] = ()
 ) -> Iterator[Query]:
-    """Every phrase with every category in every language it is translated to, each search once, as a stream.
+    """Yields a search for every phrase with every category in every language of the phrase, each search once.
 
-    categories: none for the phrases by themselves. In a language that a category has no word in, the phrase is searched
-    for by itself. languages: all that are there, unless some are named.
-    Alternatives ("open/close door") become a search each; a hyphen ("slide-along") is a space, for a search reads one
-    before a word as "without".
+    categories: empty for the phrases alone. In a language into which a category is not translated, the phrase is
+    searched for alone. languages: ISO 639-1 codes to use; empty for all.
+    Alternatives ("open/close door") become a search each. A hyphen ("slide-along") becomes a space, because search
+    engines read a hyphen before a word as "without".
     Raises ValueError for a phrase without a word, and for one with more than 64 alternatives.
     """
     taken: set[str] = set()
     number = 0
     for phrase in phrases:
-        refused = {language: _refusal_of_any(text) for language, text in phrase.by_language.items()}
-        by_itself: Sequence[Phrase | None] = [None]
-        for category, language in product(categories or by_itself, phrase.by_language):
+        refused = {language: _phrase_refusal(text) for language, text in phrase.text_by_language.items()}
+        no_category: Sequence[Phrase | None] = [None]
+        for category, language in product(categories or no_category, phrase.text_by_language):
             if language not in languages if languages else language in AMBIGUOUS:
                 continue
-            # In another language the list may not know the words: what is refused in one is refused in all.
-            elsewhere = next((why for other, why in refused.items() if other != language and why), None)
+            # The unsafe list does not cover every language: a phrase refused in one language is refused in all.
+            elsewhere = next((reason for code, reason in refused.items() if code != language and reason), None)
             for words, category_words in _searches(phrase, category, language):
                 if words.casefold() in taken:
                     continue
@@ -183,14 +141,14 @@ def plan(
 
 
 def _searches(phrase: Phrase, category: Phrase | None, language: str) -> Iterator[tuple[str, str | None]]:
-    """The words of each search, and the category as it stands in them."""
-    word = category.by_language.get(language) if category else None
-    for alternative in alternatives(phrase.by_language[language]):
+    """Yields the words of each search, and the category in the search's language."""
+    word = category.text_by_language.get(language) if category else None
+    for alternative in alternatives(phrase.text_by_language[language]):
         yield (f"{alternative} {word}" if word else alternative), (word or None)
 
 
 def alternatives(phrase: str) -> list[str]:
-    """The phrases that its slashes make, each slash between two words; hyphens as spaces.
+    """Returns the phrases that the slashes make, each slash between two words; hyphens become spaces.
 
     >>> alternatives("open/close sliding-door")
     ['open sliding door', 'close sliding door']
@@ -200,10 +158,8 @@ def alternatives(phrase: str) -> list[str]:
     if not parts:
         raise ValueError(f"{phrase!r} has no word to search for")
     number = prod(map(len, parts))
-    if number > ALTERNATIVES_AT_MOST:
-        raise ValueError(
-            f"{phrase!r} has {number} alternatives: divide it into phrases of at most {ALTERNATIVES_AT_MOST}"
-        )
+    if number > MAX_ALTERNATIVES:
+        raise ValueError(f"{phrase!r} has {number} alternatives: divide it into phrases of at most {MAX_ALTERNATIVES}")
     return list(dict.fromkeys(" ".join(chosen) for chosen in product(*parts)))
 
 
@@ -211,13 +167,13 @@ def alternatives(phrase: str) -> list[str]:
 
 
 def refusal(words: str) -> str | None:
-    """Why nobody searches for these words: those of them that unsafe_phrases.txt lists; None where it lists none."""
-    found = _unsafe_words_in(words)
-    return f"unsafe words: {found}" if found else None
+    """Returns why these words are not searched for: the words that unsafe_phrases.txt lists; None if it lists none."""
+    unsafe_words = _unsafe_words_in(words)
+    return f"unsafe words: {unsafe_words}" if unsafe_words else None
 
 
-def _refusal_of_any(phrase: str) -> str | None:
-    return next((why for words in alternatives(phrase) if (why := refusal(words))), None)
+def _phrase_refusal(phrase: str) -> str | None:
+    return next((reason for words in alternatives(phrase) if (reason := refusal(words))), None)
 
 
 def _unsafe_words_in(words: str) -> str | None:
@@ -225,31 +181,31 @@ def _unsafe_words_in(words: str) -> str | None:
     for part in _unsafe().parts:
         if part in text:
             return part
-    tokens = [word for word in _WORD.findall(_POSSESSIVE.sub("", text)) if word not in _PASSED_OVER]
+    tokens = [word for word in _WORD.findall(_POSSESSIVE.sub("", text)) if word not in _IGNORED_WORDS]
     forms = [_forms(word) for word in tokens]
     for start, first in enumerate(forms):
         for form in first:
-            for phrase in _unsafe().by_first_word.get(form, ()):
+            for phrase in _unsafe().phrases_by_first_word.get(form, ()):
                 if length := _matched(phrase, forms[start:]):
                     return " ".join(tokens[start : start + length])
     return None
 
 
-# The forms that each word may have; None where some words may stand between.
+# For each word its accepted forms; None where up to MAX_WORDS_BETWEEN words may stand.
 _UnsafePhrase = tuple[frozenset[str] | None, ...]
 
 
 @dataclass(frozen=True)
 class _Unsafe:
-    """The list. parts: of texts whose language writes no spaces between words. by_first_word: the rest."""
+    """The unsafe phrases. parts: in languages without spaces between words. phrases_by_first_word: all others."""
 
     parts: tuple[str, ...]
-    by_first_word: Mapping[str, list[_UnsafePhrase]]
+    phrases_by_first_word: Mapping[str, list[_UnsafePhrase]]
 
 
 _WORD = re.compile(r"[^\W_]+")
 _POSSESSIVE = re.compile(r"['’]s?\b")
-_PASSED_OVER = frozenset(
+_IGNORED_WORDS = frozenset(
     {"a", "an", "the", "his", "her", "their", "my", "your", "its", "some", "one", "own", "at", "up"}
 )
 _WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
@@ -259,7 +215,7 @@ _WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u
 def _unsafe() -> _Unsafe:
     groups: dict[str, list[str]] = {}
     parts: list[str] = []
-    by_first_word: dict[str, list[_UnsafePhrase]] = {}
+    phrases_by_first_word: dict[str, list[_UnsafePhrase]] = {}
     for line in UNSAFE_PHRASES.read_text(encoding="utf-8").splitlines():
         text = line.partition("#")[0].strip()
         if " = " in text:
@@ -272,16 +228,16 @@ def _unsafe() -> _Unsafe:
                 None if word == "*" else frozenset(groups.get(word) or word.split("|")) for word in text.split()
             )
             for first in phrase[0] or ():
-                by_first_word.setdefault(first, []).append(phrase)
-    return _Unsafe(tuple(parts), by_first_word)
+                phrases_by_first_word.setdefault(first, []).append(phrase)
+    return _Unsafe(tuple(parts), phrases_by_first_word)
 
 
 def _matched(wanted: _UnsafePhrase, forms: Sequence[frozenset[str]]) -> int | None:
-    """How many words from the first on are the wanted ones; None if they are not."""
+    """Returns how many leading words the unsafe phrase `wanted` matches; None if it does not match."""
     if not wanted:
         return 0
     if wanted[0] is None:
-        for between in range(WORDS_BETWEEN + 1):
+        for between in range(MAX_WORDS_BETWEEN + 1):
             if (rest := _matched(wanted[1:], forms[between:])) is not None:
                 return between + rest
         return None
@@ -293,9 +249,9 @@ def _matched(wanted: _UnsafePhrase, forms: Sequence[frozenset[str]]) -> int | No
 
 @cache
 def _forms(word: str) -> frozenset[str]:
-    """The word, and what it may be an inflected form of: plurals, -ed, -ing, doubled consonants.
+    """Returns the word and its possible base forms: of plurals, -ed, -ing, doubled consonants.
 
-    Rather too many than too few: a form that is no word is in no list.
+    Too many forms do no harm: a form that is not a word is not in the list.
     """
     forms = {word}
     for ending in ("s", "es", "d", "ed", "ing", "er", "ers"):

@@ -1,4 +1,4 @@
-"""yt-dlp as this project uses it: silent, within the crawl rules, writing into one folder only.
+"""A yt-dlp session that prints nothing, obeys the crawl rules, and writes into one folder only.
 
 Imports yt-dlp, which takes a second: import this module inside functions.
 """
@@ -24,20 +24,21 @@ from internvid.web.errors import (
     UnknownTrouble,
     UnusableFormat,
     WebError,
-    classed,
+    as_web_error,
 )
 from internvid.web.guard import reach_only_public_addresses
 from internvid.web.settings import DownloadSettings
 
 DOWNLOADER = f"yt-dlp {yt_dlp.version.__version__}"
-RETRIES = 2  # of a part; a video that fails is tried again later, by whoever asked for it
-MOST_HOPS = 5  # from one site to the next that it embeds
+RETRIES = 2  # of a part; a video that fails is tried again later, by the caller
+MAX_HOPS = 5  # from a page to the page that it embeds
 CONTAINERS = ("mp4", "m4v", "webm", "mkv", "mov", "avi", "flv", "ts", "m2ts", "mpg", "mpeg", "ogv", "3gp", "wmv")
-# What yt-dlp's own code fetches. The rest is left to programs, such as rtmpdump and ffmpeg, that are not watched.
+# Protocols that yt-dlp fetches itself. It leaves others to programs such as rtmpdump and ffmpeg, which the guard cannot
+# watch.
 _FETCHED_HERE = "[protocol~='^(https?|m3u8|m3u8_native|http_dash_segments)$']"
-# Picture and sound that belong together, else one with both, else one without sound; sound alone is none.
+# Separate picture and sound, else a format with both, else a picture without sound; never sound alone.
 _FORMAT = f"bv*{_FETCHED_HERE}+ba{_FETCHED_HERE}/b{_FETCHED_HERE}[vcodec!=?none]/bv*{_FETCHED_HERE}"
-# A file from a stranger may be a list that names other files: ffmpeg is to read this one, as what it should be.
+# An untrusted file may be a list that names other files: ffmpeg may read only this file, in a media format.
 _FFMPEG_READS = (
     *("-protocol_whitelist", "file,pipe"),
     *("-format_whitelist", "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,aac,mp3,ogg,flv,avi,asf,webvtt"),
@@ -46,7 +47,7 @@ _FFMPEG_USERS = ("merger", "fixupm3u8", "fixupm4a", "fixupstretched", "fixupdupl
 
 
 class CrawlRule(Exception):
-    """A rule leaves the video out, found while yt-dlp is at work."""
+    """A crawl rule excludes the video; raised while yt-dlp is at work."""
 
     def __init__(self, left_out: LeftOut) -> None:
         super().__init__(left_out.reason)
@@ -54,9 +55,9 @@ class CrawlRule(Exception):
 
 
 class Session(yt_dlp.YoutubeDL):
-    """One video's, or one list's. warnings: what yt-dlp would have printed. answers: their headers, by URL.
+    """yt-dlp for one video or one list. warnings: what yt-dlp would have printed. answers: response headers by URL.
 
-    Calls the guard first: for processes made for the purpose. Raises CrawlRule out of any of its methods.
+    Installs the guard first: create it in a process of its own. Any of its methods may raise CrawlRule.
     """
 
     def __init__(self, settings: DownloadSettings, **options: Any) -> None:
@@ -67,7 +68,7 @@ class Session(yt_dlp.YoutubeDL):
         super().__init__({**_options(settings), **options, "logger": _Log(self.warnings)})
 
     def urlopen(self, req: Any) -> Any:
-        """As yt-dlp's; looks at what the answer says of itself before its body is read."""
+        """Opens as yt-dlp does, and applies the crawl rules to the response headers before the body is read."""
         url = req if isinstance(req, str) else req.url
         if urlsplit(url).scheme not in ("http", "https", "data"):
             raise RefusedAddress(f"{url[:200]} was refused: only http and https URLs are opened")
@@ -78,21 +79,21 @@ class Session(yt_dlp.YoutubeDL):
             raise CrawlRule(left_out)
         return response
 
-    def headers_of(self, url: str) -> Message:
-        """By HEAD, or where that is not answered by GET of the first byte."""
+    def fetch_headers(self, url: str) -> Message:
+        """Returns the response headers of HEAD, or of GET of the first byte if the server refuses HEAD."""
         try:
-            return self._asked(Request(url, method="HEAD"))
+            return self._response_headers(Request(url, method="HEAD"))
         except yt_dlp.networking.exceptions.HTTPError as error:
-            if error.status not in (403, 405, 501):  # signed URLs are for GET
+            if error.status not in (403, 405, 501):  # 403: signed URLs are for GET only
                 raise
-        return self._asked(Request(url, headers={"Range": "bytes=0-0"}))
+        return self._response_headers(Request(url, headers={"Range": "bytes=0-0"}))
 
-    def _asked(self, request: Request) -> Message:
+    def _response_headers(self, request: Request) -> Message:
         with self.urlopen(request) as response:
             return response.headers
 
     def watch_size(self, progress: dict[str, Any]) -> None:
-        """A progress hook: for bodies whose length nobody told."""
+        """A progress hook that applies the size limit to bodies whose length was not announced."""
         if left_out := left_out_by_size(progress.get("downloaded_bytes") or 0, self.settings):
             raise CrawlRule(left_out)
 
@@ -100,20 +101,20 @@ class Session(yt_dlp.YoutubeDL):
 Answer = TypeVar("Answer")
 
 
-def asked(question: Callable[[], Answer]) -> Answer:
-    """Its answer. What yt-dlp raises comes as a WebError, but for CrawlRule."""
+def web_errors_only(request: Callable[[], Answer]) -> Answer:
+    """Returns request(); converts every exception into a WebError, except CrawlRule."""
     try:
-        return question()
+        return request()
     except (CrawlRule, WebError):
         raise
     except Exception as error:
         if rule := _crawl_rule(error):
             raise rule from error
-        raise classed(error) from error
+        raise as_web_error(error) from error
 
 
 def _crawl_rule(error: BaseException) -> CrawlRule | None:
-    """Some of yt-dlp's parts catch whatever comes and raise their own."""
+    """Returns the CrawlRule among the causes: parts of yt-dlp catch every exception and raise their own."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -128,29 +129,29 @@ def _crawl_rule(error: BaseException) -> CrawlRule | None:
 
 
 def plain_url(url: str) -> str:
-    """Without what yt-dlp hides in the fragment for itself."""
+    """Removes the data that yt-dlp keeps in the fragment."""
     return unsmuggle_url(url)[0]
 
 
-def listed(session: Session, url: str) -> dict[str, Any]:
-    """What the page is, without asking for the videos that it lists: of _type video, playlist or multi_video."""
+def page_info(session: Session, url: str) -> dict[str, Any]:
+    """Returns yt-dlp's info of a page, of _type video, playlist or multi_video; listed videos are not requested."""
     info = session.extract_info(url, download=False, process=False)
     hops = 0
     while info and info.get("_type") in ("url", "url_transparent"):
-        if (hops := hops + 1) > MOST_HOPS:
-            raise RedirectLoop(f"{url} leads from page to page: {MOST_HOPS} were followed")
+        if (hops := hops + 1) > MAX_HOPS:
+            raise RedirectLoop(f"{url} leads from page to page: {MAX_HOPS} were followed")
         info = session.extract_info(info["url"], download=False, process=False, ie_key=info.get("ie_key"))
     return info or {}
 
 
-def single(session: Session, url: str) -> dict[str, Any]:
-    """The one video of the page, with the format that would be taken. Raises IsPlaylist for several."""
+def single_video(session: Session, url: str) -> dict[str, Any]:
+    """Returns yt-dlp's info of the page's video, with the format to take. Raises IsPlaylist for several videos."""
     try:
-        info = asked(lambda: session.extract_info(url, download=False))
+        info = web_errors_only(lambda: session.extract_info(url, download=False))
     except UnusableFormat as error:
-        # Of YouTube's formats: the lack is here, and another try may find it mended.
-        if told := next((warning for warning in session.warnings if "JavaScript runtime" in warning), None):
-            raise UnknownTrouble(f"{error}\n{told}") from error
+        # Formats are missing because this machine lacks a runtime: worth another try once it is installed.
+        if runtime_warning := next((text for text in session.warnings if "JavaScript runtime" in text), None):
+            raise UnknownTrouble(f"{error}\n{runtime_warning}") from error
         raise
     if info.get("_type", "video") != "video":
         raise IsPlaylist(f"{url} lists several videos: add it as a feed, and each will be fetched")
@@ -158,7 +159,7 @@ def single(session: Session, url: str) -> dict[str, Any]:
 
 
 def _options(settings: DownloadSettings) -> dict[str, Any]:
-    """Of yt_dlp.YoutubeDL, whose docstring says what each is."""
+    """Returns the options of yt_dlp.YoutubeDL, whose docstring explains each."""
     import imageio_ffmpeg
 
     options: dict[str, Any] = {
@@ -172,27 +173,27 @@ def _options(settings: DownloadSettings) -> dict[str, Any]:
         "fragment_retries": RETRIES,
         "extractor_retries": RETRIES,
         "file_access_retries": RETRIES,
-        "skip_unavailable_fragments": False,  # a video with a hole is none
+        "skip_unavailable_fragments": False,  # a video with a gap is unusable
         "geo_bypass": False,  # it would name a false address
-        "noplaylist": True,  # of a video within a list, the video
-        "playlist_items": "0",  # of a list, none
+        "noplaylist": True,  # for the URL of a video within a list, take the video
+        "playlist_items": "0",  # for the URL of a list, take no video
         "updatetime": False,
         "external_downloader": "native",
         "hls_prefer_native": True,
         "hls_use_mpegts": False,
-        "fixup": "force",  # also of a file that came before the process was killed
+        "fixup": "force",  # also for a file that was fetched before the process was killed
         "ffmpeg_location": imageio_ffmpeg.get_ffmpeg_exe(),
         "postprocessor_args": {f"{user}+ffmpeg_i": list(_FFMPEG_READS) for user in _FFMPEG_USERS},
         "format": _FORMAT,
-        # H.264 and what came before it, then VP9, then AV1, which decord does not read.
-        "format_sort": [f"res:{settings.longest_short_side}", "vcodec:h264"],
+        # H.264 and older codecs, then VP9, then AV1, which decord does not read.
+        "format_sort": [f"res:{settings.max_short_side}", "vcodec:h264"],
         "merge_output_format": "mp4/webm/mkv",
         "http_headers": {"User-Agent": settings.user_agent} if settings.user_agent else {},
     }
     if settings.bytes_per_second:
         options["ratelimit"] = settings.bytes_per_second
     if settings.cookies_file:
-        # yt-dlp writes back into a file, which others read at the same time.
+        # yt-dlp would write into the file, which other processes read at the same time.
         options["cookiefile"] = io.StringIO(Path(settings.cookies_file).read_text(encoding="utf-8"))
     if settings.javascript_runtime:
         from internvid.web.javascript import runtime_name
@@ -203,19 +204,19 @@ def _options(settings: DownloadSettings) -> dict[str, Any]:
 
 
 class _Log:
-    """Takes what yt-dlp would print, and keeps its warnings."""
+    """Logger for yt-dlp that keeps the warnings and drops the rest."""
 
     def __init__(self, warnings: list[str]) -> None:
         self._warnings = warnings
 
     def debug(self, message: str) -> None:
-        """Progress, too."""
+        """Drops debug messages and progress."""
 
     def info(self, message: str) -> None:
-        """As debug."""
+        """Drops information."""
 
     def warning(self, message: str, **_: Any) -> None:
         self._warnings.append(message)
 
     def error(self, message: str) -> None:
-        """Errors are raised as well."""
+        """Drops errors, which are raised as well."""

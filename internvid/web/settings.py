@@ -1,4 +1,4 @@
-"""How videos are had from the web: what is taken, by which way, within which limits."""
+"""Settings of downloads from the web: crawl rules, limits, and how to connect."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DownloadSettings:
-    """The crawl rules, as the paper has them, and the way to the web.
+    """The paper's crawl rules, and how to connect.
 
-    Rules that a site's metadata do not decide are the caller's to check from the file.
+    A rule that the site's metadata cannot decide must be checked by the caller on the file.
     """
 
-    shortest_seconds: float = 10
-    longest_seconds: float = 1800
-    shortest_side: int = 360  # of the picture's shorter side, pixels
-    longest_short_side: int = 720  # the highest up to it is taken; where there is none, the lowest above it
-    most_bytes: int = 4 * 2**30
-    # What img2dataset refuses (noai, noimageai, noindex, noimageindex), and none, which says noindex and nofollow.
+    min_duration_seconds: float = 10
+    max_duration_seconds: float = 1800
+    min_short_side: int = 360  # pixels of the picture's shorter side
+    max_short_side: int = 720  # the largest format up to this is taken; if there is none, the smallest above it
+    max_bytes: int = 4 * 2**30
+    # img2dataset's directives (noai, noimageai, noindex, noimageindex), and none, which means noindex and nofollow.
     robots_refused: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex", "none")
 
-    subtitles: bool = True  # that people wrote, in all languages
-    automatic_subtitles: bool = True  # recognised by the site: in the language that is spoken, never translated ones
-    most_subtitles: int = 40  # of a video: some have a hundred languages
+    subtitles: bool = True  # written by people, in all languages
+    automatic_subtitles: bool = True  # recognised by the site: in the spoken language only, never translated
+    max_subtitles: int = 40  # per video: some have a hundred languages
 
-    cookies_file: str | None = None  # Netscape's format; it is read, never written
-    proxy: str | None = None  # URL; none otherwise, whatever the environment says. Its address must be allowed
+    cookies_file: str | None = None  # path, in Netscape's format; read, never written
+    proxy: str | None = None  # URL; the environment's proxy is not used. Its address must be allowed
     user_agent: str | None = None
     javascript_runtime: str | None = None  # path of deno, node, bun or qjs, for YouTube: `javascript_runtime()`
     bytes_per_second: float | None = None
-    timeout_seconds: float = 20  # without a byte
-    # Addresses or networks beside the public ones that may be connected to, such as 127.0.0.1/32.
+    timeout_seconds: float = 20  # without receiving a byte
+    # Addresses or networks that may be reached although they are not public, such as 127.0.0.1/32.
     allowed_addresses: tuple[str, ...] = ()

@@ -1,6 +1,9 @@
--- Inputs that a stage did not turn into rows, by stage and reason
--- will_retry: tried again by themselves; the others wait for a changed input or `internvid retry`.
--- example: the text of the latest one.
+-- ---
+-- title: Inputs that a stage did not turn into rows, by stage and reason
+-- description: >
+--   will_retry: inputs that are retried by themselves; the others wait for a changed input or `internvid retry`.
+--   example: the message of the latest attempt.
+-- ---
 select
     stage,
     outcome,

@@ -1,5 +1,8 @@
--- Why clips begin: the kinds of cut
--- mean_cut_score is the detector's score, in its own unit; start and split have none. Imported spans are left out.
+-- ---
+-- title: "Why clips begin: the kinds of cut"
+-- description: >
+--   mean_cut_score is the detector's score, in its own unit; start and split have none. Imported spans are left out.
+-- ---
 with known (position, boundary) as (
     values (1, 'start'), (2, 'cut'), (3, 'fade'), (4, 'dissolve'), (5, 'split')
 )

@@ -1,6 +1,10 @@
--- What the camera does: the largest of pan, tilt and zoom in each clip
--- Speeds are compared as the picture's edge moves: a zoom of z (log2 a second) moves it by (2^|z| - 1) / 2 of its width.
--- Below 0.02 of the picture a second the camera counts as still. "not measured": a clip without these measurements.
+-- ---
+-- title: "What the camera does: the largest of pan, tilt and zoom in each clip"
+-- description: >
+--   Speeds are compared as the picture's edge moves: a zoom of z (log2 a second) moves it by (2^|z| - 1) / 2 of its
+--   width. Below 0.02 of the picture a second the camera counts as still. "not measured": a clip without these
+--   measurements.
+-- ---
 with kind (position, camera) as (
     values
         (1, 'still'), (2, 'pans left'), (3, 'pans right'), (4, 'tilts up'), (5, 'tilts down'),

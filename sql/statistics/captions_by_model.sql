@@ -1,5 +1,8 @@
--- Captions by the model that wrote them
--- kind: coarse and fine are captions of frames, clip is the summary that the dataset holds. share is within the kind.
+-- ---
+-- title: Captions by the model that wrote them
+-- description: >
+--   kind: coarse and fine are captions of frames, clip is the summary that the dataset holds. share is within the kind.
+-- ---
 with caption as (
     select coalesce(scale, 'unknown') as kind, coalesce(model, 'unknown') as model, version, video_id from frame_captions
     union all

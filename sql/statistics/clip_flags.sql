@@ -1,5 +1,8 @@
--- Clips that a subset may want to leave out, by flag
--- A clip may carry several flags, so the shares need not sum to one; "none" are the clips without any.
+-- ---
+-- title: Clips that a subset may want to leave out, by flag
+-- description: >
+--   A clip may carry several flags, so the shares need not sum to one; "none" are the clips without any.
+-- ---
 with known (position, flag) as (
     values (1, 'none'), (2, 'too_short'), (3, 'too_long'), (4, 'still'), (5, 'wild'), (6, 'black')
 ),

@@ -1,5 +1,8 @@
--- Videos by codec, container and pixel format
--- One row a kind and name; share is of all videos. No sound stands as "none".
+-- ---
+-- title: Videos by codec, container and pixel format
+-- description: >
+--   One row for each kind and name. share: of all videos. A video without sound has the audio codec "none".
+-- ---
 with named as (
     select unnest([
         {'position': 1, 'kind': 'video', 'name': coalesce(video_codec, 'unknown')},

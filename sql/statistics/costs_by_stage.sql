@@ -1,5 +1,8 @@
--- Time, frames and tokens by stage and model
--- model is empty in the row of a stage as a whole. frames: decoded from video, or looked at by the model.
+-- ---
+-- title: Time, frames and tokens by stage and model
+-- description: >
+--   model: empty in the row of the complete stage. frames: decoded from video, or read by the model.
+-- ---
 with spent as (
     select
         stage,

@@ -1,7 +1,10 @@
--- Videos that show the same, by kind
--- bytes: files that were not taken in for their bytes are here already (attempts, ExactDuplicate). packets: the same
--- pictures in another container. perceptual: re-encoded, resized, cropped, with a logo, a part. similarity: mean share of
--- the shorter one's frames that the other has as well. videos_left_out: by a subset without copies.
+-- ---
+-- title: Pairs of videos with the same content, by kind
+-- description: >
+--   bytes: files that were skipped because a file of equal bytes is here (attempts, ExactDuplicate). packets: the same
+--   encoded pictures in another container. perceptual: re-encoded, resized, cropped, with a logo, or a part. similarity:
+--   share of the shorter video's frames that the longer video has as well. videos_left_out: by a subset without copies.
+-- ---
 with pairs as (
     select
         kind,
@@ -19,7 +22,7 @@ select
     count(pairs.kind) as pairs,
     count(distinct pairs.left_out) as videos_left_out,
     avg(pairs.similarity) as mean_similarity,
-    min(pairs.similarity) as least_similarity
+    min(pairs.similarity) as min_similarity
 from (values (1, 'bytes'), (2, 'packets'), (3, 'perceptual')) as kinds (position, kind)
 left join pairs on kinds.kind = pairs.kind
 group by kinds.position, kinds.kind

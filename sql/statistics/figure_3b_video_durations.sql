@@ -1,7 +1,10 @@
--- Video durations in the paper's buckets (Figure 3b)
--- A bucket holds its lower bound and not its upper one. A video whose container states no duration counts with the end
--- of its last clip; without clips it is in no bucket (table_1.videos_of_unknown_duration counts those).
--- paper_share: the paper states three in words; the pairing of the other two with their buckets is not known.
+-- ---
+-- title: Video durations in the paper's buckets (Figure 3b)
+-- description: >
+--   A bucket holds its lower bound and not its upper one. A video whose container states no duration counts with the
+--   end of its last clip; without clips it is in no bucket (table_1.videos_of_unknown_duration counts those).
+--   paper_share: the paper states three shares; which bucket has which of the other two is not known.
+-- ---
 with bucket (position, bucket, from_seconds, to_seconds, paper_share) as (
     values
         (1, '<5 min', 0, 300, 0.49),

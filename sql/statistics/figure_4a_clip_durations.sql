@@ -1,7 +1,10 @@
--- Clip durations in the paper's buckets (Figure 4a)
--- A bucket holds its lower bound and not its upper one. The paper prints 36, 26, 23, 8 and 7 % without saying which is
--- which; its text gives 85 % up to 10 s. So paper_share is null and paper_share_up_to_here has what is certain. Imported
--- spans are left out: others cut them.
+-- ---
+-- title: Clip durations in the paper's buckets (Figure 4a)
+-- description: >
+--   A bucket holds its lower bound and not its upper one. The paper prints 36, 26, 23, 8 and 7 % without saying which
+--   is which; its text gives 85 % up to 10 s. So paper_share is null, and paper_share_up_to_here has the certain values.
+--   Imported spans are left out, because they were not cut here.
+-- ---
 with bucket (position, bucket, from_seconds, to_seconds, paper_share, paper_share_up_to_here) as (
     values
         (1, '0–2 s', 0, 2, null::double, null::double),

@@ -1,6 +1,9 @@
--- Words of a clip's caption in the paper's buckets (Figure 4b)
--- A bucket holds its lower bound and not its upper one. The paper gives 11 % above 20 words, split 4 and 7 % without
--- saying which is which: those two are null. Captions of imported spans are left out.
+-- ---
+-- title: Words of a clip's caption in the paper's buckets (Figure 4b)
+-- description: >
+--   A bucket holds its lower bound and not its upper one. The paper gives 11 % above 20 words, split 4 and 7 % without
+--   saying which is which: those two are null. Captions of imported spans are left out.
+-- ---
 with bucket (position, bucket, from_words, to_words, paper_share, paper_share_up_to_here) as (
     values
         (1, '0–10', 0, 10, 0.34, 0.34),

@@ -1,5 +1,8 @@
--- Scores of clips in steps of a tenth, for each score and model (Figure 4c)
--- A step holds its lower bound and not its upper one. A clip without the score is in no step.
+-- ---
+-- title: Scores of clips in steps of a tenth, for each score and model (Figure 4c)
+-- description: >
+--   A step holds its lower bound and not its upper one. A clip without the score is in no step.
+-- ---
 select
     score,
     model,

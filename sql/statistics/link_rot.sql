@@ -1,7 +1,10 @@
--- How links rot: whether web sources could be had, by months since they were first seen
--- Of each month the last word of a source counts: its download, one that failed for good reason, or a check. Where that
--- could not be told, for want of a network for instance, there is no word. reason: available, or why not; share is of
--- the month's sources.
+-- ---
+-- title: "Link rot: availability of web sources, by months since they were first seen"
+-- description: >
+--   The last report of a source in a month counts: a download, a download that failed because of the source, or a check.
+--   A failure that says nothing about the source, such as a lost network, is no report. reason: available, or why not.
+--   share: of the month's sources.
+-- ---
 with words as (
     select source_id, fetched_at as told_at, 'available' as reason from downloads
     union all

@@ -1,6 +1,9 @@
--- How much clips move: mean change of luma per second
--- 1 would be black to white everywhere within a second. A bucket holds its lower bound and not its upper one.
--- A clip without the measurement, null or NaN, is in no bucket.
+-- ---
+-- title: "How much clips move: mean change of luma per second"
+-- description: >
+--   1 would be black to white everywhere within a second. A bucket holds its lower bound and not its upper one. A clip
+--   without the measurement, null or NaN, is in no bucket.
+-- ---
 with bucket (position, bucket, from_motion, to_motion) as (
     values
         (1, '<0.01', 0, 0.01),

@@ -1,13 +1,16 @@
--- What each phrase that was searched for has brought
--- searches: in all categories and languages, with those that were refused; looks: at them. found: videos that they
--- listed; sources: of these, videos that nobody had found before; downloads, videos: fetched, and stored; share: of
--- videos among sources, what was kept.
+-- ---
+-- title: What each phrase that was searched for has brought
+-- description: >
+--   searches: number in all categories and languages, refused ones included; polls: number of their polls; entries:
+--   videos that they listed; sources: entries that were new to the lake; downloads, videos: number of sources that were
+--   downloaded, and stored; share: videos divided by sources.
+-- ---
 with searches as (
     select feed_id, phrase, refused from feeds where kind = 'search'
 ),
 
-looked as (
-    select feed_id, count(*) as looks, sum(found) as found from feed_looks group by feed_id
+polled as (
+    select feed_id, count(*) as polls, sum(entries) as entries from feed_polls group by feed_id
 ),
 
 brought as (
@@ -32,15 +35,15 @@ select
     coalesce(searches.phrase, 'by hand') as phrase,
     count(*) as searches,
     count(searches.refused) as refused,
-    coalesce(sum(looked.looks), 0)::bigint as looks,
-    coalesce(sum(looked.found), 0)::bigint as found,
+    coalesce(sum(polled.polls), 0)::bigint as polls,
+    coalesce(sum(polled.entries), 0)::bigint as entries,
     coalesce(sum(brought.sources), 0)::bigint as sources,
     coalesce(sum(brought.downloads), 0)::bigint as downloads,
     coalesce(sum(brought.videos), 0)::bigint as videos,
     coalesce(sum(brought.clips), 0)::bigint as clips,
     sum(brought.videos) / nullif(sum(brought.sources), 0) as share
 from searches
-left join looked on searches.feed_id = looked.feed_id
+left join polled on searches.feed_id = polled.feed_id
 left join brought on searches.feed_id = brought.feed_id
 group by phrase
 order by videos desc, sources desc, phrase

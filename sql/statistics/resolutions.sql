@@ -1,8 +1,11 @@
--- Videos by resolution, as YouTube would name it
--- A video is of a class if it fills that class's 16:9 box in width or height, or its shorter side has the class's
--- height: an upright 720x1280 and a wide 1280x536 are both 720p. Sizes as shown, after rotation and pixel aspect.
--- The paper keeps 85 % at 720p and the rest between 360p and 720p; it fetches nothing larger, so 720p stands for all
--- that is at least as large.
+-- ---
+-- title: Videos by resolution, as YouTube would name it
+-- description: >
+--   A video belongs to a class if it fills that class's 16:9 box in width or height, or its shorter side has the class's
+--   height: an upright 720x1280 and a wide 1280x536 are both 720p. Sizes are after rotation and pixel aspect. The paper
+--   has 85 % at 720p and the rest between 360p and 720p; it fetches nothing larger, so its 720p includes all larger
+--   videos.
+-- ---
 with class (position, resolution, short_side, long_side, paper_share) as (
     values
         (1, '2160p or more', 2160, 3840, null::double),

@@ -1,10 +1,13 @@
--- The paper's Table 1 row, over this lake
--- One row, beside what InternVid published (paper_*). The paper's 11.7 s a clip is exactly its hours of video divided
--- by its clips, so both readings are here: mean_clip_seconds_as_in_paper (video hours / clips) and mean_clip_seconds
--- (measured on the clips). A video whose container states no duration counts with the end of its last clip; one without
--- clips either is in videos_of_unknown_duration and adds no hours. 720p or more: the picture as shown fills a 1280x720
--- box in width or height, or its shorter side has 720 pixels, so upright and very wide videos count too. Clips and
--- captions are those that were made here: imported spans overlap them.
+-- ---
+-- title: The paper's Table 1 row, over this lake
+-- description: >
+--   One row, beside what InternVid published (paper_*). The paper's 11.7 s a clip is exactly its hours of video divided
+--   by its clips, so both definitions are here: mean_clip_seconds_as_in_paper (video hours / clips) and mean_clip_seconds
+--   (measured on the clips). A video whose container states no duration counts with the end of its last clip; one
+--   without clips either is in videos_of_unknown_duration and adds no hours. 720p or more: the picture as shown fills a
+--   1280x720 box in width or height, or its shorter side has 720 pixels, so upright and very wide videos count too.
+--   Clips and captions are without imported spans, which overlap those made here.
+-- ---
 with last_cut as (
     select video_id, max(end_seconds) as seconds from clips group by video_id
 ),

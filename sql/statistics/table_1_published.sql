@@ -1,5 +1,8 @@
--- Other video-text datasets, as the paper's Table 1 prints them
--- Constants, for comparison with table_1. Null where the paper prints a dash.
+-- ---
+-- title: Other video-text datasets, as the paper's Table 1 prints them
+-- description: >
+--   Constants, for comparison with table_1. Null where the paper prints a dash.
+-- ---
 select
     dataset,
     captions,

@@ -1,4 +1,6 @@
--- Rows of each table, and when it last changed
+-- ---
+-- title: Rows of each table, and when it last changed
+-- ---
 with tables (position, table_name, row_count, last_written_at) as (
     select 1, 'sources', count(*), max(written_at) from sources
     union all select 2, 'raw_videos', count(*), max(written_at) from raw_videos

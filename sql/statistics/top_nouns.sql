@@ -1,5 +1,8 @@
--- The fifty nouns that most captions hold
--- A caption counts once for a noun however often it says it; share is of all captions.
+-- ---
+-- title: The fifty nouns in the most captions
+-- description: >
+--   A caption counts once for a noun however often it contains it; share is of all captions.
+-- ---
 select noun, count(*) as captions, count(*) / nullif((select count(*) from clip_captions), 0) as share
 from (select clip_id, unnest(list_distinct(nouns)) as noun from clip_captions)
 group by noun

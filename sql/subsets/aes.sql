@@ -1,12 +1,18 @@
--- AES: clips that look good
--- The paper's InternVid-18M-AES: an aesthetic score of at least 4, on the scale of LAION's predictor. The model
--- measured-aesthetics has another scale, on which most clips reach 4: choose a threshold from its figure 4c.
--- @parameter score text aesthetics: which score of clip_scores decides
--- @parameter threshold double 4: the score that a clip must reach
--- @parameter clips bigint null: how many clips are drawn, each with the same chance; null: all that are kept
--- @parameter seed bigint 42: of the draw
--- @reads clip_scores
--- @condition good_looking: $score is at least $threshold
+-- ---
+-- title: "AES: clips that look good"
+-- description: >
+--   The paper's InternVid-18M-AES: an aesthetic score of at least 4, on the scale of LAION's predictor. The model
+--   measured-aesthetics has another scale, on which most clips reach 4: choose a threshold from its figure 4c.
+-- parameters:
+--   score: {type: text, default: aesthetics, meaning: which score of clip_scores decides}
+--   threshold: {type: double, default: 4, meaning: the score that a clip must reach}
+--   clips: {type: bigint, default: null,
+--     meaning: "how many clips are drawn, each with the same chance; null: all that are kept"}
+--   seed: {type: bigint, default: 42, meaning: of the draw}
+-- conditions:
+--   good_looking: $score is at least $threshold
+-- reads: [clip_scores]
+-- ---
 with scored as (
     select
         pool.clip_id,

@@ -1,13 +1,19 @@
--- FLT as the paper has it: drawn as DIV is, from the clips whose captions fit them best
--- A clip's chance is DIV's, over the whole pool; it is passed over unless its score is among the highest 30 %.
--- Clips without a score count neither as kept nor towards the share. Ties at the limit are all kept.
--- @parameter score text video_text_similarity: which score of clip_scores decides
--- @parameter share double 0.3 (0 to 1): of the scored clips, how many are kept, from the highest score down
--- @parameter threshold double null: keep scores of at least this, in place of the share
--- @parameter clips bigint null: how many clips are drawn; null: all that are kept
--- @parameter seed bigint 42: of the draw
--- @reads clip_scores
--- @condition similar_enough: $score at least $threshold; if null, among the highest $share
+-- ---
+-- title: "FLT as the paper has it: drawn as DIV is, from the clips whose captions fit them best"
+-- description: >
+--   A clip's weight is as in DIV, over the complete pool; only clips whose score is among the highest 30 % are drawn.
+--   Clips without a score are not kept, and do not count towards the share. Ties at the limit are all kept.
+-- parameters:
+--   score: {type: text, default: video_text_similarity, meaning: which score of clip_scores decides}
+--   share: {type: double, default: 0.3, min: 0, max: 1,
+--     meaning: "of the scored clips, how many are kept, from the highest score down"}
+--   threshold: {type: double, default: null, meaning: "keep scores of at least this, in place of the share"}
+--   clips: {type: bigint, default: null, meaning: "how many clips are drawn; null: all that are kept"}
+--   seed: {type: bigint, default: 42, meaning: of the draw}
+-- conditions:
+--   similar_enough: $score at least $threshold; if null, among the highest $share
+-- reads: [clip_scores]
+-- ---
 with scored as (
     select
         pool.clip_id,

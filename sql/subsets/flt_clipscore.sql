@@ -1,20 +1,26 @@
--- FLT as its makers describe it: clips of fitting length and caption, then drawn as DIV is
--- In this order: clips under 1 s or over 120 s go; of the others, the 30 % with the highest score stay; from these, a
--- clip's chance is one over the number of them in its video. Its makers scored one random frame of each clip with CLIP
--- ViT-L/14 (CLIPScore): that is frame_text_similarity, which decides where the pool has it. A pool without any such
--- score is judged by video_text_similarity.
--- Clips without a score count neither as kept nor towards the share. Ties at the limit are all kept.
--- @parameter score text null: which score of clip_scores decides; null: as above
--- @parameter share double 0.3 (0 to 1): of the scored clips of fitting length, how many are kept, from the highest down
--- @parameter threshold double null: keep scores of at least this, in place of the share
--- @parameter shortest double 1 (0 to inf): seconds that a clip must last
--- @parameter longest double 120 (0 to inf): seconds that a clip may last
--- @parameter clips bigint null: how many clips are drawn; null: all that are kept
--- @parameter seed bigint 42: of the draw
--- @reads clip_scores
--- @condition long_enough: lasts at least $shortest s
--- @condition short_enough: lasts at most $longest s
--- @condition similar_enough: the score at least $threshold; if null, among the highest $share
+-- ---
+-- title: "FLT as its authors describe it: clips of fitting length and caption, then drawn as DIV is"
+-- description: >
+--   First clips under 1 s or over 120 s are removed. Of the others, the 30 % with the highest score are kept. The weight
+--   of a kept clip is one over the number of kept clips of its video. The authors scored one random frame of each clip
+--   with CLIP ViT-L/14 (CLIPScore): frame_text_similarity, which is used if the pool has it; otherwise
+--   video_text_similarity. Clips without a score are not kept, and do not count towards the share. Ties at the limit
+--   are all kept.
+-- parameters:
+--   score: {type: text, default: null, meaning: "which score of clip_scores decides; null: as above"}
+--   share: {type: double, default: 0.3, min: 0, max: 1,
+--     meaning: "of the scored clips of fitting length, how many are kept, from the highest down"}
+--   threshold: {type: double, default: null, meaning: "keep scores of at least this, in place of the share"}
+--   min_seconds: {type: double, default: 1, min: 0, meaning: seconds that a clip must last}
+--   max_seconds: {type: double, default: 120, min: 0, meaning: seconds that a clip may last}
+--   clips: {type: bigint, default: null, meaning: "how many clips are drawn; null: all that are kept"}
+--   seed: {type: bigint, default: 42, meaning: of the draw}
+-- conditions:
+--   long_enough: lasts at least $min_seconds s
+--   short_enough: lasts at most $max_seconds s
+--   similar_enough: the score at least $threshold; if null, among the highest $share
+-- reads: [clip_scores]
+-- ---
 with deciding as (
     select coalesce(
         $score,
@@ -30,8 +36,8 @@ scored as (
         pool.clip_id,
         pool.video_id,
         pool.seconds,
-        pool.seconds >= $shortest as long_enough,
-        pool.seconds <= $longest as short_enough,
+        pool.seconds >= $min_seconds as long_enough,
+        pool.seconds <= $max_seconds as short_enough,
         nullif(clip_scores.value, 'nan') as similarity,
         case when long_enough and short_enough then similarity end as ranked,
         deciding.score,

@@ -1,11 +1,18 @@
--- No copies: of videos that show the same, the one that is kept
--- Which of two copies is kept, and why, says the table duplicates: the longer, then the one with more pixels, and so on.
--- A video goes where any pair keeps the other one. Files of equal bytes are one video in any case.
--- @parameter similarity double 0.5 (0 to 1): share of the shorter video's frames that the other must have as well
--- @parameter clips bigint null: how many clips are drawn, each with the same chance; null: all that are kept
--- @parameter seed bigint 42: of the draw
--- @reads duplicates
--- @condition no_copy: its video is no copy of one that is kept
+-- ---
+-- title: "No copies: of videos with the same content, only the best"
+-- description: >
+--   The table duplicates says which video of a pair is kept, and why: the longer, then the one with more pixels, and so
+--   on. A video is left out if any of its pairs keeps the other video. Files of equal bytes are one video in any case.
+-- parameters:
+--   similarity: {type: double, default: 0.5, min: 0, max: 1,
+--     meaning: "share of the shorter video's frames that the longer video must have as well"}
+--   clips: {type: bigint, default: null,
+--     meaning: "how many clips are drawn, each with the same chance; null: all that are kept"}
+--   seed: {type: bigint, default: 42, meaning: of the draw}
+-- conditions:
+--   no_copy: its video is no copy of one that is kept
+-- reads: [duplicates]
+-- ---
 with copies as (
     select
         case when kept = video_id then other_video_id else video_id end as video_id,

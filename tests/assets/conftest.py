@@ -8,15 +8,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.sources import register
-from orchestration.house import House, Work
+from orchestration.cli.session import RunSummary, Session
+from resources.catalog.files import register
 
-Ingest = Callable[..., Work]
+Ingest = Callable[..., RunSummary]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for lake and films, and an environment without the caller's settings; what a House sets is undone."""
+    """A folder for lake and videos, and an environment without the caller's settings; what a Session sets is undone."""
     place = tmp_path_factory.mktemp("place") / "now"
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("INTERNVID_")]:
@@ -29,59 +29,61 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def open_house(place: Path) -> Callable[[], House]:
+def open_session(place: Path) -> Callable[[], Session]:
     """Opens the lake as the environment says, with runs kept in memory."""
 
-    def opened() -> House:
-        house = House(None)
-        house.instance = dg.DagsterInstance.ephemeral()
-        return house
+    def opened() -> Session:
+        session = Session()
+        session.instance = dg.DagsterInstance.ephemeral()
+        return session
 
     return opened
 
 
 @pytest.fixture(scope="module")
 def ingest() -> Ingest:
-    """ingest(house, folder): what the command of that name does, short of publishing."""
+    """ingest(session, folder): what the command of that name does, short of publishing."""
 
-    def run(house: House, *locations: Path) -> Work:
-        register(house.lake, house.media, [str(path) for path in locations], run_id="test")
-        work = Work()
-        house.run_pending_batches(work)
-        assert work.failed_batches == {}
-        return work
+    def run(session: Session, *locations: Path) -> RunSummary:
+        register(session.lake, session.media, [str(path) for path in locations], run_id="test")
+        summary = RunSummary()
+        session.run_pending_batches(summary)
+        assert summary.failed_runs == {}
+        return summary
 
     return run
 
 
 @pytest.fixture(scope="module")
-def two_films(place: Path, open_house: Callable[[], House], ingest: Ingest, film: Callable[..., Path]) -> Path:
-    """A copy of `place` with the films one.mp4 and two.mp4, and a lake that has taken them in."""
-    folder = place / "films"
+def two_videos(
+    place: Path, open_session: Callable[[], Session], ingest: Ingest, synthetic_video: Callable[..., Path]
+) -> Path:
+    """A copy of `place` with the videos one.mp4 and two.mp4, and a lake that has taken them in."""
+    folder = place / "synthetic_videos"
     folder.mkdir(parents=True)
-    film(folder, "one.mp4", 1)
-    film(folder, "two.mp4", 2)
-    ingest(open_house(), folder)
-    return shutil.copytree(place, place.with_name("two films"))
+    synthetic_video(folder, "one.mp4", 1)
+    synthetic_video(folder, "two.mp4", 2)
+    ingest(open_session(), folder)
+    return shutil.copytree(place, place.with_name("two videos"))
 
 
 @pytest.fixture
-def house(place: Path, two_films: Path, open_house: Callable[[], House]) -> House:
-    """The lake that has taken in the two films of `folder`."""
+def session(place: Path, two_videos: Path, open_session: Callable[[], Session]) -> Session:
+    """The lake that has taken in the two videos of `folder`."""
     shutil.rmtree(place)
-    shutil.copytree(two_films, place)
-    return open_house()
+    shutil.copytree(two_videos, place)
+    return open_session()
 
 
 @pytest.fixture
-def empty_house(place: Path, open_house: Callable[[], House]) -> House:
+def empty_session(place: Path, open_session: Callable[[], Session]) -> Session:
     shutil.rmtree(place, ignore_errors=True)
-    return open_house()
+    return open_session()
 
 
 @pytest.fixture
 def folder(place: Path) -> Path:
-    """Where the films lie."""
-    folder = place / "films"
+    """Where the videos lie."""
+    folder = place / "synthetic_videos"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

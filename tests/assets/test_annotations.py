@@ -11,12 +11,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from assets.annotations import Imported, import_annotations, remove_others
-from assets.web_sources import source_id_of
-from orchestration.house import House, Work
-from resources.lake import Lake
-from resources.refresh import counts, work_off
-from resources.statements import statement
+from assets.video.clips import clips_and_frames
+from orchestration.cli.session import RunSummary, Session
+from resources.catalog.annotations import Imported, import_annotations, remove_others
+from resources.catalog.web import source_id_of
+from resources.incremental.declaration import StageScope
+from resources.incremental.runner import process_pending
+from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 WATCH = "https://www.youtube.com/watch?v="
 
@@ -140,7 +142,7 @@ def test_bad_rows_stand_in_attempts_until_a_better_file_of_that_name_is_imported
         good,
         ["https://a.example/1", "5", "2", "a cat", ""],
         ["ftp://a.example/1", "1", "2", "a cat", ""],
-        [str(tmp_path / "film.mp4"), "1", "2", "a cat", ""],
+        [str(tmp_path / "video.mp4"), "1", "2", "a cat", ""],
         good,
     )
     assert tallied(import_annotations(lake, path, "set-1", "r1")) == {"rows": 5, "new": 1, "unchanged": 1} | {
@@ -194,7 +196,7 @@ def test_a_name_that_could_not_stand_in_a_clips_id_is_refused(lake, tmp_path, na
 
 # --- once the video is there ------------------------------------------------------------------------------------
 
-Ingest = Callable[..., Work]
+Ingest = Callable[..., RunSummary]
 
 
 def local_spans(path: Path, *rows: list) -> Path:
@@ -203,10 +205,10 @@ def local_spans(path: Path, *rows: list) -> Path:
     return path
 
 
-def run(house: House) -> None:
-    work = Work()
-    house.run_pending_batches(work)
-    assert work.failed_batches == {}
+def run(session: Session) -> None:
+    summary = RunSummary()
+    session.run_pending_batches(summary)
+    assert summary.failed_runs == {}
 
 
 def imported_clips(lake: Lake) -> pl.DataFrame:
@@ -218,7 +220,7 @@ def of_clips_cut_here(lake: Lake) -> dict[str, list[dict]]:
     """The paper's tables, and the hours of the summary."""
     names = ("table_1", "figure_4a_clip_durations", "figure_4b_caption_words", "boundaries", "videos_by_clips")
     found = {name: lake.query(statement(f"statistics/{name}")).to_pylist() for name in names}
-    return found | {"hours": lake.query(statement("operations/summary")).select(["hours"]).to_pylist()}
+    return found | {"hours": lake.query(statement("corpus/summary")).select(["hours"]).to_pylist()}
 
 
 def decoded(path: Path, index: int) -> np.ndarray:
@@ -231,21 +233,21 @@ def decoded(path: Path, index: int) -> np.ndarray:
 
 
 def test_imported_spans_become_clips_beside_ours_with_their_captions_and_everything_else(
-    house, folder, tmp_path, whole_tables
+    session, folder, tmp_path, whole_tables
 ):
-    lake, film = house.lake, folder / "one.mp4"
+    lake, synthetic_video = session.lake, folder / "one.mp4"
     ours = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")
     before, counted = whole_tables(lake, *ours), of_clips_cut_here(lake)
     path = local_spans(
         tmp_path / "spans.csv",
-        [str(film), "0.5", "2.0", "a pink circle moves"],
-        [film.as_uri(), "1.0", "", ""],
-        [str(film), "0", "1.5", "the span of our first clip"],
-        [str(film), "0", "1.5", "another caption of it"],
-        [str(film), "7", "9", "beyond the end"],
+        [str(synthetic_video), "0.5", "2.0", "a pink circle moves"],
+        [synthetic_video.as_uri(), "1.0", "", ""],
+        [str(synthetic_video), "0", "1.5", "the span of our first clip"],
+        [str(synthetic_video), "0", "1.5", "another caption of it"],
+        [str(synthetic_video), "7", "9", "beyond the end"],
     )
     assert tallied(import_annotations(lake, path, "set-1", "r1")) == {"rows": 5, "new": 5}
-    run(house)
+    run(session)
 
     clips = imported_clips(lake)
     assert clips.select(
@@ -272,7 +274,7 @@ def test_imported_spans_become_clips_beside_ours_with_their_captions_and_everyth
     assert set(lake.polars("frame_captions")["clip_id"]) & set(clips["clip_id"]) == {without["clip_id"]}
     (first,) = frames.filter(pl.col("seconds") == 0.5).to_dicts()
     shown = cv2.imdecode(np.frombuffer(first["jpeg"], np.uint8), cv2.IMREAD_GRAYSCALE)
-    there, next_to_it = (np.abs(decoded(film, index).astype(int) - shown).mean() for index in (5, 6))
+    there, next_to_it = (np.abs(decoded(synthetic_video, index).astype(int) - shown).mean() for index in (5, 6))
     assert there < 3
     assert there < next_to_it
 
@@ -284,23 +286,26 @@ def test_imported_spans_become_clips_beside_ours_with_their_captions_and_everyth
     for table, rows in before.items():
         assert {key: after[table][key] for key in rows} == rows, table
     assert set(lake.polars("clip_scores")["clip_id"]) >= set(clips["clip_id"])
-    assert {step.name: number["pending"] for step, number in house.counts()} == dict.fromkeys(
-        [step.name for step in house.steps], 0
+    assert {stage: number["pending"] for stage, number in session.counts().items()} == dict.fromkeys(
+        [stage.name for stage in session.stages], 0
     )
 
 
-def test_a_second_import_makes_only_what_is_new_and_what_is_gone_goes(house, folder, tmp_path):
-    lake, film = house.lake, folder / "one.mp4"
-    path = local_spans(tmp_path / "spans.csv", [str(film), "0.5", "2.0", "a pink circle moves"])
+@pytest.mark.slow
+def test_a_second_import_makes_only_what_is_new_and_what_is_gone_goes(session, folder, tmp_path):
+    lake, synthetic_video = session.lake, folder / "one.mp4"
+    path = local_spans(tmp_path / "spans.csv", [str(synthetic_video), "0.5", "2.0", "a pink circle moves"])
     import_annotations(lake, path, "set-1", "r1")
-    run(house)
+    run(session)
     (first,) = imported_clips(lake).to_dicts()
     runs = dict(lake.polars("clips").select("clip_id", "run_id").rows())
 
-    local_spans(path, [str(film), "0.5", "2.0", "a circle, pink"], [str(film), "1.0", "1.4", "short"])
+    local_spans(
+        path, [str(synthetic_video), "0.5", "2.0", "a circle, pink"], [str(synthetic_video), "1.0", "1.4", "short"]
+    )
     import_annotations(lake, path, "set-1", "r2", mark_all=True)
     assert remove_others(lake, "set-1", "r2") == 1
-    run(house)
+    run(session)
     clips = imported_clips(lake)
     assert clips.select("start_seconds", "caption").rows() == [(0.5, "a circle, pink"), (1.0, "short")]
     assert first["clip_id"] not in clips["clip_id"]
@@ -310,28 +315,28 @@ def test_a_second_import_makes_only_what_is_new_and_what_is_gone_goes(house, fol
         assert first["clip_id"] not in lake.polars(table)["clip_id"]
 
     remove_others(lake, "set-1", "r3")
-    (step,) = (step for step in house.steps if step.name == "clips")
+    stage = clips_and_frames.configured(StageScope(lake), session.resources)
     (batch,) = set(ours["ingest_batch"])
-    assert work_off(lake, step, lambda units: (), partition=batch, run_id="r4").removed["clips"] == 2
+    assert process_pending(lake, stage, lambda units: (), partition=batch, run_id="r4").removed["clips"] == 2
     assert imported_clips(lake).height == 0
     assert lake.polars("clips").height == ours.height
 
 
-def test_a_video_that_has_none_of_its_spans_is_skipped_with_the_reason(house, folder, tmp_path):
+@pytest.mark.slow
+def test_a_video_that_has_none_of_its_spans_is_skipped_with_the_reason(session, folder, tmp_path):
     path = local_spans(tmp_path / "spans.csv", [str(folder / "one.mp4"), "7", "9", "beyond"])
-    import_annotations(house.lake, path, "set-1", "r1")
-    run(house)
-    (clips,) = (step for step in house.steps if step.name == "clips")
-    of_units = counts(house.lake, clips)
+    import_annotations(session.lake, path, "set-1", "r1")
+    run(session)
+    of_units = session.counts()["clips"]
     assert (of_units["total"], of_units["done"], of_units["skipped"], of_units["pending"]) == (3, 2, 1, 0)
-    (skipped,) = house.lake.polars("attempts").filter(pl.col("stage") == "clips").to_dicts()
+    (skipped,) = session.lake.polars("attempts").filter(pl.col("stage") == "clips").to_dicts()
     assert skipped["message"] == "none of the 1 spans that are annotated in it lies within it"
 
 
-def test_the_checks_of_the_lake_pass_with_imported_clips_in_it(house, folder, tmp_path):
-    film = str(folder / "one.mp4")
-    path = local_spans(tmp_path / "spans.csv", [film, "0.5", "2.0", "a pink circle moves"])
-    import_annotations(house.lake, path, "set-1", "r1")
-    run(house)
-    result = house._definitions.resolve_job_def("check_lake").execute_in_process(instance=house.instance)
+def test_the_checks_of_the_lake_pass_with_imported_clips_in_it(session, folder, tmp_path):
+    synthetic_video = str(folder / "one.mp4")
+    path = local_spans(tmp_path / "spans.csv", [synthetic_video, "0.5", "2.0", "a pink circle moves"])
+    import_annotations(session.lake, path, "set-1", "r1")
+    run(session)
+    result = session._definitions.resolve_job_def("check_lake").execute_in_process(instance=session.instance)
     assert {check.check_name for check in result.get_asset_check_evaluations() if not check.passed} == set()

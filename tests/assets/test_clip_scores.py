@@ -13,12 +13,13 @@ from tiny_scorers import random_head, tiny_classifier, tiny_clip
 
 from internvid.viclip.frame_choice import middle_frames
 from internvid.video.jpeg import rgb_of_jpeg
-from orchestration.house import House, Work
-from resources.aesthetics import ClipHeadAesthetics
-from resources.frame_text_similarity import ClipFrameTextSimilarity
-from resources.image_classifier import ImageClassifierScorer
-from resources.scorer import ClipToScore, Scorer
-from resources.subsets import select_subset, subset_named, waterfall
+from orchestration.cli.session import RunSummary, Session
+from resources.corpus.subsets import select_subset, subset_named, waterfall
+from resources.incremental.faults import SystemFault
+from resources.models.scorers.aesthetics import ClipHeadAesthetics
+from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
+from resources.models.scorers.image_classifier import ImageClassifierScorer
+from resources.models.scorers.scorer import ClipToScore, Scorer
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +40,14 @@ def similarity(models: Path) -> ClipFrameTextSimilarity:
     return ClipFrameTextSimilarity(weights=str(models / "clip"), device="cpu")
 
 
-def scores(house: House, score: str) -> dict[str, float | None]:
-    rows = house.lake.polars("clip_scores").filter(pl.col("score") == score).sort("clip_id")
+def scores(session: Session, score: str) -> dict[str, float | None]:
+    rows = session.lake.polars("clip_scores").filter(pl.col("score") == score).sort("clip_id")
     return dict(rows.select("clip_id", "value").rows())
 
 
-def frames(house: House) -> dict[str, list[np.ndarray]]:
+def frames(session: Session) -> dict[str, list[np.ndarray]]:
     """clip_id -> its stored frames in order of time."""
-    rows = house.lake.polars("frames").sort("clip_id", "pts")
+    rows = session.lake.polars("frames").sort("clip_id", "pts")
     return {
         clip_id: [rgb_of_jpeg(jpeg) for jpeg in of_clip["jpeg"]]
         for (clip_id,), of_clip in rows.group_by("clip_id", maintain_order=True)
@@ -59,78 +60,88 @@ def alone(scorer: Scorer, pictures: list[np.ndarray], caption: str | None = None
     return value
 
 
-def ids(house: House, name: str, **values: object) -> list[str]:
+def ids(session: Session, name: str, **values: object) -> list[str]:
     subset = subset_named(name)
-    with house.lake.connect(subset.tables, untrusted=True) as connection:
+    with session.lake.connect(subset.tables, untrusted=True) as connection:
         return select_subset(connection, subset, values).read_all()["clip_id"].to_pylist()
 
 
 def test_scores_by_models_are_of_the_right_frames_and_aes_is_chosen_by_them(
-    house: House, open_house: Callable[[], House], ingest: Callable[..., Work], folder: Path, models: Path
+    session: Session, open_session: Callable[[], Session], ingest: Callable[..., RunSummary], folder: Path, models: Path
 ):
-    doors = {"aesthetics": aesthetics(models), "frame_text_similarity": similarity(models)}
-    doors["safety"] = ImageClassifierScorer(weights=str(models / "classifier"), labels=["nsfw"], device="cpu")
-    house.resources |= doors
-    work = ingest(house, folder)
+    providers = {"aesthetics": aesthetics(models), "frame_text_similarity": similarity(models)}
+    providers["safety"] = ImageClassifierScorer(weights=str(models / "classifier"), labels=["nsfw"], device="cpu")
+    session.resources |= providers
+    summary = ingest(session, folder)
     # Four clips: each has two scores more, and aesthetics anew; the others, and everything before, stay.
-    assert {table: rows for table, rows in work.rows.items() if any(rows.values())} == {
+    assert {table: rows for table, rows in summary.rows.items() if any(rows.values())} == {
         "clip_scores": {"added": 8, "changed": 4, "removed": 0}
     }
-    stored = frames(house)
+    stored = frames(session)
     assert len(stored) == 4
     four = {clip: sorted(set(middle_frames(len(all_), 4))) for clip, all_ in stored.items()}
     one = {clip: Random(clip).sample(range(len(all_)), 1)[0] for clip, all_ in stored.items()}
-    captions = dict(house.lake.polars("clip_captions").select("clip_id", "caption").rows())
+    captions = dict(session.lake.polars("clip_captions").select("clip_id", "caption").rows())
     of_four = {clip: [stored[clip][at] for at in chosen] for clip, chosen in four.items()}
-    assert scores(house, "aesthetics") == pytest.approx(
-        {clip: alone(doors["aesthetics"], pictures) for clip, pictures in of_four.items()}, abs=1e-5
+    assert scores(session, "aesthetics") == pytest.approx(
+        {clip: alone(providers["aesthetics"], pictures) for clip, pictures in of_four.items()}, abs=1e-5
     )
-    assert scores(house, "safety") == pytest.approx(
-        {clip: alone(doors["safety"], pictures) for clip, pictures in of_four.items()}, abs=1e-5
+    assert scores(session, "safety") == pytest.approx(
+        {clip: alone(providers["safety"], pictures) for clip, pictures in of_four.items()}, abs=1e-5
     )
-    assert scores(house, "frame_text_similarity") == pytest.approx(
-        {clip: alone(doors["frame_text_similarity"], [stored[clip][at]], captions[clip]) for clip, at in one.items()},
+    assert scores(session, "frame_text_similarity") == pytest.approx(
+        {
+            clip: alone(providers["frame_text_similarity"], [stored[clip][at]], captions[clip])
+            for clip, at in one.items()
+        },
         abs=1e-5,
     )
-    assert scores(house, "watermark") == {}
+    assert scores(session, "watermark") == {}
 
-    rows = house.lake.polars("clip_scores").filter(pl.col("score") == "aesthetics")
+    rows = session.lake.polars("clip_scores").filter(pl.col("score") == "aesthetics")
     assert set(rows["model"]) == {"clip+one"}
-    assert set(rows["revision"]) == {doors["aesthetics"].revision}
-    costs = house.lake.polars("costs").filter(pl.col("model") == "clip+one")
+    assert set(rows["revision"]) == {providers["aesthetics"].revision}
+    costs = session.lake.polars("costs").filter(pl.col("model") == "clip+one")
     assert (costs["units"].sum(), costs["frames"].sum()) == (4, sum(map(len, four.values())))
 
-    by_score = sorted(scores(house, "aesthetics").items(), key=lambda item: item[1])
+    by_score = sorted(scores(session, "aesthetics").items(), key=lambda item: item[1])
     limit = by_score[2][1]
-    assert sorted(ids(house, "aes", threshold=limit)) == sorted(clip for clip, _ in by_score[2:])
+    assert sorted(ids(session, "aes", threshold=limit)) == sorted(clip for clip, _ in by_score[2:])
     subset = subset_named("aes")
-    with house.lake.connect(subset.tables, untrusted=True) as connection:
-        step = waterfall(connection, subset, {"threshold": limit})[-1]
-    assert (step.condition, step.removed, step.left, step.is_unknown) == ("good_looking", 2, 2, False)
+    with session.lake.connect(subset.tables, untrusted=True) as connection:
+        stage = waterfall(connection, subset, {"threshold": limit})[-1]
+    assert (stage.condition, stage.removed, stage.left, stage.is_unknown) == ("good_looking", 2, 2, False)
     # FLT by CLIPScore, since the lake has one: the best 30 % of four are two.
-    by_score = sorted(scores(house, "frame_text_similarity").items(), key=lambda item: item[1])
-    assert sorted(ids(house, "flt_clipscore")) == sorted(clip for clip, _ in by_score[2:])
+    by_score = sorted(scores(session, "frame_text_similarity").items(), key=lambda item: item[1])
+    assert sorted(ids(session, "flt_clipscore")) == sorted(clip for clip, _ in by_score[2:])
 
-    before = scores(house, "frame_text_similarity"), scores(house, "aesthetics")
-    house = open_house()
-    house.resources |= {**doors, "aesthetics": aesthetics(models, "two.pth")}
-    work = ingest(house, folder)
-    assert work.rows["clip_scores"] == {"added": 0, "changed": 4, "removed": 0}
-    assert scores(house, "frame_text_similarity") == before[0]
-    assert scores(house, "aesthetics") != pytest.approx(before[1], abs=1e-3)
+    before = scores(session, "frame_text_similarity"), scores(session, "aesthetics")
+    session = open_session()
+    session.resources |= {**providers, "aesthetics": aesthetics(models, "two.pth")}
+    summary = ingest(session, folder)
+    assert summary.rows["clip_scores"] == {"added": 0, "changed": 4, "removed": 0}
+    assert scores(session, "frame_text_similarity") == before[0]
+    assert scores(session, "aesthetics") != pytest.approx(before[1], abs=1e-3)
 
 
-def test_a_model_that_cannot_score_leaves_attempts_and_no_number(
-    house: House, ingest: Callable[..., Work], folder: Path, models: Path
+def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_message_and_leaves_the_clips_pending(
+    session: Session, open_session: Callable[[], Session], models: Path
 ):
+    measured = scores(session, "aesthetics")
     classifier = ImageClassifierScorer(weights=str(models / "classifier"), labels=["gore"], device="cpu")
-    measured = scores(house, "aesthetics")
-    house.resources |= {"aesthetics": aesthetics(models, "missing.pth"), "safety": classifier}
-    ingest(house, folder)
-    failed = house.lake.polars("attempts").filter(pl.col("stage") == "clip_scores").select("error_class", "message")
-    assert sorted(failed.rows()) == [
-        *[("FileNotFoundError", f"there is no file {models / 'missing.pth'}")] * 4,
-        *[("ValueError", "classifier has no label gore; it has sfw, nsfw")] * 4,
-    ]
-    assert scores(house, "safety") == {}
-    assert scores(house, "aesthetics") == measured, "the last good ones stay"
+    for name, scorer, why in (
+        ("aesthetics", aesthetics(models, "missing.pth"), f"there is no file {models / 'missing.pth'}"),
+        ("safety", classifier, "classifier has no label gore; it has sfw, nsfw"),
+    ):
+        session = open_session()
+        session.resources[name] = scorer
+        summary = RunSummary()
+        with pytest.raises(SystemFault, match=r"^clip_scores: "):
+            session.run_pending_batches(summary)
+        (message,) = summary.failed_runs.values()
+        assert message.startswith(f"clip_scores: {scorer.model} cannot be loaded: ")
+        assert why in message
+        assert session.counts()["clip_scores"]["pending"] == 4
+    assert session.lake.polars("attempts").filter(pl.col("stage") == "clip_scores").is_empty()
+    assert scores(session, "safety") == {}
+    assert scores(session, "aesthetics") == measured, "the last good ones stay"

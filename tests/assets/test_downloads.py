@@ -15,14 +15,21 @@ import polars as pl
 import pytest
 from web_server import TEXT_PAGE, File, Hang, Redirect, Status, WebServer, make_video, page_with_video, web_server
 
-from assets.downloads import fetch, step
-from assets.web_sources import WebSource, register_web
-from resources.downloader import Downloader
-from resources.lake import Lake
-from resources.media import Media
-from resources.refresh import Report, work_off
+from assets.ingest.downloads import downloads
+from resources.catalog.admission import Admission
+from resources.catalog.downloader import Downloader
+from resources.catalog.web import WebSource, register_web
+from resources.incremental.commits import Report
+from resources.incremental.declaration import StageRun, StageScope
+from resources.incremental.retries import FailurePolicy
+from resources.incremental.runner import process_pending
+from resources.lake.store import Lake
+from resources.media.store import Media
+
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
+TESTS = REPOSITORY / "tests"
 CHALLENGE = Status(403, {"cf-mitigated": "challenge"}, "<html><title>Just a moment...</title></html>")  # Cloudflare's
 QUICK = {"seconds_between_starts": 0.0, "timeout_seconds": 2.0, "allowed_addresses": ["127.0.0.1/32"]}
 
@@ -66,9 +73,20 @@ def register(lake: Lake, *urls: str, query_words: str | None = None) -> str:
 
 
 def download(lake: Lake, media: Media, batch: str, **settings: object) -> Report:
-    downloader = Downloader(**(QUICK | settings))
-    return work_off(
-        lake, step(downloader), lambda units: fetch(lake, media, downloader, units), partition=batch, run_id="test"
+    return run(lake, media, Downloader(**(QUICK | settings)), batch, "test")
+
+
+def run(lake: Lake, media: Media, downloader: Downloader, batch: str, run_id: str) -> Report:
+    resources = {
+        "downloader": downloader,
+        "media": media,
+        "admission": Admission(),
+        "failure_policy": FailurePolicy(),
+    }
+    stage = downloads.configured(StageScope(lake, batch), resources)
+    stage_run = StageRun(lake, batch, run_id, print)
+    return process_pending(
+        lake, stage, lambda units: downloads.compute(stage_run, units, **resources), partition=batch, run_id=run_id
     )
 
 
@@ -86,14 +104,14 @@ def make_due(lake: Lake) -> None:
 
 
 def test_a_direct_link_a_page_and_a_playlist_of_segments_come_into_the_store(server, lake, media, videos, tmp_path):
-    film = videos("film")
+    synthetic_video = videos("synthetic_video")
     urls = [
-        server.add("/film.mp4", File(film)),
+        server.add("/video.mp4", File(synthetic_video)),
         server.add("/page", page_with_video("/other.mp4", title="A title\x07 with a bell")),
         server.add_hls("/live", videos("live", shade=60), tmp_path / "segments"),
     ]
     server.add("/other.mp4", File(videos("other", shade=30)))
-    batch = register(lake, *urls, query_words="a film")
+    batch = register(lake, *urls, query_words="a video")
     report = download(lake, media, batch)
     assert report.units == {"total": 3, "done": 3, "failed": 0, "skipped": 0, "waiting": 0, "pending": 0}
     rows = {row["url"]: row for row in lake.polars("downloads").iter_rows(named=True)}
@@ -101,16 +119,16 @@ def test_a_direct_link_a_page_and_a_playlist_of_segments_come_into_the_store(ser
     for row in rows.values():
         stored = Path(row["path"]).read_bytes()
         assert sha256(stored).hexdigest() == row["sha256"] == Path(row["path"]).stem
-        assert row["query_words"] == "a film"
+        assert row["query_words"] == "a video"
         assert row["downloader"].startswith("yt-dlp 20")
-    assert Path(rows[urls[0]]["path"]).read_bytes() == film.read_bytes()
+    assert Path(rows[urls[0]]["path"]).read_bytes() == synthetic_video.read_bytes()
     assert rows[urls[1]]["title"].startswith("A title with a bell")
     assert not list(Path(media.root, "downloads").iterdir()), "nothing is left of what was put together"
-    assert download(lake, media, batch).worked_on == 0
+    assert download(lake, media, batch).processed == 0
 
 
 def test_each_of_many_ends_in_its_own_class_and_the_server_is_asked_politely(server, lake, media, videos):
-    good = File(videos("film"))
+    good = File(videos("synthetic_video"))
     behaviours = {
         "fine": ([good], None),
         "gone": ([Status(404)], ("failed", "RemovedVideo")),
@@ -120,7 +138,7 @@ def test_each_of_many_ends_in_its_own_class_and_the_server_is_asked_politely(ser
         "cut": ([File(good.path, cut_at=0.5)], ("failed", "NetworkTrouble")),
         "loop": ([Redirect("/loop")], ("failed", "RedirectLoop")),
         "text": ([TEXT_PAGE], ("failed", "NotAVideo")),
-        "elsewhere": ([Redirect("http://127.0.0.2:9/film.mp4")], ("failed", "RefusedAddress")),
+        "elsewhere": ([Redirect("http://127.0.0.2:9/video.mp4")], ("failed", "RefusedAddress")),
         "robots": ([File(good.path, {"X-Robots-Tag": "noai"})], ("skipped", "OptedOut")),
         "hang": ([Hang()], ("failed", "NetworkTrouble")),
     }
@@ -132,14 +150,14 @@ def test_each_of_many_ends_in_its_own_class_and_the_server_is_asked_politely(ser
             server.add(path, *acts)
             expected[path] = outcome
     batch = register(lake, *(server.url + path for path in expected))
-    report = download(lake, media, batch, at_once=4, at_once_per_site=3)
+    report = download(lake, media, batch, max_concurrent=4, max_concurrent_per_site=3)
     failed = {path: outcome for path, outcome in expected.items() if outcome is not None}
     assert attempts(lake) == failed
     by_outcome = Counter(outcome for outcome, _ in failed.values())
     assert report.units["done"] == len(expected) - len(failed) == lake.dataset("downloads").count_rows()
     assert (report.units["failed"], report.units["skipped"]) == (by_outcome["failed"], by_outcome["skipped"])
     assert report.units["pending"] == report.units["waiting"] == 0
-    assert server.most_at_once <= 3
+    assert server.max_concurrent_requests <= 3
     for number in range(2):
         first, again, *_ = server.asked(f"/busy{number}.mp4")
         assert again.at - first.at >= 1.0, "it said when to come again"
@@ -151,15 +169,15 @@ def test_each_of_many_ends_in_its_own_class_and_the_server_is_asked_politely(ser
 
 
 def test_a_bot_check_stops_its_site_and_the_next_run_goes_on_where_others_went_on(server, lake, media, videos):
-    film = File(videos("film"))
+    synthetic_video = File(videos("synthetic_video"))
     paths = [f"/{number:02d}.mp4" for number in range(12)]
     for path in paths:
-        server.add(path, film)
+        server.add(path, synthetic_video)
     challenged = server.add("/02.mp4", CHALLENGE)
     with web_server("127.0.0.2") as other:
-        elsewhere = other.add("/film.mp4", film)
+        elsewhere = other.add("/video.mp4", synthetic_video)
         batch = register(lake, *(server.url + path for path in paths), elsewhere)
-        allowed = {"allowed_addresses": ["127.0.0.0/8"], "at_once_per_site": 1}
+        allowed = {"allowed_addresses": ["127.0.0.0/8"], "max_concurrent_per_site": 1}
         report = download(lake, media, batch, **allowed)
         assert len(server.requests) < 2 * 4 + 2, "within what was under way"
         done = report.units["done"]
@@ -179,11 +197,11 @@ def test_a_bot_check_stops_its_site_and_the_next_run_goes_on_where_others_went_o
         assert (waiting["next_try_at"] > datetime.now(UTC) + timedelta(hours=5)).all()
 
         asked = len(server.requests)
-        other_batch = register(lake, server.add("/later.mp4", film))
+        other_batch = register(lake, server.add("/later.mp4", synthetic_video))
         download(lake, media, other_batch, **allowed)
         assert len(server.requests) == asked, "another batch does not ask that site either"
 
-        server.add("/02.mp4", film)
+        server.add("/02.mp4", synthetic_video)
         make_due(lake)
         report = download(lake, media, batch, **allowed)
         assert report.units["done"] == 13
@@ -192,26 +210,23 @@ def test_a_bot_check_stops_its_site_and_the_next_run_goes_on_where_others_went_o
 
 
 def test_a_killed_run_goes_on_with_the_file_that_it_had_in_part(server, lake, media, videos, tmp_path, until):
-    film = videos("long", seconds=40)
-    size = film.stat().st_size
-    server.add("/long.mp4", File(film, stalls_after=size // 2))
+    synthetic_video = videos("long", seconds=40)
+    size = synthetic_video.stat().st_size
+    server.add("/long.mp4", File(synthetic_video, stalls_after=size // 2))
     batch = register(lake, f"{server.url}/long.mp4")
     code = f"""
-from assets.downloads import fetch, step
-from resources.downloader import Downloader
-from resources.lake import Lake
-from resources.media import Media
-from resources.refresh import work_off
+from resources.catalog.downloader import Downloader
+from resources.lake.store import Lake
+from resources.media.store import Media
+from test_downloads import run
 
 if __name__ == "__main__":
     lake, media = Lake(root={lake.root!r}), Media(root={media.root!r})
-    downloader = Downloader(**{QUICK | {"timeout_seconds": 60.0}})
-    fetched = lambda units: fetch(lake, media, downloader, units)
-    work_off(lake, step(downloader), fetched, partition={batch!r}, run_id="killed")
+    run(lake, media, Downloader(**{QUICK | {"timeout_seconds": 60.0}}), {batch!r}, "killed")
 """
     script = tmp_path / "run.py"
     script.write_text(code)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, TESTS, TESTS / "assets")))}
     process = subprocess.Popen([sys.executable, script], env=environment, start_new_session=True)
     parts = Path(media.root, "downloads")
     try:
@@ -220,24 +235,24 @@ if __name__ == "__main__":
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    server.add("/long.mp4", File(film))
+    server.add("/long.mp4", File(synthetic_video))
     there = sum(file.stat().st_size for file in parts.rglob("*.part"))
     asked = len(server.requests)
     assert download(lake, media, batch).units["done"] == 1
     ranges = [request.range for request in server.requests[asked:] if request.range]
     assert f"bytes={there}-" in ranges, ranges
-    assert Path(lake.polars("downloads")["path"][0]).read_bytes() == film.read_bytes()
+    assert Path(lake.polars("downloads")["path"][0]).read_bytes() == synthetic_video.read_bytes()
 
 
 def test_other_rules_leave_out_or_take_what_is_here_without_asking_its_site(server, lake, media, videos):
-    batch = register(lake, server.add("/film.mp4", File(videos("film"))))
+    batch = register(lake, server.add("/video.mp4", File(videos("synthetic_video"))))
     assert download(lake, media, batch).units["done"] == 1
     content = lake.polars("downloads").select("digest", "path")
     asked = len(server.requests)
-    assert download(lake, media, batch, longest_seconds=3600.0).units["done"] == 1
+    assert download(lake, media, batch, max_duration_seconds=3600.0).units["done"] == 1
     assert lake.polars("downloads").select("digest", "path").equals(content)
-    assert download(lake, media, batch, shortest_seconds=60.0).units["skipped"] == 1
-    assert attempts(lake) == {"/film.mp4": ("skipped", "TooShort")}
+    assert download(lake, media, batch, min_duration_seconds=60.0).units["skipped"] == 1
+    assert attempts(lake) == {"/video.mp4": ("skipped", "TooShort")}
     assert len(server.requests) == asked
 
 

@@ -13,18 +13,23 @@ import polars as pl
 import pytest
 from altered_videos import copied, cropped, mirrored, remuxed, resized, with_logo
 
-from assets.clips import clips_and_frames
-from assets.duplicates import Judged, duplicates, kept
-from assets.fingerprints import fingerprints, step
-from assets.ingest_batches import ingest_batches
-from assets.raw_videos import raw_videos
-from assets.sources import register
-from resources.cutter import Cutter
-from resources.lake import Lake
-from resources.media import Media
-from resources.refresh import counts
-from resources.statements import statement
-from resources.subsets import select_subset, subset_named
+from assets.corpus.duplicates import duplicates
+from assets.ingest.raw_videos import raw_videos
+from assets.partitions import ingest_batches
+from assets.video.clips import clips_and_frames
+from assets.video.fingerprints import fingerprints
+from resources.catalog.admission import Admission
+from resources.catalog.files import register
+from resources.corpus.duplicates import VideoQuality, kept
+from resources.corpus.subsets import select_subset, subset_named
+from resources.incremental.declaration import StageScope
+from resources.incremental.materialization import build_asset
+from resources.incremental.retries import FailurePolicy
+from resources.incremental.state import counts
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+from resources.media.cut_detection import CutDetection
+from resources.media.store import Media
 
 OPEN = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
 ODD = OPEN.parent / "odd"
@@ -63,23 +68,33 @@ class Corpus:
         self.media = Media(root=str(folder / "media"), workers=1)
         self.instance = dg.DagsterInstance.ephemeral()
 
+    def resources(self, benchmark_videos: str | None = None) -> dict[str, Any]:
+        return {
+            "lake": self.lake,
+            "media": self.media,
+            "cut_detection": CutDetection(),
+            "admission": Admission(benchmark_videos=benchmark_videos),
+            "failure_policy": FailurePolicy(),
+        }
+
     def bring_up_to_date(self) -> dict[str, Any]:
         """Takes in the folder as it is; returns what the asset `duplicates` reports."""
         found = register(self.lake, self.media, [str(self.folder)], run_id="test")
         self.instance.add_dynamic_partitions(str(ingest_batches.name), sorted(found.batches))
-        resources = {"lake": self.lake, "media": self.media, "cutter": Cutter()}
+        stages = [
+            build_asset(definition, ingest_batches) for definition in (raw_videos, clips_and_frames, fingerprints)
+        ]
         for batch in self.instance.get_dynamic_partitions(str(ingest_batches.name)):
-            steps = [raw_videos, clips_and_frames, fingerprints]
-            dg.materialize(steps, partition_key=batch, resources=resources, instance=self.instance)
+            dg.materialize(stages, partition_key=batch, resources=self.resources(), instance=self.instance)
         return self.look_for_copies()
 
-    def fingerprint(self) -> None:
+    def fingerprint(self, benchmark_videos: str | None = None) -> None:
         """Brings the fingerprints alone up to date."""
-        resources = {"lake": self.lake, "media": self.media, "cutter": Cutter()}
+        asset, resources = build_asset(fingerprints, ingest_batches), self.resources(benchmark_videos)
         batches = sorted(set(self.lake.polars("raw_videos")["ingest_batch"]))
         self.instance.add_dynamic_partitions(str(ingest_batches.name), batches)
         for batch in batches:
-            dg.materialize([fingerprints], partition_key=batch, resources=resources, instance=self.instance)
+            dg.materialize([asset], partition_key=batch, resources=resources, instance=self.instance)
 
     def look_for_copies(self) -> dict[str, Any]:
         result = dg.materialize([duplicates], resources={"lake": self.lake}, instance=self.instance)
@@ -171,7 +186,7 @@ def test_which_copy_is_kept_and_why(made: Corpus) -> None:
     assert keeps["carphone_qcif.mp4", "lower bitrate.mp4"][0] == "carphone_qcif.mp4"
 
 
-def judged(video_id: str = "a", **other: Any) -> Judged:
+def judged(video_id: str = "a", **other: Any) -> VideoQuality:
     usual = {
         "seconds": 20.0,
         "width": 640,
@@ -180,7 +195,7 @@ def judged(video_id: str = "a", **other: Any) -> Judged:
         "decode_errors": 2,
         "first_seen_at": None,
     }
-    return Judged(video_id, None, **(usual | other))
+    return VideoQuality(video_id, None, **(usual | other))
 
 
 @pytest.mark.parametrize(
@@ -195,11 +210,11 @@ def judged(video_id: str = "a", **other: Any) -> Judged:
         (judged("b", seconds=22.0, bytes=100), "it is longer: 22.0 s, the other 20.0 s"),
         (judged("b", bytes=2_000_000), "it has more bytes a second: 100 kB, the other 50 kB"),
         (judged("b", bytes=1_000_100, first_seen_at=datetime(2026, 1, 1, tzinfo=UTC)), "it was registered first"),
-        (judged("A"), "nothing tells them apart: the lower video_id"),
+        (judged("A"), "equal by every rule: the lower video_id"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_first_rule_that_tells_two_apart_decides(better: Judged, why: str) -> None:
+def test_the_first_rule_that_tells_two_apart_decides(better: VideoQuality, why: str) -> None:
     assert kept(judged(), better) == kept(better, judged()) == (better, why)
 
 
@@ -328,14 +343,13 @@ def test_a_fingerprint_changes_with_what_the_frames_show_alone(corpus: Corpus) -
     frames = corpus.lake.polars("frames").filter(video_id=next(iter(corpus.names())))
     made_anew = frames.with_columns(provenance=pl.lit("of another run"))
     corpus.lake.upsert("frames", made_anew)
-    assert counts(corpus.lake, step(corpus.lake, corpus.media, Cutter()))["pending"] == 0
+    stage = fingerprints.configured(StageScope(corpus.lake), corpus.resources())
+    assert counts(corpus.lake, stage)["pending"] == 0
     corpus.lake.upsert("frames", made_anew.with_columns(provenance=pl.lit("again"), digest=pl.lit("other pictures")))
-    assert counts(corpus.lake, step(corpus.lake, corpus.media, Cutter()))["pending"] == 1
+    assert counts(corpus.lake, stage)["pending"] == 1
 
 
-def test_a_copy_of_a_benchmark_video_is_told_and_no_subset_has_its_clips(
-    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_of_a_benchmark_video_is_told_and_no_subset_has_its_clips(corpus: Corpus, tmp_path: Path) -> None:
     video_id, _ = min(corpus.names().items(), key=lambda item: item[1])
     copies = {video_id} | {
         other
@@ -346,14 +360,12 @@ def test_a_copy_of_a_benchmark_video_is_told_and_no_subset_has_its_clips(
     (path,) = corpus.lake.polars("raw_videos").filter(video_id=video_id)["path"]
     (tmp_path / "benchmark").mkdir()
     shutil.copy(path, tmp_path / "benchmark" / "of_a_benchmark.mp4")
-    monkeypatch.setenv("INTERNVID_BENCHMARK_VIDEOS", str(tmp_path / "benchmark"))
-    corpus.fingerprint()
+    corpus.fingerprint(str(tmp_path / "benchmark"))
     told = corpus.lake.polars("attempts").filter(stage="fingerprints")
     assert set(told["error_class"]) == {"InBenchmark"}
     assert set(told["message"]) == {"looks like of_a_benchmark.mp4"}
     assert video_id in set(told["key"]) <= copies
-    pool = corpus.lake.query(statement("operations/subset_pool"))
+    pool = corpus.lake.query(statement("selection/pool"))
     assert not set(pool["video_id"].to_pylist()) & set(told["key"])
-    monkeypatch.delenv("INTERNVID_BENCHMARK_VIDEOS")
     corpus.fingerprint()
     assert corpus.lake.polars("attempts").filter(stage="fingerprints").is_empty()

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from tiny_captioners import WORDS, blip, qwen_2_5_vl
 
-from orchestration.house import House
-from resources.hub_captioner import HubCaptioner
+from orchestration.cli.session import Session
+from resources.models.hub_captioner import HubCaptioner
 
 
 @pytest.fixture(scope="module")
@@ -19,24 +19,24 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def written_by(house: House) -> dict[str, dict[str, str]]:
+def written_by(session: Session) -> dict[str, dict[str, str]]:
     """What -> key -> the run that wrote the row."""
-    captions = house.lake.polars("frame_captions")
+    captions = session.lake.polars("frame_captions")
     parts = {scale: captions.filter(scale=scale) for scale in ("coarse", "fine", "clip")}
-    parts |= {"summaries": house.lake.polars("clip_captions"), "scores": house.lake.polars("clip_scores")}
+    parts |= {"summaries": session.lake.polars("clip_captions"), "scores": session.lake.polars("clip_scores")}
     return {name: dict(rows.select(pl.first(), "run_id").rows()) for name, rows in parts.items()}
 
 
 def test_two_models_caption_at_their_scales_and_another_fine_one_leaves_what_does_not_rest_on_it(
-    empty_house, open_house, ingest, film, folder, models
+    empty_session, open_session, ingest, synthetic_video, folder, models
 ):
-    film(folder, "one.mp4", 1)
+    synthetic_video(folder, "one.mp4", 1)
     short = {"max_new_tokens": 6}
     coarse = HubCaptioner(weights=str(models / "tiny-blip"), prompt="a photo of", generation=short)
     fine = HubCaptioner(weights=str(models / "tiny-qwen"), prompt="what is it", generation=short)
-    empty_house.resources |= {"coarse_captioner": coarse, "fine_captioner": fine, "clip_captioner": fine}
-    ingest(empty_house, folder)
-    captions = empty_house.lake.polars("frame_captions")
+    empty_session.resources |= {"coarse_captioner": coarse, "fine_captioner": fine, "clip_captioner": fine}
+    ingest(empty_session, folder)
+    captions = empty_session.lake.polars("frame_captions")
     assert captions.group_by("scale", "model", "revision", "version").len().sort("scale").rows() == [
         ("clip", "tiny-qwen", fine.revision, fine.version, 2),
         ("coarse", "tiny-blip", coarse.revision, coarse.version, 2),
@@ -48,17 +48,17 @@ def test_two_models_caption_at_their_scales_and_another_fine_one_leaves_what_doe
     assert captions.filter(scale="coarse")["prompt_tokens"].unique().to_list() == [5]
     read = dict(captions.group_by("scale").agg(pl.max("prompt_tokens")).rows())
     assert read["coarse"] < read["fine"] < read["clip"]
-    spent = empty_house.lake.polars("costs").filter(stage="frame_captions").select("model", "units").rows()
+    spent = empty_session.lake.polars("costs").filter(stage="frame_captions").select("model", "units").rows()
     assert sorted(spent) == [("", 7), ("tiny-blip", 2), ("tiny-qwen", 5)]
 
-    before = written_by(empty_house)
+    before = written_by(empty_session)
     asked_otherwise = HubCaptioner(weights=str(models / "tiny-qwen"), prompt="a red car", generation=short)
-    house = open_house()
-    house.resources |= empty_house.resources | {"fine_captioner": asked_otherwise}
-    ingest(house, folder)
-    after = written_by(house)
+    session = open_session()
+    session.resources |= empty_session.resources | {"fine_captioner": asked_otherwise}
+    ingest(session, folder)
+    after = written_by(session)
     assert {name: set(rows) for name, rows in after.items()} == {name: set(rows) for name, rows in before.items()}
     assert {name for name, rows in after.items() if rows == before[name]} == {"coarse", "clip", "scores"}
     for name in ("fine", "summaries"):
         assert not set(after[name].items()) & set(before[name].items())
-    assert set(house.lake.polars("frame_captions").filter(scale="fine")["version"]) == {asked_otherwise.version}
+    assert set(session.lake.polars("frame_captions").filter(scale="fine")["version"]) == {asked_otherwise.version}

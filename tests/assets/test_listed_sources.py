@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from assets.listed_sources import register_list
-from assets.web_sources import WebSource, register_web, source_id_of
-from resources.lake import Lake
-from resources.media import Media
-from resources.tombstones import Names, begin, end
+from resources.catalog.lists import register_list
+from resources.catalog.tombstones import Names, begin, end
+from resources.catalog.web import WebSource, register_web, source_id_of
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 
 @pytest.fixture
@@ -23,8 +23,10 @@ def media(tmp_path: Path) -> Media:
     return Media(root=str(tmp_path / "media"), workers=1)
 
 
-def test_urls_ids_and_files_are_sources_and_what_names_no_video_is_told_by_its_row(lake, media, film, tmp_path):
-    film(tmp_path, "beside the list.mp4", 1)
+def test_urls_ids_and_files_are_sources_and_what_names_no_video_is_told_by_its_row(
+    lake, media, synthetic_video, tmp_path
+):
+    synthetic_video(tmp_path, "beside the list.mp4", 1)
     file = tmp_path / "list.csv"
     file.write_text(
         "url,title,seconds\n"

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
-from assets.sources import register
-from orchestration.house import House, Work
-from resources.refresh import pending_batches
+from orchestration.cli.session import RunSummary, Session
+from orchestration.due import pending_batches
+from orchestration.settings import Settings
+from resources.catalog.files import register
+
+pytestmark = pytest.mark.slow
 
 TABLES = ("sources", "raw_videos", "clips", "frames", "frame_captions", "clip_captions", "attempts")
-FILMS = 4
+VIDEOS_FOLDER = 4
 
 _barrier: Any = None
 
@@ -25,36 +29,39 @@ def _share(barrier: Any) -> None:
 
 def _materialise(root: str, batch: str) -> dict[str, str]:
     """In a process of its own: runs the job on the batch when all others are ready; returns what went wrong."""
-    house = House(root)
-    house.instance = dg.DagsterInstance.ephemeral()
-    assert house.steps
-    assert house._definitions
-    work = Work()
+    session = Session(Settings(lake=root))
+    session.instance = dg.DagsterInstance.ephemeral()
+    assert session.stages
+    assert session._definitions
+    summary = RunSummary()
     _barrier.wait(timeout=200)
-    house.instance.add_dynamic_partitions("ingest_batch", [batch])
-    house._run("ingest", work, batch)
-    return work.failed_batches
+    session.instance.add_dynamic_partitions("ingest_batch", [batch])
+    session.run("ingest", summary, partition=batch)
+    return summary.failed_runs
 
 
-def _register(house: House, folder: Path) -> None:
-    a_film = 4 / 3600  # hours: every film of 3 s a batch of its own
-    found = register(house.lake, house.media, [str(folder)], run_id="test", hours_per_batch=a_film)
-    assert found.new == FILMS + 1
+def _register(session: Session, folder: Path) -> None:
+    a_synthetic_video = 4 / 3600  # hours: every video of 3 s a batch of its own
+    found = register(session.lake, session.media, [str(folder)], run_id="test", hours_per_batch=a_synthetic_video)
+    assert found.new == VIDEOS_FOLDER + 1
 
 
 def test_processes_on_different_batches_and_on_the_same_one_make_what_one_process_makes(
-    place: Path, open_house: Callable[[], House], film: Callable[..., Path], whole_tables: Callable[..., Any]
+    place: Path,
+    open_session: Callable[[], Session],
+    synthetic_video: Callable[..., Path],
+    whole_tables: Callable[..., Any],
 ):
-    folder = place / "films"
+    folder = place / "synthetic_videos"
     folder.mkdir(parents=True)
-    for number in range(FILMS):
-        film(folder, f"{number}.mp4", number)
-    (folder / "broken.mp4").write_text("no film")
-    alone, together = open_house(), House(str(place / "together"))
-    for house in (alone, together):
-        _register(house, folder)
+    for number in range(VIDEOS_FOLDER):
+        synthetic_video(folder, f"{number}.mp4", number)
+    (folder / "broken.mp4").write_text("no video")
+    alone, together = open_session(), Session(Settings(lake=str(place / "together")))
+    for session in (alone, together):
+        _register(session, folder)
     batches = sorted(set(together.lake.polars("sources")["ingest_batch"]))
-    assert len(batches) == FILMS
+    assert len(batches) == VIDEOS_FOLDER
 
     # The last batch twice: two processes compute the same rows and commit them at about the same moment.
     asked = [*batches, batches[-1]]
@@ -63,11 +70,10 @@ def test_processes_on_different_batches_and_on_the_same_one_make_what_one_proces
         done = [pool.submit(_materialise, together.lake.root, batch) for batch in asked]
         assert [future.result() for future in done] == [{}] * len(asked)
 
-    for step in together.steps:
-        assert pending_batches(together.lake, step) == [], step.name
-    work = Work()
-    alone.run_pending_batches(work)
-    assert work.failed_batches == {}
+    assert pending_batches(together.lake, together.stages, together.resources) == []
+    summary = RunSummary()
+    alone.run_pending_batches(summary)
+    assert summary.failed_runs == {}
     expected = whole_tables(alone.lake, *TABLES)
     assert {table: len(rows) for table, rows in expected.items()} == {
         "sources": 5,
@@ -76,7 +82,7 @@ def test_processes_on_different_batches_and_on_the_same_one_make_what_one_proces
         "frames": 20,
         "frame_captions": 20,
         "clip_captions": 8,
-        "attempts": 1 + 4 + 8,  # the broken film; films and clips in which nothing is said
+        "attempts": 1 + 4 + 8,  # the broken video; videos and clips in which nothing is said
     }
     found = whole_tables(together.lake, *TABLES)
     # The broken file lies in the batch that ran twice: it was tried once or, by both, twice.

@@ -7,26 +7,28 @@ from pathlib import Path
 import boto3
 import pytest
 
-from assets.sources import register
-from orchestration.house import House, Work
+from orchestration.cli.session import RunSummary, Session
+from resources.catalog.files import register
+
+pytestmark = pytest.mark.slow
 
 BUCKET = "lakes"
 
 
 @pytest.fixture
-def house(
+def session(
     place: Path,
     s3: dict[str, str],
-    open_house: Callable[[], House],
+    open_session: Callable[[], Session],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-) -> House:
+) -> Session:
     monkeypatch.setenv("HOME", str(tmp_path))  # where a training keeps its state
     monkeypatch.setenv("INTERNVID_FIRST_MODEL", "viclip-tiny|all")
     monkeypatch.setenv("INTERNVID_TRIAL_STEPS", "1")
     monkeypatch.setenv("INTERNVID_LAKE", f"s3://{BUCKET}/pipeline")
     monkeypatch.setenv("INTERNVID_STORAGE_OPTIONS", json.dumps(s3))
-    return open_house()
+    return open_session()
 
 
 def _bucket(s3: dict[str, str]) -> dict[str, bytes]:
@@ -44,12 +46,12 @@ def _bucket(s3: dict[str, str]) -> dict[str, bytes]:
     return {key.split("/", 1)[1]: client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in beside}
 
 
-def test_a_film_goes_the_whole_way_in_a_bucket(house, s3, folder, film):
-    film(folder, "one.mp4", 1)
-    register(house.lake, house.media, [str(folder)], run_id="test")
-    work = house.bring_up_to_date()
-    assert work.failed_batches == {}
-    assert {step.name: {name: n for name, n in found.items() if n} for step, found in house.counts()} == {
+def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_video):
+    synthetic_video(folder, "one.mp4", 1)
+    register(session.lake, session.media, [str(folder)], run_id="test")
+    summary = session.bring_up_to_date()
+    assert summary.failed_runs == {}
+    assert {stage: {name: n for name, n in found.items() if n} for stage, found in session.counts().items()} == {
         "downloads": {},
         "raw_videos": {"total": 1, "done": 1},
         "clips": {"total": 1, "done": 1},
@@ -62,8 +64,8 @@ def test_a_film_goes_the_whole_way_in_a_bucket(house, s3, folder, film):
         "clip_scores": {"total": 4, "done": 4},
     }
     published = _bucket(s3)
-    (checkpoint,) = house.lake.polars("checkpoints")["path"].to_list()
-    folder = checkpoint.removeprefix(f"{house.lake.root}/")
+    (checkpoint,) = session.lake.polars("checkpoints")["path"].to_list()
+    folder = checkpoint.removeprefix(f"{session.lake.root}/")
     of_model = {"model.safetensors", "config.json", "receipt.json"}
     assert {f"{folder}/{file}" for file in of_model} < set(published)
     assert {file for file in published if not file.startswith(folder)} == {
@@ -71,16 +73,16 @@ def test_a_film_goes_the_whole_way_in_a_bucket(house, s3, folder, film):
         "report.html",
         "internvid.jsonl",
     }
-    captions = dict(house.lake.polars("clip_captions").select("clip_id", "caption").rows())
+    captions = dict(session.lake.polars("clip_captions").select("clip_id", "caption").rows())
     lines = [json.loads(line) for line in published["internvid.jsonl"].decode().splitlines()]
     assert [line["Caption"] for line in lines] == [
-        captions[clip_id] for clip_id in house.lake.polars("clips").sort("start_seconds")["clip_id"]
+        captions[clip_id] for clip_id in session.lake.polars("clips").sort("start_seconds")["clip_id"]
     ]
     assert b"one.mp4" in published["report.html"]
 
-    again = Work()
-    house.run_pending_batches(again)
-    house.publish_what_changed(again)
+    again = RunSummary()
+    session.run_pending_batches(again)
+    session.publish_what_changed(again)
     assert again.rows == {}
     assert _bucket(s3) == published
-    assert house.lake.search("picture")["clip_id"].to_pylist()
+    assert session.lake.search("picture")["clip_id"].to_pylist()

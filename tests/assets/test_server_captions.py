@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from scripted_server import MODEL, scripted_server, told_of
 
-from orchestration.house import House
-from resources.server_captioner import ServerCaptioner
-from resources.server_summariser import ServerSummariser
+from orchestration.cli.session import RunSummary, Session
+from resources.incremental.faults import SystemFault
+from resources.models.server_captioner import ServerCaptioner
+from resources.models.server_summariser import ServerSummariser
 
 
 @pytest.fixture(autouse=True)
@@ -20,25 +21,25 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def set_doors(house: House, url: str) -> None:
+def enabled_providers(session: Session, url: str) -> None:
     captioner = ServerCaptioner(url=url, served_model=MODEL, tries=2, concurrency=4)
     summariser = ServerSummariser(url=url, served_model=MODEL, tries=2, concurrency=4)
-    house.resources |= {"coarse_captioner": captioner, "fine_captioner": captioner, "summariser": summariser}
+    session.resources |= {"coarse_captioner": captioner, "fine_captioner": captioner, "summariser": summariser}
 
 
-def without_captions(house: House) -> tuple[dict[str, bytes], set[str]]:
+def without_captions(session: Session) -> tuple[dict[str, bytes], set[str]]:
     """The lake's frames by their ids, and the captions that are missing once all were removed."""
-    units = house.lake.polars("frame_captions")["frame_caption_id"].to_list()
-    house.lake.delete("frame_captions", units)
-    return dict(house.lake.polars("frames").select("frame_id", "jpeg").rows()), set(units)
+    units = session.lake.polars("frame_captions")["frame_caption_id"].to_list()
+    session.lake.delete("frame_captions", units)
+    return dict(session.lake.polars("frames").select("frame_id", "jpeg").rows()), set(units)
 
 
-def failures(house: House) -> pl.DataFrame:
-    return house.lake.polars("attempts").filter(stage="frame_captions")
+def failures(session: Session) -> pl.DataFrame:
+    return session.lake.polars("attempts").filter(stage="frame_captions")
 
 
-def test_every_frame_ends_with_its_own_caption_or_its_own_attempt(house: House, ingest: Any) -> None:
-    frames, units = without_captions(house)
+def test_every_frame_ends_with_its_own_caption_or_its_own_attempt(session: Session, ingest: Any) -> None:
+    frames, units = without_captions(session)
     times_seen = Counter(frames.values())  # a shot that stands still has the same picture again and again
     blocked, refused, busy, late = sorted(
         frame_id
@@ -48,11 +49,11 @@ def test_every_frame_ends_with_its_own_caption_or_its_own_attempt(house: House, 
     acts = {blocked: ["blocked"], refused: [400], busy: [503, 503], late: [(429, {"Retry-After": "1"})]}
     script = {told_of(frames[frame_id]): of_frame for frame_id, of_frame in acts.items()}
     with scripted_server(script) as server:
-        set_doors(house, server.url)
-        ingest(house)
+        enabled_providers(session, server.url)
+        ingest(session)
 
-    failed = failures(house)
-    told = house.lake.polars("frame_captions")
+    failed = failures(session)
+    told = session.lake.polars("frame_captions")
     assert set(told["frame_caption_id"]) | set(failed["key"]) == units
     assert told.height + failed.height == len(units)
     assert [
@@ -63,26 +64,36 @@ def test_every_frame_ends_with_its_own_caption_or_its_own_attempt(house: House, 
     by_frame = {row["label"]: (row["error_class"], row["next_try_at"] is not None) for row in failed.rows(named=True)}
     assert by_frame == {blocked: ("Blocked", False), refused: ("Refused", False), busy: ("NoAnswer", True)}
 
-    clips = house.lake.polars("clip_captions")
+    clips = session.lake.polars("clip_captions")
     last_told = {
         clip_id: rows["caption"][-1]
         for (clip_id,), rows in told.sort("seconds").group_by("clip_id", maintain_order=True)
     }
     assert {row["clip_id"]: f"picture {row['caption']}" for row in clips.rows(named=True)} == last_told
     spent = (
-        house.lake.polars("costs").filter(model=MODEL, stage="frame_captions").filter(pl.col("device") == server.url)
+        session.lake.polars("costs").filter(model=MODEL, stage="frame_captions").filter(pl.col("device") == server.url)
     )
     assert spent["output_tokens"].sum() >= 2 * told.height
 
 
-def test_without_a_server_every_frame_has_an_attempt_that_is_tried_again(house: House, ingest: Any) -> None:
-    _, units = without_captions(house)
-    set_doors(house, "http://127.0.0.1:9/v1")
-    started = time.monotonic()
-    ingest(house)
+def test_without_a_server_the_run_ends_with_one_message_and_the_next_one_makes_it_good(
+    session: Session, open_session: Any, ingest: Any
+) -> None:
+    _, units = without_captions(session)
+    enabled_providers(session, "http://127.0.0.1:9/v1")
+    started, summary = time.monotonic(), RunSummary()
+    with pytest.raises(SystemFault, match=r"^frame_captions: "):
+        session.run_pending_batches(summary)
     assert time.monotonic() - started < 60.0
-    failed = failures(house)
-    assert set(failed["key"]) == units
-    assert set(failed["error_class"]) == {"NoAnswer"}
-    assert failed["next_try_at"].null_count() == 0
-    assert house.lake.polars("frame_captions").height == 0
+    (message,) = summary.failed_runs.values()
+    assert message.startswith("frame_captions: ")
+    assert "start the server, or set `url` to where it is" in message
+    assert session.counts()["frame_captions"]["pending"] == len(units)
+    assert failures(session).is_empty()
+    assert session.lake.polars("frame_captions").height == 0
+
+    with scripted_server({}) as server:
+        reopened = open_session()
+        enabled_providers(reopened, server.url)
+        ingest(reopened)
+    assert set(session.lake.polars("frame_captions")["frame_caption_id"]) == units

@@ -11,12 +11,15 @@ import pytest
 from web_server import File as ServedFile
 from web_server import Status, WebServer, make_video, web_server
 
-from assets.source_checks import Checked, Checks, check_sources, source_checks
-from assets.web_sources import WebSource, register_web, source_id_of
-from resources.downloader import Downloader
-from resources.lake import Lake
-from resources.schema import TABLES
-from resources.statements import statement
+from assets.ingest.source_checks import CheckConfig, source_checks
+from resources.catalog.admission import Admission
+from resources.catalog.downloader import Downloader
+from resources.catalog.source_checks import MAX_CHECKS, Checked, check_sources
+from resources.catalog.web import WebSource, register_web, source_id_of
+from resources.incremental.retries import FailurePolicy
+from resources.lake.schema import TABLES
+from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 NOW = datetime.now(UTC)
 
@@ -36,7 +39,7 @@ def server() -> Iterator[WebServer]:
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_video(tmp_path_factory.mktemp("video") / "film.mp4", seconds=1, size=(64, 48))
+    return make_video(tmp_path_factory.mktemp("video") / "video.mp4", seconds=1, size=(64, 48))
 
 
 @pytest.fixture
@@ -75,6 +78,13 @@ def attempt(stage: str, key: str, outcome: str, error_class: str, days_ago: floa
     return full("attempts", attempt_id=f"{stage}/{key}", stage=stage, key=key, **made)
 
 
+def check(
+    lake: Lake, downloader: Downloader, max_checks: int = MAX_CHECKS, *, run_id: str, admission: Admission | None = None
+) -> Checked:
+    exclusions = (admission or Admission()).exclusions()
+    return check_sources(lake, downloader, exclusions, FailurePolicy(), max_checks, run_id=run_id)
+
+
 def told(lake: Lake) -> dict[str, tuple]:
     """Source -> is_available and error class of its checks, oldest first."""
     rows = lake.polars("source_checks").sort("checked_at").group_by("source_id", maintain_order=True)
@@ -88,7 +98,7 @@ def test_each_answer_is_written_down_and_history_stays(
     gone = downloaded(lake, server.add("/2.mp4", Status(410)), days_ago=2)
     unsure = failed(lake, server.add("/3.mp4", Status(503)), "NetworkTrouble", days_ago=1)
 
-    assert check_sources(lake, downloader, run_id="one") == Checked(available=1, gone=1, not_told=1)
+    assert check(lake, downloader, run_id="one") == Checked(available=1, gone=1, unknown=1)
     assert told(lake) == {
         there: ((True, None),),
         gone: ((False, "RemovedVideo"),),
@@ -98,27 +108,27 @@ def test_each_answer_is_written_down_and_history_stays(
     assert "410" in message
 
     server.add("/1.mp4", Status(404))
-    assert check_sources(lake, downloader, 1, run_id="two") == Checked(gone=1)
+    assert check(lake, downloader, 1, run_id="two") == Checked(gone=1)
     assert told(lake)[there] == ((True, None), (False, "RemovedVideo"))
 
 
 def test_the_oldest_words_come_first_and_those_without_a_word_or_skipped_not_at_all(
-    lake: Lake, server: WebServer, downloader: Downloader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, server: WebServer, downloader: Downloader, tmp_path: Path
 ) -> None:
     register_web(lake, [WebSource(f"{server.url}/never-tried.mp4")], found_by=None, run_id="test")
     failed(lake, f"{server.url}/too-long.mp4", "TooLong", days_ago=9, outcome="skipped")
     downloaded(lake, "http://127.0.0.3/opted-out.mp4", days_ago=8)
     opt_outs = tmp_path / "opt-outs.txt"
     opt_outs.write_text("127.0.0.3\n")
-    monkeypatch.setenv("INTERNVID_OPT_OUTS", str(opt_outs))
+    admission = Admission(opt_outs=[str(opt_outs)])
     old = downloaded(lake, f"{server.url}/old.mp4", days_ago=7)
     upsert(lake, "source_checks", full("source_checks", check_id="1", source_id=old, checked_at=NOW))
     middle = failed(lake, f"{server.url}/middle.mp4", "RemovedVideo", days_ago=6)
     young = downloaded(lake, f"{server.url}/young.mp4", days_ago=5)
 
-    assert check_sources(lake, downloader, 1, run_id="one") == Checked(gone=1)
+    assert check(lake, downloader, 1, run_id="one", admission=admission) == Checked(gone=1)
     assert set(told(lake)) == {old, middle}
-    assert check_sources(lake, downloader, 1, run_id="two") == Checked(gone=1)
+    assert check(lake, downloader, 1, run_id="two", admission=admission) == Checked(gone=1)
     assert set(told(lake)) == {old, middle, young}
     assert sorted({request.path for request in server.requests}) == ["/middle.mp4", "/young.mp4"]
 
@@ -131,19 +141,19 @@ def test_a_site_that_is_asked_too_often_is_left_alone_until_it_says_and_others_a
     with web_server("127.0.0.2") as other:
         there = downloaded(lake, other.add("/3.mp4", ServedFile(video)), days_ago=1)
 
-        checked = check_sources(lake, downloader, run_id="one")
+        checked = check(lake, downloader, run_id="one")
 
-        assert (checked.available, checked.gone, checked.not_told) == (1, 0, 1)
-        assert list(checked.left_alone) == ["127.0.0.1"]
+        assert (checked.available, checked.gone, checked.unknown) == (1, 0, 1)
+        assert list(checked.cooldowns) == ["127.0.0.1"]
         assert told(lake) == {busy: ((None, "RateLimited"),), there: ((True, None),)}
         (waiting,) = lake.polars("attempts").to_dicts()
         assert (waiting["outcome"], waiting["related_key"]) == ("waiting", "127.0.0.1")
-        assert waiting["next_try_at"] == checked.left_alone["127.0.0.1"] > NOW + timedelta(hours=1.9)
-        assert check_sources(lake, downloader, run_id="two") == Checked(available=1)
+        assert waiting["next_try_at"] == checked.cooldowns["127.0.0.1"] > NOW + timedelta(hours=1.9)
+        assert check(lake, downloader, run_id="two") == Checked(available=1)
 
         later = {"next_try_at": NOW - timedelta(minutes=1)}
         upsert(lake, "attempts", waiting | later)
-        assert check_sources(lake, downloader, 2, run_id="three") == Checked(available=2)
+        assert check(lake, downloader, 2, run_id="three") == Checked(available=2)
     assert told(lake)[waits] == ((True, None),)
     assert lake.dataset("attempts").count_rows() == 0
 
@@ -152,11 +162,16 @@ def test_the_asset_tells_what_it_found(lake: Lake, server: WebServer, downloader
     downloaded(lake, server.add("/1.mp4", ServedFile(video)), days_ago=3)
     result = dg.materialize(
         [source_checks],
-        resources={"lake": lake, "downloader": downloader},
-        run_config=dg.RunConfig({"source_checks": Checks(checks_at_most=5)}),
+        resources={
+            "lake": lake,
+            "downloader": downloader,
+            "admission": Admission(),
+            "failure_policy": FailurePolicy(),
+        },
+        run_config=dg.RunConfig({"source_checks": CheckConfig(max_checks=5)}),
     )
     metadata = result.asset_materializations_for_node("source_checks")[0].metadata
-    assert [metadata[name].value for name in ("checks", "available", "gone", "not_told")] == [1, 1, 0, 0]
+    assert [metadata[name].value for name in ("checks", "available", "gone", "unknown")] == [1, 1, 0, 0]
 
 
 # --- the ledger -----------------------------------------------------------------------------------------------------
@@ -264,11 +279,11 @@ def test_a_phrase_is_counted_by_what_its_searches_brought(lake: Lake) -> None:
 
     page = full("feeds", feed_id="page", address="https://example.org/", kind="page")
     upsert(lake, "feeds", search("a", "swim"), search("b", "swim"), search("c", "kill people", refused="x"), page)
-    looks = [("a", 1, 5), ("a", 2, 4), ("b", 1, 3), ("page", 1, 9)]
+    polls = [("a", 1, 5), ("a", 2, 4), ("b", 1, 3), ("page", 1, 9)]
     upsert(
         lake,
-        "feed_looks",
-        *(full("feed_looks", look_id=f"{feed}/{number}", feed_id=feed, found=n) for feed, number, n in looks),
+        "feed_polls",
+        *(full("feed_polls", poll_id=f"{feed}/{number}", feed_id=feed, entries=n) for feed, number, n in polls),
     )
     found = [("s1", "a"), ("s2", "a"), ("s3", "b"), ("s4", "b"), ("s5", "page"), ("s6", None)]
     upsert(lake, "sources", *(full("sources", source_id=name, found_by=by, kind="web") for name, by in found))
@@ -280,7 +295,7 @@ def test_a_phrase_is_counted_by_what_its_searches_brought(lake: Lake) -> None:
 
     rows = lake.query(statement("statistics/queries")).to_pylist()
 
-    names = ("phrase", "searches", "refused", "looks", "found", "sources", "downloads", "videos", "clips", "share")
+    names = ("phrase", "searches", "refused", "polls", "entries", "sources", "downloads", "videos", "clips", "share")
     assert [tuple(row[name] for name in names) for row in rows] == [
         ("swim", 2, 0, 3, 12, 4, 3, 2, 3, 0.5),
         ("kill people", 1, 1, 0, 0, 0, 0, 0, 0, None),

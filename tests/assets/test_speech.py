@@ -1,4 +1,4 @@
-"""What is said in films: from subtitle files beside them to transcripts of their clips, and what a change costs."""
+"""What is said in videos: from subtitle files beside them to transcripts of their clips, and what a change costs."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from tiny_whisper import save_whisper
 
-from assets.sources import register
-from orchestration.house import House
-from resources.lake import Lake
+from orchestration.cli.session import Session
+from resources.catalog.files import register
+from resources.lake.store import Lake
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
 GERMAN = """1
@@ -26,11 +26,11 @@ NO_MODEL = "no subtitles came with it, and no model listens"
 
 
 @pytest.fixture
-def spoken(house: House, ingest: Callable, folder: Path) -> House:
-    """The lake of two films, of which the first has got subtitles since. Its cut is at 1.5 s."""
+def spoken(session: Session, ingest: Callable, folder: Path) -> Session:
+    """The lake of two videos, of which the first has got subtitles since. Its cut is at 1.5 s."""
     (folder / "one.de.srt").write_text(GERMAN)
-    ingest(house, folder)
-    return house
+    ingest(session, folder)
+    return session
 
 
 def written_by(lake: Lake, table: str) -> dict[str, str]:
@@ -52,7 +52,7 @@ def clips_of(lake: Lake, video_id: str) -> list[str]:
     return lake.polars("clips").filter(pl.col("video_id") == video_id).sort("clip_index")["clip_id"].to_list()
 
 
-def test_subtitles_beside_a_film_become_cues_and_transcripts_of_its_clips(spoken: House, folder: Path) -> None:
+def test_subtitles_beside_a_video_become_cues_and_transcripts_of_its_clips(spoken: Session, folder: Path) -> None:
     lake = spoken.lake
     one = videos(lake)["one.mp4"]
     cues = lake.polars("speech").sort("cue_id")
@@ -71,15 +71,16 @@ def test_subtitles_beside_a_film_become_cues_and_transcripts_of_its_clips(spoken
     ]
     of_all = ("language", "english", "why_no_english", "source", "translator", "cues")
     assert transcripts.select(of_all).unique().rows() == [
-        ("de", None, "no translator is set", "subtitles:uploaded", None, 1)
+        ("de", None, "no translator is enabled", "subtitles:uploaded", None, 1)
     ]
     two = videos(lake)["two.mp4"]
     assert attempts(lake, "speech") == {(folder / "two.mp4").as_uri(): NO_MODEL}
     assert attempts(lake, "transcripts") == dict.fromkeys(clips_of(lake, two), NO_MODEL)
 
 
-def test_a_changed_subtitle_file_costs_its_film_alone_and_no_decoding(
-    spoken: House, ingest: Callable, folder: Path
+@pytest.mark.slow
+def test_a_changed_subtitle_file_costs_its_video_alone_and_no_decoding(
+    spoken: Session, ingest: Callable, folder: Path
 ) -> None:
     lake = spoken.lake
     (folder / "two.en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:02.900\nIn English this is said\n")
@@ -88,9 +89,9 @@ def test_a_changed_subtitle_file_costs_its_film_alone_and_no_decoding(
     before = {table: written_by(lake, table) for table in tables}
 
     (folder / "one.de.srt").write_text(GERMAN.replace("gute", "sehr gute"))
-    work = ingest(spoken, folder)
+    summary = ingest(spoken, folder)
 
-    assert {table for table, rows in work.rows.items() if any(rows.values())} == {"speech", "transcripts"}
+    assert {table for table, rows in summary.rows.items() if any(rows.values())} == {"speech", "transcripts"}
     after = {table: written_by(lake, table) for table in tables}
     one = videos(lake)["one.mp4"]
     rewritten = {key for table in tables for key in after[table] if after[table][key] != before[table][key]}
@@ -113,13 +114,14 @@ def test_a_changed_subtitle_file_costs_its_film_alone_and_no_decoding(
     assert written_by(lake, "clips") == before["clips"]
 
 
-def test_looking_again_finds_nothing_new(spoken: House, ingest: Callable, folder: Path) -> None:
+@pytest.mark.slow
+def test_looking_again_finds_nothing_new(spoken: Session, ingest: Callable, folder: Path) -> None:
     found = register(spoken.lake, spoken.media, [str(folder)], run_id="test")
     assert (found.new, found.changed, found.unchanged) == (0, 0, 2)
     assert ingest(spoken, folder).rows == {}
 
 
-def test_a_file_that_is_no_subtitles_fails_for_its_film_alone(spoken: House, ingest: Callable, folder: Path) -> None:
+def test_a_file_that_is_no_subtitles_fails_for_its_video_alone(spoken: Session, ingest: Callable, folder: Path) -> None:
     (folder / "two.en.srt").write_text("<html>404 Not Found</html>")
     ingest(spoken, folder)
     failed = spoken.lake.polars("attempts").filter(pl.col("stage") == "speech")
@@ -129,9 +131,10 @@ def test_a_file_that_is_no_subtitles_fails_for_its_film_alone(spoken: House, ing
     assert len(spoken.lake.polars("speech")) == 2
 
 
+@pytest.mark.slow
 def test_a_whisper_listens_where_there_are_no_subtitles(
-    house: House,
-    open_house: Callable[[], House],
+    session: Session,
+    open_session: Callable[[], Session],
     ingest: Callable,
     folder: Path,
     tmp_path: Path,
@@ -141,8 +144,8 @@ def test_a_whisper_listens_where_there_are_no_subtitles(
     shutil.copy(VIDEOS / "grid_bbaf2n.mpg", folder / "spoken.mpg")  # somebody speaks from 0.7 to 2.4 s
     shutil.copy(VIDEOS / "airplane_short_audio.mp4", folder / "noise.mp4")
     weights = save_whisper(tmp_path / "whisper-tiniest")
-    monkeypatch.setenv("INTERNVID_DOOR_TRANSCRIBER", f"{{kind: whisper, weights: {weights}, device: cpu}}")
-    listening = open_house()
+    monkeypatch.setenv("INTERNVID_PROVIDER_TRANSCRIBER", f"{{kind: whisper, weights: {weights}, device: cpu}}")
+    listening = open_session()
     ingest(listening, folder)
     lake = listening.lake
 
@@ -168,8 +171,8 @@ def test_a_whisper_listens_where_there_are_no_subtitles(
     assert spent["output_tokens"].item() > 0
 
     before = written_by(lake, "clips") | written_by(lake, "frame_captions")
-    monkeypatch.delenv("INTERNVID_DOOR_TRANSCRIBER")
-    without = open_house()
+    monkeypatch.delenv("INTERNVID_PROVIDER_TRANSCRIBER")
+    without = open_session()
     ingest(without, folder)
     assert set(lake.polars("speech")["video_id"]) == {videos(lake)["one.mp4"]}
     assert written_by(lake, "clips") | written_by(lake, "frame_captions") == before

@@ -12,19 +12,59 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from resources.lake import Lake
-from resources.media import Media
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REPOSITORY_SELECTOR = {"repositoryLocationName": "internvid", "repositoryName": "__repository__"}
 SECONDS_TO_START = 120
+KEY = "a key that nobody may see"  # of a bucket that is not used
+HOME, LAKE = "dagster_home", "lake"  # within the service's folder
 SECONDS_TO_STOP = 30
+SECONDS_TO_BACKFILL = 360
+
+ADD_PARTITION = """
+mutation ($repository: RepositorySelector!, $key: String!) {
+  addDynamicPartition(repositorySelector: $repository, partitionsDefName: "ingest_batch", partitionKey: $key) {
+    __typename
+    ... on PythonError { message }
+  }
+}
+"""
+LAUNCH_BACKFILL = """
+mutation ($backfill: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $backfill) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+BACKFILL = """
+query ($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    ... on PartitionBackfill {
+      status
+      error { message }
+      assetBackfillData {
+        assetBackfillStatuses {
+          ... on AssetPartitionsStatusCounts {
+            assetKey { path }
+            numPartitionsTargeted
+            numPartitionsMaterialized
+          }
+        }
+      }
+    }
+  }
+}
+"""
 
 Found = TypeVar("Found")
 
@@ -60,15 +100,41 @@ class Service:
             time.sleep(1)
         raise TimeoutError(f"not within {seconds} s")
 
+    def add_partition(self, batch: str) -> None:
+        added = self.graphql(ADD_PARTITION, repository=REPOSITORY_SELECTOR, key=batch)
+        assert added["__typename"] == "AddDynamicPartitionSuccess", added
+
+    def backfilled(self, assets: Sequence[str], batches: Sequence[str]) -> dict[str, Any]:
+        """A backfill of the assets in the batches, as it ended."""
+        launched = self.graphql(
+            LAUNCH_BACKFILL,
+            backfill={
+                "assetSelection": [{"path": [asset]} for asset in assets],
+                "partitionNames": batches,
+                "fromFailure": False,
+                "tags": [],
+            },
+        )
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+        def ended() -> dict[str, Any] | None:
+            backfill = self.graphql(BACKFILL, id=launched["backfillId"])
+            return None if backfill["status"] in ("REQUESTED", "CANCELING", "FAILING") else backfill
+
+        return self.wait(ended, seconds=SECONDS_TO_BACKFILL)
+
 
 @contextmanager
-def running_service(folder: Path) -> Iterator[Service]:
-    """`dagster-webserver` and `dagster-daemon` on a new lake and an empty inbox, all in the folder."""
-    home, inbox = folder / "dagster_home", folder / "inbox"
-    home.mkdir()
-    inbox.mkdir()
+def running_service(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """`dagster-webserver` and `dagster-daemon` on the lake and the inbox of the folder, which are made where missing.
+
+    settings: further environment variables.
+    """
+    home, inbox = folder / HOME, folder / "inbox"
+    home.mkdir(exist_ok=True)
+    inbox.mkdir(exist_ok=True)
     shutil.copy(REPOSITORY / "dagster.yaml", home)
-    lake = Lake(root=str(folder / "lake"))
+    lake = Lake(root=str(folder / LAKE))
     lake.create_tables()
     environment = {
         **os.environ,
@@ -77,6 +143,8 @@ def running_service(folder: Path) -> Iterator[Service]:
         "INTERNVID_INBOX": str(inbox),
         "INTERNVID_INBOX_SETTLED_SECONDS": "2",
         "INTERNVID_WORKERS": "1",
+        "INTERNVID_STORAGE_OPTIONS": json.dumps({"aws_secret_access_key": KEY}),
+        **(settings or {}),
     }
     port = _free_port()
     webserver = ["dagster-webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]

@@ -8,9 +8,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from orchestration.annotations_command import annotations
-from orchestration.house import House
-from resources.lake import Lake
+from orchestration.cli.annotations import annotations
+from orchestration.cli.session import Session
+from orchestration.settings import Settings
+from resources.lake.store import Lake
 
 
 @pytest.fixture
@@ -42,13 +43,13 @@ def test_it_says_what_became_of_the_rows_and_tells_dagster(root, tmp_path):
         [
             "4 spans read: 2 new, 0 changed, 1 unchanged, 1 bad",
             "2 videos are new as sources",
-            "what is bad stands in the table attempts, stage annotations",
+            "the table attempts lists the bad rows, stage annotations",
         ],
     )
-    house = House(root)
+    session = Session(Settings(lake=root))
     (batch,) = set(Lake(root=root).polars("sources")["ingest_batch"])
-    assert house.instance.get_dynamic_partitions("ingest_batch") == [batch]
-    event = house.instance.get_latest_materialization_event(dg.AssetKey("annotations"))
+    assert session.instance.get_dynamic_partitions("ingest_batch") == [batch]
+    event = session.instance.get_latest_materialization_event(dg.AssetKey("annotations"))
     assert event is not None
     assert event.asset_materialization is not None
     told = {name: value.value for name, value in event.asset_materialization.metadata.items()}
@@ -60,7 +61,7 @@ def test_it_says_what_became_of_the_rows_and_tells_dagster(root, tmp_path):
             "2 spans read: 0 new, 0 changed, 1 unchanged, 1 bad",
             "1 removed that are no longer in it",
             "0 videos are new as sources",
-            "what is bad stands in the table attempts, stage annotations",
+            "the table attempts lists the bad rows, stage annotations",
         ],
     )
 

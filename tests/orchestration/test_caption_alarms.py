@@ -12,11 +12,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from assets.checks import caption_alarms, captions_are_sound, vectors_to_match
+from assets.checks.captions import caption_alarms, captions_are_sound, vectors_to_match
 from orchestration.definitions import definitions
-from resources.aligner import ActiveCheckpoint, activate
-from resources.lake import Lake
-from resources.schema import TABLES, VECTOR_SIZE
+from resources.lake.schema import TABLES, VECTOR_SIZE
+from resources.lake.store import Lake
+from resources.models.aligner import ActiveCheckpoint, activate
 
 CHECKPOINT = ActiveCheckpoint("m", "/nowhere", "d" * 32)
 BATCHES = ("2026-01-01-0001", "2026-01-01-0002")
@@ -47,7 +47,9 @@ class Planted:
             for batch in BATCHES
         }
         alarms = dg.define_asset_job("alarms", dg.AssetSelection.checks(caption_alarms, captions_are_sound))
-        self.definitions = dg.Definitions.merge(definitions({"lake": self.lake}), dg.Definitions(jobs=[alarms]))
+        self.definitions = dg.Definitions.merge(
+            definitions(resources={"lake": self.lake}), dg.Definitions(jobs=[alarms])
+        )
         self.instance = dg.DagsterInstance.ephemeral()
 
     def write_rows(self) -> None:
@@ -152,8 +154,8 @@ def test_captions_that_slipped_to_other_clips_of_one_batch_fail_that_batch_and_n
     ("why", "said"),
     [
         ("no model", "no model is active"),
-        ("an unproved model", "no better than by lot"),
-        ("few captions", "not enough to tell: 7 clips"),
+        ("an unproved model", "no better than by chance"),
+        ("few captions", "not checked: 7 clips with distinct captions, fewer than 8"),
     ],
 )
 def test_what_cannot_be_told_is_no_alarm_and_says_so(planted: Planted, why: str, said: str) -> None:

@@ -7,17 +7,18 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.checks import caption_alarms, stage_counts
-from assets.sources import register
+from assets.checks.captions import caption_alarms
+from assets.stages import ingest_stages
 from orchestration.definitions import definitions
-from resources.lake import Lake
-from resources.media import Media
-from resources.schema import TABLES
+from resources.catalog.files import register
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 
 @dataclass
 class Ingested:
-    """A lake that holds one film in one batch."""
+    """A lake that holds one video in one batch."""
 
     lake: Lake
     batch: str
@@ -32,7 +33,7 @@ class Ingested:
         """The checks that do not pass, each with its numbers other than 0."""
         checked = self.definitions.resolve_job_def("check_lake").execute_in_process(instance=self.instance)
         evaluations = checked.get_asset_check_evaluations()
-        assert len(evaluations) == len([*stage_counts.check_specs, *caption_alarms.check_specs]) + 4
+        assert len(evaluations) == 2 * len(ingest_stages()) + len(list(caption_alarms.check_specs)) + 4
         return {
             evaluation.check_name: {name: value.value for name, value in evaluation.metadata.items() if value.value}
             for evaluation in evaluations
@@ -41,13 +42,13 @@ class Ingested:
 
 
 @pytest.fixture(scope="module")
-def ingested(film: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+def ingested(synthetic_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Ingested:
     folder = tmp_path_factory.mktemp("checks")
     lake, media = Lake(root=str(folder / "lake")), Media(root=str(folder / "media"), workers=1)
-    (batch,) = register(lake, media, [str(film(folder, "film.mp4"))], run_id="test").batches
+    (batch,) = register(lake, media, [str(synthetic_video(folder, "video.mp4"))], run_id="test").batches
     instance = dg.DagsterInstance.ephemeral()
     instance.add_dynamic_partitions("ingest_batch", [batch])
-    ingested = Ingested(lake, batch, definitions({"lake": lake, "media": media}), instance)
+    ingested = Ingested(lake, batch, definitions(resources={"lake": lake, "media": media}), instance)
     ingested.ingest()
     return ingested
 
@@ -67,6 +68,7 @@ def ingested(film: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
         ("clip_captions", {"clip_captions_counts_add_up", "keys_equal_clip_keys"}),
     ],
 )
+@pytest.mark.slow
 def test_a_row_taken_away_fails_the_checks_that_it_concerns_and_the_next_ingest_heals_it(
     ingested: Ingested, table: str, expected: set[str]
 ) -> None:

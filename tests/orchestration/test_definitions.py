@@ -61,7 +61,7 @@ def test_every_partitioned_asset_checks_that_the_counts_of_its_batch_add_up() ->
 
 
 def test_other_resources_can_stand_in_for_those_of_the_environment() -> None:
-    from resources.lake import Lake
+    from resources.lake.store import Lake
 
     other = Lake(root="elsewhere")
-    assert (definitions({"lake": other}).resources or {})["lake"] is other
+    assert (definitions(resources={"lake": other}).resources or {})["lake"] is other

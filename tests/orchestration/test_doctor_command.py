@@ -14,15 +14,16 @@ from click.testing import Result
 from dagster_service import REPOSITORY
 from typer.testing import CliRunner
 
-from orchestration.command_line import app
-from orchestration.doctor_command import Found, print_doors
-from resources.machine import Gpu, Machine, free_bytes, this_machine
+from orchestration.cli.app import app
+from orchestration.cli.doctor import ProviderReport, print_providers
+from orchestration.cli.options import settings_of
+from resources.models.machine import Gpu, Machine, free_bytes, this_machine
 
-DOORS_OF_THE_LAKE = {"aligner"}
+PROVIDERS_OF_THE_LAKE = {"aligner"}
 QUICK = """
 import sys, time
 started = time.monotonic()
-from orchestration.command_line import app
+from orchestration.cli.app import app
 try:
     app(["doctor", "--json", "--lake", sys.argv[1]])
 except SystemExit as ended:
@@ -52,8 +53,8 @@ def doctor(lake: Path, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-def door(answer: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(found for found in answer["doors"] if found["door"] == name)
+def provider(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(found for found in answer["providers"] if found["provider"] == name)
 
 
 def test_what_is_in_the_box_runs_anywhere_and_no_lake_is_made(lake: Path) -> None:
@@ -61,9 +62,9 @@ def test_what_is_in_the_box_runs_anywhere_and_no_lake_is_made(lake: Path) -> Non
 
     code, answer = doctor(lake)
     assert (code, answer["is_well"], answer["profile"]) == (0, True, "embedded")
-    assert {found["door"] for found in answer["doors"]} == {*KINDS, *DOORS_OF_THE_LAKE}
-    assert door(answer, "summariser") | {"size_bytes": 0} == {
-        "door": "summariser",
+    assert {found["provider"] for found in answer["providers"]} == {*KINDS, *PROVIDERS_OF_THE_LAKE}
+    assert provider(answer, "summariser") | {"size_bytes": 0} == {
+        "provider": "summariser",
         "kind": "embedded",
         "model": "embedded-merger",
         "revision": None,
@@ -72,15 +73,15 @@ def test_what_is_in_the_box_runs_anywhere_and_no_lake_is_made(lake: Path) -> Non
         "where": None,
         "advice": "",
     }
-    assert door(answer, "aligner")["state"] == "none"
-    assert {part["name"] for part in answer["parts"]} >= {"python", "PyAV", "decord", "GPUs", "lake", "media"}
+    assert provider(answer, "aligner")["state"] == "none"
+    assert {part["name"] for part in answer["parts"]} >= {"python", "PyAV", "GPUs", "lake", "media"}
     assert not lake.exists()
 
 
 def test_a_model_that_is_not_here_is_missing_with_what_to_do(lake: Path, tmp_path: Path) -> None:
     os.environ["HF_HUB_CACHE"] = str(tmp_path)
-    code, answer = doctor(lake, "--door", "summariser={kind: hub, weights: nobody/nothing}")
-    found = door(answer, "summariser")
+    code, answer = doctor(lake, "--provider", "summariser={kind: hub, weights: nobody/nothing}")
+    found = provider(answer, "summariser")
     assert (code, found["state"], found["kind"], found["model"]) == (1, "missing", "hub", "nobody/nothing")
     assert "hf download nobody/nothing" in found["advice"]
 
@@ -88,8 +89,8 @@ def test_a_model_that_is_not_here_is_missing_with_what_to_do(lake: Path, tmp_pat
 def test_a_folder_is_there_with_its_size_and_hash_and_needs_no_torch_for_its_device(lake: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"x" * 2_000_000)
-    code, answer = doctor(lake, "--door", f"summariser={{kind: hub, weights: {tmp_path / 'model'}, device: cpu}}")
-    found = door(answer, "summariser")
+    code, answer = doctor(lake, "--provider", f"summariser={{kind: hub, weights: {tmp_path / 'model'}, device: cpu}}")
+    found = provider(answer, "summariser")
     assert (code, found["state"], found["size_bytes"], found["where"]) == (0, "ready", 2_000_000, "cpu")
     assert found["model"] == "model"
     assert len(found["revision"]) == 32
@@ -99,8 +100,8 @@ def test_a_server_that_does_not_answer_is_unreachable(lake: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
-    code, answer = doctor(lake, "--door", f"summariser={{kind: server, url: '{url}', served_model: m}}")
-    found = door(answer, "summariser")
+    code, answer = doctor(lake, "--provider", f"summariser={{kind: server, url: '{url}', served_model: m}}")
+    found = provider(answer, "summariser")
     assert (code, found["state"], found["where"]) == (1, "unreachable", url)
     assert found["advice"]
 
@@ -109,11 +110,11 @@ def test_a_server_that_does_not_answer_is_unreachable(lake: Path) -> None:
     ("options", "said"),
     [
         (["--profile", "nosuch"], "there is no profile 'nosuch'"),
-        (["--door", "summariser"], "give a name and settings"),
-        (["--door", "summarizer={kind: none}"], "there is no door summarizer"),
-        (["--door", "summariser={kind: nosuch}"], "summariser has no kind 'nosuch'"),
-        (["--door", "summariser={kind: embedded, wrong: 1}"], "wrong"),
-        (["--door", "summariser={"], "is not YAML"),
+        (["--provider", "summariser"], "give a name and settings"),
+        (["--provider", "summarizer={kind: none}"], "there is no provider summarizer"),
+        (["--provider", "summariser={kind: nosuch}"], "summariser has no kind 'nosuch'"),
+        (["--provider", "summariser={kind: embedded, wrong: 1}"], "wrong"),
+        (["--provider", "summariser={"], "is not YAML"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -125,16 +126,18 @@ def test_a_choice_that_cannot_be_is_one_clear_error(lake: Path, command: str, op
     assert said in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_a_profile_of_ones_own_and_a_door_are_left_to_the_processes_that_are_started(
+def test_a_profile_of_ones_own_and_a_provider_are_left_to_the_processes_that_are_started(
     lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.yaml").write_text("summariser: {kind: embedded, clips_per_call: 7}")
     monkeypatch.chdir(tmp_path)
-    code, answer = doctor(lake, "--profile", "embedded,mine.yaml", "--door", "translator={kind: none}")
+    code, answer = doctor(lake, "--profile", "embedded,mine.yaml", "--provider", "translator={kind: none}")
     assert code == 0
-    assert os.environ["INTERNVID_PROFILE"] == f"embedded,{tmp_path / 'mine.yaml'}"  # they may run in another folder
-    assert os.environ["INTERNVID_DOOR_TRANSLATOR"] == "{kind: none}"
-    assert answer["profile"] == f"embedded,{tmp_path / 'mine.yaml'}"
+    assert answer["profile"] == f"embedded,{tmp_path / 'mine.yaml'}"  # they may run in another folder
+    environment = settings_of(str(lake), "embedded,mine.yaml", ["translator={kind: none}"]).as_environment()
+    assert environment["INTERNVID_PROFILE"] == f"embedded,{tmp_path / 'mine.yaml'}"
+    assert environment["INTERNVID_PROVIDER_TRANSLATOR"] == "{kind: none}"
+    assert environment["INTERNVID_LAKE"] == str(lake)
 
 
 def test_it_is_quick_and_loads_no_model_software(tmp_path: Path) -> None:
@@ -152,8 +155,8 @@ def test_it_is_quick_and_loads_no_model_software(tmp_path: Path) -> None:
     assert float(seconds) < 20  # of a machine with nothing else to do it takes 2
 
 
-def test_a_door_is_told_in_one_line_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    found = Found(
+def test_a_provider_is_told_in_one_line_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    found = ProviderReport(
         "frame_text_similarity",
         "image_classifier",
         "openai/clip-vit-large-patch14",
@@ -163,7 +166,7 @@ def test_a_door_is_told_in_one_line_of_a_log(capsys: pytest.CaptureFixture[str])
         "cuda",
         "",
     )
-    print_doors([found])
+    print_providers([found], "hub")
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 120
     assert "openai/clip-vit-large-patch14 @ 01234567" in "\n".join(lines)

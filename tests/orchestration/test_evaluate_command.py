@@ -12,7 +12,7 @@ import torch
 import typer
 
 from internvid.evaluation.benchmarks import Item, read_benchmark
-from internvid.evaluation.decode import read_here
+from internvid.evaluation.decode import read_in_process
 from internvid.evaluation.run import evaluate
 from internvid.viclip.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, save_checkpoint
 from internvid.viclip.config import ViCLIPConfig
@@ -20,9 +20,9 @@ from internvid.viclip.encoder import Encoder
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.tokenizer import Tokenizer
-from orchestration import evaluate_command as module
-from orchestration.evaluate_command import evaluate_command, read_in_children
-from resources.child_process import DecoderTimedOut
+from orchestration.cli import evaluate as module
+from orchestration.cli.evaluate import evaluate_command, read_in_children
+from resources.media.child_process import DecoderTimedOut
 
 SENTENCES = ["a circle moves to the right", "a [blue] circle, moving", "noise everywhere", "a pink disc " + "so " * 40]
 
@@ -48,12 +48,12 @@ def checkpoint(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def msrvtt(tmp_path_factory, film) -> Path:
+def msrvtt(tmp_path_factory, synthetic_video) -> Path:
     """Four videos, one that is none, one that is missing."""
     folder = tmp_path_factory.mktemp("msrvtt")
     (folder / "TestVideo").mkdir()
     for number in range(4):
-        film(folder / "TestVideo", f"video{number}.mp4", number)
+        synthetic_video(folder / "TestVideo", f"video{number}.mp4", number)
     (folder / "TestVideo" / "video4.mp4").write_text("an error page")
     lines = [f'ret{n},msr{n},video{n},"{sentence}"' for n, sentence in enumerate([*SENTENCES, "broken", "missing"])]
     (folder / "MSRVTT_JSFUSION_test.csv").write_text("key,vid_key,video_id,sentence\n" + "\n".join(lines) + "\n")
@@ -61,7 +61,7 @@ def msrvtt(tmp_path_factory, film) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ucf101(tmp_path_factory, film) -> Path:
+def ucf101(tmp_path_factory, synthetic_video) -> Path:
     """Three classes, one video each to test with and two to train on."""
     folder = tmp_path_factory.mktemp("ucf101")
     classes = ["ApplyEyeMakeup", "YoYo", "TaiChi"]
@@ -70,7 +70,7 @@ def ucf101(tmp_path_factory, film) -> Path:
         (folder / name).mkdir()
         for group, split in ((1, "test"), (8, "train"), (9, "train")):
             video = f"v_{name}_g{group:02}_c01.avi"
-            film(folder / name, f"{video}.mp4", 3 * number + group)
+            synthetic_video(folder / name, f"{video}.mp4", 3 * number + group)
             lists[split].append(f"{name}/{video}" + (f" {number + 1}" if split == "train" else ""))
     (folder / "classInd.txt").write_text("".join(f"{n} {name}\r\n" for n, name in enumerate(classes, start=1)))
     for split, lines in lists.items():
@@ -90,7 +90,7 @@ def test_msrvtt_prints_our_figures_beside_the_papers_and_says_what_is_absent(che
 
     # What children read and the command evaluates is what one gets by hand.
     encoder = Encoder(load_checkpoint(checkpoint))
-    by_hand = evaluate(encoder, read_benchmark("msrvtt", msrvtt), read_here)
+    by_hand = evaluate(encoder, read_benchmark("msrvtt", msrvtt), read_in_process)
     assert found.metrics == by_hand.metrics
     assert found.failed == by_hand.failed
     assert (found.named, found.evaluated, found.frames, found.choice) == (6, 4, 8, "middle")
@@ -140,10 +140,11 @@ def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_n
     assert "testlist01.txt names 3 classes, UCF-101 has 101" in text
 
 
-def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_path, film, monkeypatch):
+@pytest.mark.slow
+def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_path, synthetic_video, monkeypatch):
     monkeypatch.setattr(module, "SECONDS_PER_VIDEO", 10.0)
     os.mkfifo(tmp_path / "hangs.mp4")
-    items = [Item("hangs", tmp_path / "hangs.mp4"), Item("good", film(tmp_path, "good.mp4"))]
+    items = [Item("hangs", tmp_path / "hangs.mp4"), Item("good", synthetic_video(tmp_path, "good.mp4"))]
     results = dict(read_in_children(items, 2, "middle", workers=1))
     assert isinstance(results[items[0]], DecoderTimedOut)
     assert results[items[1]].shape == (2, 120, 160, 3)

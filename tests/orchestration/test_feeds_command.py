@@ -1,4 +1,4 @@
-"""`internvid feeds` as people call it: adding feeds and plans, how they stand, and a look at a real server."""
+"""`internvid feeds` as people call it: adding feeds and plans, how they stand, and a poll at a real server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 from web_server import WebServer, web_server
 
-from orchestration.collection import check_sources_schedule, discover_schedule
-from orchestration.feeds_command import app
-from resources.lake import Lake
+from orchestration.cli.feeds import app
+from orchestration.schedules import build_schedules
+from orchestration.settings import Settings
+from resources.lake.store import Lake
 
 Internvid = Callable[..., Result]
 
@@ -29,7 +30,9 @@ def internvid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Internvid:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
     monkeypatch.setenv("INTERNVID_LAKE", str(tmp_path / "lake"))
-    monkeypatch.setenv("INTERNVID_DOOR_DOWNLOADER", json.dumps({"kind": "yt_dlp", "allowed_addresses": ["127.0.0.1"]}))
+    monkeypatch.setenv(
+        "INTERNVID_PROVIDER_DOWNLOADER", json.dumps({"kind": "yt_dlp", "allowed_addresses": ["127.0.0.1"]})
+    )
 
     def call(*arguments: str, ends_with: int = 0) -> Result:
         result = CliRunner().invoke(app, list(arguments))
@@ -52,18 +55,18 @@ def listed(internvid: Internvid, *options: str) -> dict[str, dict[str, Any]]:
 
 def test_feeds_are_added_and_listed_with_when_they_are_due(internvid: Internvid) -> None:
     pages = ["https://example.org/a", "https://example.org/b"]
-    assert "2 new feeds, 0 changed, 0 known" in internvid("add", *pages, "--most", "5").stdout
-    assert "0 new feeds, 1 changed, 0 known" in internvid("add", pages[1], "--most", "5", "--once").stdout
+    assert "2 new feeds, 0 changed, 0 known" in internvid("add", *pages, "--max-per-poll", "5").stdout
+    assert "0 new feeds, 1 changed, 0 known" in internvid("add", pages[1], "--max-per-poll", "5", "--once").stdout
 
     rows = listed(internvid)
 
-    assert {address: (row["plan"], row["state"], row["looks"]) for address, row in rows.items()} == {
+    assert {address: (row["plan"], row["state"], row["polls"]) for address, row in rows.items()} == {
         pages[0]: ("feeds", "active", 0),
         pages[1]: ("feeds", "active", 0),
     }
-    assert all(datetime.fromisoformat(row["next_look_at"]) <= datetime.now(UTC) for row in rows.values())
+    assert all(datetime.fromisoformat(row["next_poll_at"]) <= datetime.now(UTC) for row in rows.values())
     table = " ".join(internvid("list").stdout.split())
-    assert "next look at" in table
+    assert "next poll at" in table
     assert f"{datetime.now(UTC):%Y-%m-%d}" in table
     assert "None" not in table
 
@@ -72,19 +75,19 @@ def test_a_plan_of_a_file_is_phrases_by_categories_by_languages_and_tells_what_i
     internvid: Internvid, tmp_path: Path
 ) -> None:
     file = tmp_path / "queries.jsonl"
-    rows = [{"search_word_id": "open/close door", "search_word": "开门"}, {"search_word_id": "commit suicide"}]
+    rows = [{"search_word_id": "open/close provider", "search_word": "开门"}, {"search_word_id": "commit suicide"}]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    options = ("--name", "doors", "--categories", "comedy,sports", "--languages", "en,zh", "--most", "7")
+    options = ("--name", "providers", "--categories", "comedy,sports", "--languages", "en,zh", "--max-per-poll", "7")
 
     said = internvid("plan", str(file), *options).stdout
 
-    assert "doors: 7 new searches, 0 changed, 0 known; 2 of the new and changed are refused" in said
-    assert {address: row["state"] for address, row in listed(internvid, "--plan", "doors").items()} == {
-        "ytsearch:open door comedy": "active",
-        "ytsearch:close door comedy": "active",
+    assert "providers: 7 new searches, 0 changed, 0 known; 2 of the new and changed are refused" in said
+    assert {address: row["state"] for address, row in listed(internvid, "--plan", "providers").items()} == {
+        "ytsearch:open provider comedy": "active",
+        "ytsearch:close provider comedy": "active",
         "ytsearch:开门": "active",
-        "ytsearch:open door sports": "active",
-        "ytsearch:close door sports": "active",
+        "ytsearch:open provider sports": "active",
+        "ytsearch:close provider sports": "active",
         "ytsearch:commit suicide comedy": "refused",
         "ytsearch:commit suicide sports": "refused",
     }
@@ -121,27 +124,27 @@ def test_a_look_registers_what_is_new_and_the_list_tells_when_the_next_is_due(
     feed.add(f"{server.url}/2.mp4")
     internvid("add", f"{server.url}/feed.rss", f"{server.url}/gone", "--every-hours", "12")
 
-    said = internvid("look").stdout
+    said = internvid("poll").stdout
 
-    assert "looks: 1, videos found: 2, of them new: 2, left out: 0; looks that failed: 1, that wait: 0" in " ".join(
-        said.split()
-    )
+    assert "polls: 1, entries: 2, of them new: 2, left out: 0; polls failed: 1, waiting: 0" in " ".join(said.split())
     rows = listed(internvid)
     feed_row = rows[f"{server.url}/feed.rss"]
-    assert (feed_row["state"], feed_row["looks"], feed_row["found"], feed_row["new"]) == ("active", 1, 2, 2)
-    hours = [datetime.fromisoformat(feed_row[name]) for name in ("last_look_at", "next_look_at")]
+    assert (feed_row["state"], feed_row["polls"], feed_row["entries"], feed_row["new"]) == ("active", 1, 2, 2)
+    hours = [datetime.fromisoformat(feed_row[name]) for name in ("last_poll_at", "next_poll_at")]
     assert hours[1] - hours[0] == timedelta(hours=12)
     gone = rows[f"{server.url}/gone"]
-    assert (gone["state"], gone["looks"], gone["next_look_at"]) == ("failed", 0, None)
+    assert (gone["state"], gone["polls"], gone["next_poll_at"]) == ("failed", 0, None)
     assert gone["why"].startswith("RemovedVideo: ")
     assert "404" in gone["why"]
     assert Lake(root=str(tmp_path / "lake")).dataset("sources").count_rows() == 2
 
 
 def test_schedules_stand_still_unless_collecting_is_asked_for() -> None:
-    schedules = {schedule.name: schedule for schedule in (discover_schedule, check_sources_schedule)}
-    assert {name: schedule.cron_schedule for name, schedule in schedules.items()} == {
-        "daily_discovery": "0 5 * * *",
-        "weekly_source_check": "0 2 * * 0",
-    }
-    assert {schedule.default_status for schedule in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
+    crons = {"daily_discovery": "0 5 * * *", "weekly_source_check": "0 2 * * 0"}
+    for collect, status in (
+        (False, dg.DefaultScheduleStatus.STOPPED),
+        (True, dg.DefaultScheduleStatus.RUNNING),
+    ):
+        schedules = {schedule.name: schedule for schedule in build_schedules(Settings(collect=collect))}
+        assert {name: schedules[name].cron_schedule for name in crons} == crons
+        assert {schedules[name].default_status for name in crons} == {status}

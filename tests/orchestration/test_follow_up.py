@@ -1,4 +1,4 @@
-"""What the sensors ask for: batches of found sources, each once, and batches in which something is due."""
+"""What the sensors request: batches of registered sources, each once, and batches in which something is due."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,12 +7,13 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.ingest_batches import HOURS_PER_BATCH
-from assets.web_sources import WebSource, register_web
-from orchestration.follow_up import RUNS_PER_LOOK, found_sources_sensor, retry_sensor
-from orchestration.locations import RUN_ID
-from resources.lake import Lake
-from resources.schema import ATTEMPTS
+from orchestration.sensors import MAX_RUNS_PER_TICK, build_sensors
+from orchestration.settings import Settings
+from resources.catalog.batching import HOURS_PER_BATCH
+from resources.catalog.locations import RUN_ID
+from resources.catalog.web import WebSource, register_web
+from resources.lake.schema import ATTEMPTS
+from resources.lake.store import Lake
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def find(lake: Lake, count: int, *, name: str = "found", run_id: str = "of the d
     return register_web(lake, sources, found_by=None, run_id=run_id).batches
 
 
-def look(sensor: dg.SensorDefinition, lake: Lake, cursor: str | None = None) -> tuple[list[dg.RunRequest], str | None]:
+def poll(name: str, lake: Lake, cursor: str | None = None) -> tuple[list[dg.RunRequest], str | None]:
+    """A tick of the sensor: the runs that it requests, and its new cursor."""
+    sensor = {sensor.name: sensor for sensor in build_sensors(Settings(lake=lake.root))}[name]
     with dg.build_sensor_context(cursor=cursor, resources={"lake": lake}) as context:
         result = sensor(context)
     if isinstance(result, dg.SkipReason):
@@ -47,21 +50,21 @@ def attempt(lake: Lake, name: str, partition: str, outcome: str, *, minutes: flo
 
 
 def test_every_batch_of_found_sources_is_asked_for_once_though_all_were_found_in_one_moment(lake: Lake) -> None:
-    batches = find(lake, RUNS_PER_LOOK + 30)
+    batches = find(lake, MAX_RUNS_PER_TICK + 30)
     cursor, asked = None, []
-    for expected in (RUNS_PER_LOOK, 30, 0):
-        requests, cursor = look(found_sources_sensor, lake, cursor)
+    for expected in (MAX_RUNS_PER_TICK, 30, 0):
+        requests, cursor = poll("registered_batches_sensor", lake, cursor)
         assert len(requests) == expected
         asked += [request.partition_key for request in requests]
     assert sorted(asked) == sorted(batches)
     more = find(lake, 2, name="more")
-    requests, _ = look(found_sources_sensor, lake, cursor)
+    requests, _ = poll("registered_batches_sensor", lake, cursor)
     assert {request.partition_key for request in requests} == more
 
 
 def test_what_the_command_line_takes_in_and_runs_is_not_asked_for(lake: Lake) -> None:
     find(lake, 2, run_id=RUN_ID)
-    assert look(found_sources_sensor, lake) == ([], None)
+    assert poll("registered_batches_sensor", lake) == ([], None)
 
 
 def test_a_batch_is_asked_for_again_when_the_time_of_something_in_it_has_come(lake: Lake) -> None:
@@ -70,7 +73,7 @@ def test_a_batch_is_asked_for_again_when_the_time_of_something_in_it_has_come(la
     attempt(lake, "later", "2026-01-01-0003", "failed", minutes=5)
     attempt(lake, "never", "2026-01-01-0004", "failed", minutes=None)
     attempt(lake, "of a plan", "actions", "failed", minutes=-1)
-    requests, _ = look(retry_sensor, lake)
+    requests, _ = poll("retry_sensor", lake)
     assert [request.partition_key for request in requests] == ["2026-01-01-0002", "2026-01-01-0001"]
-    again, _ = look(retry_sensor, lake)
+    again, _ = poll("retry_sensor", lake)
     assert [request.run_key for request in again] == [request.run_key for request in requests], "asked for once"

@@ -1,4 +1,4 @@
-"""`internvid forget` as people call it, on a lake that films went through: no byte stays, also if it is killed."""
+"""`internvid forget` as people call it, on a lake that videos went through: no byte stays, also if it is killed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.sources import register
-from orchestration.house import House, Work
-from resources.lake import Lake
-from resources.schema import TABLES
+from orchestration.cli.session import RunSummary, Session
+from resources.catalog.files import register
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
+
+pytestmark = pytest.mark.slow
 
 SUBTITLES = "1\n00:00:00,200 --> 00:00:01,000\nThe heron waits at the weir.\n"
 PUBLISHED = ("statistics.duckdb", "internvid.jsonl", "report.html")
@@ -26,7 +28,7 @@ PUBLISHED = ("statistics.duckdb", "internvid.jsonl", "report.html")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with films, lake and media store; the environment says so, also to the processes that tests start."""
+    """A folder with videos, lake and media store; the environment says so, also to the processes that tests start."""
     place = tmp_path_factory.mktemp("forget")
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("INTERNVID_")]:
@@ -42,26 +44,26 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def films(place: Path, film: Callable[..., Path]) -> Path:
+def synthetic_videos(place: Path, synthetic_video: Callable[..., Path]) -> Path:
     """one.mp4, in which somebody speaks, and two.mp4."""
-    folder = place / "films"
+    folder = place / "synthetic_videos"
     folder.mkdir()
-    film(folder, "one.mp4", 1)
-    film(folder, "two.mp4", 2)
+    synthetic_video(folder, "one.mp4", 1)
+    synthetic_video(folder, "two.mp4", 2)
     (folder / "one.srt").write_text(SUBTITLES)
     return folder
 
 
 @pytest.fixture(scope="module")
-def as_made(place: Path, films: Path) -> Path:
-    """A copy of lake and media store with both films, a snapshot, a subset and what is published."""
-    house, work = House(None), Work()
-    register(house.lake, house.media, [str(films)], run_id="test")
-    house.run_pending_batches(work)
-    house.publish_what_changed(work)
-    house.select("all", work)
-    assert work.failed_batches == {}
-    house.instance.dispose()
+def as_made(place: Path, synthetic_videos: Path) -> Path:
+    """A copy of lake and media store with both videos, a snapshot, a subset and what is published."""
+    session, summary = Session(), RunSummary()
+    register(session.lake, session.media, [str(synthetic_videos)], run_id="test")
+    session.run_pending_batches(summary)
+    session.publish_what_changed(summary)
+    session.select("all", summary)
+    assert summary.failed_runs == {}
+    session.instance.dispose()
     shutil.copytree(place / "now", place / "as made", dirs_exist_ok=True)
     return place / "as made"
 
@@ -79,7 +81,7 @@ def restore(place: Path, copy: Path) -> Lake:
 
 
 def command(*arguments: str) -> list[str]:
-    code = "import typer; from orchestration.forget_command import forget; typer.run(forget)"
+    code = "import typer; from orchestration.cli.forget import forget; typer.run(forget)"
     return [sys.executable, "-c", code, *arguments]
 
 
@@ -90,19 +92,19 @@ def forget(*arguments: str) -> str:
     return done.stdout
 
 
-def needles(lake: Lake, films: Path) -> dict[str, bytes]:
+def needles(lake: Lake, synthetic_videos: Path) -> dict[str, bytes]:
     """What tells of one.mp4, and of nothing else, by what it is."""
     video = next(row for row in lake.polars("raw_videos").to_dicts() if row["source"].endswith("one.mp4"))
     captions = {row["caption"]: row["video_id"] for row in lake.polars("clip_captions").to_dicts()}
     own = [caption for caption, video_id in captions.items() if video_id == video["video_id"] and "blue" in caption]
     assert len(own) == 1
-    film = (films / "one.mp4").read_bytes()
+    synthetic_video = (synthetic_videos / "one.mp4").read_bytes()
     jpeg = next(row["jpeg"] for row in lake.polars("frames").to_dicts() if row["video_id"] == video["video_id"])
     texts = {"video": video["video_id"], "source": video["source_id"], "file": "one.mp4", "caption": own[0][:40]}
     texts |= {"words": "blue", "speech": "heron waits"}
-    middle, of_jpeg = len(film) // 2, len(jpeg) // 2
+    middle, of_jpeg = len(synthetic_video) // 2, len(jpeg) // 2
     return {name: text.encode() for name, text in texts.items()} | {
-        "bytes": film[middle : middle + 64],
+        "bytes": synthetic_video[middle : middle + 64],
         "jpeg": jpeg[of_jpeg : of_jpeg + 64],
     }
 
@@ -141,9 +143,9 @@ CONTENTS = tuple(name for name in TABLES if name != "tombstones")
 def forgotten(place: Path, as_made: Path, whole_tables: Callable[..., Any]) -> dict[str, Any]:
     """What an unbroken forgetting of one.mp4 prints and leaves."""
     lake = restore(place, as_made)
-    wanted = needles(lake, place / "films")
+    wanted = needles(lake, place / "synthetic_videos")
     before, found_before = whole_tables(lake, *CONTENTS), found_in(place / "now", wanted)
-    printed = forget(str(place / "films" / "one.mp4"), "--yes", "--reason", "asked to")
+    printed = forget(str(place / "synthetic_videos" / "one.mp4"), "--yes", "--reason", "asked to")
     shutil.copytree(place / "now", place / "forgotten")
     return {
         "before": before,
@@ -186,42 +188,42 @@ def test_it_says_what_goes_what_had_seen_it_and_that_the_user_s_file_stays(forgo
     assert "snapshots │ 1 │ gone as a whole" in printed
     assert "published files │ 3 │ files" in printed
     assert "subset │ all │ 2" in printed
-    assert f"stays, for it is yours: {place / 'films' / 'one.mp4'}" in printed
-    assert "`internvid ingest` or the hourly publishing makes it anew" in printed
+    assert f"not removed, because it is yours: {place / 'synthetic_videos' / 'one.mp4'}" in printed
+    assert "`internvid ingest` or the hourly publishing writes it again" in printed
     assert printed.endswith("done")
-    assert (place / "films" / "one.mp4").exists()
+    assert (place / "synthetic_videos" / "one.mp4").exists()
     assert not set(PUBLISHED) & {Path(name).name for name in forgotten["files"]}
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(lake: Lake, place: Path):
     versions = {table: lake.version(table) for table in TABLES}
     files = files_of(place / "now")
-    told = forget(str(place / "films" / "one.mp4"), "--dry-run")
-    assert "would go" in told
+    told = forget(str(place / "synthetic_videos" / "one.mp4"), "--dry-run")
+    assert "would be removed" in told
     assert "snapshots │ 1" in " ".join(told.split())
     assert ({table: lake.version(table) for table in TABLES}, files_of(place / "now")) == (versions, files)
 
 
 def test_dagster_still_knows_the_batch_as_made_and_the_next_run_publishes_anew(forgotten: dict[str, Any], place: Path):
     lake = restore(place, place / "forgotten")
-    house, work = House(None), Work()
+    session, summary = Session(), RunSummary()
     batch = lake.polars("sources")["ingest_batch"][0]
     for asset in ("clips", "frames", "clip_captions"):
-        assert house.instance.get_materialized_partitions(dg.AssetKey(asset)) == {batch}
-    house.bring_up_to_date()
-    assert work.failed_batches == {}
+        assert session.instance.get_materialized_partitions(dg.AssetKey(asset)) == {batch}
+    session.bring_up_to_date()
+    assert summary.failed_runs == {}
     assert {name for name in PUBLISHED if (place / "now" / "lake" / name).exists()} == set(PUBLISHED)
     assert len(lake.tags()) == 1
     made = lake.polars("subset_snapshots").to_dicts()[0]
     assert (made["snapshot"], made["clips"]) == (lake.tags()[0], 2)
-    house.instance.dispose()
+    session.instance.dispose()
 
 
 def _commits(lake: Lake, table: str) -> int:
     return len([name for name in os.listdir(f"{lake.uri(table)}/_versions") if name.endswith(".manifest")])
 
 
-# In the order of the steps, since each run goes on where the last was killed.
+# In the order of the stages, since each run goes on where the last was killed.
 MOMENTS: dict[str, Callable[[Lake, dict[str, int]], bool]] = {
     "tombstones are begun": lambda lake, before: _commits(lake, "tombstones") > before["tombstones"],
     "a published file is removed": lambda lake, before: not Path(lake.root, "internvid.jsonl").exists(),
@@ -238,7 +240,7 @@ MOMENTS: dict[str, Callable[[Lake, dict[str, int]], bool]] = {
 def test_killed_at_any_step_and_run_again_it_ends_the_same(
     forgotten: dict[str, Any], lake: Lake, place: Path, whole_tables: Callable[..., Any]
 ):
-    log, arguments = place / "log", [str(place / "films" / "one.mp4"), "--reason", "asked to"]
+    log, arguments = place / "log", [str(place / "synthetic_videos" / "one.mp4"), "--reason", "asked to"]
     for moment, has_come in MOMENTS.items():
         before = {table: _commits(lake, table) for table in TABLES}
         with log.open("w") as file:
@@ -256,7 +258,7 @@ def test_killed_at_any_step_and_run_again_it_ends_the_same(
     assert whole_tables(lake, "tombstones", without=("asked_at",)) == forgotten["tombstones"]
     assert files_of(place / "now") == forgotten["files"]
     assert found_in(place / "now", forgotten["needles"]) == {}
-    assert "nothing was begun" in forget("--resume")
+    assert "no interrupted run" in forget("--resume")
 
 
 def test_what_is_unknown_is_told_in_words_and_nothing_is_begun(lake: Lake):

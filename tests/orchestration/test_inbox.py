@@ -1,20 +1,28 @@
-"""The inbox: what the sensor asks for when files land in the watched folder."""
+"""The inbox: what the sensors request when files land in the watched folder."""
 
 import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import dagster as dg
 import pytest
 from dagster_service import REPOSITORY_SELECTOR, Service
 
-from orchestration.inbox import FILES_PER_LOOK, inbox_sensor
-from resources.lake import Lake
-from resources.media import Media
+from assets.ingest.sources import sources
+from orchestration.sensors import MAX_FILES_PER_RUN, build_sensors
+from orchestration.settings import Settings
+from resources.catalog.files import register
+from resources.catalog.inbox import Inbox
+from resources.catalog.locations import RUN_ID
+from resources.lake.store import Lake
+from resources.media.store import Media
 
 SECONDS_TO_CAPTIONS = 240
 
@@ -30,27 +38,68 @@ query ($sensor: SensorSelector!) {
 """
 
 
-class Inbox:
-    """A watched folder with its lake, and the cursor that Dagster would keep between looks."""
+@dataclass
+class Tick:
+    """What the two sensors requested. registering: the run that registers files. batches: runs that ingest a batch."""
+
+    registering: dg.RunRequest | None
+    skip_message: str
+    batches: list[dg.RunRequest]
+
+    @property
+    def partitions(self) -> list[str]:
+        return [str(request.partition_key) for request in self.batches]
+
+    @property
+    def run_keys(self) -> set[str | None]:
+        return {request.run_key for request in self.batches}
+
+
+class WatchedFolder:
+    """A watched folder with its lake, and what Dagster would keep between ticks."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "inbox"
         self.folder.mkdir()
         self.lake = Lake(root=str(folder / "lake"))
         self.media = Media(root=str(folder / "media"), workers=1)
+        self.inbox = Inbox(folder=str(self.folder))
+        self.instance = dg.DagsterInstance.ephemeral()
+        settings = Settings(lake=self.lake.root, inbox=str(self.folder))
+        self.sensors = {sensor.name: sensor for sensor in build_sensors(settings)}
         self.cursor: str | None = None
+        self.run_keys: set[str | None] = set()
 
-    def look(self) -> dg.SensorResult:
-        """One tick of the sensor; its cursor is kept."""
-        result = self.lost_look()
+    def tick(self) -> Tick:
+        """A tick of each sensor; between them the run that registers, which a run key starts only once."""
+        registering = self.look()
+        request = registering if isinstance(registering, dg.RunRequest) else None
+        if request is not None and request.run_key not in self.run_keys:
+            self.run_keys.add(request.run_key)
+            self.register(request)
+        result = self.lost_tick()
+        skip_message = str(registering.skip_message) if isinstance(registering, dg.SkipReason) else ""
+        if isinstance(result, dg.SkipReason):
+            return Tick(request, skip_message, [])
         self.cursor = result.cursor
+        return Tick(request, skip_message, list(result.run_requests or []))
+
+    def look(self) -> dg.RunRequest | dg.SkipReason:
+        """A tick of the inbox sensor, whose run does not start."""
+        with dg.build_sensor_context(resources={"lake": self.lake, "inbox": self.inbox}) as context:
+            result = self.sensors["inbox_sensor"](context)
+        assert isinstance(result, dg.RunRequest | dg.SkipReason)
         return result
 
-    def lost_look(self) -> dg.SensorResult:
-        """A tick whose result does not reach Dagster."""
-        with dg.build_sensor_context(cursor=self.cursor, resources={"lake": self.lake, "media": self.media}) as context:
-            result = inbox_sensor(context)
-        assert isinstance(result, dg.SensorResult)
+    def register(self, request: dg.RunRequest) -> None:
+        resources = {"lake": self.lake, "media": self.media, "inbox": self.inbox}
+        dg.materialize([sources], resources=resources, run_config=request.run_config, instance=self.instance)
+
+    def lost_tick(self) -> dg.SensorResult | dg.SkipReason:
+        """A tick for registered batches whose result does not reach Dagster."""
+        with dg.build_sensor_context(cursor=self.cursor, resources={"lake": self.lake}) as context:
+            result = self.sensors["registered_batches_sensor"](context)
+        assert isinstance(result, dg.SensorResult | dg.SkipReason)
         return result
 
     def sources(self) -> list[str]:
@@ -58,13 +107,11 @@ class Inbox:
 
 
 @pytest.fixture
-def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inbox:
-    inbox = Inbox(tmp_path)
-    monkeypatch.setenv("INTERNVID_INBOX", str(inbox.folder))
-    return inbox
+def inbox(tmp_path: Path) -> WatchedFolder:
+    return WatchedFolder(tmp_path)
 
 
-def put(inbox: Inbox, name: str, content: bytes = b"not really a film", *, seconds_old: float = 60) -> Path:
+def put(inbox: WatchedFolder, name: str, content: bytes = b"not really a video", *, seconds_old: float = 60) -> Path:
     path = inbox.folder / name
     path.write_bytes(content)
     modified = time.time() - seconds_old
@@ -72,8 +119,8 @@ def put(inbox: Inbox, name: str, content: bytes = b"not really a film", *, secon
     return path
 
 
-def put_long(inbox: Inbox, name: str, *, hours: float) -> None:
-    """A film of two pictures, the second `hours` after the first."""
+def put_long(inbox: WatchedFolder, name: str, *, hours: float) -> None:
+    """A video of two pictures, the second `hours` after the first."""
     path = inbox.folder / name
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
@@ -87,110 +134,125 @@ def put_long(inbox: Inbox, name: str, *, hours: float) -> None:
     put(inbox, name, path.read_bytes())
 
 
-def asked_for(result: dg.SensorResult) -> list[str]:
-    return [str(request.partition_key) for request in result.run_requests or []]
-
-
-def run_keys(result: dg.SensorResult) -> set[str | None]:
-    return {request.run_key for request in result.run_requests or []}
-
-
-def test_without_a_folder_to_watch_the_sensor_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("INTERNVID_INBOX", raising=False)
+def test_without_a_folder_to_watch_the_sensor_says_so(tmp_path: Path) -> None:
     lake = Lake(root=str(tmp_path / "lake"))
-    with dg.build_sensor_context(resources={"lake": lake, "media": Media(root=str(tmp_path / "media"))}) as context:
-        result = inbox_sensor(context)
+    (sensor, *_) = build_sensors(Settings(lake=lake.root, inbox=None))
+    with dg.build_sensor_context(resources={"lake": lake, "inbox": Inbox()}) as context:
+        result = sensor(context)
     assert isinstance(result, dg.SkipReason)
     assert "INTERNVID_INBOX is not set" in str(result.skip_message)
+    assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
 
 
-def test_a_new_file_becomes_a_batch_that_is_asked_for_once(inbox: Inbox) -> None:
-    put(inbox, "film.mp4")
+def test_a_new_file_becomes_a_batch_that_is_requested_once(inbox: WatchedFolder) -> None:
+    path = put(inbox, "video.mp4")
     put(inbox, "notes.txt")
-    first = inbox.look()
-    (batch,) = asked_for(first)
-    assert inbox.sources() == ["film.mp4"]
-    assert [request.partition_keys for request in first.dynamic_partitions_requests or []] == [[batch]]
-    assert [event.asset_key for event in first.asset_events] == [dg.AssetKey("sources")]
-    # A look may ask again for what the one before asked for: under a key that Dagster has had a run of.
-    assert run_keys(inbox.look()) <= run_keys(first)
-    third = inbox.look()
-    assert asked_for(third) == []
-    assert third.skip_reason is not None
-    assert "1 video files" in str(third.skip_reason.skip_message)
+    first = inbox.tick()
+    assert first.registering is not None
+    assert first.registering.run_config == {"ops": {"sources": {"config": {"locations": [path.as_uri()]}}}}
+    (batch,) = first.partitions
+    assert inbox.sources() == ["video.mp4"]
+    assert inbox.instance.get_dynamic_partitions("ingest_batch") == [batch]
+    assert inbox.instance.get_latest_materialization_event(dg.AssetKey("sources")) is not None
+    second = inbox.tick()
+    assert (second.registering, second.batches) == (None, [])
+    assert "1 video files, 0 of them too young; 1 other files" in second.skip_message
 
 
-def test_a_file_still_being_written_is_left_for_a_later_look(inbox: Inbox) -> None:
-    path = put(inbox, "film.mp4", b"half of", seconds_old=0)
-    assert asked_for(inbox.look()) == []
-    assert inbox.sources() == []
+def test_a_file_still_being_written_is_left_for_a_later_tick(inbox: WatchedFolder) -> None:
+    path = put(inbox, "video.mp4", b"half of", seconds_old=0)
+    tick = inbox.tick()
+    assert (tick.registering, tick.batches, inbox.sources()) == (None, [], [])
+    assert "1 of them too young" in tick.skip_message
     put(inbox, path.name, b"half of it and the other half")
-    assert len(asked_for(inbox.look())) == 1
-    assert inbox.sources() == ["film.mp4"]
+    assert len(inbox.tick().batches) == 1
+    assert inbox.sources() == ["video.mp4"]
 
 
-def test_a_file_dated_in_the_future_is_taken_in(inbox: Inbox) -> None:
-    put(inbox, "film.mp4", seconds_old=-365 * 24 * 3600)
-    assert len(asked_for(inbox.look())) == 1
+def test_a_file_dated_in_the_future_is_registered(inbox: WatchedFolder) -> None:
+    put(inbox, "video.mp4", seconds_old=-365 * 24 * 3600)
+    assert len(inbox.tick().batches) == 1
 
 
-def test_a_changed_file_asks_for_its_batch_again(inbox: Inbox) -> None:
-    put(inbox, "film.mp4")
-    first = inbox.look()
-    inbox.look()
-    put(inbox, "film.mp4", b"another cut of it")
-    again = inbox.look()
-    assert asked_for(again) == asked_for(first)
-    assert run_keys(again).isdisjoint(run_keys(first))
+def test_a_changed_file_requests_its_batch_again(inbox: WatchedFolder) -> None:
+    put(inbox, "video.mp4")
+    first = inbox.tick()
+    inbox.tick()
+    put(inbox, "video.mp4", b"another cut of it")
+    again = inbox.tick()
+    assert again.partitions == first.partitions
+    assert again.run_keys.isdisjoint(first.run_keys)
 
 
-def test_a_look_that_dies_after_registering_is_made_good_by_the_next(inbox: Inbox) -> None:
-    put(inbox, "film.mp4")
-    lost = inbox.lost_look()
-    made_good = inbox.look()
-    assert len(asked_for(lost)) == 1
-    assert (asked_for(made_good), run_keys(made_good)) == (asked_for(lost), run_keys(lost))
+def test_a_tick_that_dies_after_registering_is_made_good_by_the_next(inbox: WatchedFolder) -> None:
+    put(inbox, "video.mp4")
+    requested = inbox.look()
+    assert isinstance(requested, dg.RunRequest)
+    inbox.register(requested)
+    lost = inbox.lost_tick()
+    assert isinstance(lost, dg.SensorResult)
+    made_good = inbox.tick()
+    assert made_good.batches == list(lost.run_requests or [])
+    assert len(made_good.batches) == 1
 
 
-def test_hours_of_video_are_cut_into_several_batches(inbox: Inbox) -> None:
+def test_a_run_that_did_not_register_is_requested_again_but_not_at_every_tick(
+    inbox: WatchedFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(inbox, "video.mp4")
+    run_keys = []
+    for minute in (0, 9, 10, 11):
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:
+                return datetime(2026, 1, 1, 12, minute, 30, tzinfo=tz)  # noqa: B023 - called in this round
+
+        monkeypatch.setattr("orchestration.sensors.datetime", Clock)
+        requested = inbox.look()
+        assert isinstance(requested, dg.RunRequest)
+        run_keys.append(requested.run_key)
+    assert run_keys[0] == run_keys[1] != run_keys[2] == run_keys[3]
+
+
+def test_hours_of_video_are_cut_into_several_batches(inbox: WatchedFolder) -> None:
     for name in ("a.mp4", "b.mp4", "c.mp4"):
         put_long(inbox, name, hours=1.5)
-    assert len(asked_for(inbox.look())) == 3
+    assert len(inbox.tick().batches) == 3
 
 
-def test_thousands_of_new_files_are_taken_in_over_several_looks(inbox: Inbox) -> None:
-    for number in range(FILES_PER_LOOK + 1):
+def test_thousands_of_new_files_are_registered_over_several_ticks(inbox: WatchedFolder) -> None:
+    for number in range(MAX_FILES_PER_RUN + 1):
         put(inbox, f"{number:05d}.mp4")
-    first = inbox.look()
-    assert len(inbox.sources()) == FILES_PER_LOOK
-    second = inbox.look()
-    assert len(inbox.sources()) == FILES_PER_LOOK + 1
-    assert len(set(asked_for(first)) | set(asked_for(second))) == 2
+    first = inbox.tick()
+    assert len(inbox.sources()) == MAX_FILES_PER_RUN
+    second = inbox.tick()
+    assert len(inbox.sources()) == MAX_FILES_PER_RUN + 1
+    assert len({*first.partitions, *second.partitions}) == 2
 
 
-def test_two_links_to_one_file_are_one_source(inbox: Inbox, tmp_path: Path) -> None:
-    put(inbox, "film.mp4").rename(tmp_path / "film.mp4")
+def test_two_links_to_one_file_are_one_source(inbox: WatchedFolder, tmp_path: Path) -> None:
+    put(inbox, "video.mp4").rename(tmp_path / "video.mp4")
     for name in ("one.mp4", "two.mp4"):
-        (inbox.folder / name).symlink_to(tmp_path / "film.mp4")
+        (inbox.folder / name).symlink_to(tmp_path / "video.mp4")
     (inbox.folder / "nowhere.mp4").symlink_to(tmp_path / "missing.mp4")
-    assert len(asked_for(inbox.look())) == 1
-    assert inbox.sources() == ["film.mp4"]
+    assert len(inbox.tick().batches) == 1
+    assert inbox.sources() == ["video.mp4"]
 
 
-def test_batches_that_others_registered_are_not_asked_for(inbox: Inbox, tmp_path: Path) -> None:
-    from assets.sources import register
-
+def test_batches_that_the_command_line_registered_are_not_requested(inbox: WatchedFolder, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.mp4"
-    elsewhere.write_bytes(b"not really a film")
-    register(inbox.lake, inbox.media, [str(elsewhere)], run_id="internvid ingest")
-    assert asked_for(inbox.look()) == []
+    elsewhere.write_bytes(b"not really a video")
+    register(inbox.lake, inbox.media, [str(elsewhere)], run_id=RUN_ID)
+    assert inbox.tick().batches == []
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_one_run(
-    service: Service, film: Callable[..., Path], tmp_path: Path
+    service: Service, synthetic_video: Callable[..., Path], tmp_path: Path
 ) -> None:
-    shutil.copy(film(tmp_path, "landed.mp4", 7), service.inbox)
+    shutil.copy(synthetic_video(tmp_path, "landed.mp4", 7), service.inbox)
 
     def batch_with_captions() -> str | None:
         rows = service.lake.query(
@@ -202,12 +264,14 @@ def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_o
 
     batch = service.wait(batch_with_captions, seconds=SECONDS_TO_CAPTIONS)
 
-    def looks_that_asked() -> int:
-        ticks = service.graphql(TICKS, sensor={**REPOSITORY_SELECTOR, "sensorName": "inbox_sensor"})["sensorState"][
-            "ticks"
-        ]
-        return sum(any(key.startswith(batch) for key in tick["runKeys"]) for tick in ticks)
+    def ticks(sensor: str) -> list[dict[str, Any]]:
+        state = service.graphql(TICKS, sensor={**REPOSITORY_SELECTOR, "sensorName": sensor})["sensorState"]
+        return state["ticks"]
 
-    service.wait(lambda: looks_that_asked() > 1, seconds=120)
+    # Another tick that finds nothing new: the file was registered, and its batch requested, once.
+    ticks_before = len(ticks("inbox_sensor"))
+    service.wait(lambda: len(ticks("inbox_sensor")) > ticks_before, seconds=120)
+    requested = [key for tick in ticks("registered_batches_sensor") for key in tick["runKeys"] if key.startswith(batch)]
+    assert len(requested) == 1
     runs = service.graphql(RUNS_OF_BATCH, filter={"tags": [{"key": "dagster/partition", "value": batch}]})["results"]
     assert len(runs) == 1

@@ -1,4 +1,4 @@
-"""Profiles: which model stands behind each door."""
+"""Profiles: which model stands behind each provider."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.profiles import BUILT_IN, KINDS, doors, profile
+from orchestration.profiles import BUILT_IN, KINDS, profile, providers
 
 BUILD_ALL = """
 import json, sys, time
-from orchestration.profiles import BUILT_IN, doors
+from orchestration.profiles import BUILT_IN, providers
 started = time.perf_counter()
-built = {name: {door: made.version for door, made in doors({"INTERNVID_PROFILE": name}).items()} for name in BUILT_IN}
+built = {name: {provider: made.version for provider, made in providers(name).items()} for name in BUILT_IN}
 heavy = [name for name in ("torch", "transformers", "ray", "cv2") if name in sys.modules]
 print(json.dumps({"seconds": time.perf_counter() - started, "heavy": heavy, "built": built}))
 """
@@ -44,14 +44,8 @@ def test_a_file_is_laid_over_a_built_in_profile_and_the_environment_over_both(tm
         "translator: {kind: hub, weights: Helsinki-NLP/opus-mt-de-en}\n"
         "summariser: {kind: hub, weights: my/model, template: 'In short: {captions}'}\n"
     )
-    made = doors(
-        {
-            "INTERNVID_PROFILE": f"hub,{mine}",
-            "INTERNVID_DOOR_SUMMARISER": "{kind: embedded}",
-            "INTERNVID_LAKE": "elsewhere",
-        }
-    )
-    hub = doors({"INTERNVID_PROFILE": "hub"})
+    made = providers(f"hub,{mine}", {"summariser": "{kind: embedded}"})
+    hub = providers("hub")
     assert made["translator"].model == "Helsinki-NLP/opus-mt-de-en"
     assert made["summariser"].model == "embedded-merger"
     same = set(KINDS) - {"translator", "summariser"}
@@ -59,7 +53,7 @@ def test_a_file_is_laid_over_a_built_in_profile_and_the_environment_over_both(tm
 
 
 def test_the_hub_profile_has_the_papers_models_where_they_can_be_had():
-    models = {name: door.model for name, door in doors({"INTERNVID_PROFILE": "hub"}).items()}
+    models = {name: provider.model for name, provider in providers("hub").items()}
     assert models["coarse_captioner"] == "Salesforce/blip2-opt-2.7b"
     assert models["summariser"] == "mrm8488/flan-t5-large-finetuned-openai-summarize_from_feedback"
     assert models["aesthetics"] == "openai/clip-vit-large-patch14+sa_0_4_vit_l_14_linear"
@@ -67,31 +61,33 @@ def test_the_hub_profile_has_the_papers_models_where_they_can_be_had():
 
 
 @pytest.mark.parametrize(
-    ("environment", "message"),
+    ("names", "overrides", "message"),
     [
-        ({"INTERNVID_PROFILE": "huh"}, "there is no profile 'huh': it is one of embedded, hub, server, or a YAML file"),
-        ({"INTERNVID_DOOR_WINDOW": "{kind: hub}"}, "INTERNVID_DOOR_WINDOW: there is no door window"),
-        ({"INTERNVID_DOOR_SUMMARISER": "{kind: huh}"}, "summariser has no kind 'huh'"),
-        ({"INTERNVID_DOOR_SUMMARISER": "{kind: hub}"}, "summariser, of kind hub, needs weights"),
+        ("huh", {}, "there is no profile 'huh': it is one of embedded, hub, server, or a YAML file"),
+        ("embedded", {"window": "{kind: hub}"}, "INTERNVID_PROVIDER_WINDOW: there is no provider window"),
+        ("embedded", {"summariser": "{kind: huh}"}, "summariser has no kind 'huh'"),
+        ("embedded", {"summariser": "{kind: hub}"}, "summariser, of kind hub, needs weights"),
         (
-            {"INTERNVID_DOOR_SUMMARISER": "{kind: hub, weights: a, template: b}"},
+            "embedded",
+            {"summariser": "{kind: hub, weights: a, template: b}"},
             r"summariser, of kind hub: template: .* must say by \{captions\} where the captions go",
         ),
         (
-            {"INTERNVID_DOOR_SUMMARISER": "{kind: hub, weights: a, tempo: 1}"},
+            "embedded",
+            {"summariser": "{kind: hub, weights: a, tempo: 1}"},
             "summariser, of kind hub, has no tempo; it has .*template",
         ),
-        ({"INTERNVID_DOOR_SUMMARISER": "hub"}, "must hold a door's name and its settings, with a kind"),
-        ({"INTERNVID_DOOR_SUMMARISER": "{"}, "INTERNVID_DOOR_SUMMARISER is not YAML"),
+        ("embedded", {"summariser": "hub"}, "must hold a provider's name and its settings, with a kind"),
+        ("embedded", {"summariser": "{"}, "INTERNVID_PROVIDER_SUMMARISER is not YAML"),
     ],
-    ids=lambda value: None if isinstance(value, str) else next(iter(value.values())),
+    ids=lambda value: next(iter(value.values()), "") if isinstance(value, dict) else None,
 )
-def test_what_cannot_be_is_refused_in_one_line_that_says_why(environment, message):
+def test_what_cannot_be_is_refused_in_one_line_that_says_why(names, overrides, message):
     with pytest.raises(ValueError, match=message):
-        doors(environment)
+        providers(names, overrides)
 
 
-def test_a_profile_of_a_few_doors_says_what_to_begin_with(tmp_path):
+def test_a_profile_of_a_few_providers_says_what_to_begin_with(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("summariser: {kind: embedded}")
     with pytest.raises(ValueError, match=f"sets no aesthetics.* begin with a built-in one: hub,{mine}"):

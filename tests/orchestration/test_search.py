@@ -1,4 +1,4 @@
-"""`internvid search` over the sample films: plain words lead to the right one, also beside a model that has hardly
+"""`internvid search` over the sample videos: plain words lead to the right one, also beside a model that has hardly
 learnt anything, as the first one of a small lake.
 """
 
@@ -11,11 +11,11 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from assets.sources import register
-from internvid.films.render import SAMPLE_FILMS, render_all
-from orchestration.command_line import app
-from orchestration.house import House
-from resources.trainer import Trainer
+from internvid.synthetic.render import SAMPLE_VIDEOS, render_all
+from orchestration.cli.app import app
+from orchestration.cli.session import Session
+from resources.catalog.files import register
+from resources.training.trainer import Trainer
 
 QUERIES = {
     "text on a white page": "talk_with_slides",
@@ -40,19 +40,22 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         environment.setenv("DAGSTER_HOME", str(folder / "dagster"))
         environment.setenv("INTERNVID_LAKE", str(folder / "lake"))
         environment.setenv("INTERNVID_WORKERS", "1")
-        house = House(None)
-        house.instance = dg.DagsterInstance.ephemeral()
-        house.resources["trainer"] = Trainer(steps_at_most=3, threads=1)
-        films = render_all(folder / "films", [plan for plan in SAMPLE_FILMS if plan.name in QUERIES.values()])
-        register(house.lake, house.media, list(map(str, films)), run_id="test")
-        assert house.bring_up_to_date().failed_batches == {}
-        assert house.lake.dataset("clip_embeddings").count_rows() > 0
+        session = Session()
+        session.instance = dg.DagsterInstance.ephemeral()
+        session.resources["trainer"] = Trainer(max_steps=3, threads=1)
+        synthetic_videos = render_all(
+            folder / "synthetic_videos", [plan for plan in SAMPLE_VIDEOS if plan.name in QUERIES.values()]
+        )
+        register(session.lake, session.media, list(map(str, synthetic_videos)), run_id="test")
+        assert session.bring_up_to_date().failed_runs == {}
+        assert session.lake.dataset("clip_embeddings").count_rows() > 0
         yield folder / "lake"
 
 
-@pytest.mark.parametrize(("words", "film"), QUERIES.items())
-def test_ten_plain_queries_find_the_right_film(lake, words, film):
+@pytest.mark.parametrize(("words", "synthetic_video"), QUERIES.items())
+@pytest.mark.slow
+def test_ten_plain_queries_find_the_right_video(lake, words, synthetic_video):
     done = CliRunner().invoke(app, ["search", words, "--lake", str(lake), "--format", "json", "--limit", "1"])
     assert done.exit_code == 0, done.output
     (found,) = json.loads(done.stdout)
-    assert Path(found["video"]).stem == film
+    assert Path(found["video"]).stem == synthetic_video

@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from resources.forgetting import url_of
-from resources.lake import Lake
-from resources.lineage import story
-from resources.schema import TABLES
+from assets.stages import ingest_stages
+from resources.corpus.forgetting.forgetting import url_of
+from resources.corpus.lineage import story
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 WHEN = datetime(2026, 1, 2, 12, tzinfo=UTC)
 URL = "https://www.youtube.com/watch?v=aaaaaaaaaa1"
@@ -43,7 +44,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         | {"title": "Herons [bold]", "channel": "Weirs", "query_words": "heron fishing", "first_seen_at": WHEN},
         web | {"source_id": "source0000000002", "uri": "https://www.youtube.com/watch?v=aaaaaaaaaa2"},
         web | {"source_id": "source0000000003", "uri": "https://www.youtube.com/watch?v=aaaaaaaaaa3"},
-        {"source_id": "source0000000004", "uri": "file:///films/broken.mp4", "kind": "file"},
+        {"source_id": "source0000000004", "uri": "file:///videos/broken.mp4", "kind": "file"},
     )
     add(lake, "feeds", {"feed_id": "f1", "address": "ytsearch:heron fishing"})
     source = {"source_id": "source0000000001"}
@@ -143,7 +144,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 def why(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    code = "import typer; from orchestration.why_command import why; typer.run(why)"
+    code = "import typer; from orchestration.cli.why import why; typer.run(why)"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments, "--lake", lake.root],
         env=kept | {"COLUMNS": "160"},
@@ -172,7 +173,7 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
         f"{URL} (source0000000001, batch 2026-01-02-0001)",
         "ytsearch:heron fishing, by the words 'heron fishing', first seen 2026-01-02 12:00:00",
         "Herons [bold], Weirs",
-        "2026-01-02 12:00:00: cannot be had: Removed: Video unavailable",
+        "2026-01-02 12:00:00: not available: Removed: Video unavailable",
         "136+140, CC-BY (youtube, yt-dlp 2026, 2026-01-02 12:00:00)",
         "/media/a.mp4: 12.0 kB, 640x360, 20.000 s, mp4, h264, no sound",
         f"{'1' * 64} (video {VIDEO})",
@@ -183,12 +184,12 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
         "│ fingerprints │ │ not yet │",
         f"captions: A heron in {CLIP}. (merger)",
         f"of frames: fine 1.0 s: frame of {CLIP}",
-        f"said: words of {CLIP} (en)",
+        f"transcripts: words of {CLIP} (en)",
         f"scores: aesthetics 5.25 (taste, {CLIP})",
         "imported as: them: 0.000 s to 2.500 s: theirs",
         f"copies: 2 (gone): perceptual, 97% the same; kept is {VIDEO}, it is larger",
         "subsets: flt (corpus-1): 1 clips in train, weight 0.5, similar enough",
-        "models: tiny-flt: cannot be told: gone and the training's index are gone",
+        "models: tiny-flt: unknown: gone and the training's index were removed",
     ):
         assert part in line, f"{part}\n{text}"
     assert LATER not in text
@@ -197,10 +198,10 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
 
 @pytest.mark.parametrize("word", [VIDEO, URL, "https://youtu.be/aaaaaaaaaa1", "aaaaaaaaaa1", "/media/a.mp4"])
 def test_a_video_is_found_by_any_of_its_names_and_told_with_all_its_clips(lake: Lake, word: str):
-    found = story(lake, word, url_of(word))
+    found = story(lake, ingest_stages(), word, url_of(word))
     assert (found["source_id"], found["video_id"], found["clip_id"]) == ("source0000000001", VIDEO, None)
     assert [row["clip_id"] for row in found["captions"]] == [CLIP, LATER]
-    assert {step["table"]: step["rows"] for step in found["steps"] if step["rows"]} == {
+    assert {stage["table"]: stage["rows"] for stage in found["stages"] if stage["rows"]} == {
         **dict.fromkeys(("downloads", "raw_videos"), 1),
         **dict.fromkeys(("clips", "frame_captions", "clip_captions", "transcripts", "clip_scores"), 2),
     }
@@ -210,12 +211,15 @@ def test_a_video_is_found_by_any_of_its_names_and_told_with_all_its_clips(lake: 
 
 def test_what_is_missing_is_told_with_the_reason(lake: Lake):
     waiting = in_one_line(told(lake, "source0000000002"))
-    reason = "waiting: RateLimited: HTTP Error 429 (the site is left alone until 2026-01-02 12:00 UTC)"
+    reason = "waiting: RateLimited: HTTP Error 429 (the site is in a cooldown until 2026-01-02 12:00 UTC)"
     assert f"download not downloaded yet: {reason}" in waiting
     assert "file none: not yet" in waiting
-    states = {step["table"]: step["state"] for step in story(lake, "source0000000003")["steps"]}
+    states = {stage["table"]: stage["state"] for stage in story(lake, ingest_stages(), "source0000000003")["stages"]}
     assert states["downloads"] == "not yet"
-    states = {step["table"]: step["state"] for step in story(lake, "broken", "file:///films/broken.mp4")["steps"]}
+    states = {
+        stage["table"]: stage["state"]
+        for stage in story(lake, ingest_stages(), "broken", "file:///videos/broken.mp4")["stages"]
+    }
     why_not = "(2 tries; not tried again by itself: `internvid retry --all`)"
     assert states["downloads"] == "nothing to do: it is a file"
     assert states["raw_videos"] == f"failed: InvalidData: moov atom not found {why_not}"

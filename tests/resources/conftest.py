@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake import Lake
+from resources.lake.store import Lake
 
 BUCKET = "lakes"
 
 _prefixes = itertools.count()
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def bare_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     """A lake without tables."""
     if request.param == "folder":

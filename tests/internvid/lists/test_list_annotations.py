@@ -1,4 +1,4 @@
-"""Released annotations: each form as it was released, and rows that say nothing that can be used."""
+"""Released annotations: each form as it was released, and rows that cannot be used."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ INTERNVID = {
 }
 
 
-def found(path: Path) -> list[Annotation | BadItem]:
+def annotations(path: Path) -> list[Annotation | BadItem]:
     return [item for chunk in read_annotations(path) for item in chunk]
 
 
@@ -40,7 +40,7 @@ def test_internvid_as_released_with_either_name_of_its_score(tmp_path):
     ]
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     span = (f"{WATCH}HdYoyzCSWyw", 190.567, 191.2, "woman using a computer mouse and keyboard")
-    assert found(path) == [
+    assert annotations(path) == [
         Annotation(1, *span, {"aesthetic_score": 4.58984375, "umt_score": 0.39794921875}),
         Annotation(2, *span, {"umt_score": 0.25}),
         Annotation(3, *span, {}),
@@ -50,7 +50,7 @@ def test_internvid_as_released_with_either_name_of_its_score(tmp_path):
 def test_internvid_as_parquet(tmp_path):
     path = tmp_path / "internvid.parquet"
     pq.write_table(pa.Table.from_pylist([INTERNVID | {"UMT-SIM": 0.25}]), path)
-    assert found(path) == [
+    assert annotations(path) == [
         Annotation(1, f"{WATCH}HdYoyzCSWyw", 190.567, 191.2, INTERNVID["Caption"], {"umt_score": 0.25})
     ]
 
@@ -68,7 +68,7 @@ def test_webvid_as_released_annotates_whole_videos(tmp_path):
         ],
         ["1", "https://ak.picdn.net/v/1.mp4", "PT00H01M00S", "006001_006050", ""],
     )
-    assert found(path) == [
+    assert annotations(path) == [
         Annotation(2, "https://ak.picdn.net/21179416.mp4", 0.0, None, 'Aerial, "shot" of\na lake', {}, 11.0),
         BadItem(4, "nothing stands in its column name"),
     ]
@@ -87,7 +87,7 @@ def test_panda_as_released_has_lists_of_spans_captions_and_scores(tmp_path):
         ["5", f"{WATCH}5", "[]", "[]", "[]"],
         ["6", f"{WATCH}6", "[" * 5000, "[]", "[]"],
     )
-    assert found(path) == [
+    assert annotations(path) == [
         Annotation(2, f"{WATCH}HdYoyzCSWyw", 1.5, 9.25, "A man's dog.", {"matching_score": 0.43}),
         BadItem(2, "it ends at 9.25 s, where it begins (9.25 s)", 2),
         Annotation(2, f"{WATCH}HdYoyzCSWyw", 60.0, 62.0, None, {"matching_score": 0.6}),
@@ -109,12 +109,12 @@ def test_howto100m_as_released_is_one_document_of_videos(tmp_path):
             }
         )
     )
-    good = found(path)[:2]
+    good = annotations(path)[:2]
     assert good == [
         Annotation(1, f"{WATCH}HdYoyzCSWyw", 8.37, 11.2, "hello everyone", {}),
         Annotation(1, f"{WATCH}HdYoyzCSWyw", 12.0, 13.5, "cut it", {}),
     ]
-    (bad,) = found(path)[2:]
+    (bad,) = annotations(path)[2:]
     assert isinstance(bad, BadItem)
     assert (bad.row, "no id" in bad.why) == (2, True)
 
@@ -132,7 +132,7 @@ def test_any_list_of_url_start_end_and_caption_whose_bad_rows_are_told(tmp_path)
         ["https://a.example/1", "1", "3", "a dog", "high"],
         ["https://a.example/2", "4", "", "", "nan"],
     )
-    assert found(path) == [
+    assert annotations(path) == [
         Annotation(2, "https://a.example/1", 1.5, 3.0, "a dog", {"score": 0.5}),
         BadItem(3, "it ends at 3 s, before it begins (5 s)"),
         BadItem(4, "not a time: 'soon'; write seconds, or HH:MM:SS.mmm"),
@@ -147,11 +147,11 @@ def test_any_list_of_url_start_end_and_caption_whose_bad_rows_are_told(tmp_path)
 def test_a_list_that_names_no_span_and_no_caption_is_no_annotation(tmp_path):
     path = write_csv(tmp_path / "HowTo100M_v1.csv", ["video_id", "category_1", "rank"], ["nVbIUDjzWY4", "Cars", "27"])
     with pytest.raises(ValueError, match=r"category_1, rank, video_id.*start and end"):
-        found(path)
+        annotations(path)
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("time", "seconds"),
     [
         (9.943, 9.943),
         ("9.943", 9.943),
@@ -163,11 +163,11 @@ def test_a_list_that_names_no_span_and_no_caption_is_no_annotation(tmp_path):
         ("P1DT1.5S", 86_401.5),
     ],
 )
-def test_times_in_every_form(said, seconds):
-    assert seconds_of(said) == pytest.approx(seconds, abs=1e-9)
+def test_times_in_every_form(time, seconds):
+    assert seconds_of(time) == pytest.approx(seconds, abs=1e-9)
 
 
-@pytest.mark.parametrize("said", ["", "P", "1:2:3:4", "nan", "inf", True, None, "-0:01", [1]])
-def test_what_is_no_time_is_told(said):
+@pytest.mark.parametrize("time", ["", "P", "1:2:3:4", "nan", "inf", True, None, "-0:01", [1]])
+def test_what_is_no_time_is_told(time):
     with pytest.raises(ValueError, match="not a time"):
-        seconds_of(said)
+        seconds_of(time)

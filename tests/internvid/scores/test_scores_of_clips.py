@@ -1,4 +1,4 @@
-"""A clip's score by those of its pictures."""
+"""Scoring clips from the scores of their pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from internvid.scores.clips import by_clip
+from internvid.scores.clips import score_clips
 
 
 def pictures(*numbers: int) -> list[np.ndarray]:
@@ -16,15 +16,15 @@ def pictures(*numbers: int) -> list[np.ndarray]:
 
 def test_each_clip_gets_what_becomes_of_its_own_pictures():
     clips = [pictures(1, 5, 2), pictures(7), pictures(9, 3)]
-    assert by_clip(clips, lambda some: [float(one.mean()) for one in some], max) == [5, 7, 9]
+    assert score_clips(clips, lambda batch: [float(picture.mean()) for picture in batch], max) == [5, 7, 9]
 
 
 def test_a_clip_with_a_picture_that_fails_or_without_pictures_has_an_error_and_no_score():
-    def score(some: Sequence[np.ndarray]) -> list[float | Exception]:
+    def score(batch: Sequence[np.ndarray]) -> list[float | Exception]:
         odd = {6: ValueError("a broken picture"), 7: math.nan}
-        return [odd.get(int(one.mean()), float(one.mean())) for one in some]
+        return [odd.get(int(picture.mean()), float(picture.mean())) for picture in batch]
 
-    answers = by_clip([pictures(1, 6), [], pictures(2), pictures(7, 3)], score, max)
+    answers = score_clips([pictures(1, 6), [], pictures(2), pictures(7, 3)], score, max)
     assert [str(answer) for answer in answers] == [
         "a broken picture",
         "the clip has no picture",

@@ -1,4 +1,4 @@
-"""A file of weights by path and by URL, from a real server with TLS on loopback."""
+"""Weights files by path and by URL, from a real server with TLS on loopback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from internvid.scores.weights_file import BYTES_AT_MOST, WeightsFile
+from internvid.scores.weights_file import MAX_BYTES, WeightsFile
 
 CONTENTS = b"some weights" * 100
 SHA256 = hashlib.sha256(CONTENTS).hexdigest()
@@ -44,10 +44,10 @@ class Handler(BaseHTTPRequestHandler):
             case "/endless.pth":
                 self.send_response(200)
                 self.end_headers()
-                for _ in range(BYTES_AT_MOST // (1 << 20) + 1):
+                for _ in range(MAX_BYTES // (1 << 20) + 1):
                     self.wfile.write(bytes(1 << 20))
             case "/huge.pth" | "/cut.pth" | "/head.pth":
-                length = {"/huge.pth": BYTES_AT_MOST + 1, "/cut.pth": len(CONTENTS) + 1}.get(self.path, len(CONTENTS))
+                length = {"/huge.pth": MAX_BYTES + 1, "/cut.pth": len(CONTENTS) + 1}.get(self.path, len(CONTENTS))
                 self.send_response(200)
                 self.send_header("Content-Length", str(length))
                 self.end_headers()
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of 127.0.0.1, with its key, in one file."""
+    """A certificate for 127.0.0.1 and its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -87,9 +87,9 @@ def server(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     secure.socket = context.wrap_socket(secure.socket, server_side=True)
     secure.plain_url = f"http://127.0.0.1:{plain.server_port}/head.pth"
     yield _serving(secure)
-    for one in (secure, plain):
-        one.shutdown()
-        one.server_close()
+    for running in (secure, plain):
+        running.shutdown()
+        running.server_close()
 
 
 def _serving(server: Server) -> Server:

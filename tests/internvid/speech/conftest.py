@@ -1,4 +1,4 @@
-"""A film to say something over, and copies of it with subtitle streams."""
+"""A video with sound, and copies of it with subtitle streams."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -9,10 +9,10 @@ import pytest
 from av.stream import Disposition
 from av.subtitles.subtitle import SubtitleSet
 
-from internvid.films.plans import Backdrop, Figure, FilmPlan, Shot
-from internvid.films.render import render
+from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
+from internvid.synthetic.render import render
 
-START_SECONDS = 2.0  # of the film's first frame, by the container's clock: not 0, so that no time is right by accident
+START_SECONDS = 2.0  # of the video's first frame, by the container's clock: not 0, so that no time is right by accident
 
 STYLES = """[Script Info]
 ScriptType: v4.00+
@@ -29,34 +29,34 @@ Spoken = tuple[float, float, str]  # start and end in seconds from the first fra
 
 
 @pytest.fixture(scope="session")
-def spoken_plan() -> FilmPlan:
+def spoken_plan() -> VideoPlan:
     """Four seconds with sound, whose first frame is shown at START_SECONDS."""
     shots = (
         Shot(20, Backdrop("flat", "blue"), (Figure("circle", "pink", "moving right"),)),
         Shot(20, Backdrop("noise", "grey", 1)),
     )
-    return FilmPlan("film", shots, width=160, height=120, fps=10, sound=True, start_seconds=START_SECONDS)
+    return VideoPlan("spoken", shots, width=160, height=120, fps=10, sound=True, start_seconds=START_SECONDS)
 
 
 @pytest.fixture(scope="session")
-def spoken_film(spoken_plan: FilmPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def spoken_video(spoken_plan: VideoPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render(spoken_plan, tmp_path_factory.mktemp("spoken"))
 
 
 @pytest.fixture(scope="session")
-def with_streams(spoken_film: Path) -> Callable[..., Path]:
-    """with_streams(path, [(codec, language, cues, disposition)]): the film at `path`, with these subtitle streams."""
+def with_streams(spoken_video: Path) -> Callable[..., Path]:
+    """with_streams(path, [(codec, language, cues, disposition)]): the video at `path`, with these subtitle streams."""
 
     def muxed(path: Path, streams: Sequence[tuple[str, str, Sequence[Spoken], Disposition]]) -> Path:
-        with av.open(str(spoken_film)) as film, av.open(str(path), "w") as copy:
-            copies = {stream.index: copy.add_stream_from_template(stream) for stream in film.streams}
+        with av.open(str(spoken_video)) as source, av.open(str(path), "w") as copy:
+            copies = {stream.index: copy.add_stream_from_template(stream) for stream in source.streams}
             packets = [_encoded(copy.add_stream(codec), language, cues, how) for codec, language, cues, how in streams]
-            for packet in film.demux():
+            for packet in source.demux():
                 if packet.dts is not None:
                     packet.stream = copies[packet.stream.index]
                     copy.mux(packet)
-            for of_stream in packets:
-                copy.mux(of_stream)
+            for stream_packets in packets:
+                copy.mux(stream_packets)
         return path
 
     return muxed

@@ -1,16 +1,16 @@
-"""What all subtitles get wrong, made right: order, lengths, overlaps, markup, lines that roll."""
+"""Cleaning of cues: order, durations, overlaps, markup, rolling lines."""
 
 import math
 import time
 
 import pytest
 
-from internvid.speech.cues import Cue, RawCue, plain_lines, tidied
+from internvid.speech.cues import Cue, RawCue, plain_lines, tidy_cues
 
 
 def cues(*raw: tuple[float | None, float | None, str], **settings: object) -> list[tuple[float, float, str]]:
-    found, _ = tidied([RawCue(*one) for one in raw], **settings)
-    return [(cue.start_seconds, cue.end_seconds, cue.text) for cue in found]
+    clean, _ = tidy_cues([RawCue(*values) for values in raw], **settings)
+    return [(cue.start_seconds, cue.end_seconds, cue.text) for cue in clean]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_cue_without_an_end_after_its_start_ends_when_it_is_read_and_before_th
 
 
 def test_a_cue_without_a_start_goes_and_one_that_begins_too_early_is_cut_off() -> None:
-    raw = [(None, 2, "never"), (math.nan, 2, "nor this"), (-5, -4, "before the film"), (-1, 1, "into it")]
+    raw = [(None, 2, "never"), (math.nan, 2, "nor this"), (-5, -4, "before the video"), (-1, 1, "into it")]
     assert cues(*raw) == [(0, 1, "into it")]
     assert cues((1, 2, "a"), (3, 5, "b"), shift_seconds=-3.5) == [(0, 1.5, "b")]
 
@@ -62,7 +62,13 @@ def test_two_may_speak_at_once_unless_a_machine_heard_them() -> None:
 
 
 def test_sounds_are_not_said() -> None:
-    raw = [(1, 2, "[Music]"), (2, 3, "♪♪"), (3, 4, "(door slams) -"), (4, 5, "[laughs] Come in"), (5, 6, "♪ la la ♪")]
+    raw = [
+        (1, 2, "[Music]"),
+        (2, 3, "♪♪"),
+        (3, 4, "(door slams) -"),
+        (4, 5, "[laughs] Come in"),
+        (5, 6, "♪ la la ♪"),
+    ]
     assert [text for *_, text in cues(*raw)] == ["[laughs] Come in", "♪ la la ♪"]
 
 
@@ -77,7 +83,7 @@ ROLLING = [
 
 def test_of_lines_that_roll_each_is_kept_where_it_is_new() -> None:
     assert cues(*ROLLING) == [(0.16, 2.869, "hello everyone"), (2.879, 5.0, "welcome to my"), (5.01, 9.0, "channel")]
-    assert tidied([RawCue(*one) for one in ROLLING])[1]
+    assert tidy_cues([RawCue(*values) for values in ROLLING])[1]
 
 
 def test_a_rolling_line_that_returns_after_a_break_is_said_again() -> None:
@@ -88,7 +94,7 @@ def test_a_rolling_line_that_returns_after_a_break_is_said_again() -> None:
 def test_what_people_say_twice_is_kept_twice() -> None:
     raw = [(1, 2, "No."), (2, 3, "No."), (4, 5, "Why?"), (5, 6, "I said no."), (6, 7, "Oh."), (8, 9, "Yes.")]
     assert cues(*raw) == raw
-    assert not tidied([RawCue(*one) for one in raw])[1]
+    assert not tidy_cues([RawCue(*values) for values in raw])[1]
 
 
 def test_the_same_words_at_overlapping_times_are_said_once() -> None:
@@ -99,8 +105,8 @@ def test_the_same_words_at_overlapping_times_are_said_once() -> None:
 def test_a_day_of_cues_takes_a_moment() -> None:
     raw = [RawCue(number * 0.5, None, f"line {number}\nline {number + 1}") for number in range(100_000)]
     started = time.process_time()
-    found, is_rolling = tidied(raw)
+    clean, is_rolling = tidy_cues(raw)
     assert time.process_time() - started < 20
     assert is_rolling
-    assert found[1] == Cue(0.5, 1.0, "line 2")
-    assert len(found) == 100_000
+    assert clean[1] == Cue(0.5, 1.0, "line 2")
+    assert len(clean) == 100_000

@@ -1,4 +1,4 @@
-"""Which words of a cue are said within a clip."""
+"""Division of the words of a cue among clips."""
 
 import pytest
 

@@ -1,47 +1,47 @@
-"""Which subtitle files belong to a video, and what their names tell."""
+"""Which subtitle files belong to a video, and the tags in their names."""
 
 from pathlib import Path
 
 import pytest
 
 from internvid.speech.language import language_code, language_of
-from internvid.speech.sidecars import NameTells, SidecarFinder, name_tells
+from internvid.speech.sidecars import NameTags, SidecarFinder, tags_in_name
 
 
 def test_files_that_are_named_like_the_video_belong_to_it(tmp_path: Path) -> None:
-    videos = ["film.mp4", "film.2.mp4", "other [dQw4w9WgXcQ].webm", "alone.mp4", "It.mp4"]
+    videos = ["video.mp4", "video.2.mp4", "other [dQw4w9WgXcQ].webm", "alone.mp4", "It.mp4"]
     beside = {
-        "film.mp4": ["film.en-orig.json3", "film.en.vtt", "film.mp4.de.srt", "film.srt"],
-        "film.2.mp4": ["film.2.SRT", "film.2.en.vtt"],
+        "video.mp4": ["video.en-orig.json3", "video.en.vtt", "video.mp4.de.srt", "video.srt"],
+        "video.2.mp4": ["video.2.SRT", "video.2.en.vtt"],
         "other [dQw4w9WgXcQ].webm": ["other [dQw4w9WgXcQ].fr.ass"],
         "alone.mp4": [],
         "It.mp4": ["It.it.srt"],
     }
-    strangers = ["film.txt", ".film.srt", "filmed.srt", "film.en.vtt.part", "another.srt"]
+    strangers = ["video.txt", ".video.srt", "filmed.srt", "video.en.vtt.part", "another.srt"]
     for name in [*videos, *strangers, *(name for names in beside.values() for name in names)]:
         (tmp_path / name).touch()
     finder = SidecarFinder(lambda name: name.endswith((".mp4", ".webm")))
-    assert {name: [file.name for file in finder.of(tmp_path / name)] for name in videos} == beside
+    assert {name: [file.name for file in finder.subtitle_files(tmp_path / name)] for name in videos} == beside
 
 
 @pytest.mark.parametrize(
-    ("video", "subtitles", "tells"),
+    ("video", "subtitles", "tags"),
     [
-        ("film.mp4", "film.srt", NameTells(None, False, False, False)),
-        ("film.mp4", "film.en.vtt", NameTells("en", False, False, False)),
-        ("film.mp4", "film.mp4.ger.srt", NameTells("de", False, False, False)),
-        ("film [a].webm", "film [a].en-US.vtt", NameTells("en", False, False, False)),
-        ("film.mp4", "film.en-orig.json3", NameTells("en", True, True, False)),
-        ("film.mp4", "film.auto.de.vtt", NameTells("de", False, True, False)),
-        ("film.mp4", "film.en.forced.srt", NameTells("en", False, False, True)),
-        ("film.mp4", "film.sdh.srt", NameTells(None, False, False, False)),
-        ("film.mp4", "film.English.ass", NameTells("en", False, False, False)),
-        ("man.it.mp4", "man.it.srt", NameTells(None, False, False, False)),  # the tag is the film's
-        ("film.mp4", "film.zh-Hans.srt", NameTells("zh", False, False, False)),
+        ("video.mp4", "video.srt", NameTags(None, False, False, False)),
+        ("video.mp4", "video.en.vtt", NameTags("en", False, False, False)),
+        ("video.mp4", "video.mp4.ger.srt", NameTags("de", False, False, False)),
+        ("video [a].webm", "video [a].en-US.vtt", NameTags("en", False, False, False)),
+        ("video.mp4", "video.en-orig.json3", NameTags("en", True, True, False)),
+        ("video.mp4", "video.auto.de.vtt", NameTags("de", False, True, False)),
+        ("video.mp4", "video.en.forced.srt", NameTags("en", False, False, True)),
+        ("video.mp4", "video.sdh.srt", NameTags(None, False, False, False)),
+        ("video.mp4", "video.English.ass", NameTags("en", False, False, False)),
+        ("man.it.mp4", "man.it.srt", NameTags(None, False, False, False)),  # the tag is the video's
+        ("video.mp4", "video.zh-Hans.srt", NameTags("zh", False, False, False)),
     ],
 )
-def test_a_name_tells_the_language_and_how_they_were_made(video: str, subtitles: str, tells: NameTells) -> None:
-    assert name_tells(video, subtitles) == tells
+def test_a_name_tells_the_language_and_how_they_were_made(video: str, subtitles: str, tags: NameTags) -> None:
+    assert tags_in_name(video, subtitles) == tags
 
 
 @pytest.mark.parametrize(

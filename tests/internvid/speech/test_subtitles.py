@@ -1,4 +1,4 @@
-"""Subtitles that came with a video, in every form they come in, and which of several is taken."""
+"""Subtitles that came with a video: every format and encoding, and which of several is taken."""
 
 import contextlib
 import json
@@ -15,9 +15,9 @@ from internvid.speech.subtitles import SubtitleFile, Subtitles, UnreadableSubtit
 ALL = ("uploaded", "embedded", "automatic")
 NO_FLAG = Disposition(0)
 
-# Cuts at 1, 2 and 3 s, and cues whose edges miss them by up to 50 ms. What is said in each clip is as clear as can be.
+# Cuts at 1, 2 and 3 s, and cues whose edges miss them by up to 50 ms, so that each cue belongs to one clip.
 CLIPS = [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0), (3.0, 4.0)]
-SAID = [
+SPOKEN = [
     (0.05, 1.04, "First we peel the onions."),
     (1.04, 1.96, "Then the pan gets hot"),
     (1.98, 3.04, "and we stir with a spoon."),
@@ -31,7 +31,7 @@ def srt_time(seconds: float, point: str = ",") -> str:
     return f"00:{minutes:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"
 
 
-def srt(cues=SAID) -> str:
+def srt(cues=SPOKEN) -> str:
     blocks = [
         f"{number}\n{srt_time(start)} --> {srt_time(end)}\n{text}\n"
         for number, (start, end, text) in enumerate(cues, start=1)
@@ -39,7 +39,7 @@ def srt(cues=SAID) -> str:
     return "\n".join(blocks)
 
 
-def vtt(cues=SAID) -> str:
+def vtt(cues=SPOKEN) -> str:
     blocks = [
         f"cue-{start}\n{srt_time(start, '.')} --> {srt_time(end, '.')} align:start\n{text}\n"
         for start, end, text in cues
@@ -47,7 +47,7 @@ def vtt(cues=SAID) -> str:
     return "\n".join(["WEBVTT", "", "STYLE", "::cue { color: red }", "", "NOTE made by hand", "", *blocks])
 
 
-def json3(cues=SAID) -> str:
+def json3(cues=SPOKEN) -> str:
     events = [
         {"tStartMs": round(start * 1000), "dDurationMs": round((end - start) * 1000), "segs": [{"utf8": text}]}
         for start, end, text in cues
@@ -55,7 +55,7 @@ def json3(cues=SAID) -> str:
     return json.dumps({"wireMagic": "pb3", "pens": [{}], "events": [{"tStartMs": 0, "id": 1}, *events]})
 
 
-def ass(cues=SAID) -> str:
+def ass(cues=SPOKEN) -> str:
     lines = ["[Script Info]", "ScriptType: v4.00+", "", "[Events]"]
     lines.append("Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text")
     for start, end, text in cues:
@@ -64,12 +64,12 @@ def ass(cues=SAID) -> str:
     return "\n".join(lines)
 
 
-def read(film: Path, name: str, text: str | bytes) -> Subtitles | None:
+def read(video: Path, name: str, text: str | bytes) -> Subtitles | None:
     data = text.encode() if isinstance(text, str) else text
-    return subtitles_of(str(film), film.name, [SubtitleFile(name, data)], ALL)
+    return subtitles_of(str(video), video.name, [SubtitleFile(name, data)], ALL)
 
 
-def said_in_clips(cues: list[Cue]) -> list[str]:
+def words_in_clips(cues: list[Cue]) -> list[str]:
     return [" ".join(filter(None, (words_within(cue, *clip) for cue in cues))) for clip in CLIPS]
 
 
@@ -79,25 +79,25 @@ def said_in_clips(cues: list[Cue]) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("film.en.srt", srt()),
-        ("film.en.srt", srt().replace("\n\n", "\n")),  # no line between cues
-        ("film.en.srt", srt(SAID[::-1])),  # in wrong order
-        ("film.en.srt", srt().replace("\n", "\r\n")),
-        ("film.en.vtt", vtt()),
-        ("film.en.vtt", vtt().replace("00:00:", "00:")),  # WebVTT may leave the hours out
-        ("film.en.srt", vtt()),  # by another name
-        ("film.en.json3", json3()),
-        ("film.en.ass", ass()),
+        ("video.en.srt", srt()),
+        ("video.en.srt", srt().replace("\n\n", "\n")),  # no line between cues
+        ("video.en.srt", srt(SPOKEN[::-1])),  # in wrong order
+        ("video.en.srt", srt().replace("\n", "\r\n")),
+        ("video.en.vtt", vtt()),
+        ("video.en.vtt", vtt().replace("00:00:", "00:")),  # WebVTT may leave the hours out
+        ("video.en.srt", vtt()),  # by another name
+        ("video.en.json3", json3()),
+        ("video.en.ass", ass()),
     ],
 )
-def test_each_cue_lands_in_its_clip_to_within_50_ms(spoken_film: Path, name: str, text: str) -> None:
-    found = read(spoken_film, name, text)
-    assert found is not None
-    assert (found.kind, found.origin, found.language) == ("uploaded", name, "en")
-    assert [cue.text for cue in found.cues] == [text for *_, text in SAID]
-    for cue, (start, end, _) in zip(found.cues, SAID, strict=True):
+def test_each_cue_lands_in_its_clip_to_within_50_ms(spoken_video: Path, name: str, text: str) -> None:
+    subtitles = read(spoken_video, name, text)
+    assert subtitles is not None
+    assert (subtitles.kind, subtitles.origin, subtitles.language) == ("uploaded", name, "en")
+    assert [cue.text for cue in subtitles.cues] == [text for *_, text in SPOKEN]
+    for cue, (start, end, _) in zip(subtitles.cues, SPOKEN, strict=True):
         assert (cue.start_seconds, cue.end_seconds) == pytest.approx((start, end), abs=0.05)
-    assert said_in_clips(found.cues) == [text for *_, text in SAID]
+    assert words_in_clips(subtitles.cues) == [text for *_, text in SPOKEN]
 
 
 @pytest.mark.parametrize(
@@ -106,15 +106,15 @@ def test_each_cue_lands_in_its_clip_to_within_50_ms(spoken_film: Path, name: str
 def test_embedded_streams_are_read_by_the_clock_of_the_pictures(
     with_streams: Callable[..., Path], tmp_path: Path, codec: str, suffix: str
 ) -> None:
-    cues = [(start, end, text.replace("pan", "{\\i1}pan{\\i0}")) for start, end, text in SAID]
-    film = with_streams(tmp_path / f"film.{suffix}", [(codec, "ger", cues, Disposition.default)])
-    found = subtitles_of(str(film), film.name, [], ALL)
-    assert found is not None
-    assert (found.kind, found.origin, found.language) == ("embedded", "stream 2", "de")
-    for cue, (start, end, text) in zip(found.cues, SAID, strict=True):
+    cues = [(start, end, text.replace("pan", "{\\i1}pan{\\i0}")) for start, end, text in SPOKEN]
+    video = with_streams(tmp_path / f"video.{suffix}", [(codec, "ger", cues, Disposition.default)])
+    subtitles = subtitles_of(str(video), video.name, [], ALL)
+    assert subtitles is not None
+    assert (subtitles.kind, subtitles.origin, subtitles.language) == ("embedded", "stream 2", "de")
+    for cue, (start, end, text) in zip(subtitles.cues, SPOKEN, strict=True):
         assert (cue.start_seconds, cue.end_seconds) == pytest.approx((start, end), abs=0.05)
         assert cue.text == text
-    assert said_in_clips(found.cues) == [text for *_, text in SAID]
+    assert words_in_clips(subtitles.cues) == [text for *_, text in SPOKEN]
 
 
 ROLLING_VTT = """WEBVTT
@@ -143,26 +143,26 @@ the onions
 """
 
 
-def test_youtubes_rolling_captions_are_automatic_and_each_line_is_said_once(spoken_film: Path) -> None:
-    found = read(spoken_film, "film.vtt", ROLLING_VTT)
-    assert found == Subtitles(
-        "automatic", "film.vtt", "en", [Cue(0.16, 1.869, "first we peel"), Cue(1.879, 3.0, "the onions")]
+def test_youtubes_rolling_captions_are_automatic_and_each_line_is_said_once(spoken_video: Path) -> None:
+    subtitles = read(spoken_video, "video.vtt", ROLLING_VTT)
+    assert subtitles == Subtitles(
+        "automatic", "video.vtt", "en", [Cue(0.16, 1.869, "first we peel"), Cue(1.879, 3.0, "the onions")]
     )
 
 
-def test_rolling_lines_give_converted_captions_away(spoken_film: Path) -> None:
+def test_rolling_lines_give_converted_captions_away(spoken_video: Path) -> None:
     rolling = [(0.0, 1.0, "first we peel"), (1.0, 2.0, "first we peel\nthe onions"), (2.0, 3.0, "the onions\nand stir")]
-    found = read(spoken_film, "film.en.srt", srt(rolling))
-    assert found is not None
-    assert found.kind == "automatic"
-    assert [cue.text for cue in found.cues] == ["first we peel", "the onions", "and stir"]
+    subtitles = read(spoken_video, "video.en.srt", srt(rolling))
+    assert subtitles is not None
+    assert subtitles.kind == "automatic"
+    assert [cue.text for cue in subtitles.cues] == ["first we peel", "the onions", "and stir"]
     only_people = subtitles_of(
-        str(spoken_film), "film.mp4", [SubtitleFile("film.srt", srt(rolling).encode())], ["uploaded"]
+        str(spoken_video), "video.mp4", [SubtitleFile("video.srt", srt(rolling).encode())], ["uploaded"]
     )
     assert only_people is None
 
 
-def test_youtubes_recognised_json3_is_automatic_and_lines_end_where_the_next_begins(spoken_film: Path) -> None:
+def test_youtubes_recognised_json3_is_automatic_and_lines_end_where_the_next_begins(spoken_video: Path) -> None:
     events = [
         {"tStartMs": 0, "dDurationMs": 4000, "id": 1, "wpWinPosId": 1, "wsWinStyleId": 1},
         {
@@ -176,8 +176,10 @@ def test_youtubes_recognised_json3_is_automatic_and_lines_end_where_the_next_beg
         {"tStartMs": "nonsense", "segs": [{"utf8": "lost"}]},
         {"tStartMs": 2000, "segs": None},
     ]
-    found = read(spoken_film, "film.en.json3", json.dumps({"events": events}))
-    assert found == Subtitles("automatic", "film.en.json3", "en", [Cue(0.16, 1.5, "first we"), Cue(1.5, 4.0, "peel")])
+    subtitles = read(spoken_video, "video.en.json3", json.dumps({"events": events}))
+    assert subtitles == Subtitles(
+        "automatic", "video.en.json3", "en", [Cue(0.16, 1.5, "first we"), Cue(1.5, 4.0, "peel")]
+    )
 
 
 # --- encodings ----------------------------------------------------------------------------------------------------
@@ -190,26 +192,26 @@ JAPANESE = [(0.0, 1.0, "今日は料理をします。"), (1.0, 2.0, "玉ねぎ�
 @pytest.mark.parametrize(
     ("name", "cues", "encoding", "language"),
     [
-        ("film.srt", FRENCH, "utf-8", "fr"),
-        ("film.srt", FRENCH, "utf-8-sig", "fr"),
-        ("film.srt", FRENCH, "utf-16", "fr"),
-        ("film.srt", FRENCH, "utf-16-le", "fr"),
-        ("film.srt", FRENCH, "utf-16-be", "fr"),
-        ("film.srt", FRENCH, "utf-32", "fr"),
-        ("film.srt", FRENCH, "cp1252", "fr"),
-        ("film.fr.srt", FRENCH, "cp1252", "fr"),
-        ("film.ru.srt", RUSSIAN, "cp1251", "ru"),
-        ("film.srt", RUSSIAN, "cp1251", "ru"),
-        ("film.ja.srt", JAPANESE, "cp932", "ja"),
+        ("video.srt", FRENCH, "utf-8", "fr"),
+        ("video.srt", FRENCH, "utf-8-sig", "fr"),
+        ("video.srt", FRENCH, "utf-16", "fr"),
+        ("video.srt", FRENCH, "utf-16-le", "fr"),
+        ("video.srt", FRENCH, "utf-16-be", "fr"),
+        ("video.srt", FRENCH, "utf-32", "fr"),
+        ("video.srt", FRENCH, "cp1252", "fr"),
+        ("video.fr.srt", FRENCH, "cp1252", "fr"),
+        ("video.ru.srt", RUSSIAN, "cp1251", "ru"),
+        ("video.srt", RUSSIAN, "cp1251", "ru"),
+        ("video.ja.srt", JAPANESE, "cp932", "ja"),
     ],
 )
 def test_any_encoding_gives_the_same_words_and_their_language(
-    spoken_film: Path, name: str, cues: list, encoding: str, language: str
+    spoken_video: Path, name: str, cues: list, encoding: str, language: str
 ) -> None:
-    found = read(spoken_film, name, srt(cues).encode(encoding))
-    assert found is not None
-    assert [cue.text for cue in found.cues] == [text for *_, text in cues]
-    assert found.language == language
+    subtitles = read(spoken_video, name, srt(cues).encode(encoding))
+    assert subtitles is not None
+    assert [cue.text for cue in subtitles.cues] == [text for *_, text in cues]
+    assert subtitles.language == language
 
 
 def test_damaged_unicode_loses_only_what_is_damaged() -> None:
@@ -224,20 +226,20 @@ def test_damaged_unicode_loses_only_what_is_damaged() -> None:
 def test_uploaded_subtitles_go_before_embedded_ones_and_those_before_automatic_ones(
     with_streams: Callable[..., Path], tmp_path: Path
 ) -> None:
-    film = with_streams(tmp_path / "film.mp4", [("mov_text", "eng", SAID, Disposition.default)])
+    video = with_streams(tmp_path / "video.mp4", [("mov_text", "eng", SPOKEN, Disposition.default)])
     files = [
-        SubtitleFile("film.en-orig.json3", json3().encode()),
-        SubtitleFile("film.en.srt", srt().encode()),
-        SubtitleFile("film.en.vtt", ROLLING_VTT.encode()),
+        SubtitleFile("video.en-orig.json3", json3().encode()),
+        SubtitleFile("video.en.srt", srt().encode()),
+        SubtitleFile("video.en.vtt", ROLLING_VTT.encode()),
     ]
 
     def taken(kinds: tuple[str, ...], files: list[SubtitleFile] = files) -> str | None:
-        found = subtitles_of(str(film), film.name, files, kinds)
-        return found and found.origin
+        subtitles = subtitles_of(str(video), video.name, files, kinds)
+        return subtitles and subtitles.origin
 
-    assert taken(ALL) == "film.en.srt"
+    assert taken(ALL) == "video.en.srt"
     assert taken(ALL, files[::2]) == "stream 2"
-    assert taken(("automatic", "uploaded")) == "film.en-orig.json3"
+    assert taken(("automatic", "uploaded")) == "video.en-orig.json3"
     assert taken(()) is None
     assert taken(("automatic",), files[1:2]) is None
 
@@ -245,51 +247,51 @@ def test_uploaded_subtitles_go_before_embedded_ones_and_those_before_automatic_o
 @pytest.mark.parametrize(
     ("names", "taken"),
     [
-        (["film.de.srt", "film.en.srt", "film.fr.srt"], "film.en.srt"),  # the spoken language is not known
-        (["film.en.srt", "film.fr-orig.json3", "film.fr.srt"], "film.fr.srt"),
-        (["film.en.srt", "film.fr-orig.json3"], "film.en.srt"),
-        (["film.de.srt", "film.fr-orig.json3", "film.srt"], "film.srt"),
-        (["film.en.forced.srt", "film.it.srt"], "film.it.srt"),
-        (["film.pt.srt", "film.it.srt"], "film.it.srt"),
+        (["video.de.srt", "video.en.srt", "video.fr.srt"], "video.en.srt"),  # the spoken language is not known
+        (["video.en.srt", "video.fr-orig.json3", "video.fr.srt"], "video.fr.srt"),
+        (["video.en.srt", "video.fr-orig.json3"], "video.en.srt"),
+        (["video.de.srt", "video.fr-orig.json3", "video.srt"], "video.srt"),
+        (["video.en.forced.srt", "video.it.srt"], "video.it.srt"),
+        (["video.pt.srt", "video.it.srt"], "video.it.srt"),
     ],
 )
-def test_of_a_kind_the_spoken_language_is_taken(spoken_film: Path, names: list[str], taken: str) -> None:
+def test_of_a_kind_the_spoken_language_is_taken(spoken_video: Path, names: list[str], taken: str) -> None:
     texts = {".srt": srt(), "json3": json3()}
     files = [SubtitleFile(name, texts[name[-4:] if name.endswith(".srt") else "json3"].encode()) for name in names]
-    found = subtitles_of(str(spoken_film), "film.mp4", files, ALL)
-    assert found is not None
-    assert found.origin == taken
+    subtitles = subtitles_of(str(spoken_video), "video.mp4", files, ALL)
+    assert subtitles is not None
+    assert subtitles.origin == taken
 
 
 def test_of_streams_the_default_one_is_taken_and_none_of_foreign_lines_only(
     with_streams: Callable[..., Path], tmp_path: Path
 ) -> None:
     streams = [
-        ("subrip", "eng", SAID[:1], NO_FLAG),
-        ("subrip", "ger", SAID[:1], Disposition.default | Disposition.forced),
-        ("subrip", "fre", SAID, Disposition.default),
+        ("subrip", "eng", SPOKEN[:1], NO_FLAG),
+        ("subrip", "ger", SPOKEN[:1], Disposition.default | Disposition.forced),
+        ("subrip", "fre", SPOKEN, Disposition.default),
     ]
-    film = with_streams(tmp_path / "film.mkv", streams)
-    found = subtitles_of(str(film), film.name, [], ALL)
-    assert found is not None
-    assert (found.origin, found.language, len(found.cues)) == ("stream 4", "fr", 4)
+    video = with_streams(tmp_path / "video.mkv", streams)
+    subtitles = subtitles_of(str(video), video.name, [], ALL)
+    assert subtitles is not None
+    assert (subtitles.origin, subtitles.language, len(subtitles.cues)) == ("stream 4", "fr", 4)
 
 
-def test_a_file_that_cannot_be_read_is_passed_over_and_told_of_if_nothing_else_is_there(spoken_film: Path) -> None:
-    page = SubtitleFile("film.en.srt", b"<!DOCTYPE html><html>404 Not Found</html>")
-    good = SubtitleFile("film.de.vtt", vtt().encode())
-    found = subtitles_of(str(spoken_film), "film.mp4", [page, good], ALL)
-    assert found is not None
-    assert found.origin == "film.de.vtt"
-    with pytest.raises(UnreadableSubtitles, match=r"^film\.en\.srt: .*no time in it$"):
-        subtitles_of(str(spoken_film), "film.mp4", [page], ALL)
+def test_a_file_that_cannot_be_read_is_passed_over_and_told_of_if_nothing_else_is_there(spoken_video: Path) -> None:
+    page = SubtitleFile("video.en.srt", b"<!DOCTYPE html><html>404 Not Found</html>")
+    good = SubtitleFile("video.de.vtt", vtt().encode())
+    subtitles = subtitles_of(str(spoken_video), "video.mp4", [page, good], ALL)
+    assert subtitles is not None
+    assert subtitles.origin == "video.de.vtt"
+    with pytest.raises(UnreadableSubtitles, match=r"^video\.en\.srt: .*no time in it$"):
+        subtitles_of(str(spoken_video), "video.mp4", [page], ALL)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"WEBVTT\n", b"\xef\xbb\xbf", b'{"events": []}', b"1\n00:00:01,000 --> 00:00:02,000\n\n"]
 )
-def test_where_nothing_is_said_there_are_no_subtitles(spoken_film: Path, data: bytes) -> None:
-    assert read(spoken_film, "film.en.vtt", data) is None
+def test_where_nothing_is_said_there_are_no_subtitles(spoken_video: Path, data: bytes) -> None:
+    assert read(spoken_video, "video.en.vtt", data) is None
 
 
 @pytest.mark.parametrize(
@@ -304,6 +306,6 @@ def test_where_nothing_is_said_there_are_no_subtitles(spoken_film: Path, data: b
         bytes(range(256)) * 20,
     ],
 )
-def test_nonsense_is_an_error_of_its_own_or_nothing(spoken_film: Path, data: bytes) -> None:
+def test_nonsense_is_an_error_of_its_own_or_nothing(spoken_video: Path, data: bytes) -> None:
     with contextlib.suppress(UnreadableSubtitles):
-        assert read(spoken_film, "film.en.json3", data) is None
+        assert read(spoken_video, "video.en.json3", data) is None

@@ -6,21 +6,21 @@ from itertools import pairwise
 
 import pytest
 
-from internvid.text.splitting import in_runs, sentences, text_in_parts
+from internvid.text.splitting import sentences, split_into_runs, split_text
 
 
-@pytest.mark.parametrize("room", [3, 4, 7, 100])
-def test_pieces_in_runs_keep_their_order_and_each_run_is_as_long_as_it_can_be(room):
+@pytest.mark.parametrize("limit", [3, 4, 7, 100])
+def test_pieces_in_runs_keep_their_order_and_each_run_is_as_long_as_it_can_be(limit):
     pieces = [1, 2, 3, 1, 1, 2, 2, 3, 3, 1]
-    runs = in_runs(pieces, lambda run: sum(run) <= room)
+    runs = split_into_runs(pieces, lambda run: sum(run) <= limit)
     assert [piece for run in runs for piece in run] == pieces
-    assert all(sum(run) <= room for run in runs)
-    assert all(sum(run) + following[0] > room for run, following in pairwise(runs))
+    assert all(sum(run) <= limit for run in runs)
+    assert all(sum(run) + following[0] > limit for run, following in pairwise(runs))
 
 
 def test_a_piece_that_does_not_fit_by_itself_is_an_error():
     with pytest.raises(ValueError, match="does not fit by itself: 9"):
-        in_runs([1, 9, 1], lambda run: sum(run) < 5)
+        split_into_runs([1, 9, 1], lambda run: sum(run) < 5)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_piece_that_does_not_fit_by_itself_is_an_error():
     ids=["sentences", "fits", "words", "characters", "without spaces"],
 )
 def test_a_text_is_split_where_it_hurts_least(text, language, parts):
-    assert text_in_parts(text, lambda part: len(part) <= 17, language) == parts
+    assert split_text(text, lambda part: len(part) <= 17, language) == parts
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_a_text_is_split_where_it_hurts_least(text, language, parts):
     ],
 )
 def test_sentences_joined_are_the_text(text, language, expected):
-    found = sentences(text, language)
-    assert "".join(found) == text
-    assert len(found) == expected
+    parts = sentences(text, language)
+    assert "".join(parts) == text
+    assert len(parts) == expected

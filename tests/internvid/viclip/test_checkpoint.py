@@ -16,11 +16,12 @@ from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.tokenizer import Tokenizer
-from internvid.viclip.weights import config_of, read_weights
+from internvid.viclip.weights import config_from_weights, read_weights
 
-GOLDEN = Path(__file__).resolve().parents[4] / "shared" / "golden"
-MERGES = "bpe_simple_vocab_16e6.txt.gz"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the published files are not here")
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+# CLIP's vocabulary is not distributed with the project: its file lies beside the checkout.
+MERGES = Path(__file__).resolve().parents[4] / "shared" / "golden" / "bpe_simple_vocab_16e6.txt.gz"
+needs_vocabulary = pytest.mark.skipif(not MERGES.exists(), reason=f"CLIP's vocabulary is missing: {MERGES}")
 
 CAPTIONS = ["a red circle moves to the right", "a blue square grows", "the red square moves"] * 2
 TINY = ViCLIPConfig(
@@ -39,7 +40,7 @@ TINY = ViCLIPConfig(
 )
 
 
-def made(*, seed: int = 0, config: ViCLIPConfig = TINY, vocab_size: int = 530) -> Checkpoint:
+def tiny_checkpoint(*, seed: int = 0, config: ViCLIPConfig = TINY, vocab_size: int = 530) -> Checkpoint:
     torch.manual_seed(seed)
     tokenizer = Tokenizer.trained_on(CAPTIONS, vocab_size=vocab_size, context_length=config.context_length)
     preprocessing = Preprocessing(config.image_size, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
@@ -47,7 +48,7 @@ def made(*, seed: int = 0, config: ViCLIPConfig = TINY, vocab_size: int = 530) -
 
 
 def test_a_saved_checkpoint_is_loaded_again_exactly(tmp_path):
-    checkpoint = made()
+    checkpoint = tiny_checkpoint()
     assert save_checkpoint(tmp_path / "new" / "folder", checkpoint) == tmp_path / "new" / "folder"
     loaded = load_checkpoint(tmp_path / "new" / "folder")
     before, after = checkpoint.model.state_dict(), loaded.model.state_dict()
@@ -63,10 +64,9 @@ def test_a_saved_checkpoint_is_loaded_again_exactly(tmp_path):
     assert len({path.stat().st_mode for path in (tmp_path / "new" / "folder").iterdir()}) == 1
 
 
-@needs_golden
 def test_saving_keeps_the_released_layout_bit_by_bit(tmp_path):
     released = load_file(GOLDEN / "viclip_tiny_state_dict.safetensors")
-    checkpoint = made(config=config_of(released, vision_heads=4, text_heads=4))
+    checkpoint = tiny_checkpoint(config=config_from_weights(released, vision_heads=4, text_heads=4))
     checkpoint.model.load_state_dict(released)
     save_checkpoint(tmp_path, checkpoint)
     saved = load_file(tmp_path / "model.safetensors")
@@ -77,19 +77,19 @@ def test_saving_keeps_the_released_layout_bit_by_bit(tmp_path):
         assert saved[name].numpy().tobytes() == value.numpy().tobytes(), name
 
 
-@needs_golden
+@needs_vocabulary
 @pytest.mark.parametrize("form", ["hub", "hub, path of its author's", "pth"])
 def test_a_released_folder_is_loaded_with_clips_vocabulary_and_imagenets_constants(tmp_path, form):
     # A stand-in of the released models, with one head for every 64 of width as theirs.
     config = ViCLIPConfig(32, 16, 128, 2, 2, 64, 1, 1, 32)
     torch.manual_seed(0)
     model = ViCLIP(config)
-    shutil.copyfile(GOLDEN / MERGES, tmp_path / MERGES)
+    shutil.copyfile(MERGES, tmp_path / MERGES.name)
     if form == "pth":
         torch.save({"model": model.state_dict(), "epoch": 9}, tmp_path / "ViCLIP-L_InternVid-FLT-10M.pth")
     else:
         save_file(model.state_dict(), tmp_path / "model.safetensors")
-        where = f"./{MERGES}" if form == "hub" else f"/home/author/viclip/{MERGES}"
+        where = f"./{MERGES.name}" if form == "hub" else f"/home/author/viclip/{MERGES.name}"
         released = {"model_type": "viclip", "size": "l", "tokenizer_path": where, "transformers_version": "4.28.1"}
         (tmp_path / "config.json").write_text(json.dumps(released))
     loaded = load_checkpoint(tmp_path)
@@ -99,42 +99,45 @@ def test_a_released_folder_is_loaded_with_clips_vocabulary_and_imagenets_constan
     assert loaded.tokenizer(["a dog"])[0, :5].tolist() == [49406, 320, 1929, 49407, 0]
     digest = checkpoint_digest(tmp_path)
     save_checkpoint(tmp_path / "saved", loaded)
-    again = load_checkpoint(tmp_path / "saved")
-    assert all(torch.equal(again.model.state_dict()[name], value) for name, value in model.state_dict().items())
-    assert torch.equal(again.tokenizer(["a dog"]), loaded.tokenizer(["a dog"]))
+    reloaded = load_checkpoint(tmp_path / "saved")
+    assert all(torch.equal(reloaded.model.state_dict()[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(reloaded.tokenizer(["a dog"]), loaded.tokenizer(["a dog"]))
     assert len(digest) == 32
 
 
 def test_a_digest_tells_weights_configuration_and_vocabulary_but_not_receipts(tmp_path):
-    first = made()
+    first = tiny_checkpoint()
     digest = checkpoint_digest(save_checkpoint(tmp_path / "first", first))
     assert len(bytes.fromhex(digest)) == 16
-    assert checkpoint_digest(save_checkpoint(tmp_path / "again", made())) == digest
+    assert checkpoint_digest(save_checkpoint(tmp_path / "again", tiny_checkpoint())) == digest
     first.receipt["seconds"] = 9
     assert checkpoint_digest(save_checkpoint(tmp_path / "receipt", first)) == digest
     first.model.temp.data.add_(1e-6)
-    others = {
+    changed_checkpoints = {
         "weights": first,
-        "vocabulary": made(vocab_size=529),
-        "preprocessing": Checkpoint(made().model, made().tokenizer, Preprocessing(32)),
+        "vocabulary": tiny_checkpoint(vocab_size=529),
+        "preprocessing": Checkpoint(tiny_checkpoint().model, tiny_checkpoint().tokenizer, Preprocessing(32)),
     }
-    digests = {checkpoint_digest(save_checkpoint(tmp_path / name, other)) for name, other in others.items()}
+    digests = {
+        checkpoint_digest(save_checkpoint(tmp_path / name, checkpoint))
+        for name, checkpoint in changed_checkpoints.items()
+    }
     assert len(digests | {digest}) == 4
 
 
 def test_parts_that_do_not_belong_together_make_no_checkpoint():
-    checkpoint = made()
+    checkpoint = tiny_checkpoint()
     model, tokenizer, preprocessing = checkpoint.model, checkpoint.tokenizer, checkpoint.preprocessing
-    with pytest.raises(ValueError, match="tokenizer knows 530 tokens, and the model 520"):
+    with pytest.raises(ValueError, match="tokenizer has 530 tokens, but the model embeds only 520"):
         Checkpoint(ViCLIP(ViCLIPConfig(**{**TINY.as_dict(), "vocab_size": 520})), tokenizer, preprocessing)
-    with pytest.raises(ValueError, match="20 tokens to a model that reads 8"):
+    with pytest.raises(ValueError, match="20 tokens per text, but the model reads 8"):
         Checkpoint(ViCLIP(ViCLIPConfig(**{**TINY.as_dict(), "context_length": 8})), tokenizer, preprocessing)
-    with pytest.raises(ValueError, match="64 pixels wide for a model that sees 32"):
+    with pytest.raises(ValueError, match="resized to 64 pixels, but the model reads 32"):
         Checkpoint(model, tokenizer, Preprocessing(64))
 
 
 def test_a_save_over_another_checkpoint_that_was_cut_short_is_told_and_never_mixed(tmp_path):
-    old, new = (save_checkpoint(tmp_path / str(size), made(vocab_size=size)) for size in (530, 520))
+    old, new = (save_checkpoint(tmp_path / str(size), tiny_checkpoint(vocab_size=size)) for size in (530, 520))
     for name in ("config.json", "tokenizer.json", "receipt.json"):
         shutil.copyfile(new / name, old / name)
     with pytest.raises(ValueError, match=r"model\.safetensors belongs to another config\.json or tokenizer\.json"):
@@ -144,16 +147,16 @@ def test_a_save_over_another_checkpoint_that_was_cut_short_is_told_and_never_mix
 
 
 def test_a_save_that_fails_leaves_what_was_there(tmp_path):
-    save_checkpoint(tmp_path, made())
+    save_checkpoint(tmp_path, tiny_checkpoint())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    checkpoint = made(seed=1, vocab_size=520)
+    checkpoint = tiny_checkpoint(seed=1, vocab_size=520)
     checkpoint.receipt["model"] = checkpoint.model
     with pytest.raises(TypeError, match="JSON"):
         save_checkpoint(tmp_path, checkpoint)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-# Saves two checkpoints into one folder in turn until it is killed; their temperatures tell which is which.
+# Saves two checkpoints into one folder in turn until it is killed; the values of their weights differ.
 SAVE = """
 import sys, torch
 from pathlib import Path
@@ -197,34 +200,34 @@ def test_what_is_missing_or_broken_in_a_checkpoint_is_told_by_file(tmp_path):
         load_checkpoint(tmp_path / "empty")
 
     def broken(name: str, content: bytes | None) -> Path:
-        folder = save_checkpoint(tmp_path / "broken", made())
+        folder = save_checkpoint(tmp_path / "broken", tiny_checkpoint())
         if content is None:
             (folder / name).unlink()
         else:
             (folder / name).write_bytes(content)
         return folder
 
-    whole = json.loads((save_checkpoint(tmp_path / "broken", made()) / "config.json").read_text())
+    saved_config = json.loads((save_checkpoint(tmp_path / "broken", tiny_checkpoint()) / "config.json").read_text())
     for name, content, error, message in (
         ("model.safetensors", None, FileNotFoundError, r"model\.safetensors is missing: the checkpoint was not saved"),
         ("tokenizer.json", None, FileNotFoundError, r"tokenizer\.json is missing"),
         ("model.safetensors", b"0" * 7 + b"\0{}", ValueError, r"model\.safetensors"),
         ("config.json", b"{", ValueError, r"config\.json is no JSON"),
         ("config.json", b"[]", ValueError, r"config\.json is no JSON object, but list"),
-        ("config.json", json.dumps({**whole, "preprocessing": 1}).encode(), ValueError, "belongs to another"),
+        ("config.json", json.dumps({**saved_config, "preprocessing": 1}).encode(), ValueError, "belongs to another"),
     ):
         with pytest.raises(error, match=message):
             load_checkpoint(broken(name, content))
     assert load_checkpoint(broken("receipt.json", None)).receipt == {}
 
 
-@needs_golden
+@needs_vocabulary
 def test_what_is_missing_or_broken_in_a_released_folder_is_told_by_file(tmp_path):
     weights = ViCLIP(ViCLIPConfig(32, 16, 64, 1, 1, 64, 1, 1, 32)).state_dict()
     (tmp_path / "config.json").write_text(json.dumps({"size": "b", "tokenizer_path": "merges.txt.gz"}))
     with pytest.raises(FileNotFoundError, match=r"nor merges\.txt\.gz"):
         load_checkpoint(tmp_path)
-    shutil.copyfile(GOLDEN / MERGES, tmp_path / MERGES)
+    shutil.copyfile(MERGES, tmp_path / MERGES.name)
     with pytest.raises(FileNotFoundError, match=r"has no model\.safetensors"):
         load_checkpoint(tmp_path)
     torch.save({name: value for name, value in weights.items() if name != "temp"}, tmp_path / "ViCLIP.pth")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from internvid.viclip.checkpoint import Checkpoint
-from internvid.viclip.clips import HeldClip, HeldClips
+from internvid.viclip.clips import InMemoryClip, InMemoryClips
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.model import ViCLIP
@@ -37,12 +37,17 @@ def checkpoint() -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def clips() -> HeldClips:
+def clips() -> InMemoryClips:
     """Seven clips of 1 to 23 frames and of several sizes."""
     rng = np.random.default_rng(0)
     sizes = [(9, 40, 60), (4, 32, 32), (1, 50, 50), (23, 20, 90), (3, 64, 48), (4, 40, 60), (8, 33, 31)]
-    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
-    return HeldClips([HeldClip(f"clip {n}", f"video {n // 2}", TEXTS[n % 5], held) for n, held in enumerate(frames)])
+    videos = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    return InMemoryClips(
+        [
+            InMemoryClip(f"clip {number}", f"video {number // 2}", TEXTS[number % 5], clip_frames)
+            for number, clip_frames in enumerate(videos)
+        ]
+    )
 
 
 def test_vectors_are_the_models_own_of_the_middle_frames_and_of_length_one(checkpoint, clips):
@@ -51,8 +56,8 @@ def test_vectors_are_the_models_own_of_the_middle_frames_and_of_length_one(check
     assert vectors.shape == (7, 24)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     middles = {0: [0, 2, 4, 7], 1: [0, 1, 2, 3], 2: [0, 0, 0, 0], 3: [2, 7, 13, 19], 4: [0, 1, 2, 2]}
-    for clip, chosen in middles.items():
-        frames = checkpoint.preprocessing.frames([clips.held[clip].frames[chosen]])
+    for clip, positions in middles.items():
+        frames = checkpoint.preprocessing.frames([clips.clips[clip].frames[positions]])
         with torch.no_grad():
             video = checkpoint.model.eval().encode_video(frames)[0]
         np.testing.assert_allclose(vectors[clip], video / video.norm(), atol=1e-5)
@@ -72,29 +77,29 @@ def test_a_vector_does_not_depend_on_its_batch(checkpoint, clips):
     assert np.abs(texts[0] - texts[1]).max() > 1e-3
 
 
-def test_held_videos_have_the_vectors_that_they_have_as_clips(checkpoint, clips):
+def test_videos_in_memory_have_the_vectors_that_they_have_as_clips(checkpoint, clips):
     encoder = Encoder(checkpoint)
-    videos = [held.frames for held in clips.held]
+    videos = [clip.frames for clip in clips.clips]
     for choice in ("middle", "uniform"):
-        of_clips = encoder.encode_clips(clips, range(7), choice=choice)
-        np.testing.assert_allclose(encoder.encode_videos(videos, choice=choice, batch_size=3), of_clips, atol=1e-5)
+        clip_vectors = encoder.encode_clips(clips, range(7), choice=choice)
+        np.testing.assert_allclose(encoder.encode_videos(videos, choice=choice, batch_size=3), clip_vectors, atol=1e-5)
     assert np.abs(encoder.encode_videos(videos) - encoder.encode_videos(videos, choice="uniform"))[0].max() > 1e-3
 
 
 def test_only_the_frames_of_one_batch_are_read_at_a_time_and_no_others(checkpoint, clips):
-    asked = []
+    batches_read = []
 
-    class Watched(HeldClips):
+    class Watched(InMemoryClips):
         def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
-            asked.append(list(picks))
+            batches_read.append(list(picks))
             return super().frames(picks)
 
-    Encoder(checkpoint).encode_clips(Watched(clips.held), [3, 1, 2], batch_size=2, choice="uniform")
-    assert asked == [[(3, [0, 5, 10, 15]), (1, [0, 1, 2, 3])], [(2, [0, 0, 0, 0])]]
+    Encoder(checkpoint).encode_clips(Watched(clips.clips), [3, 1, 2], batch_size=2, choice="uniform")
+    assert batches_read == [[(3, [0, 5, 10, 15]), (1, [0, 1, 2, 3])], [(2, [0, 0, 0, 0])]]
 
 
 def test_more_frames_than_the_model_was_made_for_can_be_seen(checkpoint, clips):
-    video = clips.held[3].frames
+    video = clips.clips[3].frames
     vector = Encoder(checkpoint, frames=6).encode_videos([video])[0]
     frames = checkpoint.preprocessing.frames([video[[1, 4, 8, 12, 16, 20]]])
     with torch.no_grad():
@@ -112,8 +117,8 @@ def test_texts_are_prepared_as_in_training_unless_asked_otherwise(checkpoint):
     tidy = encoder.encode_texts(["a red circle moves to the right"], prepare=False)
     np.testing.assert_allclose(prepared[:1], tidy, atol=1e-5)
     with torch.no_grad():
-        whole = checkpoint.model.encode_text(checkpoint.tokenizer(TEXTS))
-    np.testing.assert_allclose(plain, torch.nn.functional.normalize(whole), atol=1e-5)
+        embeddings = checkpoint.model.encode_text(checkpoint.tokenizer(TEXTS))
+    np.testing.assert_allclose(plain, torch.nn.functional.normalize(embeddings), atol=1e-5)
 
 
 def test_nothing_has_no_vectors_and_an_unknown_choice_is_told(checkpoint, clips):

@@ -14,8 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from internvid.viclip.loss import contrastive_loss, gathered_contrastive_loss
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "golden" / "contrastive_loss.json"
-CASES = json.loads(GOLDEN.read_text())["cases"] if GOLDEN.is_file() else []
+GOLDEN = json.loads((Path(__file__).resolve().parents[2] / "golden" / "contrastive_loss.json").read_text())
 
 # Eight samples of four videos; the third and the sixth are one sample, met twice.
 SAMPLE_IDS = torch.tensor([10, 11, 12, 13, 14, 12, 15, 16])
@@ -26,21 +25,19 @@ def features(seed: int, count: int = 8, width: int = 6) -> Tensor:
     return torch.randn(count, width, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.skipif(not CASES, reason="the reference's numbers are not here")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['sample_ids']} at {case['temperature']}")
+@pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: f"{case['sample_ids']} at {case['temperature']}")
 def test_the_loss_is_the_references(case):
-    held = json.loads(GOLDEN.read_text())
     loss = contrastive_loss(
-        torch.tensor(held["video_features"]),
-        torch.tensor(held["text_features"]),
+        torch.tensor(GOLDEN["video_features"]),
+        torch.tensor(GOLDEN["text_features"]),
         temperature=case["temperature"],
         sample_ids=torch.tensor(case["sample_ids"]),
     )
     assert loss.value.item() == pytest.approx(case["loss"], abs=1e-5)
 
 
-def by_loops(similarity: list[list[float]], sample_ids: list[int], video_numbers: list[int], masked: bool) -> float:
-    """Mean over rows of the cross-entropy with the samples of the row's id; the other columns as `masked` says."""
+def loop_loss(similarity: list[list[float]], sample_ids: list[int], video_numbers: list[int], masked: bool) -> float:
+    """Computes the loss of one direction in plain loops. masked: exclude other samples of the same video."""
     total = 0.0
     for row, scores in enumerate(similarity):
         matches, denominator = [], 0.0
@@ -67,7 +64,7 @@ def test_clips_of_one_video_are_left_out_of_the_denominator_where_masked_and_now
     )
     similarity = F.normalize(video.double()) @ F.normalize(text.double()).T / 0.2
     labels = SAMPLE_IDS.tolist(), VIDEO_NUMBERS.tolist(), same_video == "masked"
-    expected = (by_loops(similarity.tolist(), *labels) + by_loops(similarity.T.tolist(), *labels)) / 2
+    expected = (loop_loss(similarity.tolist(), *labels) + loop_loss(similarity.T.tolist(), *labels)) / 2
     assert loss.value.item() == pytest.approx(expected, abs=1e-5)
 
 
@@ -117,13 +114,13 @@ def test_half_precision_features_are_compared_in_float32():
     video, text = features(1).bfloat16(), features(2).bfloat16()
     exact = contrastive_loss(video.float(), text.float(), temperature=0.01).value
     with torch.autocast("cpu", torch.bfloat16):
-        found = contrastive_loss(video, text, temperature=0.01).value
-    assert found.dtype == torch.float32
-    assert torch.equal(found, exact)
+        value = contrastive_loss(video, text, temperature=0.01).value
+    assert value.dtype == torch.float32
+    assert torch.equal(value, exact)
 
 
 class Towers(torch.nn.Module):
-    """Two linear towers and a temperature: as much of a model as a loss can tell."""
+    """Two linear towers and a temperature: all of a model that the loss uses."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,26 +145,26 @@ def trained_step(model: torch.nn.Module, rows: slice, labelled: bool) -> dict[st
     return figures | {name.removeprefix("module."): value.grad for name, value in model.named_parameters()}
 
 
-def on_a_rank(rank: int, ranks: int, folder: str) -> None:
+def run_rank(rank: int, ranks: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=ranks)
-    each = 8 // ranks
+    rank_rows = 8 // ranks
     for labelled in (False, True):
         torch.manual_seed(0)
         model = DistributedDataParallel(Towers())
-        found = trained_step(model, slice(rank * each, (rank + 1) * each), labelled)
-        torch.save(found, f"{folder}/{rank}-{labelled}.pt")
+        figures = trained_step(model, slice(rank * rank_rows, (rank + 1) * rank_rows), labelled)
+        torch.save(figures, f"{folder}/{rank}-{labelled}.pt")
     torch.distributed.destroy_process_group()
 
 
 def test_ranks_with_a_part_of_the_batch_each_get_the_loss_and_gradients_of_one_with_the_whole(tmp_path):
     ranks = 2
-    torch.multiprocessing.spawn(on_a_rank, (ranks, str(tmp_path)), nprocs=ranks)
+    torch.multiprocessing.spawn(run_rank, (ranks, str(tmp_path)), nprocs=ranks)
     for labelled in (False, True):
         torch.manual_seed(0)
         expected = trained_step(Towers(), slice(None), labelled)
         for rank in range(ranks):
-            found = torch.load(tmp_path / f"{rank}-{labelled}.pt")
-            assert found.keys() == expected.keys()
+            figures = torch.load(tmp_path / f"{rank}-{labelled}.pt")
+            assert figures.keys() == expected.keys()
             for name, value in expected.items():
-                torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=f"{name} of rank {rank}")
+                torch.testing.assert_close(figures[name], value, rtol=1e-5, atol=1e-6, msg=f"{name} of rank {rank}")

@@ -13,8 +13,7 @@ from torch.nn import functional as F
 from internvid.viclip.config import B16, L14, ViCLIPConfig
 from internvid.viclip.model import ViCLIP, path_scales, random_keep
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "golden"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the reference's numbers are not here")
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
 SMALL = ViCLIPConfig(
     image_size=32,
@@ -37,9 +36,9 @@ TOKENS = SMALL.patches_per_frame * SMALL.frames
 def model() -> ViCLIP:
     """Random weights, those of time included, which start at nought otherwise."""
     torch.manual_seed(0)
-    made = ViCLIP(SMALL)
-    torch.nn.init.normal_(made.vision_encoder.temporal_positional_embedding, std=0.5)
-    return made
+    viclip = ViCLIP(SMALL)
+    torch.nn.init.normal_(viclip.vision_encoder.temporal_positional_embedding, std=0.5)
+    return viclip
 
 
 @pytest.fixture
@@ -65,12 +64,11 @@ def golden() -> tuple[ViCLIP, dict[str, Tensor]]:
     return model, load_file(GOLDEN / "viclip_tiny_io.safetensors")
 
 
-def largest_difference(one: Tensor, other: Tensor) -> float:
-    assert one.shape == other.shape
-    return (one - other).abs().max().item()
+def largest_difference(left: Tensor, right: Tensor) -> float:
+    assert left.shape == right.shape
+    return (left - right).abs().max().item()
 
 
-@needs_golden
 def test_videos_texts_and_single_frames_are_embedded_as_the_reference_does(golden):
     model, numbers = golden
     with torch.inference_mode():
@@ -82,7 +80,6 @@ def test_videos_texts_and_single_frames_are_embedded_as_the_reference_does(golde
     assert largest_difference(text, numbers["text_embedding"]) < 1e-5
 
 
-@needs_golden
 @pytest.mark.parametrize(("config", "name"), [(B16, "viclip_b16"), (L14, "viclip_l14")])
 def test_parameters_have_the_names_and_shapes_of_the_released_checkpoints(config, name):
     with torch.device("meta"):
@@ -98,7 +95,7 @@ def test_the_vision_tower_equals_one_of_torchs_own_layers_over_all_tokens_kept(m
     x = x.flatten(3) + tower.positional_embedding[1:].T[:, None] + tower.temporal_positional_embedding[0].T[..., None]
     x = x.permute(0, 3, 2, 1).flatten(1, 2)  # [b, n·t, w], n major
     keep = random_keep(SMALL, batch=3, frames=4, mask_ratio=mask_ratio, generator=torch.Generator().manual_seed(4))
-    x = torch.stack([clip[kept] for clip, kept in zip(x, keep, strict=True)])
+    x = torch.stack([clip[tokens] for clip, tokens in zip(x, keep, strict=True)])
     x = torch.cat([(tower.class_embedding + tower.positional_embedding[0]).expand(len(x), 1, width), x], 1)
     x = tower.ln_pre(x)
     for block in tower.transformer.resblocks:
@@ -109,8 +106,8 @@ def test_the_vision_tower_equals_one_of_torchs_own_layers_over_all_tokens_kept(m
         hidden = block.mlp.c_fc(block.ln_2(x))
         x = x + block.mlp.c_proj(hidden * torch.sigmoid(1.702 * hidden))
     expected = tower.ln_post(x)[:, 0] @ tower.proj
-    found = model.encode_video(video, keep=keep if mask_ratio else None)
-    assert largest_difference(found, expected) < 1e-5
+    embeddings = model.encode_video(video, keep=keep if mask_ratio else None)
+    assert largest_difference(embeddings, expected) < 1e-5
 
 
 def test_keeping_every_token_equals_no_masking(model, video):
@@ -221,53 +218,53 @@ def gradients(model: ViCLIP, video: Tensor, token_ids: Tensor, keep: Tensor | No
 
 
 def test_every_parameter_learns_and_checkpointed_blocks_give_the_same_gradients(model, video, token_ids):
-    again = ViCLIP(SMALL, gradient_checkpointing=True)
+    checkpointed = ViCLIP(SMALL, gradient_checkpointing=True)
     plain = ViCLIP(SMALL)
-    for one in (again, plain):
-        one.load_state_dict(model.state_dict())
+    for copy in (checkpointed, plain):
+        copy.load_state_dict(model.state_dict())
     keep = random_keep(SMALL, batch=3, frames=4, mask_ratio=0.5, generator=torch.Generator().manual_seed(0))
     expected = gradients(plain, video, token_ids, keep)
     assert all(gradient.abs().max() > 0 for gradient in expected.values())
-    found = gradients(again, video, token_ids, keep)
-    assert found.keys() == expected.keys()
+    recomputed = gradients(checkpointed, video, token_ids, keep)
+    assert recomputed.keys() == expected.keys()
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
+        torch.testing.assert_close(recomputed[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_checkpointed_blocks_keep_less_for_the_backward_pass(video):
-    kept = {}
+    saved_numbers = {}
     for checkpointing in (False, True):
         model = ViCLIP(replace(SMALL, vision_layers=6), gradient_checkpointing=checkpointing)
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
             model.encode_video(video)
-        kept[checkpointing] = sum(sizes)
-    assert kept[True] < kept[False] / 4
+        saved_numbers[checkpointing] = sum(sizes)
+    assert saved_numbers[True] < saved_numbers[False] / 4
 
 
 def test_paths_are_dropped_ever_more_often_with_depth_and_their_mean_is_the_undropped(model, video):
-    chances = torch.rand(20_000, 6, generator=torch.Generator().manual_seed(0))
-    scales = path_scales(chances, 0.5)
+    random_values = torch.rand(20_000, 6, generator=torch.Generator().manual_seed(0))
+    scales = path_scales(random_values, 0.5)
     assert [sorted(column.unique().tolist()) for column in scales.T] == [
         *2 * [[1]],
         *2 * [[0, pytest.approx(4 / 3)]],
         *2 * [[0, 2]],
     ]
     torch.testing.assert_close(scales.mean(0), torch.ones(6), rtol=0, atol=0.02)
-    assert torch.equal(path_scales(chances, 0.0), torch.ones_like(chances))
+    assert torch.equal(path_scales(random_values, 0.0), torch.ones_like(random_values))
 
     undropped = model.encode_video(video)
     assert torch.equal(model.encode_video(video, path_scales=torch.ones(len(video), 6)), undropped)
-    some = torch.ones(len(video), 6)
-    some[1, 5] = 0
-    dropped = model.encode_video(video, path_scales=some)
+    scales_of_clips = torch.ones(len(video), 6)
+    scales_of_clips[1, 5] = 0
+    dropped = model.encode_video(video, path_scales=scales_of_clips)
     assert torch.equal(dropped[[0, 2]], undropped[[0, 2]])
     assert not torch.equal(dropped[1], undropped[1])
     # With nothing added by any block, the stream passes as it was embedded.
     vision = model.vision_encoder
-    none = model.encode_video(video, path_scales=torch.zeros(len(video), 6))
+    without_blocks = model.encode_video(video, path_scales=torch.zeros(len(video), 6))
     first = vision.ln_pre(vision.class_embedding + vision.positional_embedding[0])
-    torch.testing.assert_close(none, (vision.ln_post(first) @ vision.proj).expand_as(none))
+    torch.testing.assert_close(without_blocks, (vision.ln_post(first) @ vision.proj).expand_as(without_blocks))
 
 
 def test_the_temperature_stops_at_its_lowest_and_can_rise_from_there():

@@ -19,7 +19,7 @@ def video() -> np.ndarray:
     return np.stack([cv2.GaussianBlur(frame, (5, 5), 0) for frame in noise])
 
 
-def as_levels(frames: torch.Tensor) -> np.ndarray:
+def grey_levels(frames: torch.Tensor) -> np.ndarray:
     """[..., 3, h, w] normalised -> grey levels 0..255, channels last."""
     return np.moveaxis(frames.numpy(), -3, -1) * (255 * STD) + 255 * MEAN
 
@@ -35,7 +35,7 @@ def test_frames_are_squashed_to_the_square_as_pillows_bicubic_does_and_normalise
     expected = np.stack(
         [np.asarray(Image.fromarray(frame).resize((32, 32), Image.Resampling.BICUBIC)) for frame in video]
     )
-    assert np.abs(as_levels(frames[0]) - expected).max() <= 2.01
+    assert np.abs(grey_levels(frames[0]) - expected).max() <= 2.01
 
 
 def test_videos_of_several_sizes_stand_in_one_batch_each_as_if_alone(video):
@@ -44,7 +44,7 @@ def test_videos_of_several_sizes_stand_in_one_batch_each_as_if_alone(video):
     together = preprocessing.frames([video, tall, video[:, :48, :48]])
     for row, alone in zip(together, [video, tall, video[:, :48, :48]], strict=True):
         assert torch.equal(row, preprocessing.frames([np.ascontiguousarray(alone)])[0])
-    np.testing.assert_allclose(as_levels(together[2]), video[:, :48, :48], atol=1e-3)
+    np.testing.assert_allclose(grey_levels(together[2]), video[:, :48, :48], atol=1e-3)
 
 
 def test_read_only_and_mirrored_arrays_give_the_same(video):
@@ -65,11 +65,11 @@ def test_one_crop_is_shared_by_the_frames_of_a_clip(video):
 
 def test_a_clips_crop_is_its_generators(video):
     preprocessing = Preprocessing(image_size=32)
-    first, again, other = (
+    first, same_seed, another_seed = (
         preprocessing.augmented(video, crop_scale=(0.5, 1), flip=True, generator=generator(seed)) for seed in (1, 1, 2)
     )
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
+    assert torch.equal(first, same_seed)
+    assert not torch.equal(first, another_seed)
 
 
 def test_half_of_the_clips_are_mirrored_where_wanted():
@@ -129,7 +129,7 @@ def test_what_cannot_be_preprocessed_is_told(video):
 
 
 def test_preprocessing_survives_json_and_comes_from_a_recipe():
-    preprocessing = Preprocessing.of(RECIPES["viclip-tiny"])
+    preprocessing = Preprocessing.from_recipe(RECIPES["viclip-tiny"])
     assert preprocessing == Preprocessing(
         RECIPES["viclip-tiny"].model.image_size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     )

@@ -14,8 +14,8 @@ def recipe(*phases: Phase, same_video: SameVideo = "negatives", seed: int = 1) -
     return Recipe("r", MODEL, phases, None, False, None, same_video=same_video, seed=seed)
 
 
-def phase(*, epochs: float = 1, batch_size: int = 4, warmup_epochs: float = 0, steps_at_least: int = 0) -> Phase:
-    return Phase("p", 0.0, 1e-3, epochs, warmup_epochs, batch_size, steps_at_least)
+def phase(*, epochs: float = 1, batch_size: int = 4, warmup_epochs: float = 0, min_steps: int = 0) -> Phase:
+    return Phase("p", 0.0, 1e-3, epochs, warmup_epochs, batch_size, min_steps)
 
 
 def plan(*phases: Phase, clips: int = 11, seed: int = 1) -> Plan:
@@ -24,24 +24,26 @@ def plan(*phases: Phase, clips: int = 11, seed: int = 1) -> Plan:
 
 def test_an_epoch_holds_every_clip_once_but_for_those_that_fill_no_batch_and_each_epoch_leaves_out_others():
     batches = np.array([batch.clips for batch in plan(phase(epochs=3)).batches()]).reshape(3, 2, 4)
-    left_out = [set(range(11)) - set(epoch.ravel()) for epoch in batches]
-    assert [len(left) for left in left_out] == [3, 3, 3]  # so no clip was twice in an epoch either
-    assert left_out[0] != left_out[1]
+    unused_clips = [set(range(11)) - set(epoch.ravel()) for epoch in batches]
+    assert [len(clips) for clips in unused_clips] == [3, 3, 3]  # so no clip was twice in an epoch either
+    assert unused_clips[0] != unused_clips[1]
     assert batches[0].tolist() != batches[1].tolist()
 
 
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
-    first, again, other = ([b.clips.tolist() for b in plan(phase(), seed=seed).batches()] for seed in (1, 1, 2))
-    assert first == again != other
+    first, same_seed, another_seed = (
+        [b.clips.tolist() for b in plan(phase(), seed=seed).batches()] for seed in (1, 1, 2)
+    )
+    assert first == same_seed != another_seed
 
 
 def test_batches_from_any_step_on_are_those_that_an_unbroken_run_has_there():
-    whole = plan(phase(epochs=2.5), phase(epochs=1, batch_size=3))
-    expected = [(batch.step, batch.plan.number, batch.clips.tolist()) for batch in whole.batches()]
-    assert [step for step, _, _ in expected] == list(range(whole.steps)) == list(range(8))
-    for first in range(whole.steps + 1):
-        found = [(batch.step, batch.plan.number, batch.clips.tolist()) for batch in whole.batches(first)]
-        assert found == expected[first:]
+    two_phases = plan(phase(epochs=2.5), phase(epochs=1, batch_size=3))
+    expected = [(batch.step, batch.plan.number, batch.clips.tolist()) for batch in two_phases.batches()]
+    assert [step for step, _, _ in expected] == list(range(two_phases.steps)) == list(range(8))
+    for first in range(two_phases.steps + 1):
+        batches = [(batch.step, batch.plan.number, batch.clips.tolist()) for batch in two_phases.batches(first)]
+        assert batches == expected[first:]
 
 
 def test_data_smaller_than_a_batch_are_one_batch_of_all_clips_in_every_step():
@@ -62,28 +64,28 @@ def test_fewer_than_two_clips_are_refused():
         (phase(epochs=0.1, batch_size=1), 30, 3, 0),
         (phase(epochs=0.25), 11, 1, 0),
         (phase(epochs=10, warmup_epochs=0.5), 43, 100, 5),
-        (phase(epochs=2, warmup_epochs=0.5, steps_at_least=50), 11, 50, 12),  # a quarter of the steps
-        (phase(epochs=2, steps_at_least=3), 11, 4, 0),
+        (phase(epochs=2, warmup_epochs=0.5, min_steps=50), 11, 50, 12),  # a quarter of the steps
+        (phase(epochs=2, min_steps=3), 11, 4, 0),
     ],
 )
 def test_steps_of_a_phase(phase, clips, steps, warmup_steps):
-    (found,) = phase_plans([phase], clips=clips)
-    assert (found.steps, found.warmup_steps) == (steps, warmup_steps)
+    (planned,) = phase_plans([phase], clips=clips)
+    assert (planned.steps, planned.warmup_steps) == (steps, warmup_steps)
 
 
 def test_how_often_each_clip_is_seen_is_how_often_it_is_in_a_batch():
-    whole = plan(phase(epochs=2.5), phase(epochs=1, batch_size=3))
-    for of_phase in whole.phases:
-        batches = [batch.clips for batch in whole.batches() if batch.plan == of_phase]
-        assert whole.times_seen(of_phase).tolist() == np.bincount(np.concatenate(batches), minlength=11).tolist()
+    two_phases = plan(phase(epochs=2.5), phase(epochs=1, batch_size=3))
+    for phase_plan in two_phases.phases:
+        batches = [batch.clips for batch in two_phases.batches() if batch.plan == phase_plan]
+        assert two_phases.times_seen(phase_plan).tolist() == np.bincount(np.concatenate(batches), minlength=11).tolist()
 
 
 def test_apart_no_batch_holds_two_clips_of_a_video_and_all_else_is_as_ever():
     rng = np.random.default_rng(0)
     videos = rng.permutation(np.repeat(np.arange(300), rng.integers(1, 11, 300)))  # 1 to 10 clips of each
-    whole = Plan(recipe(phase(batch_size=64, epochs=3), same_video="apart"), videos)
-    (of_phase,) = whole.phases
-    epochs = [whole.epoch(of_phase, epoch) for epoch in range(3)]
+    apart = Plan(recipe(phase(batch_size=64, epochs=3), same_video="apart"), videos)
+    (phase_plan,) = apart.phases
+    epochs = [apart.epoch(phase_plan, epoch) for epoch in range(3)]
     for batches in epochs:
         assert batches.shape == (len(videos) // 64, 64)
         assert len(np.unique(batches)) == batches.size
@@ -118,9 +120,9 @@ def test_apart_clips_of_one_video_do_not_come_in_steps_next_to_each_other():
 def test_a_video_too_large_to_be_kept_apart_is_spread_evenly_and_left_out_first():
     videos = np.array([0] * 12 + list(range(1, 12)))  # 23 clips, 5 batches of 4: 3 are left out
     batches = batches_apart(videos, 5, 4, np.random.default_rng(0))
-    of_the_large = (videos[batches] == 0).sum(axis=1)
-    assert of_the_large.sum() == 9
-    assert of_the_large.max() == 2
+    large_video_counts = (videos[batches] == 0).sum(axis=1)
+    assert large_video_counts.sum() == 9
+    assert large_video_counts.max() == 2
     assert crowding(batches, videos) == 4
     assert set(np.arange(12, 23)) <= set(batches.ravel())
 
@@ -135,5 +137,5 @@ def test_ranks_divide_a_batch_evenly_and_leave_out_no_row(batch_size, ranks):
 
 def test_a_million_clips_kept_apart_are_planned_without_a_python_object_for_each():
     videos = np.repeat(np.arange(250_000), 4)
-    whole = Plan(replace(recipe(phase(batch_size=32_768)), same_video="apart"), videos)
-    assert crowding(whole.epoch(whole.phases[0], 0), videos) == 0
+    apart = Plan(replace(recipe(phase(batch_size=32_768)), same_video="apart"), videos)
+    assert crowding(apart.epoch(apart.phases[0], 0), videos) == 0

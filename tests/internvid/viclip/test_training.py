@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from internvid.viclip.checkpoint import load_checkpoint
-from internvid.viclip.clips import HeldClip, HeldClips
+from internvid.viclip.clips import InMemoryClip, InMemoryClips
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.recipe import Phase, Recipe
 from internvid.viclip.tokenizer import Tokenizer
@@ -39,7 +39,7 @@ MODEL = ViCLIPConfig(
     context_length=16,
     frames=4,
 )
-# All chance there is: random frames, crops, mirrors, masks and drop path. 7 clips a batch are uneven for two ranks.
+# With all sources of randomness: frames, crops, mirrors, masks, drop path. A batch of 7 is uneven for two ranks.
 RECIPE = Recipe(
     name="test",
     model=MODEL,
@@ -61,10 +61,10 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), 
 SIDES = ("left", "right", "top", "bottom", "middle", "whole")
 
 
-def clips(count: int = 22, *, seed: int = 0) -> HeldClips:
-    """Something coloured, somewhere in noise: 24 kinds, two clips of each video, 3 to 9 frames."""
+def clips(count: int = 22, *, seed: int = 0) -> InMemoryClips:
+    """Coloured patches in noise: 24 combinations of colour and place, two clips per video, 3 to 9 frames each."""
     rng = np.random.default_rng(seed)
-    held = []
+    in_memory = []
     for number in range(count):
         colour, side = list(COLOURS)[number % 4], SIDES[number // 4 % 6]
         frames = rng.integers(0, 60, (rng.integers(3, 10), 40, 48, 3), np.uint8)
@@ -77,21 +77,21 @@ def clips(count: int = 22, *, seed: int = 0) -> HeldClips:
             "whole": (slice(0, 40), slice(0, 48)),
         }[side]
         frames[:, rows, columns] = COLOURS[colour]
-        held.append(HeldClip(f"clip-{number}", f"video-{number // 2}", f"A {colour} patch, {side}.", frames))
-    return HeldClips(held)
+        in_memory.append(InMemoryClip(f"clip-{number}", f"video-{number // 2}", f"A {colour} patch, {side}.", frames))
+    return InMemoryClips(in_memory)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "state.pt", weights_only=True)["model"]
 
 
-def log_of(folder: Path) -> list[dict]:
+def read_log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    assert one.keys() == other.keys()
-    return max((one[name] - other[name]).abs().max().item() for name in one)
+def farthest(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
+    assert left.keys() == right.keys()
+    return max((left[name] - right[name]).abs().max().item() for name in left)
 
 
 class Stopped(Exception):
@@ -156,14 +156,14 @@ def ended_well(processes: list) -> bool:
 
 def killed_within(processes: list, folder: Path, until: Callable) -> int:
     """Kills them at a random step, and returns how many steps were saved."""
-    enough = random.randint(2, STEPS - 6)
+    logged_steps = random.randint(2, STEPS - 6)
     log = folder / "log.jsonl"
-    until(lambda: log.exists() and len(log.read_text().splitlines()) >= enough)
+    until(lambda: log.exists() and len(log.read_text().splitlines()) >= logged_steps)
     for process in processes:
         process.kill()
         process.join()
     saved = torch.load(folder / "state.pt", weights_only=True)["step"]
-    assert enough - 1 <= saved < STEPS  # or nothing was broken off
+    assert logged_steps - 1 <= saved < STEPS  # or nothing was broken off
     return saved
 
 
@@ -175,24 +175,26 @@ def test_killed_at_a_random_step_and_resumed_it_ends_in_the_very_weights_of_an_u
     result = train(RECIPE, clips(), folder=tmp_path, log=rows.append)
     assert [row["step"] for row in rows] == list(range(saved, STEPS))
     assert farthest(weights(tmp_path), weights(unbroken)) == 0
-    assert [row["step"] for row in log_of(tmp_path)] == list(range(STEPS))
-    assert [row["loss"] for row in log_of(tmp_path)] == [row["loss"] for row in log_of(unbroken)]
+    assert [row["step"] for row in read_log(tmp_path)] == list(range(STEPS))
+    assert [row["loss"] for row in read_log(tmp_path)] == [row["loss"] for row in read_log(unbroken)]
     assert (result.steps, result.samples) == (STEPS, 18 * 6 + 6 * 7)
 
 
+@pytest.mark.slow
 def test_two_ranks_with_half_of_each_batch_killed_and_resumed_equal_one_unbroken_with_the_whole(
     tmp_path, unbroken, started, until
 ):
     killed_within(two_ranks(started, tmp_path, seconds_per_step=0.02), tmp_path, until)
     assert ended_well(two_ranks(started, tmp_path))
     assert farthest(weights(tmp_path), weights(unbroken)) < 1e-6
-    for found, expected in zip(log_of(tmp_path), log_of(unbroken), strict=True):
-        same = [name for name in expected if name not in ("phase", "samples_per_second")]
-        assert {name: found[name] for name in same} == pytest.approx(
-            {name: expected[name] for name in same}, rel=1e-5, abs=1e-5
+    for row, expected in zip(read_log(tmp_path), read_log(unbroken), strict=True):
+        names = [name for name in expected if name not in ("phase", "samples_per_second")]
+        assert {name: row[name] for name in names} == pytest.approx(
+            {name: expected[name] for name in names}, rel=1e-5, abs=1e-5
         )
 
 
+@pytest.mark.slow
 def test_begun_by_one_rank_and_ended_by_two_it_is_the_same_training(tmp_path, unbroken, started):
     with pytest.raises(Stopped):
         train(RECIPE, clips(), folder=tmp_path, save_every_seconds=0, log=stopping_after(7))
@@ -220,7 +222,7 @@ def test_what_saves_memory_does_not_change_the_training(tmp_path, unbroken, chan
 
 
 def test_every_step_is_logged_with_what_one_wants_to_see_of_it(unbroken):
-    rows = log_of(unbroken)
+    rows = read_log(unbroken)
     assert [row["phase"] for row in rows] == ["masked"] * 18 + ["unmasked"] * 6
     for row in rows:
         assert set(row) == {
@@ -242,7 +244,7 @@ def test_it_learns_what_can_be_learnt(tmp_path):
     )
     recipe = replace(RECIPE, phases=phases, drop_path=0.0, horizontal_flip=False, crop_scale=(0.9, 1.0))
     train(recipe, clips(48), folder=tmp_path)
-    rows = log_of(tmp_path)
+    rows = read_log(tmp_path)
     first, last = rows[:5], rows[-5:]
     assert np.mean([row["accuracy"] for row in first]) < 0.2
     assert np.mean([row["accuracy"] for row in last]) > 0.6
@@ -259,10 +261,10 @@ def test_the_checkpoint_is_the_trained_model_with_a_receipt(tmp_path):
     assert (receipt["subset"], receipt["snapshot"], receipt["torch"]) == ("flt", 7, torch.__version__)
     assert [phase["left_out_per_epoch"] for phase in receipt["phases"]] == [4, 1]
 
-    seen = pl.read_parquet(result.seen)
-    assert seen["clip_id"].to_list() == [f"clip-{number}" for number in range(22)]
-    assert seen["times"].sum() == 150
-    assert (seen["times"] == 0).sum() == result.clips_never_seen == receipt["clips_never_seen"]
+    times_seen = pl.read_parquet(result.seen)
+    assert times_seen["clip_id"].to_list() == [f"clip-{number}" for number in range(22)]
+    assert times_seen["times"].sum() == 150
+    assert (times_seen["times"] == 0).sum() == result.clips_never_seen == receipt["clips_never_seen"]
 
 
 def test_a_finished_training_is_not_repeated_and_tells_the_same(tmp_path):
@@ -272,7 +274,7 @@ def test_a_finished_training_is_not_repeated_and_tells_the_same(tmp_path):
     assert train(RECIPE, clips(), folder=tmp_path, log=rows.append) == first
     assert rows == []
     assert (tmp_path / "state.pt").stat().st_mtime_ns == before
-    assert len(log_of(tmp_path)) == STEPS
+    assert len(read_log(tmp_path)) == STEPS
 
 
 def test_a_folder_of_another_recipe_or_of_other_clips_is_refused_and_left_alone(tmp_path):
@@ -287,12 +289,12 @@ def test_a_folder_of_another_recipe_or_of_other_clips_is_refused_and_left_alone(
 
 
 def test_a_loss_that_is_no_number_stops_it_with_the_step_and_the_clips_and_keeps_the_state_before(tmp_path):
-    held = clips()
-    held.held[5] = replace(held.held[5], caption="poison")
-    captions = [clip.caption.lower() for clip in [*held.held, *held.held]]
+    poisoned = clips()
+    poisoned.clips[5] = replace(poisoned.clips[5], caption="poison")
+    captions = [clip.caption.lower() for clip in [*poisoned.clips, *poisoned.clips]]
     tokenizer = Tokenizer.trained_on(captions, vocab_size=600, context_length=16)
     (word,) = set(tokenizer(["poison"])[0].tolist()) - set(tokenizer(["a red patch left"])[0].tolist())
-    start = train(replace(RECIPE, phases=(Phase("none", 0.0, 0.0, 0, 0, 6),)), held, folder=tmp_path / "start")
+    start = train(replace(RECIPE, phases=(Phase("none", 0.0, 0.0, 0, 0, 6),)), poisoned, folder=tmp_path / "start")
     initial = load_checkpoint(start.checkpoint).model.state_dict()
     initial["text_encoder.token_embedding.weight"][word] = float("nan")
 
@@ -300,18 +302,18 @@ def test_a_loss_that_is_no_number_stops_it_with_the_step_and_the_clips_and_keeps
     with pytest.raises(FloatingPointError) as raised:
         train(
             RECIPE,
-            held,
+            poisoned,
             folder=tmp_path / "run",
             tokenizer=tokenizer,
             initial_weights=initial,
             save_every_seconds=0,
             log=rows.append,
         )
-    written = json.loads((tmp_path / "run" / "not_finite.json").read_text())
-    assert written["step"] == len(rows)
-    assert "clip-5" in written["clip_ids"]
-    assert len(written["clip_ids"]) == 6
-    assert f"step {len(rows)} (masked): the loss is nan; its clips: {', '.join(written['clip_ids'])}" in str(
+    report = json.loads((tmp_path / "run" / "not_finite.json").read_text())
+    assert report["step"] == len(rows)
+    assert "clip-5" in report["clip_ids"]
+    assert len(report["clip_ids"]) == 6
+    assert f"step {len(rows)} (masked): the loss is nan; its clips: {', '.join(report['clip_ids'])}" in str(
         raised.value
     )
     if rows:
@@ -345,7 +347,7 @@ def test_with_wise_ft_the_checkpoint_is_the_average_with_the_initial_weights(tmp
 def test_kept_apart_clips_of_one_video_are_no_negatives_even_where_they_have_to_share_a_batch(
     tmp_path, same_video, batch_size, alternatives, crowded
 ):
-    # So hot that all similarities are about equal: the loss tells among how many texts a video looks for its own.
+    # At this temperature all similarities are about equal: the loss shows how many texts a video is compared with.
     phase = Phase("p", 0.0, 1e-6, epochs=0.01, warmup_epochs=0, batch_size=batch_size)
     recipe = replace(RECIPE, same_video=same_video, phases=(phase,), initial_temperature=100.0)
     result = train(recipe, clips(), folder=tmp_path)
@@ -356,9 +358,9 @@ def test_kept_apart_clips_of_one_video_are_no_negatives_even_where_they_have_to_
 
 def test_bfloat16_trains_float32_weights(tmp_path, unbroken):
     result = train(replace(RECIPE, precision="bfloat16", accumulate=2), clips(), folder=tmp_path)
-    found, exact = log_of(tmp_path), log_of(unbroken)
-    assert found[0]["loss"] != exact[0]["loss"]
-    assert found[0]["loss"] == pytest.approx(exact[0]["loss"], rel=0.02)
+    rounded, exact = read_log(tmp_path), read_log(unbroken)
+    assert rounded[0]["loss"] != exact[0]["loss"]
+    assert rounded[0]["loss"] == pytest.approx(exact[0]["loss"], rel=0.02)
     assert np.isfinite(result.loss)
     assert {tensor.dtype for tensor in weights(tmp_path).values()} == {torch.float32}
 
@@ -369,7 +371,7 @@ def test_one_clip_and_a_tokenizer_that_is_not_for_the_model_are_refused_before_a
     captions = ["".join(letters) for letters in itertools.product("abcdef", repeat=4)] * 2
     for vocab_size, context_length in ((1000, 16), (514, 32)):
         tokenizer = Tokenizer.trained_on(captions, vocab_size=vocab_size, context_length=context_length)
-        with pytest.raises(ValueError, match="the model 600 and 16"):
+        with pytest.raises(ValueError, match="model embeds 600 and reads 16"):
             train(RECIPE, clips(), folder=tmp_path, tokenizer=tokenizer)
     assert list(tmp_path.iterdir()) == []
 
@@ -377,7 +379,7 @@ def test_one_clip_and_a_tokenizer_that_is_not_for_the_model_are_refused_before_a
 def test_a_recipe_that_begins_with_a_clip_takes_weights_and_tokenizer_from_it_and_averages_with_it(tmp_path):
     from transformers import CLIPConfig, CLIPModel  # slow, and the processes started here import this file too
 
-    tokenizer = Tokenizer.trained_on([clip.caption.lower() for clip in clips().held], vocab_size=600)
+    tokenizer = Tokenizer.trained_on([clip.caption.lower() for clip in clips().clips], vocab_size=600)
     tower = {"hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
     end = tokenizer.vocab_size - 1
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from internvid.web.settings import DownloadSettings
 
 @pytest.fixture(scope="session")
 def in_child() -> Iterator[Callable[..., Any]]:
-    """in_child(function, …): its result or its exception, from a process that is made once for all tests."""
+    """in_child(function, …): its result or its exception, from one process that all tests share."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         yield lambda function, *arguments: pool.submit(function, *arguments).result()
 
@@ -22,7 +22,7 @@ def in_child() -> Iterator[Callable[..., Any]]:
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """480x360, 12 s, 600 kB."""
-    return make_video(tmp_path_factory.mktemp("video") / "film.mp4")
+    return make_video(tmp_path_factory.mktemp("video") / "video.mp4")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One form for each video, whatever address it was found at."""
+"""One canonical URL for each video, whichever of its addresses is given."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whether a video can still be had, found without its bytes."""
+"""Availability of a video, checked without fetching its bytes."""
 
 import pytest
 from web_server import TEXT_PAGE, File, Hang, Page, Redirect, Status, page_with_video
@@ -13,26 +13,26 @@ def checked(in_child, small_settings):
 
 
 def test_a_direct_link_is_asked_for_its_head_alone(checked, server, video):
-    assert checked(server.add("/film.mp4", File(video))) == Availability(None)
+    assert checked(server.add("/video.mp4", File(video))) == Availability(None)
     assert [request.method for request in server.requests] == ["HEAD"]
 
 
 @pytest.mark.parametrize("status", [403, 405, 501])
 def test_a_link_that_answers_no_head_is_asked_for_its_first_byte(checked, server, video, status):
-    assert checked(server.add("/film.mp4", Status(status), File(video))) == Availability(None)
+    assert checked(server.add("/video.mp4", Status(status), File(video))) == Availability(None)
     assert [(request.method, request.range) for request in server.requests] == [("HEAD", None), ("GET", "bytes=0-0")]
 
 
 def test_a_page_is_read_and_its_video_is_not(checked, server, video, tmp_path):
-    server.add("/film.mp4", File(video))
-    assert checked(server.add("/page", page_with_video("film.mp4"))) == Availability(None)
+    server.add("/video.mp4", File(video))
+    assert checked(server.add("/page", page_with_video("video.mp4"))) == Availability(None)
     assert checked(server.add_hls("/live", video, tmp_path / "hls")) == Availability(None)
-    asked = {request.path for request in server.requests}
-    assert asked == {"/page", "/live/index.m3u8"}
+    requested = {request.path for request in server.requests}
+    assert requested == {"/page", "/live/index.m3u8"}
 
 
 def test_an_owner_who_reserves_it_now_is_heard(checked, server, video):
-    url = server.add("/film.mp4", File(video, {"X-Robots-Tag": "noai"}))
+    url = server.add("/video.mp4", File(video, {"X-Robots-Tag": "noai"}))
     assert checked(url) == Availability(None, opted_out=f"X-Robots-Tag: noai at {url}")
 
 
@@ -45,14 +45,14 @@ def test_an_owner_who_reserves_it_now_is_heard(checked, server, video):
         (Status(429, {"Retry-After": "7"}), "RateLimited"),
         (Status(503), "NetworkTrouble"),
         (Hang(), "NetworkTrouble"),
-        (Redirect("/film.mp4"), "RedirectLoop"),
-        (Redirect("http://127.0.0.2/film.mp4"), "RefusedAddress"),
+        (Redirect("/video.mp4"), "RedirectLoop"),
+        (Redirect("http://127.0.0.2/video.mp4"), "RefusedAddress"),
         (TEXT_PAGE, "NotAVideo"),
     ],
 )
 def test_why_it_cannot_be_had(checked, server, act, name):
     with pytest.raises(errors.WebError) as caught:
-        checked(server.add("/film.mp4", act))
+        checked(server.add("/video.mp4", act))
     assert type(caught.value).__name__ == name
 
 

@@ -1,4 +1,4 @@
-"""yt-dlp, as it is, against a server on loopback: what is fetched, what is left out, what goes wrong and how."""
+"""Downloads by yt-dlp from a server on loopback: what is fetched, what is left out, and how errors are classified."""
 
 import hashlib
 import multiprocessing
@@ -22,7 +22,7 @@ from web_server import (
     web_server,
 )
 
-from internvid.speech.sidecars import name_tells
+from internvid.speech.sidecars import tags_in_name
 from internvid.web import errors
 from internvid.web.download import Downloaded, DownloadSettings, LeftOut, _tracks, download
 
@@ -41,7 +41,7 @@ def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def codecs_of(path):
+def codecs(path):
     with av.open(str(path)) as container:
         return container.format.name, [stream.codec_context.name for stream in container.streams]
 
@@ -51,7 +51,7 @@ def files_under(folder: Path):
 
 
 def test_a_direct_link(fetched, server, video, tmp_path):
-    url = server.add("/Some%20film.mp4", File(video, {"Last-Modified": "Thu, 01 Jan 2015 00:00:00 GMT"}))
+    url = server.add("/Some%20video.mp4", File(video, {"Last-Modified": "Thu, 01 Jan 2015 00:00:00 GMT"}))
     result = fetched(url)
     assert result == Downloaded(
         path=str(tmp_path / "folder" / "media.mp4"),
@@ -62,7 +62,7 @@ def test_a_direct_link(fetched, server, video, tmp_path):
             "page_url": url,
             "extractor": "generic",
             "site_key": None,
-            "title": "Some film",
+            "title": "Some video",
             "description": None,
             "tags": [],
             "categories": [],
@@ -90,9 +90,9 @@ def test_a_link_that_does_not_say_what_it_is(fetched, server, video, tmp_path):
 
 
 def test_a_page_in_the_place_of_a_video_is_none(fetched, server, tmp_path):
-    server.add("/film.mp4", TEXT_PAGE)
+    server.add("/video.mp4", TEXT_PAGE)
     with pytest.raises(errors.NotAVideo, match="is text/html"):
-        fetched(server.add("/page", page_with_video("film.mp4")))
+        fetched(server.add("/page", page_with_video("video.mp4")))
     assert files_under(tmp_path) == ["folder/offered.json"]
 
 
@@ -104,11 +104,11 @@ def test_bytes_that_are_no_video_whatever_they_are_called(fetched, server, tmp_p
 
 
 def test_a_page_with_a_video_tag(fetched, server, video):
-    server.add("/film.mp4", File(video))
-    result = fetched(server.add("/page", page_with_video("film.mp4", "A page", description="What it shows")))
+    server.add("/video.mp4", File(video))
+    result = fetched(server.add("/page", page_with_video("video.mp4", "A page", description="What it shows")))
     assert result.sha256 == sha256(video)
-    told = {name: result.metadata[name] for name in ("page_url", "title", "description", "site_key", "uploaded_at")}
-    assert told == {
+    names = ("page_url", "title", "description", "site_key", "uploaded_at")
+    assert {name: result.metadata[name] for name in names} == {
         "page_url": f"{server.url}/page",
         "title": "A page (1)",
         "description": "What it shows",
@@ -118,13 +118,14 @@ def test_a_page_with_a_video_tag(fetched, server, video):
 
 
 def test_a_page_that_tells_of_its_video_in_json(fetched, server, video):
-    server.add("/film.mp4", File(video))
-    told = """{"@context": "https://schema.org", "@type": "VideoObject", "name": "A talk", "description": "One\\nTwo",
-        "contentUrl": "%s/film.mp4", "uploadDate": "2020-05-17T12:30:00+00:00", "duration": "PT12S",
+    server.add("/video.mp4", File(video))
+    video_object = """{"@context": "https://schema.org", "@type": "VideoObject", "name": "A talk",
+        "description": "One\\nTwo", "contentUrl": "%s/video.mp4",
+        "uploadDate": "2020-05-17T12:30:00+00:00", "duration": "PT12S",
         "keywords": "space, moon\\u0000",
         "interactionStatistic": {"@type": "InteractionCounter", "interactionType": "http://schema.org/WatchAction",
         "userInteractionCount": 5000000000}}"""
-    page = f'<html><script type="application/ld+json">{told % server.url}</script></html>'
+    page = f'<html><script type="application/ld+json">{video_object % server.url}</script></html>'
     metadata = fetched(server.add("/talk", Page(page))).metadata
     names = ("title", "description", "duration_seconds", "tags", "views")
     assert {name: metadata[name] for name in names} == {
@@ -139,14 +140,14 @@ def test_a_page_that_tells_of_its_video_in_json(fetched, server, video):
 def test_hls_becomes_a_plain_mp4(fetched, server, video, tmp_path):
     result = fetched(server.add_hls("/live", video, tmp_path / "hls"))
     assert (Path(result.path).name, result.metadata["duration_seconds"]) == ("media.mp4", 12.0)
-    assert codecs_of(result.path) == ("mov,mp4,m4a,3gp,3g2,mj2", ["h264"])
+    assert codecs(result.path) == ("mov,mp4,m4a,3gp,3g2,mj2", ["h264"])
     with av.open(result.path) as fetched_video, av.open(str(video)) as original:
         assert [packet.size for packet in fetched_video.demux(video=0)][-1] == 0
         assert fetched_video.streams.video[0].frames == original.streams.video[0].frames
 
 
 def master(server, video, folder, heights):
-    """Of an HLS stream with sound, in several sizes that have the same pictures; and the URL."""
+    """Adds an HLS stream with sound to the server, in several sizes with the same pictures; returns its URL."""
     lines = [
         "#EXTM3U",
         '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="../../../evil",NAME="../x",DEFAULT=YES,URI="/sound/index.m3u8"',
@@ -166,7 +167,7 @@ def master(server, video, folder, heights):
 def test_the_highest_up_to_720p_is_taken_and_its_sound_joined(fetched, server, video, tmp_path):
     result = fetched(master(server, video, tmp_path, (360, 720, 1080)))
     assert [height for height in (360, 720, 1080) if server.asked(f"/{height}/segment000.ts")] == [720]
-    assert sorted(codecs_of(result.path)[1]) == ["aac", "h264"]
+    assert sorted(codecs(result.path)[1]) == ["aac", "h264"]
     assert "1280x720" in result.metadata["format"]
     assert files_under(tmp_path / "folder") == [Path(result.path).name, "offered.json"]
 
@@ -197,7 +198,7 @@ def test_an_encrypted_stream_is_decrypted_here(fetched, server, video, tmp_path)
 
 def test_what_would_need_another_program_to_fetch_is_no_format(fetched, server):
     with pytest.raises(errors.UnusableFormat):
-        fetched(server.add("/page", page_with_video("rtmp://127.0.0.1/live/film.mp4")))
+        fetched(server.add("/page", page_with_video("rtmp://127.0.0.1/live/video.mp4")))
 
 
 @pytest.mark.parametrize(
@@ -210,24 +211,28 @@ def test_what_would_need_another_program_to_fetch_is_no_format(fetched, server):
         ([Status(403, {"cf-mitigated": "challenge"})], "BotCheck", "Cloudflare anti-bot challenge"),
         ([Status(429, {"Retry-After": "7"})], "RateLimited", "HTTP Error 429: Too Many Requests"),
         ([Status(503)], "NetworkTrouble", "HTTP Error 503: Service Unavailable"),
-        (["a film", Status(429, {"Retry-After": "7"})], "RateLimited", "HTTP Error 429: Too Many Requests"),
-        (["a film", Status(404)], "RemovedVideo", "HTTP Error 404: Not Found"),
-        (["a film", Status(500)], "NetworkTrouble", "HTTP Error 500: Internal Server Error. Giving up after 2 retries"),
-        (["a film cut at half"], "NetworkTrouble", "more expected. Giving up after 2 retries"),
-        ([Redirect("/film.mp4")], "RedirectLoop", "redirect loop detected"),
+        (["a video", Status(429, {"Retry-After": "7"})], "RateLimited", "HTTP Error 429: Too Many Requests"),
+        (["a video", Status(404)], "RemovedVideo", "HTTP Error 404: Not Found"),
+        (
+            ["a video", Status(500)],
+            "NetworkTrouble",
+            "HTTP Error 500: Internal Server Error. Giving up after 2 retries",
+        ),
+        (["a video cut at half"], "NetworkTrouble", "more expected. Giving up after 2 retries"),
+        ([Redirect("/video.mp4")], "RedirectLoop", "redirect loop detected"),
         ([TEXT_PAGE], "NotAVideo", "Unsupported URL"),
         ([Status(200, text="only words\n" * 100)], "NotAVideo", "is text/plain"),
         ([Page("ID3", "audio/mpeg")], "UnusableFormat", "Requested format is not available"),
         ([Hang()], "NetworkTrouble", "timed out"),
-        (["a film", Hang()], "NetworkTrouble", "timed out"),
+        (["a video", Hang()], "NetworkTrouble", "timed out"),
         ([Redirect("file:///etc/passwd")], "RefusedAddress", "file:///etc/passwd"),
         ([Redirect("ftp://ftp.example.com/a.mp4")], "RefusedAddress", "ftp://ftp.example.com"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_trouble_is_of_its_class_and_keeps_its_words(fetched, server, video, acts, name, words):
-    known = {"a film": File(video), "a film cut at half": File(video, cut_at=0.5)}
-    url = server.add("/film.mp4", *(known[act] if isinstance(act, str) else act for act in acts))
+    known = {"a video": File(video), "a video cut at half": File(video, cut_at=0.5)}
+    url = server.add("/video.mp4", *(known[act] if isinstance(act, str) else act for act in acts))
     with pytest.raises(errors.WebError) as caught:
         fetched(url)
     assert (type(caught.value).__name__, words in str(caught.value)) == (name, True), caught.value
@@ -236,9 +241,9 @@ def test_each_trouble_is_of_its_class_and_keeps_its_words(fetched, server, video
 
 def test_trouble_that_passes_is_got_over(fetched, server, video):
     cut = File(video, cut_at=0.5)
-    url = server.add("/film.mp4", File(video), Status(500), cut, File(video))
+    url = server.add("/video.mp4", File(video), Status(500), cut, File(video))
     assert fetched(url).sha256 == sha256(video)
-    *before, last = [request.range for request in server.asked("/film.mp4")]
+    *before, last = [request.range for request in server.asked("/video.mp4")]
     assert before == [None, None, None]
     assert 0 < int(last.removeprefix("bytes=").removesuffix("-")) <= video.stat().st_size // 2
 
@@ -252,10 +257,10 @@ def test_only_web_addresses_are_opened(fetched, url, tmp_path):
 
 def test_a_redirect_into_the_machines_own_network_is_refused(fetched, server, video):
     with web_server("127.0.0.2") as inner:
-        inner.add("/film.mp4", File(video))
-        link = server.add("/film.mp4", Redirect(f"{inner.url}/film.mp4"))
-        page = server.add("/page", page_with_video(f"{inner.url}/film.mp4"))
-        stream = f"#EXTM3U\n#EXT-X-TARGETDURATION:12\n#EXTINF:12,\n{inner.url}/film.mp4\n#EXT-X-ENDLIST\n"
+        inner.add("/video.mp4", File(video))
+        link = server.add("/video.mp4", Redirect(f"{inner.url}/video.mp4"))
+        page = server.add("/page", page_with_video(f"{inner.url}/video.mp4"))
+        stream = f"#EXTM3U\n#EXT-X-TARGETDURATION:12\n#EXTINF:12,\n{inner.url}/video.mp4\n#EXT-X-ENDLIST\n"
         playlist = server.add("/index.m3u8", Page(stream, "application/vnd.apple.mpegurl"))
         for url in (link, page, playlist):
             with pytest.raises(errors.RefusedAddress, match=r"127\.0\.0\.2 was refused"):
@@ -265,12 +270,12 @@ def test_a_redirect_into_the_machines_own_network_is_refused(fetched, server, vi
 
 
 def test_a_proxy_is_used_where_it_is_allowed(fetched, server, video):
-    server.add("/film.mp4", File(video))
+    server.add("/video.mp4", File(video))
     with web_server("127.0.0.2") as proxy:
         with pytest.raises(errors.RefusedAddress, match=r"127\.0\.0\.2"):
-            fetched("http://example.com/film.mp4", proxy=proxy.url)
+            fetched("http://example.com/video.mp4", proxy=proxy.url)
         with pytest.raises(errors.RemovedVideo):
-            fetched("http://example.com/film.mp4", proxy=proxy.url, allowed_addresses=("127.0.0.2",))
+            fetched("http://example.com/video.mp4", proxy=proxy.url, allowed_addresses=("127.0.0.2",))
         assert [request.headers["host"] for request in proxy.requests] == ["example.com"]
 
 
@@ -281,9 +286,9 @@ def test_what_the_owner_reserves_is_left_out_before_its_bytes_come(fetched, serv
         ({"X-Robots-Tag": "none"}, "X-Robots-Tag: none"),
         ({"tdm-reservation": "1"}, "tdm-reservation: 1"),
     ):
-        url = server.add("/film.mp4", File(video, headers))
+        url = server.add("/video.mp4", File(video, headers))
         assert fetched(url) == LeftOut("OptedOut", f"{reason} at {url}")
-        server.add("/page", page_with_video("film.mp4"))
+        server.add("/page", page_with_video("video.mp4"))
         assert fetched(f"{server.url}/page") == LeftOut("OptedOut", f"{reason} at {url}")
     assert all(request.range is None for request in server.requests)
 
@@ -293,31 +298,31 @@ def test_what_the_owner_reserves_is_left_out_before_its_bytes_come(fetched, serv
     [{"X-Robots-Tag": "otherbot: noai"}, {"X-Robots-Tag": "nofollow, max-snippet:5"}, {"tdm-reservation": "0"}],
 )
 def test_what_is_not_reserved_is_taken(fetched, server, video, headers):
-    assert isinstance(fetched(server.add("/film.mp4", File(video, headers))), Downloaded)
+    assert isinstance(fetched(server.add("/video.mp4", File(video, headers))), Downloaded)
 
 
 def test_the_header_of_a_page_is_not_about_its_video(fetched, server, video):
-    server.add("/film.mp4", File(video))
-    page = page_with_video("film.mp4")
+    server.add("/video.mp4", File(video))
+    page = page_with_video("video.mp4")
     url = server.add("/page", replace(page, headers={"X-Robots-Tag": "noindex"}))
     assert isinstance(fetched(url), Downloaded)
 
 
 def test_the_rules_of_the_crawl_are_obeyed_before_the_video_is_fetched(fetched, server, video, tmp_path):
     url = server.add_hls("/live", video, tmp_path / "hls")
-    assert fetched(url, shortest_seconds=20) == LeftOut("TooShort", "12 s; the shortest taken are 20 s")
-    assert fetched(url, longest_seconds=11) == LeftOut("TooLong", "12 s; the longest taken are 11 s")
+    assert fetched(url, min_duration_seconds=20) == LeftOut("TooShort", "12 s; the shortest taken are 20 s")
+    assert fetched(url, max_duration_seconds=11) == LeftOut("TooLong", "12 s; the longest taken are 11 s")
     small = master(server, video, tmp_path, (180,))
     assert fetched(small) == LeftOut("TooSmall", "320x180; the shorter side must have 360 pixels")
-    link = server.add("/film.mp4", File(video))
+    link = server.add("/video.mp4", File(video))
     size = video.stat().st_size
     large = f"{size} bytes or more; the most that are taken are 1000"
-    assert fetched(link, most_bytes=1000) == LeftOut("TooLarge", large)
+    assert fetched(link, max_bytes=1000) == LeftOut("TooLarge", large)
     assert not [request for request in server.requests if request.path.endswith(".ts")]
 
 
 def test_a_stream_that_grows_beyond_the_limit_is_left(fetched, server, video, tmp_path):
-    left_out = fetched(server.add_hls("/live", video, tmp_path / "hls"), most_bytes=150_000)
+    left_out = fetched(server.add_hls("/live", video, tmp_path / "hls"), max_bytes=150_000)
     assert left_out.reason_class == "TooLarge"
     assert not server.asked("/live/segment011.ts")
 
@@ -340,25 +345,25 @@ def test_a_page_with_several_videos_is_a_feed(fetched, server, video, tmp_path):
 
 def page_with_tracks(**tracks):
     tags = "".join(f'<track kind="subtitles" srclang="{tag}" src="{src}">' for tag, src in tracks.items())
-    return Page(f'<html><video><source src="film.mp4" type="video/mp4">{tags}</video></html>')
+    return Page(f'<html><video><source src="video.mp4" type="video/mp4">{tags}</video></html>')
 
 
 def test_subtitles_come_with_names_that_tell_their_language(fetched, server, video, tmp_path):
-    server.add("/film.mp4", File(video))
+    server.add("/video.mp4", File(video))
     for name in ("de", "pt", "evil"):
         server.add(f"/{name}.vtt", Page(f"WEBVTT\n\n00:00.000 --> 00:01.000\n{name}\n", "text/vtt"))
     tracks = {"de": "de.vtt", "pt-BR": "pt.vtt", "fr": "gone.vtt", "../../evil": "evil.vtt"}
     result = fetched(server.add("/page", page_with_tracks(**tracks)))
     assert [os.path.basename(path) for path in result.subtitles] == ["de.vtt", "pt-BR.vtt"]
     assert Path(result.subtitles[1]).read_text() == "WEBVTT\n\n00:00.000 --> 00:01.000\npt\n"
-    assert name_tells("media.mp4", result.subtitles[1]).language == "pt"
+    assert tags_in_name("media.mp4", result.subtitles[1]).language == "pt"
     missing = next(warning for warning in result.warnings if "fr.vtt" in warning)
     assert missing.startswith("no subtitles fr.vtt: RemovedVideo: ")
     assert files_under(tmp_path) == [f"folder/{name}" for name in ("de.vtt", "media.mp4", "offered.json", "pt-BR.vtt")]
     assert fetched(f"{server.url}/page", subtitles=False).subtitles == ()
 
 
-def names_of_tracks(info, **changes):
+def track_names(info, **changes):
     return [name for name, _ in _tracks(info, DownloadSettings(**changes))]
 
 
@@ -369,43 +374,43 @@ def form(ext, url="https://example.com/x"):
 def test_the_spoken_languages_subtitles_come_first_and_chats_are_none():
     forms = [form("json3"), form("ttml"), form("vtt")]
     info = {"language": "de-DE", "subtitles": {"fr": forms, "en-GB": forms, "de": forms, "live_chat": [form("json")]}}
-    assert names_of_tracks(info) == ["de.vtt", "en-GB.vtt", "fr.vtt"]
-    assert names_of_tracks(info, most_subtitles=2) == ["de.vtt", "en-GB.vtt"]
-    assert names_of_tracks({"subtitles": {"fr": [form("ttml")]}}) == [], "a form that is not read"
+    assert track_names(info) == ["de.vtt", "en-GB.vtt", "fr.vtt"]
+    assert track_names(info, max_subtitles=2) == ["de.vtt", "en-GB.vtt"]
+    assert track_names({"subtitles": {"fr": [form("ttml")]}}) == [], "a form that is not read"
 
 
 def test_of_automatic_subtitles_only_the_spoken_languages_are_taken_and_none_that_was_translated():
     translated = [form("vtt", "https://example.com/x?tlang=fr"), form("json3", "https://example.com/x?tlang=fr")]
     original = [form("json3"), form("vtt")]
     youtube = {"language": "de", "automatic_captions": {"fr": translated, "de-orig": original, "de": original}}
-    assert names_of_tracks(youtube) == ["de.auto.json3"]
-    assert names_of_tracks(youtube, automatic_subtitles=False) == []
-    assert names_of_tracks({**youtube, "subtitles": {"de": [form("vtt")]}}) == ["de.vtt"], "people wrote them"
-    assert names_of_tracks({**youtube, "subtitles": {"fr": [form("vtt")]}}) == ["fr.vtt", "de.auto.json3"]
-    other = {"language": "en", "automatic_captions": {"en": [form("vtt")], "fr": translated}}
-    assert names_of_tracks(other) == ["en.auto.vtt"]
-    assert names_of_tracks({"automatic_captions": {"en": [form("vtt")]}}) == [], "which is spoken is not known"
-    told = name_tells("media.mp4", "de.auto.json3")
-    assert (told.language, told.is_automatic) == ("de", True)
+    assert track_names(youtube) == ["de.auto.json3"]
+    assert track_names(youtube, automatic_subtitles=False) == []
+    assert track_names({**youtube, "subtitles": {"de": [form("vtt")]}}) == ["de.vtt"], "people wrote them"
+    assert track_names({**youtube, "subtitles": {"fr": [form("vtt")]}}) == ["fr.vtt", "de.auto.json3"]
+    english = {"language": "en", "automatic_captions": {"en": [form("vtt")], "fr": translated}}
+    assert track_names(english) == ["en.auto.vtt"]
+    assert track_names({"automatic_captions": {"en": [form("vtt")]}}) == [], "which is spoken is not known"
+    tags = tags_in_name("media.mp4", "de.auto.json3")
+    assert (tags.language, tags.is_automatic) == ("de", True)
 
 
 def test_a_video_whose_subtitles_meet_a_rate_limit_is_fetched_once(fetched, server, video):
-    server.add("/film.mp4", File(video))
+    server.add("/video.mp4", File(video))
     server.add("/de.vtt", Status(429, {"Retry-After": "9"}), Page("WEBVTT\n", "text/vtt"))
     url = server.add("/page", page_with_tracks(de="de.vtt"))
     with pytest.raises(errors.RateLimited):
         fetched(url)
     assert [os.path.basename(path) for path in fetched(url).subtitles] == ["de.vtt"]
-    assert len(server.asked("/film.mp4")) == 1
+    assert len(server.asked("/video.mp4")) == 1
 
 
 def test_nothing_escapes_the_folder(fetched, server, video, tmp_path):
     title = "../../../tmp/evil\x00\x1b[31m\u202e\n" + "t" * 5_000
-    server.add("/a/..%2f..%2fevil/film.mp4", File(video))
-    server.add("/film.mp4", File(video))
+    server.add("/a/..%2f..%2fevil/video.mp4", File(video))
+    server.add("/video.mp4", File(video))
     for url in (
-        server.add("/page", page_with_video("film.mp4", title, description="d" * 50_000 + "\x07")),
-        f"{server.url}/a/..%2f..%2fevil/film.mp4",
+        server.add("/page", page_with_video("video.mp4", title, description="d" * 50_000 + "\x07")),
+        f"{server.url}/a/..%2f..%2fevil/video.mp4",
     ):
         metadata = fetched(url).metadata
         assert files_under(tmp_path) == ["folder/media.mp4", "folder/offered.json"]
@@ -418,7 +423,7 @@ def test_cookies_and_the_agents_name_are_sent_and_the_cookie_file_stays_as_it_is
     jar = tmp_path / "cookies.txt"
     jar.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tvisitor\tme\n")
     before = jar.read_bytes()
-    url = server.add("/film.mp4", File(video, {"Set-Cookie": "seen=1"}))
+    url = server.add("/video.mp4", File(video, {"Set-Cookie": "seen=1"}))
     fetched(url, cookies_file=str(jar), user_agent="lakehouse/1")
     assert {request.headers["user-agent"] for request in server.requests} == {"lakehouse/1"}
     assert all("visitor=me" in request.headers["cookie"] for request in server.requests)
@@ -437,22 +442,22 @@ def killed_while(until, condition, *arguments):
 
 def test_a_killed_download_goes_on_by_a_range_request(fetched, server, video, tmp_path, small_settings, until):
     part = tmp_path / "folder" / "media.mp4.part"
-    url = server.add("/film.mp4", File(video), File(video, stalls_after=300_000), File(video))
+    url = server.add("/video.mp4", File(video), File(video, stalls_after=300_000), File(video))
     arguments = (url, str(tmp_path / "folder"), replace(small_settings, timeout_seconds=60))
     killed_while(until, lambda: part.exists() and part.stat().st_size > 100_000, *arguments)
-    there = part.stat().st_size
+    part_bytes = part.stat().st_size
     assert fetched(url).sha256 == sha256(video)
-    assert [request.range for request in server.asked("/film.mp4")] == [None, None, None, f"bytes={there}-"]
+    assert [request.range for request in server.asked("/video.mp4")] == [None, None, None, f"bytes={part_bytes}-"]
 
 
 def test_a_killed_download_of_another_file_begins_anew(fetched, server, video, tmp_path, small_settings, until):
     part = tmp_path / "folder" / "media.mp4.part"
     old, new = ({"ETag": f'"{name}"'} for name in ("old", "new"))
-    url = server.add("/film.mp4", File(video, old), File(video, old, stalls_after=300_000), File(video, new))
+    url = server.add("/video.mp4", File(video, old), File(video, old, stalls_after=300_000), File(video, new))
     arguments = (url, str(tmp_path / "folder"), replace(small_settings, timeout_seconds=60))
     killed_while(until, lambda: part.exists() and part.stat().st_size > 100_000, *arguments)
     assert fetched(url).sha256 == sha256(video)
-    assert [request.range for request in server.asked("/film.mp4")] == [None] * 4
+    assert [request.range for request in server.asked("/video.mp4")] == [None] * 4
 
 
 def test_a_killed_stream_goes_on_with_the_part_it_was_at(fetched, server, video, tmp_path, small_settings, until):
@@ -468,7 +473,7 @@ def test_a_killed_stream_goes_on_with_the_part_it_was_at(fetched, server, video,
 
 
 def test_a_video_that_is_there_already_is_not_fetched_again(fetched, server, video):
-    url = server.add("/film.mp4", File(video))
+    url = server.add("/video.mp4", File(video))
     first, second = fetched(url), fetched(url)
     assert first == second
-    assert len(server.asked("/film.mp4")) == 3  # of the second time, the look at what it is
+    assert len(server.asked("/video.mp4")) == 3  # the second call requests only the headers

@@ -1,4 +1,4 @@
-"""The class of what goes wrong, by yt-dlp's own errors with the words that sites and its extractors use."""
+"""Classification of yt-dlp's own errors, with the words that sites and its extractors use."""
 
 import errno
 import pickle
@@ -20,7 +20,7 @@ from yt_dlp.utils import (
 )
 
 from internvid.web import errors
-from internvid.web.errors import WebError, classed
+from internvid.web.errors import WebError, as_web_error
 
 # What YouTube's player answers; yt-dlp passes it on.
 YOUTUBE = [
@@ -84,8 +84,8 @@ YT_DLP = [
 ]
 
 
-def of_extractor(words: str, cause: Exception | None = None) -> DownloadError:
-    """As YoutubeDL raises it: an extractor's error, reported."""
+def extractor_error(words: str, cause: Exception | None = None) -> DownloadError:
+    """Returns an extractor's error as YoutubeDL reports it."""
     error = ExtractorError(words, expected=True, video_id="dQw4w9WgXcQ", ie="youtube", cause=cause)
     try:
         raise error
@@ -104,7 +104,7 @@ def http(status: int, reason: str = "Reason", **headers: str) -> HTTPError:
 
 @pytest.mark.parametrize(("words", "name"), YOUTUBE)
 def test_what_youtube_says(words, name):
-    error = classed(of_extractor(words))
+    error = as_web_error(extractor_error(words))
     assert (type(error).__name__, str(error)) == (name, f"[youtube] dQw4w9WgXcQ: {words}")
 
 
@@ -113,7 +113,7 @@ def test_what_extractors_say_and_where_they_say_it(words, file, name):
     folder = Path(yt_dlp.__file__).parent / "extractor"
     files = [folder / file] if file else folder.glob("*.py")
     assert any(words in source.read_text(encoding="utf-8") for source in files), "yt-dlp words it otherwise now"
-    assert type(classed(of_extractor(words))).__name__ == name
+    assert type(as_web_error(extractor_error(words))).__name__ == name
 
 
 def test_youtubes_limit_and_a_video_that_is_gone_begin_alike():
@@ -121,8 +121,8 @@ def test_youtubes_limit_and_a_video_that_is_gone_begin_alike():
         "This content isn't available, try again later. The current session has been rate-limited by YouTube for up to "
         "an hour."
     )
-    assert type(classed(of_extractor(limit))) is errors.RateLimited
-    assert type(classed(of_extractor("This content isn't available"))) is errors.RemovedVideo
+    assert type(as_web_error(extractor_error(limit))) is errors.RateLimited
+    assert type(as_web_error(extractor_error("This content isn't available"))) is errors.RemovedVideo
 
 
 @pytest.mark.parametrize(
@@ -144,15 +144,18 @@ def test_youtubes_limit_and_a_video_that_is_gone_begin_alike():
 )
 def test_a_status_among_the_causes_decides(status, name):
     cause = http(status)
-    error = classed(of_extractor("Unable to download webpage", cause))
+    error = as_web_error(extractor_error("Unable to download webpage", cause))
     assert type(error).__name__ == name
     assert str(error).startswith("[youtube] dQw4w9WgXcQ: Unable to download webpage (caused by <HTTPError")
-    assert type(classed(cause)).__name__ == name
+    assert type(as_web_error(cause)).__name__ == name
 
 
 def test_a_403_of_a_bot_check_is_one():
-    assert type(classed(of_extractor("Unable to download", http(403, cf_mitigated="challenge")))) is errors.BotCheck
-    assert type(classed(of_extractor("asks you to solve a CAPTCHA", http(403)))) is errors.BotCheck
+    assert (
+        type(as_web_error(extractor_error("Unable to download", http(403, cf_mitigated="challenge"))))
+        is errors.BotCheck
+    )
+    assert type(as_web_error(extractor_error("asks you to solve a CAPTCHA", http(403)))) is errors.BotCheck
 
 
 @pytest.mark.parametrize(
@@ -161,12 +164,12 @@ def test_a_403_of_a_bot_check_is_one():
 )
 def test_how_long_a_rate_limit_lasts(header, seconds):
     headers = {} if header is None else {"Retry_After": header}
-    error = classed(of_extractor("Unable to download webpage", http(429, **headers)))
+    error = as_web_error(extractor_error("Unable to download webpage", http(429, **headers)))
     assert (type(error), error.retry_after_seconds) == (errors.RateLimited, seconds)
 
 
 def test_a_rate_limit_until_a_date_lasts_until_then():
-    far = classed(http(429, Retry_After="Fri, 01 Jan 2100 00:00:00 GMT"))
+    far = as_web_error(http(429, Retry_After="Fri, 01 Jan 2100 00:00:00 GMT"))
     assert far.retry_after_seconds > 1e9
 
 
@@ -197,8 +200,8 @@ def test_a_rate_limit_until_a_date_lasts_until_then():
     ],
 )
 def test_errors_of_yt_dlp_and_of_the_system(error, name):
-    assert type(classed(error)).__name__ == name
-    assert type(classed(reported(str(error), error))).__name__ == name
+    assert type(as_web_error(error)).__name__ == name
+    assert type(as_web_error(reported(str(error), error))).__name__ == name
 
 
 def test_a_full_disk_is_found_behind_what_yt_dlp_makes_of_it():
@@ -210,27 +213,27 @@ def test_a_full_disk_is_found_behind_what_yt_dlp_makes_of_it():
 
     with pytest.raises(UnavailableVideoError) as caught:
         write()
-    assert type(classed(reported(str(caught.value), caught.value))) is errors.DiskFull
+    assert type(as_web_error(reported(str(caught.value), caught.value))) is errors.DiskFull
 
 
 def test_a_refused_address_is_found_behind_what_yt_dlp_makes_of_it():
     refused = errors.RefusedAddress("127.0.0.1 was refused")
-    assert classed(reported("Unable to handle request", NoSupportingHandlers([], [refused]))) is refused
-    assert classed(of_extractor("Unable to download webpage", refused)) is refused
+    assert as_web_error(reported("Unable to handle request", NoSupportingHandlers([], [refused]))) is refused
+    assert as_web_error(extractor_error("Unable to download webpage", refused)) is refused
 
 
 def test_the_text_is_the_original_one_without_what_a_terminal_would_do():
-    error = classed(reported("bad \x1b[31mred\x1b[0m\x00\x07 words\n" + "x" * 10_000, ExtractorError("x")))
+    error = as_web_error(reported("bad \x1b[31mred\x1b[0m\x00\x07 words\n" + "x" * 10_000, ExtractorError("x")))
     assert str(error).startswith("bad red words\nxxx")
-    assert len(str(error)) == errors.LONGEST_TEXT
-    assert str(classed(KeyError("videoDetails"))) == "KeyError: 'videoDetails'"
+    assert len(str(error)) == errors.MAX_TEXT_CHARACTERS
+    assert str(as_web_error(KeyError("videoDetails"))) == "KeyError: 'videoDetails'"
 
 
 def test_errors_travel_between_processes():
-    for name, of_module in vars(errors).items():
-        if isinstance(of_module, type) and issubclass(of_module, WebError):
-            error = of_module("its words")
+    for name, member in vars(errors).items():
+        if isinstance(member, type) and issubclass(member, WebError):
+            error = member("its words")
             copy = pickle.loads(pickle.dumps(error))
             assert (type(copy).__name__, str(copy)) == (name, "its words")
-    limited = classed(http(429, Retry_After="7"))
+    limited = as_web_error(http(429, Retry_After="7"))
     assert pickle.loads(pickle.dumps(limited)).retry_after_seconds == 7.0

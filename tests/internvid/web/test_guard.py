@@ -1,4 +1,4 @@
-"""What a guarded process reaches, and what it does not. In children: there is no way back."""
+"""Which connections the guard allows and refuses. In child processes, because it cannot be removed."""
 
 import socket
 import subprocess
@@ -20,7 +20,7 @@ def read(url: str, allowed: tuple[str, ...]) -> int:
 
 
 def connect(host: str) -> None:
-    """Without a look-up before, as compiled code might."""
+    """Connects without resolving the name first, as compiled code might."""
     reach_only_public_addresses(())
     with socket.socket() as tried:
         tried.connect((host, 80))
@@ -38,7 +38,7 @@ def run(*command: str) -> str:
 
 
 def test_only_the_addresses_that_are_allowed_are_reached(in_child, server, video):
-    url = server.add("/film.mp4", File(video))
+    url = server.add("/video.mp4", File(video))
     assert in_child(read, url, ("127.0.0.1/32",)) == video.stat().st_size
     with pytest.raises(RefusedAddress, match=r"127\.0\.0\.1 was refused: it is no public address"):
         in_child(read, url, ())
@@ -50,7 +50,7 @@ def test_only_the_addresses_that_are_allowed_are_reached(in_child, server, video
 def test_a_redirect_to_another_host_of_this_machine_is_refused_before_it_is_asked(in_child, server, video):
     with web_server("127.0.0.2") as inner:
         inner.add("/secret.mp4", File(video))
-        url = server.add("/film.mp4", Redirect(f"{inner.url}/secret.mp4"))
+        url = server.add("/video.mp4", Redirect(f"{inner.url}/secret.mp4"))
         with pytest.raises(RefusedAddress, match=r"127\.0\.0\.2 was refused"):
             in_child(read, url, ("127.0.0.1/32",))
         assert inner.requests == []

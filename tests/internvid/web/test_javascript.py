@@ -1,4 +1,4 @@
-"""Which program runs YouTube's JavaScript. The programs are scripts that tell a version, as yt-dlp asks for it."""
+"""Which program runs YouTube's JavaScript. The programs are scripts that print a version, as yt-dlp expects."""
 
 import sys
 from pathlib import Path
@@ -58,8 +58,8 @@ def test_runtimes_are_known_by_the_names_of_their_programs():
 
 
 def video_without_formats() -> None:
-    """What comes of a YouTube video where its formats could not be read, with what yt-dlp then warns of."""
-    from internvid.web.session import Session, single
+    """Extracts a YouTube video whose formats could not be read, with yt-dlp's warning."""
+    from internvid.web.session import Session, single_video
     from internvid.web.settings import DownloadSettings
 
     class Youtube(Session):
@@ -67,7 +67,7 @@ def video_without_formats() -> None:
             self.report_warning(f"[youtube] {WARNING}")
             self.report_error("Requested format is not available")
 
-    single(Youtube(DownloadSettings()), "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
+    single_video(Youtube(DownloadSettings()), "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
 
 
 def test_a_video_that_lacks_formats_because_a_runtime_lacks_is_worth_another_try(in_child):

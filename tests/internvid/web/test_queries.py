@@ -1,4 +1,4 @@
-"""Query plans: files of phrases in their forms, the searches made of them, and those that are refused."""
+"""Query plans: the formats of phrase files, the searches made from them, and those that are refused."""
 
 from __future__ import annotations
 
@@ -61,23 +61,26 @@ def test_a_column_id_is_indonesian_only_where_that_is_asked_for(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("a.csv", "words,de\nswim,schwimmen\n", "a.csv:2: no column search_word_id, phrase or query with text"),
         ("a.csv", "phrase,de\nswim,schwimmen\n ,gehen\n", "a.csv:3: phrase is empty"),
-        ("a.csv", "phrase\nswim,walk\n", "a.csv:2: more cells than the first line has columns"),
-        ("a.csv", 'phrase\n"swim\n', "a.csv: after line 1: unexpected end of data"),
+        ("a.csv", "phrase\nswim,walk\n", "a.csv:2: it has 2 cells, the header names 1"),
+        ("a.csv", 'phrase\n"swim\n', "a.csv:2: not readable as csv: unexpected end of data"),
         ("a.jsonl", '{"phrase": "swim"}\n{"phrase": \n', "a.jsonl:2: not JSON"),
         ("a.jsonl", '"swim"\n', "a.jsonl:1: not a JSON object"),
         ("a.jsonl", '{"phrase": 5}\n', "a.jsonl:1: no column"),
+        ("a.csv", "phrase\n", "a.csv holds no phrase"),
+        ("a.csv", "", "a.csv is empty"),
+        ("a.txt", b"swim\nl\xe4uft\n", "a.txt:2: it is not UTF-8: save the file as UTF-8"),
         ("a.txt", "# nothing\n", "holds no phrase"),
         ("a.doc", "swim", "has to end in .txt, .csv, .tsv or .jsonl"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_where_and_why(tmp_path: Path, name: str, text: str, said: str):
-    (tmp_path / name).write_text(text)
+def test_a_file_that_cannot_be_read_says_where_and_why(tmp_path: Path, name: str, text: str | bytes, message: str):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    with pytest.raises(ValueError, match=said.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
         list(read_phrases(tmp_path / name))
 
 

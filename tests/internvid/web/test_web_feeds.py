@@ -1,4 +1,4 @@
-"""What lists name, against lists on loopback that grow."""
+"""Entries of lists, from lists on loopback that grow."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ from internvid.web.feeds import Entry, _url_of, entries
 
 @pytest.fixture
 def listed(in_child, small_settings):
-    """listed(address, most): its entries."""
-    return lambda address, most=50: in_child(entries, address, most, small_settings)
+    """listed(address, max_entries): the list's entries."""
+    return lambda address, max_entries=50: in_child(entries, address, max_entries, small_settings)
 
 
 def entry(url, title, seconds=None):
@@ -37,7 +37,7 @@ def test_no_more_than_asked_for_and_each_once(listed, server):
     feed = server.add_feed("/feed.rss")
     for number in (1, 2, 3, 3, 4, 4, 4):
         feed.add(f"{server.url}/{number}.mp4", f"Number {number}")
-    assert [found.title for found in listed(f"{server.url}/feed.rss", 3)] == ["Number 4", "Number 3", "Number 2"]
+    assert [video.title for video in listed(f"{server.url}/feed.rss", 3)] == ["Number 4", "Number 3", "Number 2"]
     assert listed(f"{server.url}/feed.rss", 0) == []
 
 
@@ -58,10 +58,10 @@ def test_a_page_with_several_videos_lists_their_files(listed, server):
 
 
 def test_a_single_video_is_a_list_of_one(listed, server, video):
-    link = server.add("/film.mp4", File(video))
-    page = server.add("/page", page_with_video("film.mp4", "A page"))
+    link = server.add("/video.mp4", File(video))
+    page = server.add("/page", page_with_video("video.mp4", "A page"))
     reserved = server.add("/reserved.mp4", File(video, {"X-Robots-Tag": "noai"}))
-    assert listed(link) == [entry(link, "film")]
+    assert listed(link) == [entry(link, "video")]
     assert listed(page) == [entry(page, "A page (1)")]
     assert listed(reserved) == [entry(reserved, None)]
 

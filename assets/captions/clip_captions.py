@@ -1,0 +1,136 @@
+"""`clip_captions`: a clip's caption, summarised from the captions of its frames or imported with its annotation."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
+from internvid.captions.words import nouns_and_verbs
+from resources.incremental.costs import Cost
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.samples import contact_sheet, rows_sample
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Unit, together_or_one_by_one
+from resources.lake.schema import CLIP_CAPTIONS
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+from resources.models.provider import stopwatch
+from resources.models.summariser import Summariser
+
+IMPORTED = "imported"  # variant of the clips that came with a caption
+WORDS_VERSION = "hanta-1.2"  # nouns and verbs are part of the row, so their tagger is part of its version
+MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "moving_share", "mover_x", "mover_y")
+
+
+def configure(scope: StageScope, *, summariser: Summariser) -> Configuration:
+    """The version names the summariser, where the caption is not imported, and the tagger of nouns and verbs."""
+    versions = {"": f"{summariser.version}+{WORDS_VERSION}", IMPORTED: f"{IMPORTED}+{WORDS_VERSION}"}
+    return Configuration((versions,), chunk_size=summariser.clips_per_call)
+
+
+def _sample(lake: Lake, table: str, batch: str) -> dict[str, Any]:
+    rows = rows_sample(lake, table, batch, ("caption", "nouns", "verbs", "clip_id"))
+    return contact_sheet(lake, table, batch) | rows
+
+
+@stage(
+    group="captions",
+    outputs=(CLIP_CAPTIONS,),
+    configure=configure,
+    pool="caption",
+    kinds=("lance", "pytorch"),
+    providers=("summariser",),
+    variants={"": "summariser"},
+    samples={CLIP_CAPTIONS.name: _sample},
+    cost=CostDrivers(requests={"summariser": "clips"}),
+)
+def clip_captions(run: StageRun, units: list[Unit], *, summariser: Summariser) -> Iterator[Outcome]:
+    """A clip's caption, summarised from its frame captions and motion, or imported; with its nouns and verbs.
+
+    Changes when the clip, a caption of its frames or the summariser does.
+    """
+    yield from caption(run.lake, summariser, units, run.partition)
+
+
+def caption(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> Iterator[Outcome]:
+    """Yields a caption for each unit, a clip: summarised, or as imported."""
+    yield from as_imported(lake, [unit for unit in units if unit.variant == IMPORTED])
+    to_summarise = [unit for unit in units if unit.variant != IMPORTED]
+    if to_summarise:
+        yield from together_or_one_by_one(to_summarise, lambda chunk: summarise(lake, summariser, chunk, ingest_batch))
+
+
+def as_imported(lake: Lake, units: list[Unit]) -> Iterator[Outcome]:
+    """Yields the caption that was released with each clip's span. Its `model` is the name of the dataset."""
+    clips = lake.fetch("clips", [unit.key for unit in units], ["video_id", "annotation_id"]).to_pylist()
+    annotations = lake.fetch(
+        "annotations", [clip["annotation_id"] for clip in clips], ["dataset", "caption"]
+    ).to_pylist()
+    for unit, clip, annotation in zip(units, clips, annotations, strict=True):
+        row = {
+            "clip_id": unit.key,
+            "video_id": clip["video_id"],
+            "caption": annotation["caption"],
+            "model": annotation["dataset"],
+            "revision": None,
+            "status": "success",
+            "prompt_tokens": None,
+            "output_tokens": None,
+            "evidence": None,
+            **vars(nouns_and_verbs(annotation["caption"])),
+        }
+        yield Done(unit, (Rows.of([row], CLIP_CAPTIONS),))
+
+
+def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> list[Outcome]:
+    """Summarises the frame captions of each unit, a clip, in one call of the summariser."""
+    clip_ids = [unit.key for unit in units]
+    columns = ["clip_id", "video_id", "start_seconds", "end_seconds", *MEASURES]
+    clips = lake.fetch("clips", clip_ids, columns).to_pylist()
+    rows = lake.query(
+        statement("inputs/frame_captions_of_clips"),
+        {"clip_ids": clip_ids},
+        tables=["frame_captions"],
+        only={"ingest_batch": ingest_batch},
+    ).to_pylist()
+    captions = {clip_id: list(rows_of_clip) for clip_id, rows_of_clip in groupby(rows, key=lambda row: row["clip_id"])}
+    to_summarise = [(_measures(clip), _timed(clip, captions[clip["clip_id"]])) for clip in clips]
+    with stopwatch() as watch:
+        summaries = summariser.summarise(to_summarise)
+    seconds = watch.seconds / len(units)
+    return [
+        _outcome(summariser, unit, clip, summary, seconds)
+        for unit, clip, summary in zip(units, clips, summaries, strict=True)
+    ]
+
+
+def _measures(clip: dict[str, Any]) -> ClipMeasures:
+    return ClipMeasures(clip["end_seconds"] - clip["start_seconds"], *(clip[name] for name in MEASURES))
+
+
+def _timed(clip: dict[str, Any], captions: list[dict[str, Any]]) -> list[TimedCaption]:
+    return [
+        TimedCaption(
+            seconds=row["seconds"] - clip["start_seconds"],
+            scale=row["scale"],
+            caption=row["caption"],
+            evidence=row["evidence"],
+            model=row["model"],
+        )
+        for row in captions
+    ]
+
+
+def _outcome(
+    summariser: Summariser, unit: Unit, clip: dict[str, Any], summary: ClipSummary | Exception, seconds: float
+) -> Outcome:
+    if isinstance(summary, Exception):
+        return Failed(unit, summary, Cost.of(summariser, seconds))
+    row = {
+        "clip_id": unit.key,
+        "video_id": clip["video_id"],
+        "model": summariser.model,
+        "revision": summariser.revision,
+        **vars(summary),
+        **vars(nouns_and_verbs(summary.caption)),
+    }
+    return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, seconds, tokens=summary))

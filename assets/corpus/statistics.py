@@ -1,0 +1,30 @@
+"""`statistics`: the paper's tables and figures over this lake, one DuckDB table for each file of `sql/statistics/`."""
+
+import dagster as dg
+
+from assets.corpus.corpus_snapshot import corpus_snapshot
+from resources.corpus.snapshots import newest_snapshot_name
+from resources.corpus.statistics import MART, build_mart
+from resources.lake.published_files import publish
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+
+
+@dg.asset(deps=[corpus_snapshot], group_name="corpus", kinds={"duckdb"})
+def statistics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
+    """The paper's Table 1 and Figures 3b, 4a, 4b over this lake, in statistics.duckdb.
+
+    One table for each question in sql/statistics/, answered from the newest snapshot. Changes with the snapshot.
+    """
+    snapshot = newest_snapshot_name(lake)
+    path = publish(lake, MART, lambda path: build_mart(lake, snapshot, path))
+    table_1 = lake.query(statement("statistics/table_1"), at=snapshot).to_pylist()[0]
+    records = [dg.TableRecord({"measure": name, "value": str(value)}) for name, value in table_1.items()]
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(snapshot),
+        metadata={
+            "path": dg.MetadataValue.path(path),
+            "snapshot": snapshot,
+            "table_1": dg.MetadataValue.table(records),
+        },
+    )

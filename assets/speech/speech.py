@@ -1,0 +1,132 @@
+"""`speech`: the speech of a video as timed text, from its subtitles or by speech recognition."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from resources.incremental.costs import FREE, Cost
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
+from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit
+from resources.lake.schema import SPEECH
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+from resources.media.store import Media, SpokenVideo
+from resources.media.video_file import Heard
+from resources.models.provider import stopwatch
+from resources.models.transcriber import Transcriber
+
+if TYPE_CHECKING:
+    from internvid.speech.cues import Cue
+    from internvid.speech.subtitles import Subtitles
+
+RECOGNISED = "speech recognition"  # in the column source; subtitles stand there with their kind
+WITHOUT_SUBTITLES = "no subtitles came with it"
+
+
+def configure(scope: StageScope, *, transcriber: Transcriber, media: Media) -> Configuration:
+    """The version names the accepted kinds of subtitles, and the model that transcribes videos without subtitles."""
+    return Configuration(({"": transcriber.version},))
+
+
+@stage(
+    group="speech",
+    outputs=(SPEECH,),
+    configure=configure,
+    pool="speech",
+    kinds=("lance", "ffmpeg"),
+    providers=("transcriber",),
+    resources=("media",),
+    variants={},  # the model is loaded only when a video without subtitles is met
+    samples={SPEECH.name: ("text", "start_seconds", "end_seconds", "language", "source", "video_id")},
+    cost=CostDrivers(per_video=True, requests={"transcriber": "unsubtitled_videos"}),
+)
+def speech(run: StageRun, units: list[Unit], *, transcriber: Transcriber, media: Media) -> Iterator[Outcome]:
+    """The speech of a video, cue by cue: from its subtitles, else transcribed by a model.
+
+    Changes when the video, a subtitle file beside it or the transcriber does.
+    """
+    yield from transcribe(run.lake, media, transcriber, units)
+
+
+def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[Unit]) -> Iterator[Outcome]:
+    """Reads the subtitles of all videos, then transcribes the videos that have none."""
+    rows = lake.query(statement("inputs/spoken_videos"), {"video_ids": [unit.key for unit in units]}).to_pylist()
+    known = {row["video_id"]: row for row in rows}
+    videos = [_spoken(known[unit.key]) for unit in units]
+    without = []
+    for unit, (video, subtitles) in zip(units, media.subtitles(videos, transcriber.subtitles), strict=True):
+        is_unreadable = isinstance(subtitles, ValueError)  # the subtitles, or the video: then it cannot be heard either
+        if subtitles is None or (is_unreadable and transcriber.is_enabled):
+            without.append((unit, video))
+        elif isinstance(subtitles, BaseException):
+            yield Failed(unit, subtitles)
+        else:
+            yield _read(unit, subtitles)
+    has_sound = {unit.key: known[unit.key]["audio_codec"] is not None for unit, _ in without}
+    for unit, _ in without:
+        if not transcriber.is_enabled:
+            yield Skipped(unit, "NoSubtitles", f"{WITHOUT_SUBTITLES}, and no model listens")
+        elif not has_sound[unit.key]:
+            yield Skipped(unit, "NoSound", f"{WITHOUT_SUBTITLES}, and it has no sound")
+    if transcriber.is_enabled:
+        yield from _listen(media, transcriber, [(unit, video) for unit, video in without if has_sound[unit.key]])
+
+
+def _listen(media: Media, transcriber: Transcriber, videos: list[tuple[Unit, SpokenVideo]]) -> Iterator[Outcome]:
+    """Transcribes videos. Child processes decode the sound of the next videos meanwhile."""
+    if videos:
+        transcriber.prepare()
+    listened = media.listen([video for _, video in videos], only_speech=transcriber.listens_to_speech_only)
+    for (unit, video), (_, heard) in zip(videos, listened, strict=True):
+        if isinstance(heard, BaseException):
+            yield Failed(unit, heard)
+        else:
+            yield _recognised(transcriber, unit, video, heard)
+            heard.remove()
+
+
+def _spoken(row: dict[str, Any]) -> SpokenVideo:
+    return SpokenVideo(row["path"], row["source"], row["seconds"], tuple(row["subtitles"]))
+
+
+def _read(unit: Unit, subtitles: "Subtitles") -> Outcome:
+    origin = {"language": subtitles.language, "source": f"subtitles:{subtitles.kind}", "origin": subtitles.origin}
+    return _done(unit, subtitles.cues, origin | {"model": None, "revision": None})
+
+
+def _recognised(transcriber: Transcriber, unit: Unit, video: SpokenVideo, heard: Heard) -> Outcome:
+    listening = Cost(video_seconds=video.seconds)
+    if heard.window_count == 0:
+        return Skipped(unit, "NoSpeech", f"{WITHOUT_SUBTITLES}, and nobody is heard to speak", cost=listening)
+    asked = replace(listening, model=transcriber.model, device=transcriber.device_name)
+    with stopwatch() as watch:
+        try:
+            transcript = transcriber.recognise(heard.windows())
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever a video's sound raises is its failure
+            return Failed(unit, error, asked)
+    cost = replace(asked, model_seconds=watch.seconds, output_tokens=transcript.output_tokens)
+    if not transcript.cues:
+        return Skipped(unit, "NoSpeech", f"{WITHOUT_SUBTITLES}, and no words are recognised in it", cost=cost)
+    origin = {
+        "language": transcript.language,
+        "source": RECOGNISED,
+        "origin": None,
+        "model": transcriber.model,
+        "revision": transcriber.revision,
+    }
+    return _done(unit, transcript.cues, origin, cost)
+
+
+def _done(unit: Unit, cues: "list[Cue]", of_all: dict[str, Any], cost: Cost = FREE) -> Done:
+    rows = [
+        {
+            "cue_id": f"{unit.key}/{number:05d}",
+            "video_id": unit.key,
+            "start_seconds": round(cue.start_seconds, 3),
+            "end_seconds": round(cue.end_seconds, 3),
+            "text": cue.text,
+        }
+        | of_all
+        for number, cue in enumerate(cues)
+    ]
+    return Done(unit, (Rows.of(rows, SPEECH),), cost=cost)

@@ -1,1 +1,0 @@
-"""Sample films: rendered, seeded, with the truth written beside them."""

@@ -1,0 +1,216 @@
+"""`internvid evaluate`: a checkpoint on a benchmark that lies in a folder, printed beside the paper's figures."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table as TextTable
+
+from orchestration.cli.options import settings_of
+from orchestration.cli.output import console, notes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from internvid.evaluation.benchmarks import Benchmark, Item
+    from internvid.evaluation.run import Evaluation
+    from internvid.viclip.checkpoint import Checkpoint
+    from internvid.viclip.encoder import Encoder
+
+SECONDS_PER_VIDEO = 600.0  # ActivityNet's longest, 13 minutes, are mostly sought through, not decoded
+MEMORY_BYTES = 6 << 30  # address space of a child that decodes
+EXAMPLES_SHOWN = 5
+
+
+def evaluate_command(
+    checkpoint: Path,
+    *,
+    benchmark: str,
+    data: Path,
+    frames: int = 8,
+    choice: str = "middle",
+    split: str | None = None,
+    linear_probe: bool = False,
+    out: Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    name: str | None = None,
+) -> "Evaluation":
+    """Evaluates the checkpoint in a folder, and prints and returns the evaluation.
+
+    benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
+    choice: "middle" or "uniform". split: None: the paper's. linear_probe: also train a linear classifier on the train
+    split of a classification benchmark. out: JSON file for all figures. device: as torch names it; auto: a GPU if
+    available. workers: number of decoding processes; None: INTERNVID_WORKERS, else one per core. name: printed name of
+    the checkpoint; None: its folder's name.
+    Raises typer.BadParameter for mistakes of the user.
+    """
+    from internvid.evaluation.benchmarks import names
+    from internvid.viclip.frame_choice import CHOICES
+
+    if benchmark not in names():
+        raise typer.BadParameter(f"there is no benchmark {benchmark!r}; there are {', '.join(names())}")
+    if choice not in CHOICES:
+        raise typer.BadParameter(f"there is no choice of frames {choice!r}; there are {', '.join(CHOICES)}")
+    if frames < 1:
+        raise typer.BadParameter(f"{frames} frames show nothing")
+    if not checkpoint.is_dir():
+        raise typer.BadParameter(f"there is no checkpoint folder {checkpoint}")
+    test = _read(benchmark, data, split)
+    if linear_probe and test.task != "classification":
+        raise typer.BadParameter(f"a linear probe needs classes, and {test.title} has none")
+    train = _read(benchmark, data, "train") if linear_probe else None
+
+    from internvid.evaluation.run import NothingToEvaluate, evaluate
+    from internvid.viclip.checkpoint import checkpoint_digest
+    from internvid.viclip.device import device_named
+    from internvid.viclip.encoder import Encoder
+    from resources.incremental.progress import progress
+
+    children = workers or settings_of().workers
+    encoder = Encoder(_load(checkpoint), device_named(device), frames=frames)
+    total = len(test.items) + (len(train.items) if train else 0)
+    try:
+        with progress("reading videos", total, notes.print) as advance:
+            evaluation = evaluate(
+                encoder,
+                test,
+                lambda items, count, choice: read_in_children(items, count, choice, workers=children),
+                choice=choice,
+                probe_train=train,
+                on_videos=advance,
+            )
+    except NothingToEvaluate as error:
+        raise typer.BadParameter(str(error)) from error
+    evaluation = replace(evaluation, notes=(*evaluation.notes, *_notes_on_length(encoder, test)))
+    print_evaluation(evaluation, name or checkpoint.name)
+    if out is not None:
+        write_evaluation(evaluation, out, checkpoint=str(checkpoint), digest=checkpoint_digest(checkpoint))
+        console.print(f"all figures in {out}", markup=False, soft_wrap=True)
+    return evaluation
+
+
+def read_in_children(
+    items: "Iterable[Item]", count: int, choice: str, *, workers: int
+) -> "Iterator[tuple[Item, np.ndarray | BaseException]]":
+    """Yields each item's frames or its error. Untrusted files are decoded in child processes with limits."""
+    from internvid.evaluation.decode import read_frames
+    from resources.media.child_process import ordered
+
+    return ordered(
+        read_frames,
+        items,
+        arguments=lambda item: (str(item.path), item.start_seconds, item.end_seconds, count, choice),
+        seconds=lambda item: SECONDS_PER_VIDEO,
+        workers=workers,
+        memory_bytes=MEMORY_BYTES,
+    )
+
+
+def print_evaluation(evaluation: "Evaluation", model: str) -> None:
+    """Prints our figures beside chance and the paper's best, the paper's table with our row, and missing videos."""
+    from internvid.evaluation.published import PAPER, PAPERS_BEST, published
+
+    known = published(evaluation.benchmark)
+    best = {figure.metric: figure.value for figure in known if figure.model == PAPERS_BEST}
+    title = (
+        f"{evaluation.title} {evaluation.split}: {model}, {evaluation.frames} frames ({evaluation.choice}), "
+        f"{evaluation.evaluated:,} of {evaluation.named:,} videos"
+    )
+    columns = ["metric", "% or rank", "chance", "over", *([f"paper: {PAPERS_BEST}"] if best else [])]
+    table = TextTable(*columns, title=escape(title), title_justify="left")
+    for metric in evaluation.metrics:
+        paper = [_figure(best.get(metric.name), "%")] if best else []
+        table.add_row(
+            metric.name.replace("_", " "),
+            _figure(metric.value, metric.unit),
+            _figure(metric.chance, metric.unit),
+            f"{metric.count:,}",
+            *paper,
+        )
+    console.print(table)
+    if known:
+        ours = {metric.name: metric.value for metric in evaluation.metrics}
+        metrics = list(dict.fromkeys(figure.metric for figure in known))
+        rows: dict[tuple[str, str], dict[str, float]] = {(figure.model, figure.source): {} for figure in known}
+        for figure in known:
+            rows[figure.model, figure.source][figure.metric] = figure.value
+        beside = TextTable(
+            "model, training data",
+            *(metric.replace("_", " ") for metric in metrics),
+            "from",
+            title=f"Beside the paper's figures ({PAPER})",
+            title_justify="left",
+        )
+        beside.add_row(escape(model), *(_figure(ours.get(metric), "%") for metric in metrics), "this run")
+        for (of_model, source), values in rows.items():
+            beside.add_row(
+                of_model, *(_figure(values.get(metric), "%") for metric in metrics), source.removeprefix(f"{PAPER}, ")
+            )
+        console.print(beside)
+    for note in evaluation.notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
+    _print_absent("not in the folder", evaluation.missing)
+    _print_absent("unreadable", [f"{failed.video}: {failed.error}" for failed in evaluation.failed])
+
+
+def write_evaluation(evaluation: "Evaluation", path: Path, **about: Any) -> None:
+    """Writes the evaluation as JSON, with the paper's figures, whole or not at all. about: further fields."""
+    from internvid.evaluation.published import published
+    from internvid.report.whole_file import whole_file
+
+    content = about | asdict(evaluation) | {"published": [asdict(known) for known in published(evaluation.benchmark)]}
+    with whole_file(path) as file:
+        json.dump(content, file, indent=2, ensure_ascii=False)
+        file.write("\n")
+
+
+def _read(benchmark: str, data: Path, split: str | None) -> "Benchmark":
+    from internvid.evaluation.benchmarks import read_benchmark
+
+    try:
+        return read_benchmark(benchmark, data, split=split)
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _load(folder: Path) -> "Checkpoint":
+    from internvid.viclip.checkpoint import load_checkpoint
+
+    try:
+        return load_checkpoint(folder)
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _notes_on_length(encoder: "Encoder", benchmark: "Benchmark") -> list[str]:
+    """Returns a note where texts are longer than the model's context, as paragraphs are in the published evaluation."""
+    from internvid.evaluation.run import prepared_texts
+
+    texts = [text for item in benchmark.items for text in prepared_texts(item)]
+    if not texts:
+        return []
+    longest = encoder.tokenizer.context_length
+    full = int((encoder.tokenizer(texts)[:, -1] != 0).sum())
+    return [f"{full:,} of {len(texts):,} texts reach the {longest} tokens that the model reads"] if full else []
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if unit == "%" else f"{value:,.1f}"
+
+
+def _print_absent(what: str, lines: "Iterable[str]") -> None:
+    absent = list(lines)
+    if not absent:
+        return
+    console.print(
+        f"{len(absent):,} {what}" + (f"; the first {EXAMPLES_SHOWN}:" if len(absent) > EXAMPLES_SHOWN else ":")
+    )
+    for line in absent[:EXAMPLES_SHOWN]:
+        console.print(f"  {escape(line)}", highlight=False)

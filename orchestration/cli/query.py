@@ -1,0 +1,82 @@
+"""The commands that query the lake: `sql`, and `search` for clips that match a text."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote
+
+import typer
+
+from orchestration.cli.options import LakeOption, existing, require_snapshot
+from orchestration.cli.output import Format, print_rows, rows_of
+from orchestration.cli.session import Session
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One statement. Tables: see docs/tables.md.")],
+    lake: LakeOption = None,
+    format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
+    at: Annotated[str | None, typer.Option(help="A snapshot: the tables as they were then.")] = None,
+) -> None:
+    """Query the tables in DuckDB's SQL. Read-only, without access to files or the network."""
+    import duckdb
+    import pyarrow as pa
+
+    session = existing(lake)
+    require_snapshot(session, at)
+    try:
+        with session.lake.connect(at=at, untrusted=True) as connection:
+            relation = connection.sql(query)
+            if relation is not None:
+                print_rows(relation.columns, rows_of(relation.to_arrow_reader(1_000)), format)
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="Words to find in the captions.")],
+    lake: LakeOption = None,
+    limit: Annotated[int, typer.Option(help="How many clips.")] = 10,
+    format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
+) -> None:
+    """Find the clips that match a text best: by captions (BM25), and by vectors once a model is active."""
+    session = existing(lake)
+    vector, weight = _vector_of(session, text)
+    hits = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
+    columns = ["video_id", "start_seconds", "end_seconds"]
+    clips = session.lake.fetch("clips", hits["clip_id"].to_pylist(), columns).to_pylist()
+    video_ids = sorted({clip["video_id"] for clip in clips})
+    sources = session.lake.fetch("raw_videos", video_ids, ["source"])["source"].to_pylist()
+    videos = dict(zip(video_ids, sources, strict=True))
+    rows = [
+        (
+            round(hit["score"], 4),
+            Path(unquote(videos[clip["video_id"]])).name,
+            round(clip["start_seconds"], 3),
+            round(clip["end_seconds"], 3),
+            hit["caption"],
+            hit["clip_id"],
+        )
+        for hit, clip in zip(hits.to_pylist(), clips, strict=True)
+    ]
+    print_rows(["score", "video", "start_seconds", "end_seconds", "caption", "clip_id"], rows, format)
+
+
+def _vector_of(session: Session, text: str) -> "tuple[np.ndarray | None, float]":
+    """Returns the text's vector by the active checkpoint, None without one, and the weight of its ranking.
+
+    The weight grows with the model's recall on held-out clips, from 0 (no better than by chance) to 1.
+    """
+    from assets.vectors.clip_embeddings import padded
+    from resources.lake.statements import statement
+
+    aligner = session.resources["aligner"]
+    active = aligner.active(session.lake)
+    if active is None:
+        return None, 0.0
+    about = {"checkpoint_id": active.checkpoint_id}
+    proved = session.lake.query(statement("training/proved_recall"), about)["share"].to_pylist()
+    weight = proved[0] if proved else 1.0  # a model from elsewhere, not measured here
+    return padded(aligner.encoder(session.lake, active).encode_texts([text])[0]), weight

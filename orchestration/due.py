@@ -1,0 +1,103 @@
+"""Decides from the tables what is due: batches, a first model, publishing, outdated subsets.
+
+The command line runs what is due in its own process; the sensors request the same jobs from the daemon. Only decisions
+belong here; the jobs are in `orchestration.jobs`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assets.partitions import model_key
+from resources.corpus.exports import INTERNVID_JSONL
+from resources.corpus.report import REPORT
+from resources.corpus.snapshots import is_current, newest_snapshot, newest_snapshot_name
+from resources.corpus.statistics import MART
+from resources.corpus.subset_files import SubsetFiles
+from resources.corpus.subsets import shown
+from resources.incremental.declaration import StageDefinition, StageScope
+from resources.incremental.state import pending_partitions
+from resources.lake.published_files import modified
+from resources.lake.store import Lake
+from resources.models.aligner import Aligner
+
+PUBLISHED = (MART, INTERNVID_JSONL, REPORT)  # published files, beside the tables
+
+
+@dataclass(frozen=True)
+class DueRun:
+    """A run that is due. run_key: of what it is made from, so that it is requested once; None: it may be repeated."""
+
+    job: str
+    partition: str | None = None
+    run_key: str | None = None
+
+
+def pending_batches(lake: Lake, stages: Sequence[StageDefinition], resources: Mapping[str, Any]) -> list[str]:
+    """Returns the ingest batches in which any stage has pending units or rows to remove, in order."""
+    scope = StageScope(lake)
+    pending: set[str] = set()
+    for definition in stages:
+        pending.update(pending_partitions(lake, definition.configured(scope, resources)))
+    return sorted(pending)
+
+
+def first_model(lake: Lake, aligner: Aligner, setting: str) -> tuple[str, str] | None:
+    """Returns recipe and subset of the first model of a lake without a model; None where no model is due.
+
+    setting: recipe and subset, joined by |; empty: no first model.
+    """
+    if not setting or aligner.active(lake) or not lake.dataset("clip_captions").count_rows():
+        return None
+    recipe, _, subset = setting.partition("|")
+    return recipe, subset
+
+
+def next_run_to_first_model(lake: Lake, aligner: Aligner, setting: str) -> DueRun | None:
+    """Returns the run that brings a lake without a model closer to its first one; None where no model is due.
+
+    The lake is pinned, the subset selected, and the recipe trained on it, each by a run of its own.
+    """
+    model = first_model(lake, aligner, setting)
+    if model is None:
+        return None
+    recipe, subset = model
+    if not is_current(lake):
+        return DueRun("pin")
+    rows = lake.query(
+        "select snapshot, provenance from subset_snapshots where subset = $subset",
+        {"subset": subset},
+        tables=["subset_snapshots"],
+    ).to_pylist()
+    newest = newest_snapshot_name(lake)
+    if not rows or rows[0]["snapshot"] != newest:
+        return DueRun("select", subset, run_key=f"first model/{subset}/{newest}")
+    return DueRun("train", model_key(recipe, subset), run_key=f"first model/{recipe}/{subset}/{newest}")
+
+
+def is_published(lake: Lake) -> bool:
+    """Says whether the newest snapshot is current and every published file is newer than the snapshot."""
+    if not is_current(lake):
+        return False
+    taken_at = newest_snapshot(lake)[0]["written_at"]
+    times = [modified(lake, file) for file in PUBLISHED]
+    return all(time is not None and time >= taken_at for time in times)
+
+
+def outdated_subsets(lake: Lake, subset_files: SubsetFiles) -> dict[str, dict[str, str]]:
+    """Returns the subsets of an older snapshot, each with the values of its parameters.
+
+    Selecting them from the newest snapshot shows which models were trained on clips that differ from their subset.
+    """
+    rows = lake.query("select subset, snapshot, parameters from subset_snapshots order by subset").to_pylist()
+    if not rows:
+        return {}
+    newest, known = newest_snapshot_name(lake), subset_files.all()
+    return {
+        row["subset"]: {name: shown(value) for name, value in json.loads(row["parameters"]).items()}
+        for row in rows
+        if row["subset"] in known and row["snapshot"] != newest
+    }

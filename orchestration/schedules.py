@@ -1,0 +1,54 @@
+"""What runs by the clock: keeping the tables fast, publishing what has come in, and collecting from the web."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from orchestration.settings import Settings
+
+RUNNING, STOPPED = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
+
+# What `hourly_publish` promises of the assets that it makes: a warning after one publication that did not come.
+PUBLISHED_HOURLY = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=2), fail_window=timedelta(hours=4))
+
+
+def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """Builds the schedules. Those that collect from the web start by themselves only where the settings say so."""
+    collecting = RUNNING if settings.collect else STOPPED
+    return [
+        dg.ScheduleDefinition(
+            name="hourly_publish",
+            job_name="publish",
+            cron_schedule="0 * * * *",
+            description="Pins what has come in and publishes it.",
+            default_status=RUNNING,
+        ),
+        dg.ScheduleDefinition(
+            name="nightly_maintenance",
+            job_name="maintenance",
+            cron_schedule="30 3 * * *",
+            description="Keeps the tables fast and small.",
+            default_status=RUNNING,
+        ),
+        dg.ScheduleDefinition(
+            name="nightly_check",
+            job_name="check_lake",
+            cron_schedule="0 4 * * *",
+            description="Counts and keys over the whole lake.",
+            default_status=RUNNING,
+        ),
+        dg.ScheduleDefinition(
+            name="daily_discovery",
+            job_name="discover",
+            cron_schedule=settings.discover_cron,
+            description="Finds new videos on the web.",
+            default_status=collecting,
+        ),
+        dg.ScheduleDefinition(
+            name="weekly_source_check",
+            job_name="check_sources",
+            cron_schedule=settings.check_cron,
+            description="Finds out which videos have gone from the web.",
+            default_status=collecting,
+        ),
+    ]

@@ -1,0 +1,262 @@
+"""Every setting of the software: its environment variable, type, default and meaning, in one place.
+
+Nothing else reads the environment. Settings are read when the code location loads and when a command starts, never at
+import; docs/configuration.md is rendered from this module (`internvid docs`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from resources.lake.paths import absolute
+
+PREFIX = "INTERNVID_"
+PROVIDER_PREFIX = f"{PREFIX}PROVIDER_"
+
+Files = Annotated[list[str], NoDecode]  # several paths, joined by the system's separator of paths
+
+
+class Settings(BaseSettings):
+    """What the user may set. A field NAME is the environment variable INTERNVID_NAME."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=False, extra="ignore", populate_by_name=True)
+
+    lake: str = Field(default="lake", description="the lake's root: a folder, or s3://bucket/prefix")
+    storage_options: dict[str, str] = Field(
+        default={}, description="JSON: what Lance needs to reach the bucket (aws_endpoint, allow_http, aws_region, …)"
+    )
+    media: str | None = Field(default=None, description="the media store; `media` under the lake's root unless set")
+    keep: Literal["reference", "import"] = Field(
+        default="reference",
+        description="whether local video files are read where they lie, or copied into the media store",
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="decoding processes; one a core unless set"
+    )
+    device: str = Field(default="auto", description="where models run, as torch names it; auto: a GPU if there is one")
+    processes: int = Field(default=1, ge=1, description="processes that a training is divided among")
+    clip: str | None = Field(
+        default=None, description="folder or hub id of the CLIP checkpoint that training starts from"
+    )
+    trial_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="upper bound on steps in each phase of a training, to try out whether all works",
+    )
+    first_model: str = Field(
+        default="viclip-tiny|all",
+        description="recipe and subset of the model that a lake without one trains; empty: it trains none",
+    )
+    profile: str = Field(
+        default="embedded",
+        description="which models stand behind the providers: names of orchestration/profiles/, or YAML files, joined "
+        "by commas, each laid over the one before",
+    )
+    providers: dict[str, str] = Field(
+        default={},
+        description="one provider by itself, as in a profile: INTERNVID_PROVIDER_SUMMARISER="
+        "'{kind: server, url: \"http://localhost:8000/v1\", served_model: NAME}'",
+    )
+    inbox: str | None = Field(
+        default=None, description="a folder that is watched: what lands in it is registered and ingested"
+    )
+    inbox_settled_seconds: float = Field(
+        default=10.0, ge=0, description="a file of the inbox is registered once it was not modified for so long"
+    )
+    collect: bool = Field(
+        default=False,
+        description="start the schedules that poll feeds and check sources; else the user does, in the UI",
+    )
+    discover_cron: str = Field(default="0 5 * * *", description="when feeds are polled")
+    check_cron: str = Field(default="0 2 * * 0", description="when it is checked whether sources are still there")
+    retries: str | None = Field(
+        default=None,
+        description="a YAML file laid over resources/incremental/retries.yaml: how often and when a failure is retried",
+    )
+    max_failure_share: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="a batch stops where a larger share of its inputs, and at least 20, end with one class of error; "
+        "1 never stops it",
+    )
+    benchmark_ids: Files = Field(
+        default=[], description="files of ids or URLs of benchmark videos, which never come in; joined by `:`"
+    )
+    opt_outs: Files = Field(
+        default=[], description="files of URLs, ids, channels and hosts that opted out; joined by `:`"
+    )
+    benchmark_videos: str | None = Field(
+        default=None, description="a folder of benchmark videos: no subset has clips of their copies"
+    )
+    subsets: str | None = Field(default=None, description="a folder of your own subsets, one SQL file each")
+    stages: str | None = Field(default=None, description="a folder of your own stages, a Python and an SQL file each")
+    owner: str | None = Field(
+        default=None, description="who answers for the lake, shown with every asset: an e-mail address, or team:NAME"
+    )
+    dagster_home: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
+        description="Dagster's own folder; `.dagster` under the lake's root unless set",
+    )
+
+    @field_validator("benchmark_ids", "opt_outs", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
+
+    @field_validator(
+        "media", "clip", "inbox", "retries", "benchmark_videos", "subsets", "stages", "owner", mode="before"
+    )
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("lake", mode="after")
+    @classmethod
+    def _without_last_slash(cls, root: str) -> str:
+        return absolute(root.rstrip("/") or "/")
+
+    @field_validator("media", "inbox", "retries", "benchmark_videos", "subsets", "stages", "dagster_home", mode="after")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        """Absolute, for processes that run in another folder."""
+        return path and absolute(path)
+
+    @field_validator("benchmark_ids", "opt_outs", mode="after")
+    @classmethod
+    def _all_absolute(cls, paths: list[str]) -> list[str]:
+        return [absolute(path) for path in paths]
+
+    @field_validator("first_model", mode="after")
+    @classmethod
+    def _recipe_and_subset(cls, model: str) -> str:
+        recipe, _, subset = model.partition("|")
+        if model and not (recipe and subset):
+            raise ValueError("give a recipe and a subset, joined by |: viclip-tiny|all; or nothing")
+        return model
+
+    @property
+    def media_root(self) -> str:
+        return self.media or f"{self.lake}/media"
+
+    def as_environment(self) -> dict[str, str]:
+        """Returns the environment variables with which a process that is started reads the same settings."""
+        environment = {name: text for name, text in os.environ.items() if not name.startswith(PROVIDER_PREFIX)}
+        for name in self.model_fields_set - {"providers"}:
+            value = getattr(self, name)
+            if value is None:
+                environment.pop(variable_of(name), None)
+            else:
+                environment[variable_of(name)] = _as_text(value)
+        for name, text in self.providers.items():
+            environment[f"{PROVIDER_PREFIX}{name.upper()}"] = text
+        return environment
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _Providers(settings_cls)
+
+
+class _Providers(PydanticBaseSettingsSource):
+    """Reads INTERNVID_PROVIDER_<NAME> for every provider; those given otherwise go before."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        names = {
+            variable.removeprefix(PROVIDER_PREFIX).lower(): text
+            for variable, text in os.environ.items()
+            if variable.startswith(PROVIDER_PREFIX)
+        }
+        return {"providers": names} if names else {}
+
+
+def variable_of(name: str) -> str:
+    """Returns the environment variable of a field."""
+    return {"dagster_home": "DAGSTER_HOME", "providers": f"{PROVIDER_PREFIX}NAME"}.get(name, PREFIX + name.upper())
+
+
+def problems_of(error: ValidationError | SettingsError) -> str:
+    """Returns in one line which variables hold what cannot be, and why."""
+    if isinstance(error, SettingsError):  # text that should be JSON; its message names the field
+        return "; ".join(str(part) for part in (error, error.__cause__) if part is not None)
+    return "; ".join(
+        f"{_variable_at(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+        # Options of the storage may be keys.
+        + ("" if problem["loc"][0] == "storage_options" else f", not {problem['input']!r}")
+        for problem in error.errors()
+    )
+
+
+def _variable_at(place: tuple[int | str, ...]) -> str:
+    name = str(place[0])
+    return name if name not in Settings.model_fields else variable_of(name)
+
+
+def _as_text(value: Any) -> str:
+    """Writes a value as `Settings` reads it from the environment."""
+    import json
+
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, list):
+        return os.pathsep.join(value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def render_markdown() -> str:
+    """Returns the page `docs/configuration.md`: every setting with its variable, type, default and meaning."""
+    lines = [
+        "# Configuration",
+        "",
+        "Rendered from `orchestration/settings.py` by `internvid docs`. Options of the command line come before these.",
+        "",
+        "| variable | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        type_words = "YAML" if name == "providers" else _type_in_words(field.annotation)
+        cells = (f"`{variable_of(name)}`", type_words, _default(name, field), field.description)
+        lines.append(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name == "workers":
+        return "one a core"
+    if isinstance(field.default, bool):
+        return f"`{int(field.default)}`"
+    return "–" if field.default in (None, [], {}) else f"`{field.default}`"
+
+
+def _type_in_words(annotation: Any) -> str:
+    """Returns a type as a user sets it: text, number, whole number, 0 or 1, the choices."""
+    words = {str: "text", int: "whole number", float: "number", bool: "0 or 1"}
+    if annotation in words:
+        return words[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in arguments)
+    if origin in (list, dict):
+        return "paths" if origin is list else "JSON"
+    return next(_type_in_words(argument) for argument in arguments if argument is not type(None))

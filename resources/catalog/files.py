@@ -1,0 +1,172 @@
+"""Registers local video files in `sources`, and assigns them to ingest batches. Videos of the web: `web`."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from internvid.speech.sidecars import SUFFIXES as SUBTITLE_SUFFIXES
+from internvid.speech.sidecars import SidecarFinder
+from resources.catalog.batching import HOURS_PER_BATCH, IngestBatcher
+from resources.catalog.tombstones import Tombstones
+from resources.incremental.provenance import digest
+from resources.lake.paths import local_path
+from resources.lake.schema import SOURCES
+from resources.lake.store import Lake
+from resources.media.store import Media
+
+FILES_PER_COMMIT = 1_000
+
+VIDEO_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("3g2", "3gp", "asf", "avi", "f4v", "flv", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
+        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
+    )
+)
+
+
+@dataclass
+class Registered:
+    """Result of registering videos.
+
+    changed: videos whose file or subtitle files changed. ignored: files whose name is neither that of a video nor of
+    subtitles. left_out: forgotten videos, which are not registered again. batches: ingest batches of new and changed
+    videos.
+    """
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    ignored: int = 0
+    left_out: int = 0
+    batches: set[str] = field(default_factory=set)
+
+    @property
+    def total(self) -> int:
+        """Number of registered videos."""
+        return self.new + self.changed + self.unchanged
+
+    def add(self, registered: "Registered") -> None:
+        for name in ("new", "changed", "unchanged", "ignored", "left_out"):
+            setattr(self, name, getattr(self, name) + getattr(registered, name))
+        self.batches |= registered.batches
+
+
+def register(
+    lake: Lake,
+    media: Media,
+    locations: Sequence[str],
+    *,
+    run_id: str,
+    hours_per_batch: float = HOURS_PER_BATCH,
+    batcher: IngestBatcher | None = None,
+    on_files: Callable[[int], object] = lambda number: None,
+) -> Registered:
+    """Adds the video files under the locations to `sources`, new ones in new ingest batches; a changed file keeps its.
+
+    batcher: passed by a caller with several calls, to fill batches across them. on_files: called with the number of
+    files of each commit. Raises FileNotFoundError for a location that does not exist.
+    """
+    lake.create_tables()
+    registered = Registered()
+    batcher = batcher or new_batcher(lake, hours_per_batch)
+    tombstones = Tombstones(lake)
+    files = video_files(locations, registered)
+    sidecars = SidecarFinder(is_video)
+    while chunk := [seen_now(path, sidecars) for path in islice(files, FILES_PER_COMMIT)]:
+        current = list({row["source_id"]: row for row in chunk}.values())  # locations may overlap
+        allowed = [row for row in current if tombstones.refuses_source(row["uri"], None, None, None) is None]
+        registered.left_out += len(current) - len(allowed)
+        known = _known(lake, [row["source_id"] for row in allowed])
+        fresh = [row for row in allowed if known.get(row["source_id"], ("",))[:2] != _state(row)]
+        paths = [str(local_path(row["uri"])) for row in fresh]
+        for row, (_, seconds) in zip(fresh, media.durations(paths) if paths else (), strict=True):
+            is_new = row["source_id"] not in known
+            batch = batcher.key_for(seconds) if is_new else known[row["source_id"]][2]
+            row |= {
+                "first_seen_at": datetime.now(UTC) if is_new else known[row["source_id"]][3],
+                "estimated_seconds": seconds,
+                "ingest_batch": batch,
+                "run_id": run_id,
+                "written_at": datetime.now(UTC),
+            }
+            registered.new += is_new
+            registered.changed += not is_new
+            registered.batches.add(batch)
+        if fresh:
+            lake.upsert("sources", pa.Table.from_pylist(fresh, schema=SOURCES.arrow))
+        registered.unchanged += len(allowed) - len(fresh)
+        on_files(len(current))
+    return registered
+
+
+def new_batcher(lake: Lake, hours_per_batch: float = HOURS_PER_BATCH) -> IngestBatcher:
+    """Returns a batcher that continues after the existing batches."""
+    taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
+    return IngestBatcher(taken, datetime.now(UTC).date(), hours_per_batch)
+
+
+def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Path]:
+    """Yields files given by name, and files in folders, at any depth, with the suffix of a video, in order of name."""
+    for location in locations:
+        path = Path(local_path(location) or location).expanduser()
+        if path.is_dir():
+            for folder, subfolders, names in os.walk(path):
+                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+                for name in sorted(names):
+                    if is_video(name) and (file := Path(folder, name).resolve()).is_file():
+                        yield file
+                    elif not name.lower().endswith(SUBTITLE_SUFFIXES):  # a dangling link too
+                        registered.ignored += 1
+        elif path.exists():
+            yield path.resolve()
+        else:
+            raise FileNotFoundError(f"no such file or folder: {location}")
+
+
+def is_video(name: str) -> bool:
+    """Says whether the name is that of a video."""
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
+
+
+def seen_now(path: Path, sidecars: SidecarFinder) -> dict[str, Any]:
+    """Returns the file's present values of the row in `sources`. Raises FileNotFoundError where it was removed."""
+    stat = path.stat()
+    uri = path.as_uri()
+    subtitles = [(file.as_uri(), *_size_and_time(file)) for file in sidecars.subtitle_files(path)]
+    return {
+        "source_id": digest(uri)[:16],
+        "uri": uri,
+        "kind": "file",
+        "size_bytes": stat.st_size,
+        "modified_ns": stat.st_mtime_ns,
+        "subtitles": [uri for uri, *_ in subtitles],
+        "subtitles_seen": digest(subtitles) if subtitles else None,
+        "provenance": digest(uri, stat.st_size, stat.st_mtime_ns),
+    }
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _state(row: dict[str, Any]) -> tuple[str, str | None]:
+    return row["provenance"], row["subtitles_seen"]
+
+
+def _known(lake: Lake, source_ids: list[str]) -> dict[str, tuple[str, str | None, str, datetime | None]]:
+    """Returns (provenance, subtitles_seen, ingest_batch, first_seen_at) of registered sources, by source id."""
+    rows = lake.query(
+        "select source_id, provenance, subtitles_seen, ingest_batch, first_seen_at from sources "
+        "where source_id in (select unnest($ids))",
+        {"ids": source_ids},
+        tables=["sources"],
+    )
+    return {row["source_id"]: (*_state(row), row["ingest_batch"], row["first_seen_at"]) for row in rows.to_pylist()}

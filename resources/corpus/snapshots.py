@@ -1,0 +1,69 @@
+"""Snapshots: the state of every table of data, pinned under one name.
+
+Statistics, subsets and checkpoints are computed from a snapshot, so they are reproducible.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.incremental.provenance import digest
+from resources.lake.schema import CORPUS_SNAPSHOT, Table, pinned_tables
+from resources.lake.statements import statement
+from resources.lake.store import Lake
+
+
+def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]], bool]:
+    """Pins every table of data as it is now. A lake that has not changed since the newest snapshot gets no new one.
+
+    Returns the snapshot's name, its rows, and whether it is new.
+    """
+    now = datetime.now(UTC)
+    rows = [_table_now(lake, table) for table in pinned_tables()]
+    newest = newest_snapshot(lake)
+    if newest and _digests(newest) == _digests(rows):
+        return newest[0]["snapshot"], rows, False
+    name = f"corpus-{now:%Y%m%dT%H%M%S}-{digest(_digests(rows))[:8]}"
+    lake.tag(name, {row["table_name"]: row["table_version"] for row in rows})
+    made = {"snapshot": name, "run_id": run_id, "written_at": now}
+    rows = [row | made | {"snapshot_table": f"{name}/{row['table_name']}"} for row in rows]
+    lake.upsert(CORPUS_SNAPSHOT.name, pa.Table.from_pylist(rows, schema=CORPUS_SNAPSHOT.arrow))
+    return name, rows, True
+
+
+def is_current(lake: Lake) -> bool:
+    """Says whether the tables have not changed since the newest snapshot."""
+    newest = newest_snapshot(lake)
+    return bool(newest) and _digests(newest) == _digests([_table_now(lake, table) for table in pinned_tables()])
+
+
+def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:
+    """Returns the newest snapshot: name, time and digest, one row per table; empty where there is no snapshot yet."""
+    return lake.query(statement("corpus/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
+
+
+def newest_snapshot_name(lake: Lake) -> str:
+    """Returns the name of the newest snapshot. Raises dg.Failure where there is none."""
+    rows = newest_snapshot(lake)
+    if not rows:
+        raise dg.Failure("there is no snapshot yet: materialise corpus_snapshot first")
+    return rows[0]["snapshot"]
+
+
+def _digests(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {row["table_name"]: row["digest"] for row in rows}
+
+
+def _table_now(lake: Lake, table: Table) -> dict[str, Any]:
+    version = lake.version(table.name)
+    with lake.connect([table.name], at={table.name: version}) as connection:
+        # Names of tables and columns cannot be bound; these come from resources.lake.schema, never from data.
+        connection.execute(
+            f"create temp view rows as select {table.key} as key, {table.depends_on} as provenance from {table.name}"
+        )
+        row_count, hashed = connection.sql(statement("corpus/table_digest")).fetchall()[0]
+    return {"table_name": table.name, "table_version": version, "row_count": row_count, "digest": hashed}

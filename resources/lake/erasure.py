@@ -1,0 +1,53 @@
+"""Erases rows that were deleted from a Lance table; a delete alone leaves them in the files.
+
+A delete only marks rows: fragments, indexes and old versions still contain them. Only functions over one table belong
+here; `resources.corpus.forgetting.forgetting` decides what is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from resources.lake.maintenance import build_index, compact, index_kinds, index_vectors, retried
+from resources.lake.schema import VECTOR, Table
+
+if TYPE_CHECKING:
+    import lance
+
+
+def erase_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table, *, also_unfinished: bool = False) -> int:
+    """Rewrites fragments with deleted rows, rebuilds the indexes, and removes every older version without a tag.
+
+    also_unfinished: also removes files of writers that have not committed; only where no process writes.
+    Readers and writers of an older version fail. Returns the number of bytes removed.
+    """
+    if not any(int(version["metadata"]["total_data_files"]) for version in open_newest().versions()):
+        return 0  # there was never a row
+    retried(open_newest, partial(compact, every_deletion=True))
+    for column, kind in index_kinds(table).items():
+        retried(open_newest, partial(build_index, column=column, kind=kind))
+    retried(open_newest, lambda dataset: _build_vector_index(dataset, table))
+    removed = open_newest().cleanup_old_versions(
+        timedelta(0), error_if_tagged_old_versions=False, delete_unverified=also_unfinished
+    )
+    return removed.bytes_removed
+
+
+def times_of_tags(dataset: lance.LanceDataset) -> dict[str, datetime]:
+    """Tag -> when the version that it pins was written."""
+    # Lance gives times without a zone, in the machine's.
+    written = {
+        version["version"]: cast(datetime, version["timestamp"]).astimezone(UTC) for version in dataset.versions()
+    }
+    return {name: written[tag["version"]] for name, tag in dataset.tags.list().items()}
+
+
+def _build_vector_index(dataset: lance.LanceDataset, table: Table) -> None:
+    indexed = {index.name for index in dataset.describe_indices()}
+    for name in (f"{column.name}_idx" for column in table.columns if column.type == VECTOR):
+        if name in indexed:
+            dataset.drop_index(name)
+    index_vectors(dataset, table)

@@ -1,0 +1,170 @@
+"""Keeps a Lance table fast: its indexes, compaction, and the removal of old versions.
+
+Only functions over one open table belong here; `resources.lake.store` says which tables there are and where. A change
+may lose a race against a writer (the writer never does): then it is tried again on the newest version.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+
+from resources.lake.schema import CLIP_CAPTIONS, VECTOR, VECTOR_SIZE, Table
+
+if TYPE_CHECKING:
+    import lance
+
+# A compacted fragment: large enough that a scan reads long runs, small enough that every maintenance run can rewrite
+# the last, half-full one. By rows alone (Lance's default, 1 Mi) a fragment of JPEGs would hold 30 GB.
+FRAGMENT_BYTES = 512 * 2**20
+MAX_FRAGMENT_ROWS = 1024 * 1024
+MIN_FRAGMENT_ROWS = 4096
+COMPACTION_BATCH_BYTES = 16 * 2**20
+
+# Keys to a page of the key's index. An upsert reads the pages that its keys lie on, and keys of clips, beginning with a
+# hash, lie apart: 5,000 new clips among 10 million take 100 ms at 4096, Lance's default, 60 at 1024 and 40 at 512. But
+# building the index holds some 0.5, 1.4 and 3.6 GB per 10 million keys.
+KEYS_PER_PAGE = 1024
+
+# Without an index a search reads every vector: 50,000 are 150 MB, some 50 ms.
+ROWS_WITHOUT_VECTOR_INDEX = 50_000
+
+TRIES = 30
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """Result of maintenance of one table. bytes_removed: bytes of files that only removed versions used."""
+
+    fragments_before: int
+    fragments_after: int
+    versions_removed: int
+    bytes_removed: int
+
+
+IndexKind = Literal["BTREE", "BITMAP", "INVERTED"]
+
+
+def index_kinds(table: Table) -> dict[str, IndexKind]:
+    """Column -> kind of Lance index: upserts find rows by key, reads find a batch, search finds words."""
+    kinds: dict[str, IndexKind] = {table.key: "BTREE"}
+    if table.partition is not None:
+        kinds[table.partition] = "BITMAP"
+    if table.name == CLIP_CAPTIONS.name:
+        kinds["caption"] = "INVERTED"
+    return kinds
+
+
+def add_missing_columns(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
+    """Adds the columns that a table made by an earlier version of this software lacks; null in the rows it has."""
+
+    def add(dataset: lance.LanceDataset) -> None:
+        existing = set(dataset.schema.names)
+        missing = [field for field in table.arrow if field.name not in existing]
+        if missing:
+            dataset.add_columns(pa.schema(missing))
+
+    retried(open_newest, add)
+
+
+def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
+    """Creates the missing indexes of `index_kinds`, on an empty table too."""
+
+    def create(dataset: lance.LanceDataset) -> None:
+        present = {name for index in dataset.describe_indices() for name in index.field_names}
+        for column, kind in index_kinds(table).items():
+            if column not in present:
+                build_index(dataset, column, kind)
+
+    retried(open_newest, create)
+
+
+def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> None:
+    """Builds the column's index over all rows, and replaces an existing one."""
+    from lance.indices import IndexConfig
+
+    by_key = IndexConfig("btree", {"zone_size": KEYS_PER_PAGE})
+    dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind, replace=True)
+
+
+def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int = ROWS_WITHOUT_VECTOR_INDEX) -> None:
+    """Indexes the table's vectors for approximate search.
+
+    from_rows: lower bound on the rows of a table with an index. Vectors of another model are distributed differently,
+    so an index is trained again once most rows are newer than its training.
+    """
+    for column in (column for column in table.columns if column.type == VECTOR):
+        rows = dataset.count_rows()
+        if rows < from_rows:
+            continue
+        name = f"{column.name}_idx"
+        indexed = name in {index.name for index in dataset.describe_indices()}
+        if indexed and dataset.stats.index_stats(name)["num_indexed_rows"] > rows / 2:
+            continue
+        dataset.create_index(
+            column.name,
+            "IVF_PQ",
+            name=name,
+            metric="cosine",
+            num_partitions=max(1, round(rows**0.5)),
+            num_sub_vectors=VECTOR_SIZE // 8,
+            replace=True,
+        )
+
+
+def maintain(
+    open_newest: Callable[[], lance.LanceDataset], table: Table, *, keep_versions_for: timedelta
+) -> Maintenance:
+    """Compacts the table, indexes new rows, and removes old versions without a tag.
+
+    open_newest: opens the table at its newest version; called again after a lost race.
+    """
+    before = len(open_newest().get_fragments())
+    create_missing_indexes(open_newest, table)
+    # Indexes first: Lance does not compact a fragment that an index covers together with one that it does not.
+    retried(open_newest, lambda dataset: dataset.optimize.optimize_indices())
+    retried(open_newest, lambda dataset: index_vectors(dataset, table))
+    retried(open_newest, compact)
+    newest = open_newest()
+    # Never delete_unverified: it removes files that a running writer has written and not yet committed.
+    removed = newest.cleanup_old_versions(keep_versions_for, error_if_tagged_old_versions=False)
+    return Maintenance(before, len(newest.get_fragments()), removed.old_versions, removed.bytes_removed)
+
+
+def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> None:
+    """Compacts the table. every_deletion: also rewrites fragments with few deleted rows."""
+    fragments = [fragment.metadata for fragment in dataset.get_fragments()]
+    rows = sum(fragment.physical_rows for fragment in fragments)
+    size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
+    row_bytes = max(1, size // max(1, rows))
+    dataset.optimize.compact_files(
+        target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, MIN_FRAGMENT_ROWS, MAX_FRAGMENT_ROWS),
+        batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
+        materialize_deletions_threshold=0.0 if every_deletion else None,
+    )
+
+
+def retried(open_newest: Callable[[], lance.LanceDataset], change: Callable[[lance.LanceDataset], None]) -> None:
+    """Runs `change` on the newest version, and again when a writer committed first, up to TRIES times."""
+    for attempt in range(TRIES):
+        try:
+            return change(open_newest())
+        except OSError as error:
+            if not _is_lost_race(error) or attempt == TRIES - 1:
+                raise
+        time.sleep(random.uniform(0.5, 1.0) * min(2.0, 0.05 * 2**attempt))
+
+
+def _is_lost_race(error: OSError) -> bool:
+    # Creating an index raises CommitConflictError, which has a flag for this; compaction a bare OSError.
+    return "Retryable commit conflict" in str(error)
+
+
+def _clamp(value: int, lower: int, upper: int) -> int:
+    return max(lower, min(upper, value))

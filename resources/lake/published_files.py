@@ -1,0 +1,36 @@
+"""Files that the lake gives out beside its tables: the statistics mart, the report, exports. Whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from resources.lake.store import Lake
+
+
+def publish(lake: Lake, name: str, write: Callable[[Path], object]) -> str:
+    """Lets `write` fill a temporary file, then puts it under the lake's root as `name`, replacing what was there.
+
+    Readers that have the old file open keep it. Returns where it is.
+    """
+    target = lake.file(name)
+    with target.filled() as file:
+        write(file)
+    return str(target)
+
+
+def modified(lake: Lake, name: str) -> datetime | None:
+    """Returns when the file was last published; None if it never was."""
+    return lake.file(name).modified()
+
+
+def local_copy(lake: Lake, name: str, folder: Path) -> Path:
+    """The published file as a local path: itself, or fetched into `folder`. Raises FileNotFoundError without it."""
+    published = lake.file(name)
+    if not published.exists():
+        raise FileNotFoundError(f"{published} has not been made yet: materialise `{Path(name).stem}`")
+    if published.is_local:
+        return published.on_disk
+    published.fetch(folder / name)
+    return folder / name

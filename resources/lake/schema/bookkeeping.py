@@ -1,0 +1,65 @@
+"""Tables of the pipeline's own work: inputs that failed or wait, and what runs cost."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from resources.lake.schema.table import TEXT, TIME, Column, Table, key
+
+ATTEMPTS = Table(
+    "attempts",
+    "an input that a stage did not turn into rows: it failed, or was skipped for a reason",
+    key="attempt_id",
+    partition="partition",
+    columns=(
+        key("attempt_id", "stage and key, joined by /"),
+        Column("stage", TEXT, "which stage"),
+        Column("key", TEXT, "which input of that stage: a source_id, a video_id, …"),
+        Column("label", TEXT, "the input in words, a file name for instance"),
+        Column("outcome", TEXT, "failed, skipped, or waiting (not tried yet: its site is in cooldown)"),
+        Column("error_class", TEXT, "class of the error, or of the reason to skip"),
+        Column("message", TEXT, "the original error text, or the reason"),
+        Column(
+            "related_key", TEXT, "of a duplicate the video it is the same as; of a waiting input the site in cooldown"
+        ),
+        Column("tries", pa.int32(), "how often it was tried with the same input"),
+        Column("next_try_at", TIME, "when it is tried again; null: when the input changes, or by `retry --all`"),
+        Column("partition", TEXT, "the stage's Dagster partition: an ingest batch, a subset, a model"),
+        Column("provenance", TEXT, "what the input's rows would carry; an attempt holds only while this is unchanged"),
+        Column("run_id", TEXT, "Dagster run of the last try"),
+        Column("written_at", TIME, "when the last try ended"),
+    ),
+)
+
+COSTS = Table(
+    "costs",
+    "what one run spent on one partition of one stage, by one model",
+    key="cost_id",
+    partition="partition",
+    pinned=False,
+    columns=(
+        key("cost_id", "run_id, stage, partition and model, joined by /"),
+        Column("stage", TEXT, "which stage"),
+        Column("partition", TEXT, "the stage's Dagster partition"),
+        Column("model", TEXT, "the model that was called; empty in the row of the stage as a whole"),
+        Column(
+            "units", pa.int64(), "inputs that were worked on, also those that failed; of a model those it was asked for"
+        ),
+        Column("wall_seconds", pa.float64(), "of the stage as a whole; null in the row of a model"),
+        Column(
+            "processor_seconds",
+            pa.float64(),
+            "of all cores, by the stage as a whole and its child processes; null in the row of a model",
+        ),
+        Column("model_seconds", pa.float64(), "spent waiting for the model; null in the row of the stage as a whole"),
+        Column("video_seconds", pa.float64(), "of video that was read"),
+        Column("frames", pa.int64(), "that were decoded from video, or given to the model"),
+        Column("bytes_read", pa.int64(), "of video files"),
+        Column("bytes_written", pa.int64(), "of rows, in memory, before compression"),
+        Column("prompt_tokens", pa.int64(), "that models read"),
+        Column("output_tokens", pa.int64(), "that models wrote"),
+        Column("device", TEXT, "where the model ran, as torch names it, or the server's address"),
+        Column("run_id", TEXT, "Dagster run"),
+        Column("written_at", TIME, "when the stage ended"),
+    ),
+)

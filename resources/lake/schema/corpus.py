@@ -1,0 +1,111 @@
+"""Tables of the corpus as a whole: copies within it, its snapshots, and what was exported from it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from resources.lake.schema.table import TEXT, TIME, Column, Table, key
+
+DUPLICATES = Table(
+    "duplicates",
+    "two videos of which one is a copy of the other, or holds part of it; nothing is deleted for it",
+    key="pair_id",
+    depends_on="kind || kept",
+    columns=(
+        key("pair_id", "both video_ids, the lower first, joined by /"),
+        Column("video_id", TEXT, "raw_videos: the lower of the two", derived_from=("raw_videos.video_id",)),
+        Column("other_video_id", TEXT, "raw_videos: the higher of the two", derived_from=("raw_videos.video_id",)),
+        Column(
+            "kind",
+            TEXT,
+            "packets (the same pictures in another container) or perceptual (re-encoded, cropped, …)",
+            derived_from=("raw_videos.packets_digest", "fingerprints.hashes"),
+        ),
+        Column(
+            "similarity",
+            pa.float64(),
+            "share of the shorter video's frames that the other also has",
+            derived_from=("fingerprints.hashes", "fingerprints.seconds"),
+        ),
+        Column(
+            "offset_seconds",
+            pa.float64(),
+            "how much later the other video shows the same content",
+            derived_from=("fingerprints.hashes", "fingerprints.seconds"),
+        ),
+        Column(
+            "speed",
+            pa.float64(),
+            "how much faster the other video plays",
+            derived_from=("fingerprints.hashes", "fingerprints.seconds"),
+        ),
+        Column("kept", TEXT, "the video that a subset without duplicates keeps"),
+        Column("why_kept", TEXT, "the rule that decided it"),
+        Column(
+            "evidence",
+            TEXT,
+            "JSON: frames compared, frames alike, mean distance of their hashes",
+            derived_from=("fingerprints.hashes", "fingerprints.seconds"),
+        ),
+        Column("run_id", TEXT, "Dagster run"),
+        Column("written_at", TIME, "when it was found"),
+    ),
+)
+
+COMPARISONS = Table(
+    "comparisons",
+    "a video that was compared with all others, to find copies",
+    key="video_id",
+    pinned=False,
+    columns=(
+        key("video_id", "raw_videos", derived_from=("raw_videos.video_id",)),
+        Column("pairs", pa.int32(), "copies that were found of it", derived_from=("duplicates.pair_id",)),
+        Column(
+            "provenance",
+            TEXT,
+            "hash of its fingerprint and of how fingerprints are compared",
+            derived_from=("fingerprints.digest",),
+        ),
+        Column("run_id", TEXT, "Dagster run"),
+        Column("written_at", TIME, "when it was compared"),
+    ),
+)
+
+CORPUS_SNAPSHOT = Table(
+    "corpus_snapshot",
+    "the version of one table within a pinned state of the whole lake",
+    key="snapshot_table",
+    pinned=False,
+    columns=(
+        key("snapshot_table", "snapshot and table_name, joined by /"),
+        Column("snapshot", TEXT, "name of the snapshot, and of the tag that every table carries"),
+        Column("table_name", TEXT, "which table"),
+        Column("table_version", pa.int64(), "Lance version of that table"),
+        Column("row_count", pa.int64(), "its rows at that version"),
+        Column("digest", TEXT, "hash of its keys and provenances at that version"),
+        Column("run_id", TEXT, "Dagster run that made it"),
+        Column("written_at", TIME, "when it was made"),
+    ),
+)
+
+EXPORTS = Table(
+    "exports",
+    "a file that was written out of the lake, for others to read",
+    key="export_id",
+    pinned=False,
+    columns=(
+        key("export_id", "path and time, joined by @"),
+        Column("path", TEXT, "where it was written"),
+        Column(
+            "subset", TEXT, "the subset that it holds; null: every captioned clip", derived_from=("subsets.subset",)
+        ),
+        Column(
+            "snapshot",
+            TEXT,
+            "the snapshot that it was written from; null: the tables as they were then",
+            derived_from=("corpus_snapshot.snapshot",),
+        ),
+        Column("clips", pa.int64(), "lines in it", derived_from=("clip_captions.clip_id",)),
+        Column("written_at", TIME, "when"),
+    ),
+)

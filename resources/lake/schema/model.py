@@ -1,0 +1,118 @@
+"""Tables of what is made from a snapshot: subsets, the models that are trained on them, and their evaluations."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from resources.lake.schema.table import MADE_BY, TEXT, Column, Table, key, reference
+
+SUBSETS = Table(
+    "subsets",
+    "a clip in a named subset, selected from a snapshot by sql/subsets/",
+    key="subset_clip_id",
+    unit="subset",
+    partition="subset",
+    pinned=False,
+    columns=(
+        key("subset_clip_id", "subset and clip_id, joined by /"),
+        Column("subset", TEXT, "name of the subset"),
+        reference("clip_id", "clips.clip_id"),
+        reference("video_id", "raw_videos.video_id"),
+        Column("split", TEXT, "train, validation or test: all clips of a video are in the same"),
+        Column("weight", pa.float64(), "sampling weight with which it was drawn"),
+        Column("reason", TEXT, "why the clip is in the subset"),
+        Column(
+            "content",
+            TEXT,
+            "hash of the clip, its frames and its caption: what a model trained on it depends on",
+            derived_from=("clips.digest", "frames.digest", "clip_captions.digest"),
+        ),
+        *MADE_BY,
+    ),
+)
+
+SUBSET_SNAPSHOTS = Table(
+    "subset_snapshots",
+    "a subset as it was last selected: its snapshot, parameters and number of clips",
+    key="subset",
+    unit="subset",
+    partition="subset",
+    pinned=False,
+    columns=(
+        key("subset", "name of the subset", derived_from=("subsets.subset",)),
+        Column(
+            "snapshot",
+            TEXT,
+            "the snapshot that it was selected from (corpus_snapshot)",
+            derived_from=("corpus_snapshot.snapshot",),
+        ),
+        Column("parameters", TEXT, "JSON: every parameter of its statement, with its value"),
+        Column("statement", TEXT, "the SQL that selected it"),
+        Column("waterfall", TEXT, "JSON: each condition with the clips that it removed and that it left"),
+        Column("clips", pa.int64(), "in the subset", derived_from=("subsets.clip_id",)),
+        Column("train_clips", pa.int64(), "of them in the train split", derived_from=("subsets.split",)),
+        Column("validation_clips", pa.int64(), "in the validation split", derived_from=("subsets.split",)),
+        Column("test_clips", pa.int64(), "in the test split", derived_from=("subsets.split",)),
+        *MADE_BY,
+    ),
+)
+
+CHECKPOINTS = Table(
+    "checkpoints",
+    "a trained ViCLIP",
+    key="checkpoint_id",
+    unit="model",
+    partition="model",
+    append_only=True,
+    pinned=False,
+    columns=(
+        key("checkpoint_id", "recipe, subset and the beginning of its provenance"),
+        Column("model", TEXT, "the Dagster partition: recipe and subset, joined by |"),
+        Column("recipe", TEXT, "internvid/viclip/recipes/"),
+        Column("subset", TEXT, "what it was trained on (subsets)", derived_from=("subset_snapshots.subset",)),
+        Column(
+            "snapshot",
+            TEXT,
+            "the snapshot that the subset was selected from",
+            derived_from=("subset_snapshots.snapshot",),
+        ),
+        Column("path", TEXT, "folder of its files"),
+        Column("weights_digest", TEXT, "hash of its weights, configuration and vocabulary"),
+        Column("clips", pa.int64(), "clips that it was trained on", derived_from=("subset_snapshots.train_clips",)),
+        Column("steps", pa.int64(), "updates of the optimiser"),
+        Column("samples", pa.int64(), "clips seen, counted each time"),
+        Column("seconds", pa.float64(), "spent on training, over all tries"),
+        Column("loss", pa.float64(), "mean over the last steps"),
+        Column(
+            "accuracy",
+            pa.float64(),
+            "share of the clips of the last batches that rank their own caption first, and the reverse",
+        ),
+        *MADE_BY,
+    ),
+)
+
+EVALUATIONS = Table(
+    "evaluations",
+    "a metric of a checkpoint on a benchmark",
+    key="evaluation_id",
+    unit="benchmark_of_model",
+    partition="model",
+    append_only=True,
+    pinned=False,
+    columns=(
+        key("evaluation_id", "checkpoint_id, benchmark and metric, joined by /"),
+        Column("benchmark_of_model", TEXT, "model and benchmark, joined by /"),
+        Column(
+            "model", TEXT, "the Dagster partition: recipe and subset, joined by |", derived_from=("checkpoints.model",)
+        ),
+        reference("checkpoint_id", "checkpoints.checkpoint_id"),
+        Column("benchmark", TEXT, "held_out (the snapshot's test videos), or a benchmark's name"),
+        Column("metric", TEXT, "text_to_video_recall_at_1 and the like"),
+        Column("value", pa.float64(), "value of the metric, in its unit", derived_from=("checkpoints.weights_digest",)),
+        Column("unit", TEXT, "% or rank (from 1)"),
+        Column("chance", pa.float64(), "value of the metric for a ranking at random"),
+        Column("items", pa.int64(), "clips or videos that it was measured over"),
+        *MADE_BY,
+    ),
+)

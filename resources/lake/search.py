@@ -1,0 +1,70 @@
+"""Search for clips: by the words of their captions (BM25), by their vectors, and by both rankings joined.
+
+All of it through pylance, as everything else in the lake: lancedb reads the same tables, but would add its own engine
+and more than a second of import to one search. `Lake.lancedb` is for whoever prefers its interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from resources.lake.lookup import rows_with_keys
+from resources.lake.schema import CLIP_CAPTIONS
+
+if TYPE_CHECKING:
+    import lance
+    import numpy as np
+
+RANKED_CLIPS = pa.schema(
+    [(name, pa.string()) for name in ("clip_id", "video_id", "caption", "model")] + [("score", pa.float64())]
+)
+CANDIDATES = 100  # of each ranking, before the two are joined
+RANK_OFFSET = 10  # of reciprocal rank fusion; with the published 60, a hundred ranks differ too little to be weighed
+
+
+def search_captions(captions: lance.LanceDataset, text: str, limit: int) -> pa.Table:
+    """Returns the clips whose captions fit the words best, best first, as RANKED_CLIPS; score is BM25's.
+
+    captions: the table clip_captions, with its index. Text without a word finds nothing.
+    """
+    from lance.query import MatchQuery
+
+    # A MatchQuery takes any text as words; a bare string would be parsed, and quotes in it could fail.
+    rows = captions.to_table(
+        columns=["clip_id", "video_id", "caption", "model", "_score"],
+        full_text_query=MatchQuery(text, "caption"),
+        limit=limit,
+    )
+    return rows.rename_columns(RANKED_CLIPS.names).cast(RANKED_CLIPS)
+
+
+def search_vectors(embeddings: lance.LanceDataset, vector: np.ndarray, limit: int) -> pa.Table:
+    """Returns clip_id and _distance of the clips whose frames' vector is nearest, best first.
+
+    embeddings: the table clip_embeddings. vector: [VECTOR_SIZE] float32.
+    """
+    nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "refine_factor": 4}
+    return embeddings.to_table(
+        columns=["clip_id", "_distance"], filter="kind = 'video'", nearest=nearest, prefilter=True
+    )
+
+
+def fused(captions: lance.LanceDataset, rankings: Sequence[tuple[float, pa.Table]], limit: int) -> pa.Table:
+    """Joins rankings by reciprocal rank fusion (Cormack et al. 2009): score is the sum of weight / (10 + rank).
+
+    captions: the table clip_captions, from which the result's columns are read; clips without a caption are left out.
+    rankings: (weight, table with clip_id, best first). Returns RANKED_CLIPS, best first.
+    """
+    scores: dict[str, float] = {}
+    for weight, ranking in rankings:
+        for rank, clip_id in enumerate(ranking["clip_id"].to_pylist(), start=1):
+            scores[clip_id] = scores.get(clip_id, 0.0) + weight / (RANK_OFFSET + rank)
+    best = [clip_id for clip_id, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]]
+    columns = ["video_id", "caption", "model"]
+    captioned = rows_with_keys(captions, CLIP_CAPTIONS, pa.array(best, pa.string()), columns).to_pylist()
+    by_id = {row["clip_id"]: row for row in captioned}
+    rows = [by_id[clip_id] | {"score": scores[clip_id]} for clip_id in best if clip_id in by_id]
+    return pa.Table.from_pylist(rows, schema=RANKED_CLIPS)

@@ -1,0 +1,324 @@
+"""The lake: every table of `resources.lake.schema` as a Lance table, on a disk or in a bucket, read through DuckDB.
+
+Opening, reading, versions and tags belong here. What a write does to its table is `resources.lake.writes`, how clips
+are ranked `resources.lake.search`, what keeps tables fast `resources.lake.maintenance`, which rows need work
+`resources.incremental`.
+
+Any number of processes may write at once: each method that writes makes one atomic commit, and a commit that loses a
+race is tried again by Lance. Lance is not fork-safe: start processes by spawn, and open the lake inside them (a `Lake`
+pickles, it holds no open file).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import partial, reduce
+from operator import and_
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.lake import search, writes
+from resources.lake.credentials import with_keys
+from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
+from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
+from resources.lake.paths import StoragePath, fsspec_options
+from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
+from resources.lake.writes import Change
+
+if TYPE_CHECKING:
+    import duckdb
+    import lance
+    import numpy as np
+    import polars as pl
+    from lancedb import DBConnection
+
+# lance, duckdb, polars and lancedb are imported where they are used: together they take 3 s, and every process that
+# loads the code location would wait for them.
+
+
+class Lake(dg.ConfigurableResource):
+    """The tables of the corpus under one folder or bucket prefix.
+
+    root: a folder, or `s3://bucket/prefix`.
+    storage_options: what Lance needs to reach the bucket (aws_endpoint, allow_http, aws_region, …). Dagster shows a
+    resource's configuration to every user, so a key is a reference to the environment: `resources.lake.credentials`.
+    """
+
+    root: str = "lake"
+    storage_options: dict[str, str] = {}
+
+    def __reduce__(self) -> tuple:
+        # Dagster's resources do not pickle by themselves.
+        return partial(type(self), root=self.root, storage_options=self.storage_options), ()
+
+    def uri(self, table: str) -> str:
+        return f"{self.root.rstrip('/')}/{_definition(table).name}.lance"
+
+    def file(self, name: str) -> StoragePath:
+        """A file or folder that lies beside the tables."""
+        return StoragePath(self.root, self.file_options) / name
+
+    @property
+    def file_options(self) -> dict[str, str]:
+        """What fsspec needs to reach the lake's bucket."""
+        return fsspec_options(self.lance_options)
+
+    @property
+    def lance_options(self) -> dict[str, str]:
+        """What Lance needs to reach the lake's bucket, with its keys."""
+        return with_keys(self.storage_options)
+
+    def exists(self) -> bool:
+        """Whether tables have ever been created here."""
+        return self._exists(TABLES["sources"])
+
+    def create_tables(self) -> None:
+        """Creates the tables and indexes that are missing. Any number of processes may do so at once."""
+        for table in TABLES.values():
+            self._create(table)
+
+    def dataset(self, table: str, at: str | int | None = None) -> lance.LanceDataset:
+        """The table at its newest version, or as it was at a tag or version. Raises ValueError if there is none."""
+        import lance
+
+        return lance.dataset(self.uri(table), version=at, storage_options=self.lance_options or None)
+
+    def version(self, table: str) -> int:
+        return self.dataset(table).version
+
+    def upsert(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
+        """Adds rows with new keys and replaces those that are there; in a table that a stage fills, those that differ
+        in provenance or batch. A stored video is replaced only by the source that brought it: the first keeps it.
+
+        Columns are cast to the table's types, and missing ones are null. A RecordBatchReader is passed on batch by
+        batch. If no row is left to write, nothing is committed. Where two processes add the same row at the same
+        moment, readers may see it twice until the later of them is done.
+        Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
+        """
+        definition = _definition(table)
+        return writes.upsert(partial(self.dataset, table), definition, rows)
+
+    def insert_new(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
+        """Adds the rows whose keys the table lacks: of two that insert the same key at once, the first wins.
+
+        The cost grows with the table: some 60 ms per million rows. Raises as `upsert` does.
+        """
+        definition = _definition(table)
+        return writes.insert_new(self.dataset(table), definition, rows)
+
+    def delete(self, table: str, keys: Sequence[str]) -> int:
+        """Deletes the rows with these keys in one commit. Returns how many there were."""
+        definition = _definition(table)
+        return writes.delete(self.dataset(table), definition, keys)
+
+    def replace_batch(
+        self, table: str, ingest_batch: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader
+    ) -> Change:
+        """Makes `rows` the only rows of the batch, in one commit: others of that batch are deleted.
+
+        The cost grows with the table (the whole key column is read); for daily work use `upsert` and `delete`.
+        Raises as `upsert` does, and ValueError for rows of another batch.
+        """
+        definition = _definition(table)
+        return writes.replace_batch(self.dataset(table), definition, ingest_batch, rows)
+
+    def fetch(self, table: str, keys: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows with these keys, in their order. Raises KeyError naming keys that are missing."""
+        definition = _definition(table)
+        wanted = list(columns) if columns is not None else definition.column_names
+        return rows_in_order_of_keys(self.dataset(table), definition, keys, wanted)
+
+    def known(self, table: str, keys: Sequence[str], columns: Sequence[str] = ()) -> pa.Table:
+        """Those rows of the table that have one of the keys, in no order: the key and the columns. Found by the key's
+        index, so however large the table is."""
+        definition = _definition(table)
+        return rows_with_keys(self.dataset(table), definition, pa.array(keys, pa.string()), columns)
+
+    def connect(
+        self,
+        tables: Iterable[str] | None = None,
+        *,
+        at: str | Mapping[str, int] | None = None,
+        only: Mapping[str, str] | None = None,
+        untrusted: bool = False,
+    ) -> duckdb.DuckDBPyConnection:
+        """DuckDB in memory with each table under its bare name, read-only.
+
+        at: a tag, or a version per table (tables not named are at their newest; those that no tag pins, too).
+        only: column -> value, for instance an ingest batch: of tables with such a column only those rows are visible.
+        untrusted: for SQL of users: no file, network or extension, and no way to allow them again.
+        The tables are as they were when connected. Filters and the choice of columns reach Lance.
+        """
+        import duckdb
+
+        # Replacement scans would let SQL read any Python variable of the caller whose name it guesses.
+        connection = duckdb.connect(config={"python_enable_replacements": False, "autoload_known_extensions": False})
+        connection.execute("SET TimeZone = 'UTC'")
+        for table in TABLES if tables is None else tables:
+            version = self._version_at(table, at)
+            relation = connection.from_arrow(self.dataset(table, version))
+            for column, value in (only or {}).items():
+                if column in _definition(table).column_names:
+                    wanted = duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value)
+                    relation = relation.filter(wanted)
+            relation.create_view(table)
+        if untrusted:
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+        return connection
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | list | None = None,
+        *,
+        tables: Iterable[str] | None = None,
+        at: str | Mapping[str, int] | None = None,
+        only: Mapping[str, str] | None = None,
+    ) -> pa.Table:
+        """The result of one statement over the tables, seen as by `connect`; None are those that it names.
+
+        parameters: for $name or $1.
+        """
+        with self.connect(tables_in(sql) if tables is None else tables, at=at, only=only) as connection:
+            return connection.sql(sql, params=parameters).to_arrow_table()
+
+    def polars(
+        self,
+        table: str,
+        *,
+        at: str | int | None = None,
+        columns: Sequence[str] | None = None,
+        only: Mapping[str, str] | None = None,
+    ) -> pl.DataFrame:
+        """The table, or some of its columns or rows (`only`: column -> value), as a data frame."""
+        import polars as pl
+        import pyarrow.compute as pc
+
+        conditions = [pc.field(column) == value for column, value in (only or {}).items()]
+        chosen = reduce(and_, conditions) if conditions else None
+        scanner = self.dataset(table, at).scanner(columns=None if columns is None else list(columns), filter=chosen)
+        frame = pl.from_arrow(scanner.to_table())
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def tag(self, name: str, versions: Mapping[str, int] | None = None) -> dict[str, int]:
+        """Pins every table of data under one name, at the given version or its newest; such versions are never removed.
+        Tables that are made from snapshots are not pinned, they name the one that they were made from.
+
+        Tagging again at the same versions completes what an interrupted call left.
+        Returns the version of each table. Raises ValueError where the name already pins another version.
+        """
+        wanted = {
+            table.name: self.dataset(table.name, (versions or {}).get(table.name)).version for table in pinned_tables()
+        }
+        pinned = {table: self._tagged(table, name) for table in wanted}
+        for table, version in wanted.items():
+            if pinned[table] not in (None, version):
+                raise ValueError(f"tag {name} pins {table} at version {pinned[table]}, not {version}")
+        for table, version in wanted.items():
+            if pinned[table] is None:
+                self._pin(table, name, version)
+        return wanted
+
+    def tags(self) -> list[str]:
+        """The names that pin every table of data, sorted."""
+        carried = [set(self.dataset(table.name).tags.list()) for table in pinned_tables()]
+        return sorted(set.intersection(*carried))
+
+    def optimize(self, *, keep_versions_for: timedelta = timedelta(days=7)) -> dict[str, Maintenance]:
+        """Compacts and indexes every table and removes versions that are older and not tagged; writers may go on."""
+        return {
+            table.name: maintain(partial(self.dataset, table.name), table, keep_versions_for=keep_versions_for)
+            for table in TABLES.values()
+        }
+
+    def search(
+        self, text: str, *, limit: int = 10, vector: np.ndarray | None = None, vector_weight: float = 1.0
+    ) -> pa.Table:
+        """The clips that fit `text` best: clip_id, video_id, caption, model, score, best first.
+
+        vector: the text's, [VECTOR_SIZE] float32 by the model that made clip_embeddings. Without it the captions are
+        ranked by BM25, and score is that. With it the clips' own vectors are ranked too, and the two rankings are
+        joined: score is the sum of weight / (10 + rank) over both (reciprocal rank fusion, Cormack et al. 2009), where
+        the words' weight is 1.
+        Rows written since the last maintenance are found too. Text without a word finds nothing by BM25.
+        """
+        create_missing_indexes(partial(self.dataset, CLIP_CAPTIONS.name), CLIP_CAPTIONS)
+        captions = self.dataset(CLIP_CAPTIONS.name)
+        if vector is None:
+            return search.search_captions(captions, text, limit)
+        candidates = max(search.CANDIDATES, limit)
+        by_words = search.search_captions(captions, text, candidates)
+        by_vector = search.search_vectors(self.dataset(CLIP_EMBEDDINGS.name), vector, candidates)
+        return search.fused(captions, [(1.0, by_words), (vector_weight, by_vector)], limit)
+
+    def lancedb(self) -> DBConnection:
+        """The lake's tables through LanceDB, for reading: `lake.lancedb().open_table("clip_captions")`.
+
+        LanceDB is another engine on the same files. It reads, searches and filters as its documentation says; write
+        through this class, which keeps keys unique and makes the columns that stages rely on.
+        """
+        import lancedb
+
+        return lancedb.connect(self.root, storage_options=self.lance_options or None)
+
+    def _version_at(self, table: str, at: str | Mapping[str, int] | None) -> str | int | None:
+        if at is None or isinstance(at, str):
+            return at if _definition(table).pinned else None
+        return at.get(table)
+
+    def _create(self, table: Table) -> None:
+        import lance
+
+        if not self._exists(table):
+            # Not write_dataset(mode="create"): of two at once, the later overwrites the earlier one's table, rows and
+            # all. A commit without retries succeeds only as the first version.
+            try:
+                lance.LanceDataset.commit(
+                    self.uri(table.name),
+                    lance.LanceOperation.Overwrite(table.arrow, []),
+                    max_retries=0,
+                    storage_options=self.lance_options or None,
+                )
+            except OSError:
+                if not self._exists(table):  # else another process made it since we looked
+                    raise
+        add_missing_columns(partial(self.dataset, table.name), table)
+        create_missing_indexes(partial(self.dataset, table.name), table)
+
+    def _exists(self, table: Table) -> bool:
+        try:
+            self.dataset(table.name)
+        except ValueError as error:
+            if "was not found" not in str(error):
+                raise
+            return False
+        return True
+
+    def _tagged(self, table: str, name: str) -> int | None:
+        tag = self.dataset(table).tags.list().get(name)
+        return None if tag is None else tag["version"]
+
+    def _pin(self, table: str, name: str, version: int) -> None:
+        try:
+            self.dataset(table).tags.create(name, version)
+        except ValueError:
+            if self._tagged(table, name) != version:  # else another process pinned the same since we looked
+                raise
+
+
+def tables_in(sql: str) -> list[str]:
+    """The lake's tables whose names stand in the statement: opening one takes some requests where it is in a bucket."""
+    words = set(re.findall(r"\w+", sql))
+    return [name for name in TABLES if name in words]
+
+
+def _definition(table: str) -> Table:
+    if table not in TABLES:
+        raise KeyError(f"no table {table!r}; there are {', '.join(TABLES)}")
+    return TABLES[table]

@@ -1,0 +1,155 @@
+"""Processes untrusted files in child processes with limits on time and memory.
+
+A decoder that crashes ends only its child, one that hangs is killed, and one that allocates too much memory reaches its
+limit: each case becomes an error of that file. Children are spawned, never forked (Lance is not fork-safe), and die
+with their parent, even if that is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+Input = TypeVar("Input")
+
+PR_SET_PDEATHSIG = 1
+MAX_STARTS = 3  # of a call whose children die before they begin it
+
+
+class DecoderCrashed(RuntimeError):
+    """The child process died while it worked on the file."""
+
+
+class DecoderTimedOut(RuntimeError):
+    """The child process did not finish the file in the time that its length allows."""
+
+
+class RaisedInChild(RuntimeError):
+    """Replaces an error that cannot be pickled; contains its class and text."""
+
+
+def ordered(
+    work: Callable[..., Any],
+    inputs: Iterable[Input],
+    *,
+    arguments: Callable[[Input], tuple[Any, ...]],
+    seconds: Callable[[Input], float],
+    workers: int,
+    memory_bytes: int | None,
+) -> Iterator[tuple[Input, Any]]:
+    """Runs work(*arguments(input)) for each input in child processes; yields (input, result or error) in their order.
+
+    work: a function at the top of a module. seconds: the limit for one input. At most twice `workers` inputs are
+    under way or waiting to be taken, so memory does not grow with their number.
+    """
+    children = Children(workers, memory_bytes)
+    under_way: deque[tuple[Input, Call]] = deque()
+    try:
+        for item in inputs:
+            under_way.append((item, children.call(work, arguments(item), seconds(item))))
+            if len(under_way) >= 2 * workers:
+                item, call = under_way.popleft()
+                yield item, children.outcome(call)
+        while under_way:
+            item, call = under_way.popleft()
+            yield item, children.outcome(call)
+    finally:
+        children.end()
+
+
+@dataclass
+class Call:
+    """A call for a child process, with its pool and the future of its outcome."""
+
+    work: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    seconds: float
+    pool: ProcessPool
+    future: ProcessFuture
+
+
+class Children:
+    """A pool of child processes, which is replaced if it breaks: Pebble's does when a child dies between files.
+
+    memory_bytes: upper bound on the address space of each child, None for no limit.
+    """
+
+    def __init__(self, workers: int, memory_bytes: int | None) -> None:
+        self._workers, self._memory_bytes = workers, memory_bytes
+        self._pool = self._new_pool()
+
+    def _new_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._workers,
+            max_tasks=50,  # a fresh child now and then: decoders leak on some files
+            initializer=_limit_this_process,
+            initargs=[self._memory_bytes, os.getpid()],
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def call(self, work: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Call:
+        try:
+            future = self._pool.schedule(_outcome, args=(work, arguments), timeout=seconds)
+        except RuntimeError:  # it has given up
+            self.end()
+            self._pool = self._new_pool()
+            future = self._pool.schedule(_outcome, args=(work, arguments), timeout=seconds)
+        return Call(work, arguments, seconds, self._pool, future)
+
+    def outcome(self, call: Call) -> Any:
+        """Returns the result of the call, or its error."""
+        for _ in range(MAX_STARTS):
+            while not call.future.done() and call.pool.active:
+                wait([call.future], timeout=1.0)  # a pool that gives up may forget a call
+            try:
+                return call.future.result(timeout=0)
+            except TimeoutError:
+                if call.future.done():
+                    text = f"not finished after {call.seconds:.0f} s, its limit by length; the child was killed"
+                    return DecoderTimedOut(text)
+            except ProcessExpired as died:
+                return DecoderCrashed(f"the decoder crashed on this file ({died}, exit code {died.exitcode})")
+            except BrokenProcessPool:
+                pass
+            call = self.call(call.work, call.arguments, call.seconds)  # the file is not at fault: it was not begun
+        return DecoderCrashed(f"child processes died {MAX_STARTS} times before one began this file")
+
+    def end(self) -> None:
+        self._pool.stop()
+        self._pool.join()
+
+
+def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Runs in the child. It returns errors as results; one that the parent cannot unpickle would break the pool."""
+    try:
+        return work(*arguments)
+    except BaseException as error:  # noqa: BLE001 - the boundary: whatever a file brings about is its outcome
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001 - whatever goes wrong there, it cannot travel
+            return RaisedInChild(f"{type(error).__name__}: {error}")
+        return error
+
+
+def _limit_this_process(memory_bytes: int | None, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it stops the children
+    if sys.platform == "linux":
+        if memory_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # the parent died before it could be watched
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

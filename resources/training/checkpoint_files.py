@@ -1,0 +1,38 @@
+"""Stores the files of trained models beside the lake's tables, in its folder or bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resources.lake.paths import StoragePath, folder_on_this_machine
+from resources.lake.store import Lake
+
+WEIGHTS = "model.safetensors"
+
+
+def training_folder(lake: Lake, name: str) -> Path:
+    """Returns the folder of a training's state, always on a local disk. An interrupted training continues from it."""
+    return folder_on_this_machine(lake.root, "training") / name
+
+
+def publish_folder(lake: Lake, folder: Path, name: str) -> str:
+    """Puts a checkpoint's folder under the lake's root as checkpoints/<name>; returns its path.
+
+    On a disk it is there whole or not at all, in a bucket the weights come last.
+    """
+    target = lake.file(f"checkpoints/{name}")
+    target.put_folder(folder, last=WEIGHTS)
+    return str(target)
+
+
+def local_folder(lake: Lake, path: str) -> Path:
+    """Returns the checkpoint's folder on a local disk, fetched once if remote. Raises FileNotFoundError if missing."""
+    checkpoint = StoragePath(path, lake.file_options)
+    if checkpoint.is_local:
+        if not checkpoint.on_disk.is_dir():
+            raise FileNotFoundError(f"the checkpoint's folder {path} is gone; train again, or activate another one")
+        return checkpoint.on_disk
+    kept = folder_on_this_machine(lake.root, "checkpoints") / path.split("://", 1)[1].replace("/", "_")
+    if not (kept / WEIGHTS).exists():
+        checkpoint.fetch_folder(kept)
+    return kept

@@ -1,0 +1,208 @@
+"""Trains a ViCLIP in separate processes, which are started through Dagster Pipes and end with this one.
+
+The training itself is in `resources.training.worker`; this module writes its configuration and returns its result.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import dagster as dg
+
+from resources.training.lake_clips import index_clips
+from resources.training.worker import FAILURE, TrainingConfig
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from internvid.viclip.recipe import Recipe
+    from resources.lake.store import Lake
+
+LINES_IN_ERROR = 30
+SECONDS_TO_END = 20.0  # after an interruption
+
+
+class TrainingFailed(RuntimeError):
+    """The training ended with an error; the message contains it."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of a training.
+
+    checkpoint: its folder. digest: `checkpoint_digest` of the checkpoint. clips: number of clips trained on. left_out:
+    number of requested clips that were left out, by reason. The other fields are those of
+    `internvid.viclip.training.TrainingResult`.
+    """
+
+    checkpoint: Path
+    digest: str
+    clips: int
+    left_out: dict[str, int]
+    steps: int
+    samples: int
+    seconds: float
+    samples_per_second: float
+    loss: float
+    accuracy: float
+    clips_never_seen: int
+    seen: Path | None
+
+
+class Trainer(dg.ConfigurableResource):
+    """Trains with the configured processes and devices.
+
+    processes: number of ranks; a batch is divided among them. device: as torch names it; auto: a GPU for each process
+    if there are GPUs. workers: data loader workers per process. threads: torch threads per process; None: the machine's
+    cores divided by the processes. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder, that
+    replaces the one of a recipe; recipes with random initialisation ignore it. max_steps: upper bound on the steps of
+    each phase, for a trial. save_every_seconds: period of saving the state.
+    """
+
+    processes: int = 1
+    device: str = "auto"
+    workers: int = 0
+    threads: int | None = None
+    compile: bool = False
+    initialise_from: str | None = None
+    max_steps: int | None = None
+    save_every_seconds: float = 60.0
+
+    def as_trained(self, recipe: Recipe) -> Recipe:
+        """Returns the recipe with this trainer's initial checkpoint and max_steps, both of which its version names."""
+        if self.initialise_from is not None and recipe.initialise_from is not None:
+            recipe = replace(recipe, initialise_from=self.initialise_from)
+        if self.max_steps is not None:
+            limited = tuple(replace(phase, max_steps=self.max_steps) for phase in recipe.phases)
+            recipe = replace(recipe, phases=limited)
+        return recipe
+
+    def train(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        lake: Lake,
+        recipe: Recipe,
+        clip_ids: pa.Array | pa.ChunkedArray | Iterable[str],
+        *,
+        snapshot: str,
+        folder: Path,
+        receipt: Mapping[str, Any] | None = None,
+        initial_weights: Path | None = None,
+        keep_seen: bool = False,
+    ) -> Trained:
+        """Trains on the clips as they are at the snapshot, or continues an interrupted training in the folder.
+
+        folder: on a local disk; contains index, configuration, state, log and, in the end, the checkpoint.
+        receipt: further JSON values for the checkpoint's receipt.
+        The asset that calls this must yield or return a MaterializeResult, as Dagster requires with Pipes.
+        Raises TrainingFailed with the training's error, and ValueError as `index_clips` does.
+        """
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
+        left_out = ", ".join(f"{count:,} {reason}" for reason, count in index.left_out.items())
+        context.log.info(f"{index.clips:,} clips to train on; left out: {left_out or 'none'}")
+        config = TrainingConfig(
+            lake={"root": lake.root, "storage_options": dict(lake.storage_options)},
+            snapshot=snapshot,
+            index=str(index.path),
+            recipe=asdict(self.as_trained(recipe)),
+            folder=str(folder),
+            device=self.device,
+            workers=self.workers,
+            threads=self._threads,
+            compile=self.compile,
+            initial_weights=None if initial_weights is None else str(initial_weights.absolute()),
+            save_every_seconds=self.save_every_seconds,
+            keep_seen=keep_seen,
+            receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
+        )
+        with _started_from_here(folder) as starter:
+            result = self._run(context, replace(config, starter=str(starter)))
+        paths = {name: None if result[name] is None else Path(result[name]) for name in ("checkpoint", "seen")}
+        return Trained(**{**result, **paths, "left_out": index.left_out})
+
+    def _run(self, context: dg.AssetExecutionContext | dg.OpExecutionContext, config: TrainingConfig) -> dict[str, Any]:
+        """Starts the processes, waits for them, and returns what they report."""
+        folder = Path(config.folder)
+        config_path, output = folder / "config.json", folder / "output.log"
+        config.write(config_path)
+        (folder / FAILURE).unlink(missing_ok=True)
+        module = [sys.executable, "-m"]
+        if self.processes > 1:
+            module += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes), "-m"]
+        # The shell becomes the command, with its output in a file: pipes that nobody reads would fill up and block it.
+        to_file = ["/bin/sh", "-c", 'exec >"$0" 2>&1; exec "$@"', str(output)]
+        environment = {"OMP_NUM_THREADS": str(self._threads), "OPENCV_FOR_THREADS_NUM": "1"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.PreviewWarning)  # of Pipes' own parts, not of what is used here
+            # Not by PipesSubprocessClient: the error that it raises has no public name.
+            with dg.open_pipes_session(
+                context, dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
+            ) as session:
+                exit_code = _exit_code(
+                    [*to_file, *module, "resources.training.worker", str(config_path)],
+                    {**os.environ, **environment, **session.get_bootstrap_env_vars()},
+                )
+        if exit_code != 0:
+            raise TrainingFailed(_what_failed(folder, output, f"the training failed with code {exit_code}"))
+        messages = session.get_custom_messages()
+        if not messages:
+            raise TrainingFailed(_what_failed(folder, output, "the training ended without a result"))
+        return messages[-1]
+
+    @property
+    def _threads(self) -> int:
+        return self.threads or max(1, (os.cpu_count() or 1) // self.processes)
+
+
+def _exit_code(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Runs the command until it ends. Where this process is interrupted, the command is too."""
+    process = subprocess.Popen(command, env=environment)
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(SECONDS_TO_END)
+
+
+@contextmanager
+def _started_from_here(folder: Path) -> Iterator[Path]:
+    """Yields a locked file; the training runs as long as it is locked.
+
+    Each start has its own file, so that processes of an earlier training do not take this lock for theirs.
+    """
+    for left in folder.glob("starter-*.lock"):
+        left.unlink(missing_ok=True)
+    path = folder / f"starter-{uuid4().hex[:8]}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _what_failed(folder: Path, output: Path, ending: str) -> str:
+    """Returns the error of the process that failed first, and the last lines of the output of all processes."""
+    with output.open(encoding="utf-8", errors="replace") as file:
+        last = f"The last lines of {output}:\n{''.join(deque(file, LINES_IN_ERROR))}"
+    failure = folder / FAILURE
+    if not failure.exists():  # the processes were killed, because of missing memory for instance
+        return f"{ending}. {last}"
+    report = json.loads(failure.read_text(encoding="utf-8"))
+    return f"{report['error']}\n\nIn process {report['rank']} of the training:\n{report['traceback']}\n{last}"

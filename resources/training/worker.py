@@ -1,0 +1,260 @@
+"""The training processes, which `resources.training.trainer` starts; they can also be started by hand.
+
+    python -m resources.training.worker CONFIG.json
+    python -m torch.distributed.run --standalone --nproc-per-node N -m resources.training.worker CONFIG.json
+
+CONFIG.json is a `TrainingConfig`. Started by Dagster Pipes, it logs to the run and reports the result as a message;
+otherwise it prints both. The process that fails first writes its error to the folder as failure.json; the others fail
+because of it. When the trainer that started the processes ends, in whatever way, they end too; a later training
+continues from the state that was saved last.
+
+torch is imported late: the trainer imports this module for the configuration, the loader's workers because it is main.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.recipe import Phase, Recipe
+from internvid.viclip.recipes import RECIPES
+
+FAILURE = "failure.json"
+SECONDS_BETWEEN_LINES = 10.0
+REMEMBERED_BYTES = 512 << 20  # of frames, in each process that reads
+SECONDS_FOR_OTHERS_TO_END = 60.0  # the processes of a killed training take a few seconds to notice
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What a training needs to know, as JSON holds it.
+
+    lake: root and storage_options. index: the file of `index_clips`. recipe: a recipe's name, or its fields, of which
+    those not given are as in the recipe that has its name. device: as torch names it; auto: a GPU for each process if
+    there are any. workers: of the data loader, for each process. threads: of torch, for each process; None: as torch
+    likes. initial_weights: a file of ViCLIP weights to start from, in place of what the recipe names. receipt: what
+    the checkpoint's receipt is to say beside what training writes. starter: a file that whoever started this keeps
+    locked for as long as it is to go on.
+    """
+
+    lake: dict[str, Any]
+    snapshot: str
+    index: str
+    recipe: str | dict[str, Any]
+    folder: str
+    device: str = "auto"
+    workers: int = 0
+    threads: int | None = None
+    compile: bool = False
+    initial_weights: str | None = None
+    save_every_seconds: float = 60.0
+    keep_seen: bool = False
+    receipt: dict[str, Any] = field(default_factory=dict)
+    starter: str | None = None
+
+    def write(self, path: Path) -> None:
+        """Readable by its owner alone: storage options may hold keys."""
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            json.dump(asdict(self), file, indent=2)
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingConfig:
+        """Raises ValueError for fields that are not its own, or missing."""
+        held = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return cls(**held)
+        except TypeError as error:
+            raise ValueError(f"{path} does not say how to train: {error}") from error
+
+
+def recipe_of(written: str | Mapping[str, Any]) -> Recipe:
+    """A recipe by its name, or from its fields; those that are not given are as in the recipe of that name.
+
+    Raises ValueError for an unknown name or field, and where a recipe with a name of its own lacks fields.
+    """
+    given: dict[str, Any] = {"name": written} if isinstance(written, str) else dict(written)
+    known = RECIPES.get(given.get("name", ""))
+    unknown = set(given) - {of_recipe.name for of_recipe in fields(Recipe)}
+    if unknown or (known is None and set(given) <= {"name"}):
+        what = f"field {', '.join(sorted(unknown))}" if unknown else f"name {given.get('name')!r}"
+        raise ValueError(f"no recipe has the {what}; the recipes are {', '.join(RECIPES)}")
+    values: dict[str, Any] = {**({} if known is None else vars(known)), **given}
+    if not isinstance(values.get("model"), ViCLIPConfig):
+        values["model"] = ViCLIPConfig(**values.get("model", {}))
+    values["phases"] = tuple(Phase(**phase) if isinstance(phase, Mapping) else phase for phase in values["phases"])
+    for name, value in values.items():
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return Recipe(**values)
+
+
+def main(config_path: str) -> None:
+    config = TrainingConfig.read(Path(config_path))
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if config.starter is not None:
+        threading.Thread(target=end_with, args=(Path(config.starter),), daemon=True).start()
+    folder = Path(config.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with _reports(rank) as reports:
+            if rank > 0:
+                run(config, reports, ranks)
+            else:
+                # The other ranks wait for this one, so none reads what a former training may still be writing.
+                with FileLock(folder / "running.lock", timeout=SECONDS_FOR_OTHERS_TO_END):
+                    run(config, reports, ranks)
+    except Exception as error:
+        _leave_failure(folder / FAILURE, error, rank)
+        raise
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Where lines and the result go; of other ranks than the first they go nowhere."""
+
+    line: Callable[[str], object]
+    result: Callable[[dict[str, Any]], object]
+
+
+def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
+    """Trains, as one of so many ranks."""
+    import torch
+    import torch.distributed
+
+    from internvid.viclip.checkpoint import checkpoint_digest
+    from internvid.viclip.clips import CachedClips
+    from internvid.viclip.sampling import Plan
+    from internvid.viclip.training import train
+    from internvid.viclip.weights import fit, read_weights
+    from resources.lake.store import Lake
+    from resources.training.lake_clips import LakeClips
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    device = _device(config.device, ranks)
+    if ranks > 1:
+        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    recipe = recipe_of(config.recipe)
+    of_lake = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=min_short_side(recipe))
+    clips = CachedClips(of_lake, limit_bytes=REMEMBERED_BYTES)
+    initial = None
+    if config.initial_weights is not None:
+        initial = fit(read_weights(Path(config.initial_weights)), recipe.model)
+    reports.line(f"{len(clips):,} clips, {recipe.version}, ranks: {ranks}, device: {device.partition(':')[0]}")
+    result = train(
+        recipe,
+        clips,
+        folder=Path(config.folder),
+        initial_weights=initial,
+        device=device,
+        workers=config.workers,
+        compile=config.compile,
+        log=Steps(Plan(recipe, clips.video_numbers).steps, reports.line),
+        save_every_seconds=config.save_every_seconds,
+        keep_seen=config.keep_seen,
+        receipt=config.receipt,
+    )
+    reports.result(
+        {
+            **{name: value for name, value in asdict(result).items() if not isinstance(value, Path)},
+            "checkpoint": str(result.checkpoint),
+            "seen": None if result.seen is None else str(result.seen),
+            "digest": checkpoint_digest(result.checkpoint),
+        }
+    )
+    if ranks > 1:
+        torch.distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
+
+
+def min_short_side(recipe: Recipe) -> int:
+    """Returns the shorter side of frames, in pixels, at which even the smallest random crop need not be enlarged."""
+    narrowest = 3 / 4  # width by height of a crop
+    return round(recipe.model.image_size / sqrt(narrowest * recipe.crop_scale[0]))
+
+
+class Steps:
+    """Takes each step's row and gives a line on the first, the last and each phase's first, and now and then."""
+
+    def __init__(self, steps: int, line: Callable[[str], object]) -> None:
+        self.steps, self.line = steps, line
+        self.phase = ""
+        self.last_line = time.monotonic()
+
+    def __call__(self, row: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        is_due = now - self.last_line >= SECONDS_BETWEEN_LINES
+        if is_due or row["phase"] != self.phase or row["step"] == self.steps - 1:
+            self.last_line, self.phase = now, row["phase"]
+            self.line(
+                f"step {row['step'] + 1:,} of {self.steps:,}, {row['phase']}: loss {row['loss']:.4f}, accuracy "
+                f"{row['accuracy']:.3f}, learning rate {row['learning_rate']:.3g}, "
+                f"{row['samples_per_second']:,.1f} clips a second"
+            )
+
+
+def end_with(starter: Path) -> None:
+    """Ends this process as soon as nobody has the file locked any more, or removed it: see `TrainingConfig`.
+
+    The system lets go of a lock however its holder ends. A process's number would not do: it may be another's by now.
+    """
+    with suppress(FileNotFoundError), starter.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # waits
+    print("what started this training has ended, so it ends", file=sys.stderr, flush=True)
+    # Not sys.exit: that ends a thread. Every file is whole or not there at all times, so nothing needs to be closed.
+    os._exit(1)
+
+
+@contextmanager
+def _reports(rank: int) -> Iterator[Reports]:
+    from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
+
+    if rank > 0:
+        yield Reports(lambda line: None, lambda result: None)
+    elif PipesEnvVarParamsLoader().is_dagster_pipes_process():
+        with open_dagster_pipes() as pipes:
+            yield Reports(pipes.log.info, pipes.report_custom_message)
+    else:
+        yield Reports(lambda line: print(line, flush=True), lambda result: print(json.dumps(result), flush=True))
+
+
+def _device(wanted: str, ranks: int) -> str:
+    """Of this process. Raises ValueError for more ranks than GPUs."""
+    import torch
+
+    name = wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if name != "cuda":
+        return name
+    local, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local >= gpus:
+        raise ValueError(f"{ranks} processes, and {gpus} GPUs: each needs one of its own")
+    torch.cuda.set_device(local)
+    return f"cuda:{local}"
+
+
+def _leave_failure(path: Path, error: Exception, rank: int) -> None:
+    """Writes the error for the trainer. Only the first error is kept: the other ranks fail because of it."""
+    report = {
+        "error": f"{type(error).__name__}: {error}",
+        "rank": rank,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+    with suppress(FileExistsError), path.open("x", encoding="utf-8") as file:
+        json.dump(report, file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

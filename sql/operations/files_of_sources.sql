@@ -1,8 +1,0 @@
--- Where the bytes of some sources are: the file itself, or what was downloaded.
-select source_id, uri as file
-from sources
-where kind = 'file' and source_id in (select unnest($source_ids))
-union all
-select source_id, path as file
-from downloads
-where source_id in (select unnest($source_ids))

@@ -1,0 +1,95 @@
+"""Maintenance of the lake's tables: compaction, indexes, and the removal of old versions."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from lake_rows import (
+    AT_ONCE,
+    IN_A_FOLDER,
+    clips,
+    contents,
+    embed_clips,
+    expected,
+    index_of,
+    indexes,
+    nearest,
+    tidy,
+    vectors,
+)
+
+from resources.lake.maintenance import index_vectors
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
+
+
+def _upsert_the_same_and_new_rows(lake: Lake, commits: int) -> None:
+    for commit in range(commits):
+        lake.upsert("clips", pl.concat([clips(["same"], provenance=str(commit)), clips([f"new{commit}"])]))
+
+
+def test_maintenance_goes_on_beside_a_writer_and_neither_fails(lake, writers):
+    writing = writers.submit(_upsert_the_same_and_new_rows, lake, 15)
+    while not writing.done():
+        tidy(lake, "clips")
+    writing.result()
+    done = tidy(lake, "clips", keep_versions_for=AT_ONCE)
+    assert contents(lake, "clips") == expected(
+        clips(["same"], provenance="14"), clips([f"new{commit}" for commit in range(15)])
+    )
+    assert done.fragments_after == 1
+
+
+def test_maintenance_makes_one_fragment_of_many_and_folds_them_into_every_index(lake):
+    for number in range(4):
+        lake.upsert("clips", clips([f"c{number}"]))
+    done = lake.optimize(keep_versions_for=AT_ONCE)["clips"]
+    assert (done.fragments_before, done.fragments_after) == (4, 1)
+    assert done.versions_removed > 0
+    assert done.bytes_removed > 0
+    assert {index.num_rows_indexed for index in lake.dataset("clips").describe_indices()} == {4}
+    assert contents(lake, "clips") == expected(clips(["c0", "c1", "c2", "c3"]))
+
+
+def test_tagged_versions_outlive_maintenance_and_others_do_not(lake):
+    lake.upsert("clips", clips(["a", "b"]))
+    pinned = lake.tag("corpus-v1")
+    later = lake.upsert("clips", clips(["a", "b"], provenance="p2"))
+    lake.delete("clips", ["a", "b"])
+    lake.optimize(keep_versions_for=AT_ONCE)
+    assert contents(lake, "clips", at="corpus-v1") == expected(clips(["a", "b"]))
+    assert contents(lake, "clips", at=pinned["clips"]) == expected(clips(["a", "b"]))
+    with pytest.raises(ValueError, match="was not found"):
+        lake.dataset("clips", at=later.version)
+
+
+@IN_A_FOLDER
+def test_maintenance_keeps_recent_versions(lake):
+    before = lake.upsert("clips", clips(["a"])).version
+    lake.delete("clips", ["a"])
+    lake.optimize()
+    assert contents(lake, "clips", at=before) == expected(clips(["a"]))
+
+
+@IN_A_FOLDER
+def test_maintenance_brings_back_an_index_that_is_missing(lake):
+    lake.dataset("clips").drop_index("clip_id_idx")
+    lake.optimize()
+    assert ("clip_id", "BTreeIndexDetails") in indexes(lake, "clips")
+
+
+def test_the_index_is_trained_anew_for_the_vectors_of_another_model(tmp_path):
+    lake = Lake(root=str(tmp_path / "lake"))
+    lake.create_tables()
+    embed_clips(lake, vectors(600, seed=1), "model 1")
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
+    made = vectors(600, seed=2)
+    embed_clips(lake, made, "model 2")
+    assert nearest(lake, made[3])[0] == "c0003"
+    version = lake.version("clip_embeddings")
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
+    assert lake.version("clip_embeddings") > version
+    assert index_of(lake)["num_indexed_rows"] == 600
+    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
+    assert lake.version("clip_embeddings") == version + 1, "an index that serves is left alone"
+    assert nearest(lake, made[3])[0] == "c0003"
