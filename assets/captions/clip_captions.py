@@ -48,15 +48,15 @@ def clip_captions(run: StageRun, units: list[Unit], *, summariser: Summariser) -
 
     Changes when the clip, a caption of its frames or the summariser does.
     """
-    yield from caption(run.lake, summariser, units, run.partition)
+    yield from caption(run, summariser, units)
 
 
-def caption(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> Iterator[Outcome]:
+def caption(run: StageRun, summariser: Summariser, units: list[Unit]) -> Iterator[Outcome]:
     """Yields a caption for each unit, a clip: summarised, or as imported."""
-    yield from as_imported(lake, [unit for unit in units if unit.variant == IMPORTED])
+    yield from as_imported(run.lake, [unit for unit in units if unit.variant == IMPORTED])
     to_summarise = [unit for unit in units if unit.variant != IMPORTED]
     if to_summarise:
-        yield from together_or_one_by_one(to_summarise, lambda chunk: summarise(lake, summariser, chunk, ingest_batch))
+        yield from together_or_one_by_one(to_summarise, lambda chunk: summarise(run, summariser, chunk))
 
 
 def as_imported(lake: Lake, units: list[Unit]) -> Iterator[Outcome]:
@@ -81,17 +81,12 @@ def as_imported(lake: Lake, units: list[Unit]) -> Iterator[Outcome]:
         yield Done(unit, (Rows.of([row], CLIP_CAPTIONS),))
 
 
-def summarise(lake: Lake, summariser: Summariser, units: list[Unit], ingest_batch: str) -> list[Outcome]:
+def summarise(run: StageRun, summariser: Summariser, units: list[Unit]) -> list[Outcome]:
     """Summarises the frame captions of each unit, a clip, in one call of the summariser."""
     clip_ids = [unit.key for unit in units]
     columns = ["clip_id", "video_id", "start_seconds", "end_seconds", *MEASURES]
-    clips = lake.fetch("clips", clip_ids, columns).to_pylist()
-    rows = lake.query(
-        statement("inputs/frame_captions_of_clips"),
-        {"clip_ids": clip_ids},
-        tables=["frame_captions"],
-        only={"ingest_batch": ingest_batch},
-    ).to_pylist()
+    clips = run.lake.fetch("clips", clip_ids, columns).to_pylist()
+    rows = run.query(statement("inputs/frame_captions_of_clips"), {"clip_ids": clip_ids}).to_pylist()
     captions = {clip_id: list(rows_of_clip) for clip_id, rows_of_clip in groupby(rows, key=lambda row: row["clip_id"])}
     to_summarise = [(_measures(clip), _timed(clip, captions[clip["clip_id"]])) for clip in clips]
     with stopwatch() as watch:

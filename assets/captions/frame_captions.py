@@ -64,20 +64,20 @@ def frame_captions(
     captioners = enabled_captioners(
         coarse_captioner=coarse_captioner, fine_captioner=fine_captioner, clip_captioner=clip_captioner
     )
-    yield from together_or_one_by_one(units, lambda chunk: caption(run.lake, captioners, chunk))
+    yield from together_or_one_by_one(units, lambda chunk: caption(run, captioners, chunk))
 
 
-def caption(lake: Lake, captioners: Captioners, units: list[Unit]) -> list[Outcome]:
+def caption(run: StageRun, captioners: Captioners, units: list[Unit]) -> list[Outcome]:
     """Captions each unit: a frame at a scale, or a clip."""
     outcomes: dict[str, Outcome] = {}
     for scale, captioner in captioners.items():
         of_scale = [unit for unit in units if unit.variant == scale and unit.key not in outcomes]
         if scale == "clip":
-            outcomes |= {unit.key: _of_clip(lake, captioner, unit) for unit in of_scale}
+            outcomes |= {unit.key: _of_clip(run, captioner, unit) for unit in of_scale}
         elif of_scale:
             # Where one captioner serves both scales, it captions a frame that belongs to both only once.
             scales = {name for name, candidate in captioners.items() if name != "clip" and candidate == captioner}
-            outcomes |= _of_frames(lake, captioner, [unit for unit in units if unit.variant in scales])
+            outcomes |= _of_frames(run.lake, captioner, [unit for unit in units if unit.variant in scales])
     return [outcomes[unit.key] for unit in units]
 
 
@@ -91,11 +91,11 @@ def _of_frames(lake: Lake, captioner: Captioner, units: list[Unit]) -> dict[str,
     return {unit.key: _outcome(captioner, unit, *by_frame[unit.label], seconds, frames=1) for unit in units}
 
 
-def _of_clip(lake: Lake, captioner: Captioner, unit: Unit) -> Outcome:
+def _of_clip(run: StageRun, captioner: Captioner, unit: Unit) -> Outcome:
     """Captions the clip's frames of every second in one request."""
-    (clip,) = lake.fetch("clips", [unit.label], ["clip_id", "video_id", "start_seconds"]).to_pylist()
-    frame_ids = lake.query(statement("inputs/fine_frames_of_clip"), {"clip_id": unit.label})["frame_id"].to_pylist()
-    jpegs = lake.fetch("frames", frame_ids, ["jpeg"])["jpeg"].to_pylist()
+    (clip,) = run.lake.fetch("clips", [unit.label], ["clip_id", "video_id", "start_seconds"]).to_pylist()
+    frame_ids = run.query(statement("inputs/fine_frames_of_clip"), {"clip_id": unit.label})["frame_id"].to_pylist()
+    jpegs = run.lake.fetch("frames", frame_ids, ["jpeg"])["jpeg"].to_pylist()
     caption: FrameCaption | Exception
     with stopwatch() as watch:
         try:

@@ -15,7 +15,6 @@ from resources.incremental.retries import FailurePolicy
 from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit, Waiting
 from resources.lake.schema import DOWNLOADS
 from resources.lake.statements import statement
-from resources.lake.store import Lake
 from resources.media.store import Media
 
 if TYPE_CHECKING:
@@ -50,11 +49,11 @@ def downloads(
 
     Changes when other sizes or kinds of subtitles are wanted.
     """
-    yield from fetch(run.lake, media, downloader, admission.exclusions(), failure_policy, units)
+    yield from fetch(run, media, downloader, admission.exclusions(), failure_policy, units)
 
 
 def fetch(
-    lake: Lake,
+    run: StageRun,
     media: Media,
     downloader: Downloader,
     exclusions: Exclusions,
@@ -63,9 +62,10 @@ def fetch(
 ) -> Iterator[Outcome]:
     """Skips excluded sources, judges files that are stored already by the present rules, and fetches the rest."""
     columns = ["source_id", "uri", "site", "site_key", "channel", "channel_id", "query_words"]
-    rows = {row["source_id"]: row for row in lake.fetch("sources", [unit.key for unit in units], columns).to_pylist()}
-    stored = _stored_downloads(lake, downloader, units)
-    tombstones = Tombstones(lake)
+    source_ids = [unit.key for unit in units]
+    rows = {row["source_id"]: row for row in run.lake.fetch("sources", source_ids, columns).to_pylist()}
+    stored = _stored_downloads(run, downloader, units)
+    tombstones = Tombstones(run.lake)
     by_key = {}
     for unit in units:
         source = rows[unit.key]
@@ -82,13 +82,13 @@ def fetch(
         Wanted(key, rows[key]["uri"], rows[key]["site"], media.download_folder(key), unit.tries)
         for key, unit in by_key.items()
     ]
-    for item, result in downloader.fetch(wanted, sites_in_cooldown(lake), policy) if wanted else ():
+    for item, result in downloader.fetch(wanted, sites_in_cooldown(run.lake), policy) if wanted else ():
         yield _outcome(media, downloader, exclusions, by_key[item.key], rows[item.key], item, result)
 
 
-def _stored_downloads(lake: Lake, downloader: Downloader, units: list[Unit]) -> dict[str, dict[str, Any]]:
+def _stored_downloads(run: StageRun, downloader: Downloader, units: list[Unit]) -> dict[str, dict[str, Any]]:
     """Returns rows of files that were downloaded in the same form under earlier rules, by source id."""
-    rows = lake.query(
+    rows = run.query(
         statement("catalog/downloads_of_sources"), {"source_ids": [unit.key for unit in units]}
     ).to_pylist()
     form = f"{downloader.form_version}+"

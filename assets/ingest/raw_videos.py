@@ -39,13 +39,13 @@ def raw_videos(run: StageRun, units: list[Unit], *, media: Media) -> Iterator[Ou
 
     Changes when the file at its source does.
     """
-    yield from store_and_probe(run.lake, media, units)
+    yield from store_and_probe(run, media, units)
 
 
-def store_and_probe(lake: Lake, media: Media, units: list[Unit]) -> Iterator[Outcome]:
+def store_and_probe(run: StageRun, media: Media, units: list[Unit]) -> Iterator[Outcome]:
     """Stores and probes the file of each unit, a source. A file whose bytes are stored already is skipped."""
-    files = _files(lake, units)
-    tombstones = Tombstones(lake)
+    files = _files(run, units)
+    tombstones = Tombstones(run.lake)
     for unit, (file, inspected) in zip(units, media.inspect([files[unit.key] for unit in units]), strict=True):
         if isinstance(inspected, BaseException):
             yield Failed(unit, inspected)
@@ -54,14 +54,14 @@ def store_and_probe(lake: Lake, media: Media, units: list[Unit]) -> Iterator[Out
             yield Skipped(unit, "Forgotten", forgotten)
             continue
         video_id = inspected.sha256[:16]
-        original = _present(lake, video_id)
+        original = _present(run.lake, video_id)
         if original is None or original["source_id"] == unit.key:
             yield _done(media, unit, video_id, file, inspected)
         elif media.exists(original["path"]):
             reason = f"exact duplicate of {original['source']}"
             yield Skipped(unit, "ExactDuplicate", reason, related_key=video_id)
         else:
-            yield _done(media, _moved(lake, unit, video_id, original), video_id, file, inspected)
+            yield _done(media, _moved(run.lake, unit, video_id, original), video_id, file, inspected)
 
 
 def _moved(lake: Lake, unit: Unit, video_id: str, original: dict[str, Any]) -> Unit:
@@ -79,17 +79,13 @@ def _moved(lake: Lake, unit: Unit, video_id: str, original: dict[str, Any]) -> U
 
 
 def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:
-    rows = lake.query(
-        "select source_id, source, path, ingest_batch from raw_videos where video_id = $video_id",
-        {"video_id": video_id},
-        tables=["raw_videos"],
-    ).to_pylist()
+    rows = lake.known("raw_videos", [video_id], ["source_id", "source", "path", "ingest_batch"]).to_pylist()
     return rows[0] if rows else None
 
 
-def _files(lake: Lake, units: list[Unit]) -> dict[str, str]:
+def _files(run: StageRun, units: list[Unit]) -> dict[str, str]:
     """Returns the path of each source's bytes: the file that it names, or the file downloaded from it."""
-    rows = lake.query(statement("catalog/files_of_sources"), {"source_ids": [unit.key for unit in units]})
+    rows = run.query(statement("catalog/files_of_sources"), {"source_ids": [unit.key for unit in units]})
     return {row["source_id"]: row["file"] for row in rows.to_pylist()}
 
 

@@ -9,7 +9,6 @@ from resources.incremental.declaration import Configuration, CostDrivers, StageR
 from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit
 from resources.lake.schema import SPEECH
 from resources.lake.statements import statement
-from resources.lake.store import Lake
 from resources.media.store import Media, SpokenVideo
 from resources.media.video_file import Heard
 from resources.models.provider import stopwatch
@@ -45,12 +44,12 @@ def speech(run: StageRun, units: list[Unit], *, transcriber: Transcriber, media:
 
     Changes when the video, a subtitle file beside it or the transcriber does.
     """
-    yield from transcribe(run.lake, media, transcriber, units)
+    yield from transcribe(run, media, transcriber, units)
 
 
-def transcribe(lake: Lake, media: Media, transcriber: Transcriber, units: list[Unit]) -> Iterator[Outcome]:
+def transcribe(run: StageRun, media: Media, transcriber: Transcriber, units: list[Unit]) -> Iterator[Outcome]:
     """Reads the subtitles of all videos, then transcribes the videos that have none."""
-    rows = lake.query(statement("inputs/spoken_videos"), {"video_ids": [unit.key for unit in units]}).to_pylist()
+    rows = run.query(statement("inputs/spoken_videos"), {"video_ids": [unit.key for unit in units]}).to_pylist()
     known = {row["video_id"]: row for row in rows}
     videos = [_spoken(known[unit.key]) for unit in units]
     without = []

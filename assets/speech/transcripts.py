@@ -11,7 +11,6 @@ from resources.incremental.declaration import Configuration, CostDrivers, StageR
 from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit, together_or_one_by_one
 from resources.lake.schema import TRANSCRIPTS
 from resources.lake.statements import statement
-from resources.lake.store import Lake
 from resources.models.provider import stopwatch
 from resources.models.translator import Translator, Untranslated
 
@@ -40,17 +39,12 @@ def transcripts(run: StageRun, units: list[Unit], *, translator: Translator) -> 
 
     Changes when a cue in it, or the translator of its language, does.
     """
-    yield from together_or_one_by_one(units, lambda chunk: divide(run.lake, translator, chunk, run.partition))
+    yield from together_or_one_by_one(units, lambda chunk: divide(run, translator, chunk))
 
 
-def divide(lake: Lake, translator: Translator, units: list[Unit], ingest_batch: str) -> list[Outcome]:
+def divide(run: StageRun, translator: Translator, units: list[Unit]) -> list[Outcome]:
     """Makes the transcript of each unit, a clip with speech."""
-    rows = lake.query(
-        statement("inputs/cues_of_clips"),
-        {"clip_ids": [unit.key for unit in units]},
-        tables=["clips", "speech"],
-        only={"ingest_batch": ingest_batch},
-    ).to_pylist()
+    rows = run.query(statement("inputs/cues_of_clips"), {"clip_ids": [unit.key for unit in units]}).to_pylist()
     speech = {clip_id: _speech_within(list(cues)) for clip_id, cues in groupby(rows, key=lambda row: row["clip_id"])}
     foreign = [unit for unit in units if speech[unit.key]["text"] and speech[unit.key]["language"] not in (None, "en")]
     english: dict[str, Generated | Exception] = {}

@@ -11,7 +11,6 @@ from resources.incremental.declaration import Configuration, CostDrivers, StageR
 from resources.incremental.stage import Done, Outcome, Rows, Unit, together_or_one_by_one
 from resources.lake.schema import CLIP_EMBEDDINGS, VECTOR_SIZE
 from resources.lake.statements import statement
-from resources.lake.store import Lake
 from resources.models.aligner import ActiveCheckpoint, Aligner
 from resources.models.provider import stopwatch
 
@@ -50,13 +49,11 @@ def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> It
     active = aligner.active(run.lake)
     assert active is not None, "without a checkpoint there are no units"
     encoder = aligner.encoder(run.lake, active)
-    yield from together_or_one_by_one(
-        units, lambda chunk: embed(run.lake, encoder, active, chunk, aligner.clips_per_call)
-    )
+    yield from together_or_one_by_one(units, lambda chunk: embed(run, encoder, active, chunk, aligner.clips_per_call))
 
 
 def embed(
-    lake: Lake, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int
+    run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int
 ) -> list[Outcome]:
     """Embeds each unit, a clip's frames or its caption."""
     vectors: dict[str, np.ndarray] = {}
@@ -65,19 +62,20 @@ def embed(
     of_caption = [unit for unit in units if unit.variant == "caption"]
     for first in range(0, len(of_video), clips_per_call):
         batch = of_video[first : first + clips_per_call]
-        videos = _pictures(lake, [unit.label for unit in batch], encoder.frames)
+        videos = _pictures(run, [unit.label for unit in batch], encoder.frames)
         with stopwatch() as watch:
             vectors |= zip((unit.key for unit in batch), encoder.encode_videos(videos), strict=True)
         cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(batch), frames=encoder.frames)
         costs |= dict.fromkeys((unit.key for unit in batch), cost)
     if of_caption:
-        captions = lake.fetch("clip_captions", [unit.label for unit in of_caption], ["caption"])["caption"].to_pylist()
+        clip_ids = [unit.label for unit in of_caption]
+        captions = run.lake.fetch("clip_captions", clip_ids, ["caption"])["caption"].to_pylist()
         with stopwatch() as watch:
             vectors |= zip((unit.key for unit in of_caption), encoder.encode_texts(captions), strict=True)
         cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(of_caption))
         costs |= dict.fromkeys((unit.key for unit in of_caption), cost)
     outcomes: list[Outcome] = []
-    video_ids = lake.fetch("clips", [unit.label for unit in units], ["video_id"])["video_id"].to_pylist()
+    video_ids = run.lake.fetch("clips", [unit.label for unit in units], ["video_id"])["video_id"].to_pylist()
     for unit, video_id in zip(units, video_ids, strict=True):
         vector = vectors[unit.key]
         row = {
@@ -102,7 +100,7 @@ def padded(vector: "np.ndarray") -> "np.ndarray":
     return np.pad(vector, (0, VECTOR_SIZE - len(vector))).astype(np.float32)
 
 
-def _pictures(lake: Lake, clip_ids: Sequence[str], wanted: int) -> "list[np.ndarray]":
+def _pictures(run: StageRun, clip_ids: Sequence[str], wanted: int) -> "list[np.ndarray]":
     """Returns `wanted` frames of each clip, [frames, height, width, 3] uint8.
 
     The clip's stored frames are divided into `wanted` equal parts; the middle frame of each part is taken.
@@ -111,12 +109,12 @@ def _pictures(lake: Lake, clip_ids: Sequence[str], wanted: int) -> "list[np.ndar
 
     from internvid.viclip.frame_choice import middle_frames
 
-    rows = lake.query(statement("inputs/frames_of_clips"), {"clip_ids": list(clip_ids)}, tables=["frames"])
+    rows = run.query(statement("inputs/frames_of_clips"), {"clip_ids": list(clip_ids)})
     of_clip = dict(zip(rows["clip_id"].to_pylist(), rows["frame_ids"].to_pylist(), strict=True))
     chosen = {
         clip_id: [of_clip[clip_id][at] for at in middle_frames(len(of_clip[clip_id]), wanted)] for clip_id in clip_ids
     }
     frame_ids = sorted({frame_id for frames in chosen.values() for frame_id in frames})
-    jpegs = lake.fetch("frames", frame_ids, ["jpeg"])["jpeg"].to_pylist()
+    jpegs = run.lake.fetch("frames", frame_ids, ["jpeg"])["jpeg"].to_pylist()
     pictures = {frame_id: rgb_of_jpeg(jpeg) for frame_id, jpeg in zip(frame_ids, jpegs, strict=True)}
     return [np.stack([pictures[frame_id] for frame_id in chosen[clip_id]]) for clip_id in clip_ids]

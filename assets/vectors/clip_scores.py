@@ -92,19 +92,19 @@ def clip_scores(
             "safety": safety,
         }
     )
-    yield from together_or_one_by_one(units, lambda chunk: score(run.lake, scorers, chunk))
+    yield from together_or_one_by_one(units, lambda chunk: score(run, scorers, chunk))
 
 
-def score(lake: Lake, scorers: Scorers, units: list[Unit]) -> list[Outcome]:
+def score(run: StageRun, scorers: Scorers, units: list[Unit]) -> list[Outcome]:
     """Scores each unit, a score of a clip. Frames are read and decoded once for all scores."""
     outcomes: dict[str, Outcome] = {}
     similar = [unit for unit in units if unit.variant == SIMILARITY]
     if similar:
-        outcomes |= {outcome.unit.key: outcome for outcome in similarities(lake, similar)}
+        outcomes |= {outcome.unit.key: outcome for outcome in similarities(run.lake, similar)}
     of_frames = [unit for unit in units if unit.variant != SIMILARITY]
     if of_frames:
-        clips = _clips(lake, {unit.label: None for unit in of_frames})
-        choices = _Frames(lake, list(clips))
+        clips = _clips(run, {unit.label: None for unit in of_frames})
+        choices = _Frames(run, list(clips))
         for name, scorer in scorers.items():
             of_score = [unit for unit in of_frames if unit.variant == name]
             outcomes |= {outcome.unit.key: outcome for outcome in _by_scorer(scorer, of_score, clips, choices)}
@@ -137,9 +137,9 @@ def _by_scorer(
         yield Done(unit, (Rows.of([row], CLIP_SCORES),), cost=cost)
 
 
-def _clips(lake: Lake, clip_ids: dict[str, None]) -> dict[str, dict[str, Any]]:
+def _clips(run: StageRun, clip_ids: dict[str, None]) -> dict[str, dict[str, Any]]:
     """Returns video_id and caption of each clip, by clip id."""
-    rows = lake.query(
+    rows = run.query(
         "select clips.clip_id, clips.video_id, clip_captions.caption from clips "
         "left join clip_captions using (clip_id) where clips.clip_id in (select unnest($clip_ids))",
         {"clip_ids": list(clip_ids)},
@@ -150,9 +150,9 @@ def _clips(lake: Lake, clip_ids: dict[str, None]) -> dict[str, dict[str, Any]]:
 class _Frames:
     """The stored frames of clips, each read and decoded when it is first used."""
 
-    def __init__(self, lake: Lake, clip_ids: list[str]) -> None:
-        self.lake = lake
-        rows = lake.query(statement("inputs/frames_of_clips"), {"clip_ids": clip_ids})
+    def __init__(self, run: StageRun, clip_ids: list[str]) -> None:
+        self.lake = run.lake
+        rows = run.query(statement("inputs/frames_of_clips"), {"clip_ids": clip_ids})
         self.of_clip = dict(zip(rows["clip_id"].to_pylist(), rows["frame_ids"].to_pylist(), strict=True))
         self.pictures: dict[str, Any] = {}
 

@@ -63,17 +63,15 @@ def clips_and_frames(
     A video is decoded once: everything later reads frames. Rows change with the video's bytes, and imported ones with
     its annotations.
     """
-    yield from cut_and_sample(run.lake, media, cut_detection.settings(), units, run_id=run.run_id)
+    yield from cut_and_sample(run, media, cut_detection.settings(), units)
 
 
-def cut_and_sample(
-    lake: Lake, media: Media, settings: "ScanSettings", units: list[Unit], *, run_id: str
-) -> Iterator[Outcome]:
+def cut_and_sample(run: StageRun, media: Media, settings: "ScanSettings", units: list[Unit]) -> Iterator[Outcome]:
     """Scans each video in a child process: for its cuts, or for its annotated spans."""
-    videos = lake.fetch(
+    videos = run.lake.fetch(
         "raw_videos", [_video_id(unit) for unit in units], ["video_id", "path", "duration_seconds", "size_bytes"]
     ).to_pylist()
-    annotated = _annotated(lake, [_video_id(unit) for unit in units if unit.variant == IMPORTED])
+    annotated = _annotated(run, [_video_id(unit) for unit in units if unit.variant == IMPORTED])
     to_scan = [
         ToScan(
             video["path"],
@@ -86,7 +84,7 @@ def cut_and_sample(
         if isinstance(scanned, BaseException):
             yield Failed(unit, scanned)
         elif unit.variant == IMPORTED:
-            yield _of_spans(lake, unit, video, annotated[video["video_id"]], scanned, run_id)
+            yield _of_spans(run.lake, unit, video, annotated[video["video_id"]], scanned, run.run_id)
         else:
             rows = _rows(video["video_id"], scanned)
             yield Done(unit, rows, release=scanned.remove, cost=_cost(scanned, video["size_bytes"]))
@@ -170,13 +168,13 @@ class _Annotated:
         return f"{video_id}_{clip.start_pts}_{clip.end_pts}_{self.dataset}-{hashed}"
 
 
-def _annotated(lake: Lake, video_ids: list[str]) -> dict[str, list[_Annotated]]:
+def _annotated(run: StageRun, video_ids: list[str]) -> dict[str, list[_Annotated]]:
     """Returns the annotated spans by video id, in order of time."""
     from internvid.video.spans import Span
 
     if not video_ids:
         return {}
-    rows = lake.query(statement("catalog/annotated_spans"), {"video_ids": video_ids}).to_pylist()
+    rows = run.query(statement("catalog/annotated_spans"), {"video_ids": video_ids}).to_pylist()
     return {
         video_id: [
             _Annotated(row["annotation_id"], row["dataset"], Span(row["start_seconds"], row["end_seconds"]))

@@ -45,18 +45,15 @@ def fingerprints(
     if benchmarks.folder:
         for file, error in benchmarks.unreadable.items():
             run.log(f"benchmark video {file}: {error}")
-    yield from fingerprint(run.lake, benchmarks, units)
+    yield from fingerprint(run, benchmarks, units)
 
 
-def fingerprint(lake: Lake, benchmarks: BenchmarkVideos, units: list[Unit]) -> Iterator[Outcome]:
+def fingerprint(run: StageRun, benchmarks: BenchmarkVideos, units: list[Unit]) -> Iterator[Outcome]:
     """Hashes all frames of each video that are not flat. The row of a black video has no hashes."""
-    rows = lake.query(
-        statement("inputs/frames_to_fingerprint"),
-        {"video_ids": [unit.key for unit in units]},
-        only={"ingest_batch": units[0].partition},
-    ).to_pylist()
+    video_ids = [unit.key for unit in units]
+    rows = run.query(statement("inputs/frames_to_fingerprint"), {"video_ids": video_ids}).to_pylist()
     frames = {video_id: list(of_video) for video_id, of_video in groupby(rows, key=itemgetter("video_id"))}
-    yield from one_by_one(units, lambda unit: _of_video(lake, benchmarks, unit, frames[unit.key]))
+    yield from one_by_one(units, lambda unit: _of_video(run.lake, benchmarks, unit, frames[unit.key]))
 
 
 def _of_video(lake: Lake, benchmarks: BenchmarkVideos, unit: Unit, frames: list[dict]) -> Outcome:

@@ -44,7 +44,8 @@ class StageScope:
 class StageRun:
     """A run of a stage, as its function gets it.
 
-    config: instance of the definition's config class. context: Dagster's context; None outside of Dagster.
+    partition_column: column of the partition in the stage's tables and in its inputs. config: instance of the
+    definition's config class. context: Dagster's context; None outside of Dagster.
     """
 
     lake: Lake
@@ -53,6 +54,16 @@ class StageRun:
     log: Callable[[str], object]
     config: Any = None
     context: dg.AssetExecutionContext | None = None
+    partition_column: str = INGEST_BATCH
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
+        """Returns the result of one statement that sees the rows of the run's partition alone.
+
+        So its cost is that of the partition, however large the lake is: the filter reaches Lance, which a list of keys
+        bound to the statement does not. Rows of other partitions are read by key, with `lake.fetch` and `lake.known`.
+        """
+        only = {self.partition_column: self.partition, "partition": self.partition}
+        return self.lake.query(sql, parameters, only=only)
 
 
 @dataclass(frozen=True)

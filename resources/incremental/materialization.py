@@ -65,7 +65,7 @@ def materialize_stage(context: dg.AssetExecutionContext, definition: StageDefini
     lake: Lake = context.resources.lake
     needed = {name: getattr(context.resources, name) for name in definition.needs}
     config = definition.config(**context.op_execution_context.op_config) if definition.config else None
-    run = StageRun(lake, context.partition_key, context.run_id, context.log.info, config, context)
+    run = StageRun(lake, context.partition_key, context.run_id, context.log.info, config, context, definition.partition)
     stage = definition.configured(StageScope(lake, context.partition_key, config), needed)
     prepare = prepared(definition, needed)
 

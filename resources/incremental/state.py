@@ -111,8 +111,4 @@ def _originals(lake: Lake, stage: Stage, connection: duckdb.DuckDBPyConnection) 
     ).fetchall()
     if not named:
         return pa.table({"key": pa.array([], pa.string())})
-    return lake.query(
-        f"select {table.key} as key from {table.name} where {table.key} in (select unnest($keys))",
-        {"keys": [key for (key,) in named]},
-        tables=[table.name],
-    )
+    return lake.known(table.name, [key for (key,) in named]).rename_columns(["key"])

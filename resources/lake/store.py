@@ -313,8 +313,9 @@ class Lake(dg.ConfigurableResource):
 
 
 def tables_in(sql: str) -> list[str]:
-    """The lake's tables whose names stand in the statement: opening one takes some requests where it is in a bucket."""
-    words = set(re.findall(r"\w+", sql))
+    """The lake's tables whose names stand in the statement, comments aside: opening one takes some requests where it is
+    in a bucket."""
+    words = set(re.findall(r"\w+", re.sub(r"--[^\n]*", "", sql)))
     return [name for name in TABLES if name in words]
 
 

@@ -2,14 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
+from resources.lake.schema import TABLES
+from resources.lake.store import Lake
 
 Ingest = Callable[..., RunSummary]
 
@@ -87,3 +90,28 @@ def folder(place: Path) -> Path:
     folder = place / "synthetic_videos"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, bool]]:
+    """Collects (table, whether only rows of one batch are visible) of each table that is opened for SQL or polars."""
+    seen: set[tuple[str, bool]] = set()
+    connect, polars = Lake.connect, Lake.polars
+
+    def note(table: str, only: Mapping[str, str] | None) -> None:
+        column = "partition" if table in ("attempts", "costs") else TABLES[table].partition
+        seen.add((table, column in (only or {})))
+
+    def noted_connect(self: Lake, tables: Iterable[str] | None = None, **options: Any) -> Any:
+        names = list(TABLES if tables is None else tables)
+        for table in names:
+            note(table, options.get("only"))
+        return connect(self, names, **options)
+
+    def noted_polars(self: Lake, table: str, **options: Any) -> Any:
+        note(table, options.get("only"))
+        return polars(self, table, **options)
+
+    monkeypatch.setattr(Lake, "connect", noted_connect)
+    monkeypatch.setattr(Lake, "polars", noted_polars)
+    return seen
