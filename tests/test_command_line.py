@@ -104,6 +104,7 @@ def test_ingest_says_what_it_found_what_it_made_and_what_failed(first_run):
         "frame_captions": ["10", "0", "0"],
         "clip_captions": ["4", "0", "0"],
         "clip_embeddings": ["0", "0", "0"],  # no model is active
+        "caption_embeddings": ["0", "0", "0"],
         "clip_scores": ["4", "0", "0"],
         "all, with start-up": ["", "", ""],
     }
@@ -145,6 +146,7 @@ def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
         ["frame_captions", "10", "10", "0", "0", "0", "0"],
         ["clip_captions", "4", "4", "0", "0", "0", "0"],
         ["clip_embeddings", "0", "0", "0", "0", "0", "0"],  # no model is active
+        ["caption_embeddings", "0", "0", "0", "0", "0", "0"],
         ["clip_scores", "4", "4", "0", "0", "0", "0"],
     ]
     assert "1 failed:" in text

@@ -165,16 +165,16 @@ def vectors_to_match(lake: Lake, active: ActiveCheckpoint, batch: str) -> "tuple
     chosen = lake.query(
         statement("checks/clips_to_match"),
         {"model": active.checkpoint_id, "clips": CLIPS_TO_MATCH},
-        tables=["clip_captions", "clip_embeddings"],
+        tables=["clip_captions", "clip_embeddings", "caption_embeddings"],
         only={"ingest_batch": batch},
     )
     clip_ids = chosen["clip_id"].to_pylist()
 
-    def vectors(kind: str) -> np.ndarray:
-        rows = lake.fetch("clip_embeddings", [f"{clip_id}/{kind}" for clip_id in clip_ids], ["vector"])
+    def vectors(table: str) -> np.ndarray:
+        rows = lake.fetch(table, clip_ids, ["vector"])
         return rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(clip_ids), VECTOR_SIZE)
 
-    return vectors("video"), vectors("caption"), np.array(chosen["video_id"].to_pylist(), str)
+    return vectors("clip_embeddings"), vectors("caption_embeddings"), np.array(chosen["video_id"].to_pylist(), str)
 
 
 def _result(

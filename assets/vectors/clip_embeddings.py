@@ -1,4 +1,4 @@
-"""`clip_embeddings`: vectors of clips and of their captions in a shared space, by the active checkpoint."""
+"""`clip_embeddings`: vectors of clips in the space that they share with captions, by the active checkpoint."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 
     from internvid.viclip.encoder import Encoder
 
-KINDS = ("video", "caption")
-
 
 def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
     """There are no units until a checkpoint is active. After a change of the checkpoint every vector is recomputed."""
     active = None if scope.lake is None else aligner.active(scope.lake)
     version = "no checkpoint" if active is None else aligner.version(active)
-    kinds = pa.table({"kind": pa.array([] if active is None else list(KINDS), pa.string())})
-    return Configuration((dict.fromkeys(KINDS, version),), parameters=kinds)
+    models = pa.table({"model": pa.array([] if active is None else [active.checkpoint_id], pa.string())})
+    return Configuration(({"": version},), parameters=models)
 
 
 @stage(
@@ -38,13 +36,13 @@ def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
     kinds=("lance", "pytorch"),
     resources=("aligner",),
     reads=("active_checkpoint",),
-    samples={CLIP_EMBEDDINGS.name: ("kind", "model", "dimensions", "clip_id")},
-    cost=CostDrivers(requests={"aligner": "vectors"}),
+    samples={CLIP_EMBEDDINGS.name: ("model", "dimensions", "clip_id")},
+    cost=CostDrivers(requests={"aligner": "clip_vectors"}),
 )
 def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterator[Outcome]:
-    """ViCLIP vectors of each clip's frames and of its caption, by the active checkpoint.
+    """ViCLIP vectors of each clip's frames, by the active checkpoint. Search compares a query's vector with them.
 
-    Changes when frames, caption or the active checkpoint do.
+    Changes when frames or the active checkpoint do.
     """
     active = aligner.active(run.lake)
     assert active is not None, "without a checkpoint there are no units"
@@ -55,40 +53,30 @@ def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> It
 def embed(
     run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int
 ) -> list[Outcome]:
-    """Embeds each unit, a clip's frames or its caption."""
-    vectors: dict[str, np.ndarray] = {}
-    costs: dict[str, Cost] = {}
-    of_video = [unit for unit in units if unit.variant == "video"]
-    of_caption = [unit for unit in units if unit.variant == "caption"]
-    for first in range(0, len(of_video), clips_per_call):
-        batch = of_video[first : first + clips_per_call]
-        videos = _pictures(run, [unit.label for unit in batch], encoder.frames)
-        with stopwatch() as watch:
-            vectors |= zip((unit.key for unit in batch), encoder.encode_videos(videos), strict=True)
-        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(batch), frames=encoder.frames)
-        costs |= dict.fromkeys((unit.key for unit in batch), cost)
-    if of_caption:
-        clip_ids = [unit.label for unit in of_caption]
-        captions = run.lake.fetch("clip_captions", clip_ids, ["caption"])["caption"].to_pylist()
-        with stopwatch() as watch:
-            vectors |= zip((unit.key for unit in of_caption), encoder.encode_texts(captions), strict=True)
-        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(of_caption))
-        costs |= dict.fromkeys((unit.key for unit in of_caption), cost)
+    """Embeds the frames of each unit, a clip."""
     outcomes: list[Outcome] = []
-    video_ids = run.lake.fetch("clips", [unit.label for unit in units], ["video_id"])["video_id"].to_pylist()
-    for unit, video_id in zip(units, video_ids, strict=True):
-        vector = vectors[unit.key]
-        row = {
-            "embedding_id": unit.key,
-            "clip_id": unit.label,
-            "video_id": video_id,
-            "kind": unit.variant,
-            "model": active.checkpoint_id,
-            "dimensions": len(vector),
-            "vector": padded(vector),
-        }
-        outcomes.append(Done(unit, (Rows.of([row], CLIP_EMBEDDINGS),), cost=costs[unit.key]))
+    for first in range(0, len(units), clips_per_call):
+        clips = units[first : first + clips_per_call]
+        videos = _pictures(run, [unit.key for unit in clips], encoder.frames)
+        with stopwatch() as watch:
+            vectors = encoder.encode_videos(videos)
+        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(clips), frames=encoder.frames)
+        video_ids = run.lake.fetch("clips", [unit.key for unit in clips], ["video_id"])["video_id"].to_pylist()
+        for unit, video_id, vector in zip(clips, video_ids, vectors, strict=True):
+            row = vector_row(unit.key, video_id, active, vector)
+            outcomes.append(Done(unit, (Rows.of([row], CLIP_EMBEDDINGS),), cost=cost))
     return outcomes
+
+
+def vector_row(clip_id: str, video_id: str, active: ActiveCheckpoint, vector: "np.ndarray") -> dict[str, object]:
+    """Returns a row of a table of vectors."""
+    return {
+        "clip_id": clip_id,
+        "video_id": video_id,
+        "model": active.checkpoint_id,
+        "dimensions": len(vector),
+        "vector": padded(vector),
+    }
 
 
 def padded(vector: "np.ndarray") -> "np.ndarray":

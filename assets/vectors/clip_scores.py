@@ -179,11 +179,11 @@ def similarities(lake: Lake, units: list[Unit]) -> list[Done]:
     import numpy as np
 
     vectors = {}
-    for kind in ("video", "caption"):
-        keys = [f"{unit.label}/{kind}" for unit in units]
-        rows = lake.fetch("clip_embeddings", keys, ["vector", "model", "video_id"]).combine_chunks()
-        vectors[kind] = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(units), -1)
-    cosines = np.einsum("nd,nd->n", vectors["video"], vectors["caption"]).astype(float)
+    clip_ids = [unit.label for unit in units]
+    for table in ("clip_embeddings", "caption_embeddings"):
+        rows = lake.fetch(table, clip_ids, ["vector", "model", "video_id"]).combine_chunks()
+        vectors[table] = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(units), -1)
+    cosines = np.einsum("nd,nd->n", vectors["clip_embeddings"], vectors["caption_embeddings"]).astype(float)
     outcomes: list[Done] = []
     of_clip = rows.select(["model", "video_id"]).to_pylist()
     for unit, cosine, known in zip(units, cosines, of_clip, strict=True):

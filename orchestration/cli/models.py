@@ -59,7 +59,8 @@ def activate(
         active = activate_named(session.instance, session.lake, session.resources["aligner"], checkpoint)
     except (ValueError, OSError, SystemFault) as error:
         raise typer.BadParameter(str(error)) from error
-    stale = session.counts()["clip_embeddings"]["pending"]
+    counts = session.counts()
+    stale = sum(counts[stage]["pending"] for stage in ("clip_embeddings", "caption_embeddings"))
     console.print(f"{active.checkpoint_id} is active; {stale:,} vectors are to be recomputed by `internvid ingest`")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from resources.lake.schema import CLIP_CAPTIONS, VECTOR, VECTOR_SIZE, Table
+from resources.lake.schema import CLIP_CAPTIONS, VECTOR_SIZE, Table
 
 if TYPE_CHECKING:
     import lance
@@ -99,7 +99,7 @@ def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int =
     from_rows: lower bound on the rows of a table with an index. Vectors of another model are distributed differently,
     so an index is trained again once most rows are newer than its training.
     """
-    for column in (column for column in table.columns if column.type == VECTOR):
+    for column in (column for column in table.columns if column.is_searched):
         rows = dataset.count_rows()
         if rows < from_rows:
             continue

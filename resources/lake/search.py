@@ -47,9 +47,7 @@ def search_vectors(embeddings: lance.LanceDataset, vector: np.ndarray, limit: in
     embeddings: the table clip_embeddings. vector: [VECTOR_SIZE] float32.
     """
     nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "refine_factor": 4}
-    return embeddings.to_table(
-        columns=["clip_id", "_distance"], filter="kind = 'video'", nearest=nearest, prefilter=True
-    )
+    return embeddings.to_table(columns=["clip_id", "_distance"], nearest=nearest)
 
 
 def fused(captions: lance.LanceDataset, rankings: Sequence[tuple[float, pa.Table]], limit: int) -> pa.Table:

@@ -10,9 +10,8 @@ with distinct_captions as (
 embedded as (
     select clip_id
     from clip_embeddings
-    where model = $model
-    group by clip_id
-    having count(distinct kind) = 2
+    inner join caption_embeddings using (clip_id)
+    where clip_embeddings.model = $model and caption_embeddings.model = $model
 )
 
 select distinct_captions.clip_id, distinct_captions.video_id

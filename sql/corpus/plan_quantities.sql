@@ -13,7 +13,8 @@ select
     (select count(*) from clips) as clips,
     (select count(*) from frames where is_middle) as middle_frames,
     (select count(*) from frames where is_fine) as fine_frames,
-    (select count(*) from clip_embeddings) as vectors,
+    (select count(*) from clip_embeddings) as clip_vectors,
+    (select count(*) from caption_embeddings) as caption_vectors,
     (
         select count(*)
         from cut

@@ -23,6 +23,7 @@ from resources.incremental.faults import ModelUnavailable
 from resources.training.trainer import Trainer
 
 MODEL = model_key("viclip-tiny", "all")
+VECTORS = ("clip_embeddings", "caption_embeddings")
 
 
 def bring_up_to_date(session: Session, *locations: Path) -> RunSummary:
@@ -75,18 +76,17 @@ def test_a_new_lake_trains_a_model_and_embeds_and_scores_every_clip_with_it(sess
     assert (checkpoint["model"], active["checkpoint_id"]) == (MODEL, checkpoint["checkpoint_id"])
     assert active["provenance"] == checkpoint["weights_digest"]
 
-    vectors = session.lake.polars("clip_embeddings")
-    assert sorted(vectors["embedding_id"]) == sorted(
-        f"{clip}/{kind}" for clip in clips for kind in ("video", "caption")
-    )
-    assert set(vectors["model"]) == {checkpoint["checkpoint_id"]}
-    lengths = np.linalg.norm(np.array(vectors["vector"].to_list()), axis=1)
-    assert lengths == pytest.approx(1, abs=1e-5)
-
-    by_id = dict(zip(vectors["embedding_id"], vectors["vector"].to_list(), strict=True))
+    by_clip = {}
+    for table in VECTORS:
+        vectors = session.lake.polars(table)
+        assert sorted(vectors["clip_id"]) == clips
+        assert set(vectors["model"]) == {checkpoint["checkpoint_id"]}
+        lengths = np.linalg.norm(np.array(vectors["vector"].to_list()), axis=1)
+        assert lengths == pytest.approx(1, abs=1e-5)
+        by_clip[table] = dict(zip(vectors["clip_id"], vectors["vector"].to_list(), strict=True))
     scores = session.lake.polars("clip_scores").filter(score="video_text_similarity")
     assert sorted(scores["clip_id"]) == clips
-    expected = [np.dot(by_id[f"{clip}/video"], by_id[f"{clip}/caption"]) for clip in scores["clip_id"]]
+    expected = [np.dot(*(by_clip[table][clip] for table in VECTORS)) for clip in scores["clip_id"]]
     assert scores["value"].to_list() == pytest.approx(expected, abs=1e-6)
     assert all(number["pending"] == 0 for number in session.counts().values())
 
@@ -98,7 +98,7 @@ def test_a_vector_is_what_the_model_says_of_the_clip_s_frames(session):
 
     (active,) = session.lake.polars("active_checkpoint").to_dicts()
     encoder = Encoder(load_checkpoint(Path(active["path"])))
-    row = session.lake.polars("clip_embeddings").filter(pl.col("kind") == "video").row(3, named=True)
+    row = session.lake.polars("clip_embeddings").row(3, named=True)
     frames = session.lake.polars("frames").filter(pl.col("clip_id") == row["clip_id"]).sort("pts")
     (expected,) = encoder.encode_videos([np.stack([rgb_of_jpeg(jpeg) for jpeg in frames["jpeg"]])])
     assert row["vector"][: row["dimensions"]] == pytest.approx(expected, abs=1e-5)
@@ -127,7 +127,7 @@ def test_it_is_evaluated_on_videos_that_it_was_not_trained_on(session):
 
 
 def test_a_second_run_trains_nothing_and_embeds_nothing(session, learning):
-    tables = ("checkpoints", "evaluations", "subsets", "clip_embeddings", "clip_scores", "corpus_snapshot", "attempts")
+    tables = ("checkpoints", "evaluations", "subsets", *VECTORS, "clip_scores", "corpus_snapshot", "attempts")
     before = versions(session, *tables)
     summary = bring_up_to_date(learning())
     assert versions(session, *tables) == before
@@ -135,7 +135,7 @@ def test_a_second_run_trains_nothing_and_embeds_nothing(session, learning):
 
 
 def test_a_caption_that_says_something_else_is_embedded_and_scored_anew_and_nothing_else_is(session):
-    tables = ("clip_embeddings", "clip_scores")
+    tables = (*VECTORS, "clip_scores")
     before = {
         table: {row["clip_id"]: row["run_id"] for row in session.lake.polars(table).to_dicts()} for table in tables
     }
@@ -146,7 +146,7 @@ def test_a_caption_that_says_something_else_is_embedded_and_scored_anew_and_noth
     )
     session.lake.upsert("clip_captions", changed)
     pending = {stage: number["pending"] for stage, number in session.counts().items()}
-    assert (pending["clip_embeddings"], pending["clip_captions"]) == (1, 1)
+    assert [pending[stage] for stage in (*VECTORS, "clip_captions")] == [0, 1, 1]
     session.lake.upsert("clip_captions", captions.filter(pl.col("clip_id") == clip_id))
     assert all(number["pending"] == 0 for number in session.counts().values())
     assert before == {
@@ -157,7 +157,7 @@ def test_a_caption_that_says_something_else_is_embedded_and_scored_anew_and_noth
 def test_search_ranks_by_words_and_by_vectors(session):
     from assets.vectors.clip_embeddings import padded
 
-    row = session.lake.polars("clip_embeddings").filter(pl.col("kind") == "video").row(0, named=True)
+    row = session.lake.polars("clip_embeddings").row(0, named=True)
     caption = session.lake.polars("clip_captions").filter(pl.col("clip_id") == row["clip_id"])["caption"][0]
     vector = padded(np.array(row["vector"], np.float32)[: row["dimensions"]])
     by_vector = session.lake.search("zzz", vector=vector, limit=3)
@@ -197,17 +197,19 @@ def test_another_active_checkpoint_makes_all_vectors_and_scores_anew(session):
     assert summary.failed_runs == {}
     rows = session.lake.polars("checkpoints").sort("written_at").to_dicts()
     first, second = (row["checkpoint_id"] for row in rows)
-    assert set(session.lake.polars("clip_embeddings")["model"]) == {first}, "a newly trained model is not active yet"
+    assert {model for table in VECTORS for model in session.lake.polars(table)["model"]} == {first}, (
+        "a newly trained model is not active yet"
+    )
 
     from resources.models.activation import activate_named
 
     activate_named(session.instance, session.lake, session.resources["aligner"], second)
     vectors = session.lake.dataset("clip_embeddings").count_rows()
     pending = {stage: number["pending"] for stage, number in session.counts().items()}
-    assert pending["clip_embeddings"] == vectors
+    assert [pending[table] for table in VECTORS] == [vectors, vectors]
     summary = bring_up_to_date(session)
-    assert summary.rows["clip_embeddings"]["changed"] == vectors
-    assert set(session.lake.polars("clip_embeddings")["model"]) == {second}
+    assert [summary.rows[table]["changed"] for table in VECTORS] == [vectors, vectors]
+    assert {model for table in VECTORS for model in session.lake.polars(table)["model"]} == {second}
     assert set(session.lake.polars("clip_scores").filter(score="video_text_similarity")["model"]) == {second}
 
 
@@ -224,3 +226,18 @@ def test_a_checkpoint_whose_files_were_changed_is_not_used(session, tmp_path):
             session.resources["aligner"].encoder(session.lake, session.resources["aligner"].active(session.lake))
     finally:
         weights.write_bytes(content)
+
+
+def test_vectors_and_scores_are_made_from_rows_of_their_batch(session, reads):
+    made = {}
+    for table in (*VECTORS, "clip_scores"):
+        made[table] = session.lake.polars(table)[session.lake.dataset(table).schema.names[0]].sort().to_list()
+        session.lake.delete(table, made[table])
+    batches = session.lake.polars("sources")["ingest_batch"].unique().to_list()
+    session.instance.add_dynamic_partitions("ingest_batch", batches)
+    reads.clear()
+    for batch in batches:
+        session.run("ingest", RunSummary(), partition=batch)
+    assert {table for table, is_of_batch in reads if not is_of_batch} == set()
+    for table, keys in made.items():
+        assert sorted(session.lake.polars(table)[session.lake.dataset(table).schema.names[0]]) == keys

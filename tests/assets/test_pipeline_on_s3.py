@@ -60,7 +60,8 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
         "transcripts": {"total": 2, "skipped": 2},
         "frame_captions": {"total": 5, "done": 5},
         "clip_captions": {"total": 2, "done": 2},
-        "clip_embeddings": {"total": 4, "done": 4},
+        "clip_embeddings": {"total": 2, "done": 2},
+        "caption_embeddings": {"total": 2, "done": 2},
         "clip_scores": {"total": 4, "done": 4},
     }
     published = _bucket(s3)

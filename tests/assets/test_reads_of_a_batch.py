@@ -10,13 +10,6 @@ import polars as pl
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
 
-# Read as a whole in a run of a batch, each for a reason that does not grow with the videos.
-READ_AS_A_WHOLE = {
-    "active_checkpoint": "one row",
-    "checkpoints": "a row for each training",
-    "tombstones": "a row for each name that was forgotten",
-}
-
 
 def test_no_stage_of_a_batch_reads_a_table_as_a_whole(
     open_session: Callable[[], Session],
@@ -39,7 +32,7 @@ def test_no_stage_of_a_batch_reads_a_table_as_a_whole(
     session.run("ingest", summary, partition=batch)
     of_batch = {table for table, is_of_batch in reads if is_of_batch}
     as_a_whole = {table for table, is_of_batch in reads if not is_of_batch}
-    assert as_a_whole - READ_AS_A_WHOLE.keys() == set()
+    assert as_a_whole == set()
     assert of_batch >= {output.name for stage in session.stages for output in stage.outputs}
     assert summary.failed_runs == {}
     assert session.lake.polars("clip_captions").filter(pl.col("caption") != "").height == 2

@@ -16,7 +16,7 @@ from resources.catalog.locations import RUN_ID
 
 SECONDS_TO_RECOMPUTE = 600
 SECONDS_UNTIL_QUIET = 75  # two evaluations: time enough for a second run to be requested
-RECOMPUTED = {"clip_captions", "clip_embeddings", "clip_scores"}
+RECOMPUTED = {"clip_captions", "caption_embeddings", "clip_scores"}
 
 RUNS = """
 query {

@@ -16,7 +16,7 @@ from orchestration.settings import Settings
 BATCHES = ["2026-01-01-0001", "2026-01-01-0002"]
 TABLES = [table.name for stage in ingest_stages() for table in stage.outputs]
 OTHER_SUMMARISER = {"summariser": "{kind: server, url: 'http://127.0.0.1:9/v1', served_model: other}"}
-AFTER_SUMMARISER = {"clip_captions", "clip_embeddings", "clip_scores"}
+AFTER_SUMMARISER = {"clip_captions", "caption_embeddings", "clip_scores"}
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,9 @@ def test_another_active_checkpoint_recomputes_the_vectors_of_every_batch(lakehou
         lakehouse.run(batch)
     assert lakehouse.requested() == {}
     lakehouse.report("active_checkpoint")
-    assert lakehouse.requested() == {batch: {"clip_embeddings", "clip_scores"} for batch in BATCHES}
+    assert lakehouse.requested() == {
+        batch: {"clip_embeddings", "caption_embeddings", "clip_scores"} for batch in BATCHES
+    }
     assert lakehouse.requested() == {}
 
 

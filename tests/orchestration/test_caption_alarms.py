@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -56,8 +55,8 @@ class Planted:
         self.lake.create_tables()
         activate(self.lake, CHECKPOINT)
         for batch, clip_ids in self.clip_ids.items():
-            vectors = {f"{clip_id}/video": seen(self.right_caption(clip_id), clip_id) for clip_id in clip_ids}
-            self.embed(batch, vectors)
+            vectors = {clip_id: seen(self.right_caption(clip_id), clip_id) for clip_id in clip_ids}
+            self.embed("clip_embeddings", batch, vectors)
             self.caption(batch, [self.right_caption(clip_id) for clip_id in clip_ids])
 
     def right_caption(self, clip_id: str) -> str:
@@ -81,21 +80,14 @@ class Planted:
             ],
         )
         self.embed(
-            batch, {f"{clip_id}/caption": meaning(text) for clip_id, text in zip(clip_ids, captions, strict=True)}
+            "caption_embeddings",
+            batch,
+            {clip_id: meaning(text) for clip_id, text in zip(clip_ids, captions, strict=True)},
         )
 
-    def embed(self, batch: str, vectors: dict[str, np.ndarray]) -> None:
-        rows = [
-            {
-                "embedding_id": key,
-                "clip_id": key.split("/")[0],
-                "kind": key.split("/")[1],
-                "model": "m",
-                "vector": vector,
-            }
-            for key, vector in vectors.items()
-        ]
-        self.write("clip_embeddings", batch, rows)
+    def embed(self, table: str, batch: str, vectors: dict[str, np.ndarray]) -> None:
+        rows = [{"clip_id": clip_id, "model": "m", "vector": vector} for clip_id, vector in vectors.items()]
+        self.write(table, batch, rows)
 
     def write(self, table: str, batch: str, rows: list[dict[str, Any]]) -> None:
         self.lake.delete(table, [row[TABLES[table].key] for row in rows])
@@ -240,6 +232,6 @@ def test_the_vectors_are_those_of_the_batch_and_the_active_model(planted: Plante
     stored = planted.lake.polars("clip_embeddings", only={"ingest_batch": BATCHES[1]})
     assert videos.shape == captions.shape == (20, VECTOR_SIZE)
     assert sorted(set(video_of)) == ["20", "21", "22", "23"]
-    assert stored.filter(pl.col("kind") == "video")["vector"].len() == 20
+    assert stored["vector"].len() == 20
     other = ActiveCheckpoint("another", "/nowhere", "e" * 32)
     assert [len(part) for part in vectors_to_match(planted.lake, other, BATCHES[1])] == [0, 0, 0]

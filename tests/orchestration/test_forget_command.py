@@ -122,7 +122,7 @@ def found_in(place: Path, wanted: dict[str, bytes]) -> dict[str, set[str]]:
             rows = (
                 lake.dataset(table, version["version"])
                 .to_table()
-                .drop_columns(["vector"] * (table == "clip_embeddings"))
+                .drop_columns(["vector"] * (table in ("clip_embeddings", "caption_embeddings")))
             )
             content = repr(rows.to_pylist()).encode()
             for name in (name for name, text in wanted.items() if text in content):

@@ -127,10 +127,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         | {"attempt_id": "raw_videos/source0000000004", "stage": "raw_videos", "key": "source0000000004"}
         | {"outcome": "failed", "error_class": "InvalidData", "message": "moov atom not found"},
         tries
-        | {"attempt_id": f"clip_embeddings/{CLIP}/video", "stage": "clip_embeddings", "key": f"{CLIP}/video"}
+        | {"attempt_id": f"clip_embeddings/{CLIP}", "stage": "clip_embeddings", "key": CLIP}
         | {"outcome": "failed", "error_class": "OutOfMemory", "message": "no room", "next_try_at": WHEN},
         tries
-        | {"attempt_id": f"clip_embeddings/{LATER}/video", "stage": "clip_embeddings", "key": f"{LATER}/video"}
+        | {"attempt_id": f"clip_embeddings/{LATER}", "stage": "clip_embeddings", "key": LATER}
         | {"outcome": "failed", "message": "of the other clip"},
     )
     add(
@@ -180,7 +180,7 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
         "│ clips │ 1 │ clips/1 │ │ run of c │ 2026-01-02 12:00:00 │",
         "│ clip_captions │ 1 │ clip_captions/1 │ merger │",
         "│ clip_embeddings │ │ failed: OutOfMemory: no",
-        f"clip_embeddings {CLIP}/video: failed: OutOfMemory: no room (2 tries; tried again at 2026-01-02 12:00 UTC)",
+        f"clip_embeddings {CLIP}: failed: OutOfMemory: no room (2 tries; tried again at 2026-01-02 12:00 UTC)",
         "│ fingerprints │ │ not yet │",
         f"captions: A heron in {CLIP}. (merger)",
         f"of frames: fine 1.0 s: frame of {CLIP}",

@@ -215,6 +215,7 @@ EXPECTED: dict[str, list[tuple]] = {
         ("frame_captions", 4, None),
         ("clip_captions", 3, None),
         ("clip_embeddings", 0, None),
+        ("caption_embeddings", 0, None),
         ("clip_scores", 4, NOON),
         ("attempts", 3, NOON + timedelta(hours=1)),
     ],

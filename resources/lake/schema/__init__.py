@@ -35,7 +35,7 @@ from resources.lake.schema.table import (
     key,
     reference,
 )
-from resources.lake.schema.vectors import ACTIVE_CHECKPOINT, CLIP_EMBEDDINGS, CLIP_SCORES
+from resources.lake.schema.vectors import ACTIVE_CHECKPOINT, CAPTION_EMBEDDINGS, CLIP_EMBEDDINGS, CLIP_SCORES
 from resources.lake.schema.video import CLIPS, FINGERPRINTS, FRAMES, UNIT_OF_VIDEO
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "ANNOTATIONS",
     "ATTEMPTS",
     "BATCH",
+    "CAPTION_EMBEDDINGS",
     "CHECKPOINTS",
     "CLIPS",
     "CLIP_CAPTIONS",
@@ -107,6 +108,7 @@ TABLES: dict[str, Table] = {
         FRAME_CAPTIONS,
         CLIP_CAPTIONS,
         CLIP_EMBEDDINGS,
+        CAPTION_EMBEDDINGS,
         CLIP_SCORES,
         SPEECH,
         TRANSCRIPTS,

@@ -26,7 +26,8 @@ class Column:
     """A column of a table.
 
     meaning: what it holds, in one line, with its unit. derived_from: the columns that it is computed or copied from,
-    as "table.column"; they may be of the same table.
+    as "table.column"; they may be of the same table. is_searched: whether vectors are looked up by nearness, so
+    that maintenance indexes them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Column:
     meaning: str
     nullable: bool = True
     derived_from: tuple[str, ...] = ()
+    is_searched: bool = False
 
 
 @dataclass(frozen=True)

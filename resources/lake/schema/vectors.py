@@ -6,30 +6,44 @@ import pyarrow as pa
 
 from resources.lake.schema.table import BATCH, MADE_BY, REVISION, TEXT, TIME, VECTOR, Column, Table, key, reference
 
-CLIP_EMBEDDINGS = Table(
-    "clip_embeddings",
-    "a vector of a clip's frames, or of its caption, by the active checkpoint",
-    key="embedding_id",
-    unit="embedding_id",
-    partition="ingest_batch",
-    parent=("clip_id", "clips"),
-    key_begins_with_video=True,
-    columns=(
-        key("embedding_id", "clip_id and kind, joined by /"),
-        reference("clip_id", "clips.clip_id"),
-        reference("video_id", "raw_videos.video_id"),
-        Column("kind", TEXT, "video (from the clip's frames) or caption"),
-        Column("model", TEXT, "the checkpoint that made it", derived_from=("active_checkpoint.checkpoint_id",)),
-        Column("dimensions", pa.int32(), "of the model's vectors; the rest of `vector` is zero"),
-        Column(
-            "vector",
-            VECTOR,
-            "of length 1, so that a dot product is the cosine",
-            derived_from=("frames.jpeg", "clip_captions.caption"),
+
+def _embeddings(name: str, meaning: str, source: str, *, is_searched: bool) -> Table:
+    return Table(
+        name,
+        meaning,
+        key="clip_id",
+        unit="clip_id",
+        partition="ingest_batch",
+        parent=("clip_id", "clips"),
+        key_begins_with_video=True,
+        columns=(
+            key("clip_id", "clips", derived_from=("clips.clip_id",)),
+            reference("video_id", "raw_videos.video_id"),
+            Column("model", TEXT, "the checkpoint that made it", derived_from=("active_checkpoint.checkpoint_id",)),
+            Column("dimensions", pa.int32(), "of the model's vectors; the rest of `vector` is zero"),
+            Column(
+                "vector",
+                VECTOR,
+                "of length 1, so that a dot product is the cosine",
+                derived_from=(source,),
+                is_searched=is_searched,
+            ),
+            BATCH,
+            *MADE_BY,
         ),
-        BATCH,
-        *MADE_BY,
-    ),
+    )
+
+
+# Two tables, because an index serves one of them: CLIP models leave a gap between vectors of pictures and of texts, so
+# the vectors nearest to a query in one index of both are captions, and four of five clips would not be found.
+CLIP_EMBEDDINGS = _embeddings(
+    "clip_embeddings", "a vector of a clip's frames by the active checkpoint", "frames.jpeg", is_searched=True
+)
+CAPTION_EMBEDDINGS = _embeddings(
+    "caption_embeddings",
+    "a vector of a clip's caption by the active checkpoint",
+    "clip_captions.caption",
+    is_searched=False,
 )
 
 CLIP_SCORES = Table(
@@ -53,7 +67,12 @@ CLIP_SCORES = Table(
             "value",
             pa.float64(),
             "the score; null where there is none",
-            derived_from=("frames.jpeg", "clip_captions.caption", "clip_embeddings.vector"),
+            derived_from=(
+                "frames.jpeg",
+                "clip_captions.caption",
+                "clip_embeddings.vector",
+                "caption_embeddings.vector",
+            ),
         ),
         Column("reason", TEXT, "why there is none"),
         Column("model", TEXT, "the model that scored"),

@@ -13,7 +13,14 @@ from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-INPUTS = {"raw_videos": 2, "clips": 2, "frame_captions": 240, "clip_captions": 40, "clip_embeddings": 0}
+INPUTS = {
+    "raw_videos": 2,
+    "clips": 2,
+    "frame_captions": 240,
+    "clip_captions": 40,
+    "clip_embeddings": 0,
+    "caption_embeddings": 0,
+}
 MODELS = {"coarse_captioner": "A", "fine_captioner": "B", "summariser": "S"}
 
 
@@ -78,6 +85,7 @@ def test_time_grows_with_video_and_inputs_and_counts_the_models_that_are_set(lak
         "frame_captions": 240 * times_larger,
         "clip_captions": 40 * times_larger,
         "clip_embeddings": 0,
+        "caption_embeddings": 0,
     }
     assert by_stage["raw_videos"].wall_hours == pytest.approx(0.5)
     assert by_stage["clips"].wall_hours == pytest.approx(20)

@@ -180,7 +180,8 @@ def _store(lake: Lake, media: Media, name: str, row: dict[str, Any]) -> None:
         add(lake, "frames", clip | {"frame_id": f"{clip['clip_id']}_3", "jpeg": f"picture of {name}".encode()})
         add(lake, "frame_captions", clip | {"frame_caption_id": f"{clip['clip_id']}_3/fine", "caption": f"f of {name}"})
         add(lake, "clip_captions", clip | {"caption": f"zq{name}zq is seen"})
-        add(lake, "clip_embeddings", clip | {"embedding_id": f"{clip['clip_id']}/video", "vector": [0.5] * 768})
+        for table in ("clip_embeddings", "caption_embeddings"):
+            add(lake, table, clip | {"vector": [0.5] * 768})
         add(lake, "clip_scores", clip | {"score_id": f"{clip['clip_id']}/aesthetics", "value": 1.0})
         add(lake, "transcripts", clip | {"text": f"said in {name}"})
         add(lake, "subsets", clip | {"subset_clip_id": f"all/{clip['clip_id']}", "subset": "all", "split": "train"})
@@ -336,7 +337,16 @@ def test_a_forgotten_video_leaves_no_row_no_byte_and_no_word_and_the_others_stay
     gone = {"sources": 2, "duplicates": 1, "attempts": 3} | dict.fromkeys(
         ("downloads", "raw_videos", "fingerprints", "speech", "source_checks", "annotations"), 1
     )
-    per_clip = ("clips", "frames", "frame_captions", "clip_captions", "clip_embeddings", "clip_scores", "transcripts")
+    per_clip = (
+        "clips",
+        "frames",
+        "frame_captions",
+        "clip_captions",
+        "clip_embeddings",
+        "caption_embeddings",
+        "clip_scores",
+        "transcripts",
+    )
     gone |= dict.fromkeys((*per_clip, "subsets"), 2)
     assert told == gone | {"media store": 3, "partial downloads": 1, "snapshots": 1, "published files": 1}
     assert steps[-1] == "done"

@@ -99,9 +99,7 @@ def vectors(count: int, seed: int, dimensions: int = 64) -> np.ndarray:
 def embed_clips(lake: Lake, made: np.ndarray, provenance: str) -> None:
     ids = [f"c{number:04d}" for number in range(len(made))]
     rows = {
-        "embedding_id": [f"{clip_id}/video" for clip_id in ids],
         "clip_id": ids,
-        "kind": ["video"] * len(ids),
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(made.ravel()), VECTOR_SIZE),
         "provenance": [provenance] * len(ids),
         "ingest_batch": ["b1"] * len(ids),
