@@ -8,6 +8,7 @@ from resources.lake.statements import header, statement, statements_in
 from resources.lake.store import Lake
 
 MART = "statistics.duckdb"
+READABLE_SINCE = "v1.0.0"  # of DuckDB: tools that people open the file with have an older one than this program
 
 
 def build_mart(lake: Lake, snapshot: str, path: Path) -> None:
@@ -17,7 +18,8 @@ def build_mart(lake: Lake, snapshot: str, path: Path) -> None:
     """
     import duckdb
 
-    with lake.connect(at=snapshot) as connection, duckdb.connect(str(path)) as mart:
+    form = {"storage_compatibility_version": READABLE_SINCE}
+    with lake.connect(at=snapshot) as connection, duckdb.connect(str(path), config=form) as mart:
         for file in statements_in("statistics"):
             name = f"statistics/{file.stem}"
             mart.register("answer", connection.sql(statement(name)).to_arrow_table())

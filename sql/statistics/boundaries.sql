@@ -6,14 +6,17 @@
 with known (position, boundary) as (
     values (1, 'start'), (2, 'cut'), (3, 'fade'), (4, 'dissolve'), (5, 'split')
 )
+-- Grouped before the join: the kinds are few, the clips many.
 select
     boundary,
-    count(clip_id) as clips,
-    count(clip_id) / nullif((select count(*) from clips where annotation_id is null), 0) as share,
-    avg(cut_score) filter (where boundary not in ('start', 'split')) as mean_cut_score
+    coalesce(clips, 0) as clips,
+    coalesce(clips, 0) / nullif((select count(*) from clips where annotation_id is null), 0) as share,
+    case when boundary not in ('start', 'split') then mean_cut_score end as mean_cut_score
 from known
 full join (
-    select clip_id, boundary, cut_score from clips where boundary is not null and annotation_id is null
-) as clip using (boundary)
-group by boundary
-order by coalesce(min(position), 99), boundary
+    select boundary, count(*) as clips, avg(cut_score) as mean_cut_score
+    from clips
+    where boundary is not null and annotation_id is null
+    group by boundary
+) as counted using (boundary)
+order by coalesce(position, 99), boundary

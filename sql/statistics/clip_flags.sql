@@ -6,16 +6,21 @@
 with known (position, flag) as (
     values (1, 'none'), (2, 'too_short'), (3, 'too_long'), (4, 'still'), (5, 'wild'), (6, 'black')
 ),
+-- Grouped before the join: the flags are few, the clips many.
 flagged as (
-    select clip_id, end_seconds - start_seconds as seconds, unnest(flags) as flag from clips
-    union all
-    select clip_id, end_seconds - start_seconds, 'none' from clips where coalesce(len(flags), 0) = 0
+    select flag, count(*) as clips, sum(seconds) as seconds
+    from (
+        select
+            end_seconds - start_seconds as seconds,
+            unnest(case when coalesce(len(flags), 0) = 0 then ['none'] else flags end) as flag
+        from clips
+    )
+    group by flag
 )
 select
     flag,
-    count(clip_id) as clips,
-    count(clip_id) / nullif((select count(*) from clips), 0) as share,
-    coalesce(sum(seconds), 0) / 3600 as hours
+    coalesce(clips, 0) as clips,
+    coalesce(clips, 0) / nullif((select count(*) from clips), 0) as share,
+    coalesce(seconds, 0) / 3600 as hours
 from known full join flagged using (flag)
-group by flag
-order by coalesce(min(position), 99), flag
+order by coalesce(position, 99), flag

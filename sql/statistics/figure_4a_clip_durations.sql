@@ -5,20 +5,33 @@
 --   is which; its text gives 85 % up to 10 s. So paper_share is null, and paper_share_up_to_here has the certain values.
 --   Imported spans are left out, because they were not cut here.
 -- ---
-with bucket (position, bucket, from_seconds, to_seconds, paper_share, paper_share_up_to_here) as (
+with bucket (position, bucket, paper_share, paper_share_up_to_here) as (
     values
-        (1, '0–2 s', 0, 2, null::double, null::double),
-        (2, '2–4 s', 2, 4, null, null),
-        (3, '4–10 s', 4, 10, null, 0.85),
-        (4, '10–20 s', 10, 20, null, null),
-        (5, '>20 s', 20, 'infinity'::double, null, 1)
+        (1, '0–2 s', null::double, null::double),
+        (2, '2–4 s', null, null),
+        (3, '4–10 s', null, 0.85),
+        (4, '10–20 s', null, null),
+        (5, '>20 s', null, 1)
+),
+-- Grouped before the join: the buckets are few, the clips many.
+durations as (
+    select
+        case
+            when end_seconds - start_seconds < 2 then 1
+            when end_seconds - start_seconds < 4 then 2
+            when end_seconds - start_seconds < 10 then 3
+            when end_seconds - start_seconds < 20 then 4
+            else 5
+        end as position,
+        count(*) as clips
+    from clips
+    where annotation_id is null and end_seconds >= start_seconds
+    group by 1
 ),
 counted as (
-    select position, bucket, paper_share, paper_share_up_to_here, count(clip_id) as clips
+    select position, bucket, paper_share, paper_share_up_to_here, coalesce(clips, 0) as clips
     from bucket
-    left join (select clip_id, end_seconds - start_seconds as seconds from clips where annotation_id is null) as clip
-        on seconds >= from_seconds and seconds < to_seconds
-    group by all
+    left join durations using (position)
 )
 select
     position,
