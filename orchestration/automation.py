@@ -25,6 +25,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.partitions import INGEST_BATCH
+from resources.corpus.forgetting.run_history import UNFINISHED
 from resources.incremental.declaration import StageDefinition
 from resources.models.activation import ASSET as ACTIVE_CHECKPOINT
 
@@ -55,6 +56,26 @@ class MadeByOtherCode(dg.AutomationCondition[dg.AssetKey]):
         return None not in (current, latest) and current != latest
 
 
+class BatchIsInWork(dg.AutomationCondition[dg.AssetKey]):
+    """True for a batch through which a run goes, or went until this evaluation began.
+
+    An evaluation reads one thing after another while runs go on. So it may see a table as no longer in progress, and
+    its new rows not yet as the update that answers the update of its inputs; it would request what was just made.
+    """
+
+    @property
+    def name(self) -> str:
+        return "batch_is_in_work"
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        instance, candidates = context.asset_graph_view.instance, context.candidate_subset
+        filters = (dg.RunsFilter(statuses=list(UNFINISHED)), dg.RunsFilter(updated_after=context.evaluation_time))
+        runs = [run for runs_filter in filters for run in instance.get_runs(runs_filter)]
+        batches = {run.tags["dagster/partition"] for run in runs if "dagster/partition" in run.tags}
+        in_work = batches & set(candidates.expensively_compute_partition_keys())
+        return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(in_work))
+
+
 def follow_inputs(stages: Sequence[StageDefinition]) -> dg.AutomationCondition:
     """Builds the condition of every asset of a stage that works on ingest batches. stages: all of these.
 
@@ -80,13 +101,14 @@ def follow_inputs(stages: Sequence[StageDefinition]) -> dg.AutomationCondition:
         & ~condition.in_progress()
         & ~condition.any_deps_in_progress().allow(followed)
         & ~condition.any_deps_missing().allow(tables)
+        & ~BatchIsInWork()
     ).with_label("follow_inputs")
 
 
 def build_automation(stages: Sequence[StageDefinition]) -> dg.AutomationConditionSensorDefinition:
     """Builds the sensor that evaluates the condition. stages: all; those of other partitions are left out."""
     with warnings.catch_warnings():
-        # The code server evaluates: the daemon does not know `MadeByOtherCode`.
+        # The code server evaluates: the daemon does not know our own conditions.
         warnings.simplefilter("ignore", dg.BetaWarning)
         return dg.AutomationConditionSensorDefinition(
             "recompute_what_changed",

@@ -18,7 +18,7 @@ def build_mart(lake: Lake, snapshot: str, path: Path) -> None:
     """
     import duckdb
 
-    form = {"storage_compatibility_version": READABLE_SINCE}
+    form: dict[str, bool | int | float | str | list[str]] = {"storage_compatibility_version": READABLE_SINCE}
     with lake.connect(at=snapshot) as connection, duckdb.connect(str(path), config=form) as mart:
         for file in statements_in("statistics"):
             name = f"statistics/{file.stem}"

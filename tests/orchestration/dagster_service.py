@@ -27,8 +27,21 @@ SECONDS_TO_START = 120
 KEY = "a key that nobody may see"  # of a bucket that is not used
 HOME, LAKE = "dagster_home", "lake"  # within the service's folder
 SECONDS_TO_STOP = 30
-SECONDS_TO_BACKFILL = 360
+SECONDS_TO_BACKFILL = 600
 
+SENSOR_STATE = """
+query ($sensor: SensorSelector!) {
+  sensorOrError(sensorSelector: $sensor) { __typename ... on Sensor { sensorState { id status } } }
+}
+"""
+START_SENSOR = """
+mutation ($sensor: SensorSelector!) {
+  startSensor(sensorSelector: $sensor) { __typename ... on PythonError { message } }
+}
+"""
+STOP_SENSOR = """
+mutation ($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }
+"""
 ADD_PARTITION = """
 mutation ($repository: RepositorySelector!, $key: String!) {
   addDynamicPartition(repositorySelector: $repository, partitionsDefName: "ingest_batch", partitionKey: $key) {
@@ -103,6 +116,17 @@ class Service:
     def add_partition(self, batch: str) -> None:
         added = self.graphql(ADD_PARTITION, repository=REPOSITORY_SELECTOR, key=batch)
         assert added["__typename"] == "AddDynamicPartitionSuccess", added
+
+    def switch(self, sensor: str, *, on: bool) -> None:
+        """Switches a sensor on or off, as the switch in the UI does."""
+        selector = {**REPOSITORY_SELECTOR, "sensorName": sensor}
+        if on:
+            started = self.graphql(START_SENSOR, sensor=selector)
+            assert started["__typename"] == "Sensor", started
+        else:
+            state = self.graphql(SENSOR_STATE, sensor=selector)["sensorState"]
+            stopped = self.graphql(STOP_SENSOR, id=state["id"])
+            assert stopped["__typename"] == "StopSensorMutationResult", stopped
 
     def backfilled(self, assets: Sequence[str], batches: Sequence[str]) -> dict[str, Any]:
         """A backfill of the assets in the batches, as it ended."""

@@ -153,6 +153,22 @@ def test_a_batch_is_requested_neither_while_a_run_goes_through_it_nor_after_that
     assert lakehouse.requested() == {}
 
 
+def test_what_an_evaluation_sees_half_of_a_run_is_not_requested(lakehouse: Lakehouse) -> None:
+    """The run has made the captions already, but not ended: then an evaluation may take only their inputs for new."""
+    lakehouse.run(BATCHES[0])
+    assert lakehouse.requested() == {}
+    run = lakehouse.instance.create_run_for_job(
+        lakehouse.definitions.resolve_job_def("ingest"),
+        tags={"dagster/partition": BATCHES[0]},
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset({dg.AssetKey("raw_videos")}),
+    )
+    lakehouse.report("frame_captions", BATCHES[0])
+    assert lakehouse.requested() == {}
+    lakehouse.instance.report_run_failed(run)
+    assert lakehouse.requested() == {BATCHES[0]: AFTER_SUMMARISER}
+
+
 def test_a_new_stage_is_computed_for_the_batches_that_have_its_inputs(lakehouse: Lakehouse) -> None:
     lakehouse.run(BATCHES[0], without=("fingerprints",))
     lakehouse.instance.add_dynamic_partitions(INGEST_BATCH, [BATCHES[1]])

@@ -27,7 +27,11 @@ from resources.media.store import Media
 SECONDS_TO_CAPTIONS = 240
 
 RUNS_OF_BATCH = """
-query ($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results { status } } } }
+query ($filter: RunsFilter!) {
+  runsOrError(filter: $filter) {
+    ... on Runs { results { status jobName tags { key value } assetSelection { path } } }
+  }
+}
 """
 TICKS = """
 query ($sensor: SensorSelector!) {
@@ -274,4 +278,4 @@ def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_o
     requested = [key for tick in ticks("registered_batches_sensor") for key in tick["runKeys"] if key.startswith(batch)]
     assert len(requested) == 1
     runs = service.graphql(RUNS_OF_BATCH, filter={"tags": [{"key": "dagster/partition", "value": batch}]})["results"]
-    assert len(runs) == 1
+    assert len(runs) == 1, runs
