@@ -145,8 +145,8 @@ def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
         ["transcripts", "4", "0", "0", "4", "0", "0"],
         ["frame_captions", "10", "10", "0", "0", "0", "0"],
         ["clip_captions", "4", "4", "0", "0", "0", "0"],
-        ["clip_embeddings", "0", "0", "0", "0", "0", "0"],  # no model is active
-        ["caption_embeddings", "0", "0", "0", "0", "0", "0"],
+        ["caption_embeddings", "0", "0", "0", "0", "0", "0"],  # no model is active
+        ["clip_embeddings", "0", "0", "0", "0", "0", "0"],
         ["clip_scores", "4", "4", "0", "0", "0", "0"],
     ]
     assert "1 failed:" in text
