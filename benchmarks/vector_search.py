@@ -78,7 +78,9 @@ def together(folder: Path, videos: np.ndarray, captions: np.ndarray) -> Callable
 
     def search(query: np.ndarray) -> list[str]:
         nearest = {"column": "vector", "q": query, "k": NEAREST, "metric": "cosine", "refine_factor": 4}
-        rows = dataset.to_table(columns=["clip_id"], filter="kind = 'video'", nearest=nearest, prefilter=True)
+        rows = dataset.to_table(
+            columns=["clip_id", "_distance"], filter="kind = 'video'", nearest=nearest, prefilter=True
+        )
         return rows["clip_id"].to_pylist()
 
     return search
