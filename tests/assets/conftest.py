@@ -112,8 +112,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, bool]]:
     def note(table: str, only: Mapping[str, str] | None) -> None:
         if table in READ_AS_A_WHOLE:
             return
-        column = "partition" if table in ("attempts", "costs") else TABLES[table].partition
-        seen.add((table, column in (only or {})))
+        seen.add((table, TABLES[table].partition in (only or {})))
 
     def noted_connect(self: Lake, tables: Iterable[str] | None = None, **options: Any) -> Any:
         names = list(TABLES if tables is None else tables)

@@ -20,6 +20,7 @@ from assets.partitions import model_key
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
 from resources.incremental.faults import ModelUnavailable
+from resources.lake.schema import TABLES
 from resources.training.trainer import Trainer
 
 MODEL = model_key("viclip-tiny", "all")
@@ -231,7 +232,7 @@ def test_a_checkpoint_whose_files_were_changed_is_not_used(session, tmp_path):
 def test_vectors_and_scores_are_made_from_rows_of_their_batch(session, reads):
     made = {}
     for table in (*VECTORS, "clip_scores"):
-        made[table] = session.lake.polars(table)[session.lake.dataset(table).schema.names[0]].sort().to_list()
+        made[table] = session.lake.polars(table)[TABLES[table].key].sort().to_list()
         session.lake.delete(table, made[table])
     batches = session.lake.polars("sources")["ingest_batch"].unique().to_list()
     session.instance.add_dynamic_partitions("ingest_batch", batches)
@@ -240,4 +241,4 @@ def test_vectors_and_scores_are_made_from_rows_of_their_batch(session, reads):
         session.run("ingest", RunSummary(), partition=batch)
     assert {table for table, is_of_batch in reads if not is_of_batch} == set()
     for table, keys in made.items():
-        assert sorted(session.lake.polars(table)[session.lake.dataset(table).schema.names[0]]) == keys
+        assert sorted(session.lake.polars(table)[TABLES[table].key]) == keys

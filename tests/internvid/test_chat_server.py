@@ -160,7 +160,8 @@ def test_a_server_that_is_killed_ends_in_tries_and_then_clear_errors_within_seco
         assert all(
             isinstance(answer, Generated) and answer.text == f"picture {n}" for n, answer in enumerate(answers[:count])
         )
-        assert set(told(answers[count:])) <= {"NoAnswer", "ServerGone"}
+        assert all(isinstance(answer, NoAnswer) for answer in answers[count:])
+        assert told(answers)[-1] == "ServerGone"
         assert isinstance(answers[-1], ConnectionError), "what is tried again later"
         assert "ConnectError" in str(answers[-1])
 
@@ -184,7 +185,7 @@ def test_a_server_that_comes_back_is_asked_again() -> None:
     script = {f"picture {number}": [503] * 2 for number in range(3)}
     with scripted_server(script) as server:
         chat = client(server.url, tries=2, gone_seconds=0.3)
-        assert "ServerGone" in told(chat.ask(pictures(3)))
+        assert set(told(chat.ask(pictures(3)))) == {"NoAnswer", "ServerGone"}
         assert set(told(chat.ask(pictures(3)))) == {"ServerGone"}
         assert sum(map(len, server.tries.values())) == 6, "it was left alone"
         time.sleep(0.3)

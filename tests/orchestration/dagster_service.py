@@ -27,7 +27,7 @@ SECONDS_TO_START = 120
 KEY = "a key that nobody may see"  # of a bucket that is not used
 HOME, LAKE = "dagster_home", "lake"  # within the service's folder
 SECONDS_TO_STOP = 30
-SECONDS_TO_BACKFILL = 600
+SECONDS_TO_BACKFILL = 360
 
 SENSOR_STATE = """
 query ($sensor: SensorSelector!) {

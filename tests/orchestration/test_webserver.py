@@ -68,7 +68,7 @@ def batches(
         service.switch(sensor, on=True)
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(400)
 def test_a_backfill_of_three_batches_from_the_ui_ends_with_captions_of_every_clip(
     service: Service, batches: list[str]
 ) -> None:
@@ -97,7 +97,7 @@ def test_a_backfill_of_three_batches_from_the_ui_ends_with_captions_of_every_cli
     assert len(sample["records"]) == 2
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(400)
 def test_one_batch_of_one_asset_can_be_materialised_from_the_ui(service: Service, batches: list[str]) -> None:
     launched = service.graphql(
         LAUNCH_RUN,
