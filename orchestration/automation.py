@@ -25,7 +25,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.partitions import INGEST_BATCH
-from resources.corpus.forgetting.run_history import UNFINISHED
+from resources.corpus.forgetting.run_history import PARTITION_TAG, UNFINISHED
 from resources.incremental.declaration import StageDefinition
 from resources.models.activation import ASSET as ACTIVE_CHECKPOINT
 
@@ -69,9 +69,11 @@ class BatchIsInWork(dg.AutomationCondition[dg.AssetKey]):
 
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         instance, candidates = context.asset_graph_view.instance, context.candidate_subset
+        if candidates.is_empty:  # nearly always
+            return dg.AutomationResult(context, candidates)
         filters = (dg.RunsFilter(statuses=list(UNFINISHED)), dg.RunsFilter(updated_after=context.evaluation_time))
         runs = [run for runs_filter in filters for run in instance.get_runs(runs_filter)]
-        batches = {run.tags["dagster/partition"] for run in runs if "dagster/partition" in run.tags}
+        batches = {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
         in_work = batches & set(candidates.expensively_compute_partition_keys())
         return dg.AutomationResult(context, candidates.compute_intersection_with_partition_keys(in_work))
 

@@ -55,14 +55,15 @@ def embed(
 ) -> list[Outcome]:
     """Embeds the frames of each unit, a clip."""
     outcomes: list[Outcome] = []
+    video_ids = run.lake.fetch("clips", [unit.key for unit in units], ["video_id"])["video_id"].to_pylist()
     for first in range(0, len(units), clips_per_call):
         clips = units[first : first + clips_per_call]
         videos = _pictures(run, [unit.key for unit in clips], encoder.frames)
         with stopwatch() as watch:
             vectors = encoder.encode_videos(videos)
         cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(clips), frames=encoder.frames)
-        video_ids = run.lake.fetch("clips", [unit.key for unit in clips], ["video_id"])["video_id"].to_pylist()
-        for unit, video_id, vector in zip(clips, video_ids, vectors, strict=True):
+        of_clips = video_ids[first : first + clips_per_call]
+        for unit, video_id, vector in zip(clips, of_clips, vectors, strict=True):
             row = vector_row(unit.key, video_id, active, vector)
             outcomes.append(Done(unit, (Rows.of([row], CLIP_EMBEDDINGS),), cost=cost))
     return outcomes

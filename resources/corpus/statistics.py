@@ -18,8 +18,10 @@ def build_mart(lake: Lake, snapshot: str, path: Path) -> None:
     """
     import duckdb
 
-    form: dict[str, bool | int | float | str | list[str]] = {"storage_compatibility_version": READABLE_SINCE}
-    with lake.connect(at=snapshot) as connection, duckdb.connect(str(path), config=form) as mart:
+    with (
+        lake.connect(at=snapshot) as connection,
+        duckdb.connect(str(path), config={"storage_compatibility_version": READABLE_SINCE}) as mart,
+    ):
         for file in statements_in("statistics"):
             name = f"statistics/{file.stem}"
             mart.register("answer", connection.sql(statement(name)).to_arrow_table())

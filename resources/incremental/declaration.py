@@ -8,7 +8,6 @@ lineage, estimates, and the metadata in the UI are derived from them.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.incremental.stage import Outcome, Output, Stage, Unit, units_sql
-from resources.incremental.state import counts
+from resources.incremental.state import counts, rows_of
 from resources.lake.schema import Table
 from resources.lake.store import Lake, tables_in
 
@@ -62,8 +61,7 @@ class StageRun:
         So its cost is that of the partition, however large the lake is: the filter reaches Lance, which a list of keys
         bound to the statement does not. Rows of other partitions are read by key, with `lake.fetch` and `lake.known`.
         """
-        only = {self.partition_column: self.partition, "partition": self.partition}
-        return self.lake.query(sql, parameters, only=only)
+        return self.lake.query(sql, parameters, only=rows_of(self.partition_column, self.partition))
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class StageDefinition:
     def inputs(self) -> tuple[str, ...]:
         """The tables and assets that the stage depends on, in the order of the schema."""
         own = {*(table.name for table in self.outputs), "attempts"}  # attempts is bookkeeping, not data
-        named = [name for name in tables_in(_code_of(units_sql(self.units))) if name not in own]
+        named = [name for name in tables_in(units_sql(self.units)) if name not in own]
         return tuple(dict.fromkeys((*named, *self.reads)))
 
     def configured(self, scope: StageScope, resources: Mapping[str, Any]) -> Stage:
@@ -241,8 +239,3 @@ def _check_keywords(name: str, compute: Callable[..., Any], needed: tuple[str, .
             f"the stage {name} declares the resources {', '.join(sorted(needed)) or 'none'}, and its function takes "
             f"{', '.join(sorted(keywords)) or 'none'} as keywords"
         )
-
-
-def _code_of(sql: str) -> str:
-    """Returns the statement without comments and string literals, which may contain names of tables."""
-    return re.sub(r"--[^\n]*|'[^']*'", "", sql)

@@ -76,7 +76,7 @@ def _connection(lake: Lake, stage: Stage, *, partition: str | None = None) -> It
     """Opens DuckDB with the views and the table `state` that the statements of sql/incremental/ read."""
     units = stage.units_sql
     tables = {*tables_in(units), *(output.table.name for output in stage.outputs), "attempts"}
-    with lake.connect(sorted(tables), only=_only(stage, partition)) as connection:
+    with lake.connect(sorted(tables), only=rows_of(stage.partition_column, partition)) as connection:
         connection.register("stage_versions", pa.Table.from_pylist(stage.stage_versions(), schema=STAGE_VERSIONS))
         if stage.parameters is not None:
             connection.register("parameters", stage.parameters)
@@ -97,9 +97,9 @@ def _connection(lake: Lake, stage: Stage, *, partition: str | None = None) -> It
         yield connection
 
 
-def _only(stage: Stage, partition: str | None) -> dict[str, str]:
-    """Returns the filter of a partition, by column: for the stage's tables and for attempts."""
-    return {} if partition is None else {stage.partition_column: partition, "partition": partition}
+def rows_of(partition_column: str, partition: str | None) -> dict[str, str]:
+    """Returns the filter of a partition, by column: for the stage's tables and for attempts. None: of no partition."""
+    return {} if partition is None else {partition_column: partition, "partition": partition}
 
 
 def _originals(lake: Lake, stage: Stage, connection: duckdb.DuckDBPyConnection) -> pa.Table:

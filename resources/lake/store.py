@@ -313,9 +313,11 @@ class Lake(dg.ConfigurableResource):
 
 
 def tables_in(sql: str) -> list[str]:
-    """The lake's tables whose names stand in the statement, comments aside: opening one takes some requests where it is
-    in a bucket."""
-    words = set(re.findall(r"\w+", re.sub(r"--[^\n]*", "", sql)))
+    """The lake's tables whose names stand in the statement: opening one takes some requests where it is in a bucket.
+
+    Comments and string literals, which may contain such a name, are left out.
+    """
+    words = set(re.findall(r"\w+", re.sub(r"--[^\n]*|'[^']*'", "", sql)))
     return [name for name in TABLES if name in words]
 
 

@@ -16,16 +16,10 @@ with bucket (position, bucket, paper_share, paper_share_up_to_here) as (
 -- Grouped before the join: the buckets are few, the clips many.
 durations as (
     select
-        case
-            when end_seconds - start_seconds < 2 then 1
-            when end_seconds - start_seconds < 4 then 2
-            when end_seconds - start_seconds < 10 then 3
-            when end_seconds - start_seconds < 20 then 4
-            else 5
-        end as position,
+        case when seconds < 2 then 1 when seconds < 4 then 2 when seconds < 10 then 3 when seconds < 20 then 4 else 5 end as position,
         count(*) as clips
-    from clips
-    where annotation_id is null and end_seconds >= start_seconds
+    from (select end_seconds - start_seconds as seconds from clips where annotation_id is null)
+    where seconds >= 0 and seconds < 'infinity'::double
     group by 1
 ),
 counted as (

@@ -35,7 +35,7 @@ def _embeddings(name: str, meaning: str, source: str, *, is_searched: bool) -> T
 
 
 # Two tables, because an index serves one of them: CLIP models leave a gap between vectors of pictures and of texts, so
-# the vectors nearest to a query in one index of both are captions, and four of five clips would not be found.
+# the partitions nearest to a query in one index of both hold captions, and fewer of the right clips are found.
 CLIP_EMBEDDINGS = _embeddings(
     "clip_embeddings", "a vector of a clip's frames by the active checkpoint", "frames.jpeg", is_searched=True
 )
