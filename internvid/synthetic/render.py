@@ -6,7 +6,8 @@ The repository holds no footage; these videos replace it. The same plan and seed
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -118,6 +119,20 @@ def _encode(plan: VideoPlan, path: Path, *, seed: int) -> Truth:
     return truth_of(plan, seed=seed, frame_seconds=seconds[:-1], end_seconds=seconds[-1], coded_size=size)
 
 
+@contextmanager
+def scheduling_kept() -> Iterator[None]:
+    """Gives this thread back its scheduling: as root, SVT-AV1 makes the thread that opens it a real-time one, for ever,
+    and with it all processes that it starts. Everything else on the machine then waits for them."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 def _coded_size(plan: VideoPlan) -> tuple[int, int]:
     """The width and height of the coded picture in pixels. Raises ValueError for sizes that 4:2:0 cannot hold."""
     width, height = (plan.width, plan.height) if plan.rotation_degrees % 180 == 0 else (plan.height, plan.width)
@@ -137,6 +152,8 @@ def _add_video(container: OutputContainer, plan: VideoPlan, size: tuple[int, int
     video.pix_fmt = "yuv420p"
     video.codec_context.time_base = video.time_base = Fraction(1, TICKS_PER_SECOND)
     video.codec_context.sample_aspect_ratio = plan.pixel_aspect
+    with scheduling_kept():
+        video.codec_context.open()
     if plan.rotation_degrees:
         video.set_display_rotation(-plan.rotation_degrees)  # FFmpeg counts counter-clockwise
     return video

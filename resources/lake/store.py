@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
@@ -144,28 +144,30 @@ class Lake(dg.ConfigurableResource):
         *,
         at: str | Mapping[str, int] | None = None,
         only: Mapping[str, str] | None = None,
+        memory_limit: str | None = None,
         untrusted: bool = False,
     ) -> duckdb.DuckDBPyConnection:
-        """DuckDB in memory with each table under its bare name, read-only.
+        """A session of DuckDB in memory with each table under its bare name, read-only.
 
         at: a tag, or a version per table (tables not named are at their newest; those that no tag pins, too).
         only: column -> value, for instance an ingest batch: of tables with such a column only those rows are visible.
+        memory_limit: for instance "1GB"; the session is then the only one of its database. None: that of the process.
         untrusted: for SQL of users: no file, network or extension, and no way to allow them again.
         The tables are as they were when connected. Filters and the choice of columns reach Lance.
         """
-        import duckdb
-
-        # Replacement scans would let SQL read any Python variable of the caller whose name it guesses.
-        connection = duckdb.connect(config={"python_enable_replacements": False, "autoload_known_extensions": False})
+        # A database takes 20 ms to open, a session of one none. What follows from these two is set for a database.
+        connection = _new_database() if untrusted or memory_limit else _database().cursor()
+        if memory_limit:
+            connection.execute("SET memory_limit = $1", [memory_limit])
         connection.execute("SET TimeZone = 'UTC'")
         for table in TABLES if tables is None else tables:
-            version = self._version_at(table, at)
-            relation = connection.from_arrow(self.dataset(table, version))
-            for column, value in (only or {}).items():
-                if column in _definition(table).column_names:
-                    wanted = duckdb.ColumnExpression(column) == duckdb.ConstantExpression(value)
-                    relation = relation.filter(wanted)
-            relation.create_view(table)
+            # Views of a session, for other sessions have tables of the same names.
+            filters = {column: value for column, value in (only or {}).items() if column in _definition(table).column_names}
+            dataset = self.dataset(table, self._version_at(table, at))
+            connection.register(f"{table}$all" if filters else table, dataset)
+            if filters:
+                rows = " and ".join(f"{column} = {writes.sql_text(value)}" for column, value in filters.items())
+                connection.execute(f'create temp view {table} as select * from "{table}$all" where {rows}')
         if untrusted:
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
@@ -319,6 +321,19 @@ def tables_in(sql: str) -> list[str]:
     """
     words = set(re.findall(r"\w+", re.sub(r"--[^\n]*|'[^']*'", "", sql)))
     return [name for name in TABLES if name in words]
+
+
+def _new_database() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    # Replacement scans would let SQL read any Python variable of the caller whose name it guesses.
+    return duckdb.connect(config={"python_enable_replacements": False, "autoload_known_extensions": False})
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """The database in memory of this process: its sessions share threads and the limit of memory, and no table."""
+    return _new_database()
 
 
 def _definition(table: str) -> Table:

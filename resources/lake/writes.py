@@ -105,7 +105,7 @@ def replace_batch(
         .use_index(False)  # a merge that deletes what the source lacks reads every key in any case
         .when_matched_update_all("source.provenance IS DISTINCT FROM target.provenance")
         .when_not_matched_insert_all()
-        .when_not_matched_by_source_delete(f"ingest_batch = {_sql_text(ingest_batch)}")
+        .when_not_matched_by_source_delete(f"ingest_batch = {sql_text(ingest_batch)}")
     )
     return _execute(dataset, merge, Conformed(rows, table, only_batch=ingest_batch), even_if_empty=True)
 
@@ -266,6 +266,6 @@ def _execute(
     return Change(counts["num_inserted_rows"], counts["num_updated_rows"], dataset.version, counts["num_deleted_rows"])
 
 
-def _sql_text(value: str) -> str:
-    """A text literal of Lance's SQL: only the quote is special in it."""
+def sql_text(value: str) -> str:
+    """A text literal of the SQL of Lance and DuckDB: only the quote is special in it."""
     return "'" + value.replace("'", "''") + "'"

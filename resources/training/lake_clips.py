@@ -71,9 +71,8 @@ def index_clips(
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder,
-        lake.connect(["clips", "clip_captions"], at=snapshot) as connection,
+        lake.connect(["clips", "clip_captions"], at=snapshot, memory_limit=MEMORY_LIMIT) as connection,
     ):
-        connection.execute("SET memory_limit = $1", [MEMORY_LIMIT])
         connection.execute("SET temp_directory = $1", [folder])
         left_out = _join(connection, chosen, _places(frames))
         about = {"snapshot": snapshot, "frames_version": str(frames.version)}

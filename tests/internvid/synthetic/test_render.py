@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -226,6 +227,12 @@ def test_the_same_plan_and_seed_give_the_same_bytes_and_another_seed_does_not(tm
 
     assert once == again
     assert once != render(tiny(codec), tmp_path / "other", seed=1).read_bytes()
+
+
+def test_rendering_leaves_the_scheduling_of_this_process_as_it_was(tmp_path):
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    render(tiny("av1"), tmp_path)  # as root, its encoder would leave this thread in real time
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def identities(folder: Path) -> dict[str, tuple[int, int]]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from internvid.synthetic.render import SAMPLE_VIDEOS, read_truth, render
+from internvid.synthetic.render import SAMPLE_VIDEOS, read_truth, render, scheduling_kept
 from internvid.video.scan import ClipSpan, SampledFrame, UnreadableVideo, _Held, _Reservoir, scan
 from internvid.video.settings import ScanSettings
 
@@ -43,7 +43,7 @@ def write_video(
     aspect: Fraction = Fraction(1),
 ) -> Path:
     """Writes RGB pictures as a video. ticks: timestamp of frame i in milliseconds."""
-    with av.open(str(path), "w") as container:
+    with scheduling_kept(), av.open(str(path), "w") as container:
         stream = None
         for i, picture in enumerate(pictures):
             if stream is None:
