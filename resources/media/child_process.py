@@ -1,13 +1,14 @@
 """Processes untrusted files in child processes with limits on time and memory.
 
 A decoder that crashes ends only its child, one that hangs is killed, and one that allocates too much memory reaches its
-limit: each case becomes an error of that file. Children are spawned, never forked (Lance is not fork-safe), and die
-with their parent, even if that is killed.
+limit: each case becomes an error of that file. This process is never forked (Lance is not fork-safe): children are
+forked from a server, a small process that imports what they need once, and holds no thread and no open file. They die
+with this process, even if that is killed, and the server after them.
 """
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import multiprocessing
 import os
 import pickle
@@ -25,7 +26,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 Input = TypeVar("Input")
 
-PR_SET_PDEATHSIG = 1
+IMPORTED_ONCE = ["resources.media.video_file", "internvid.video.scan", "internvid.video.probe"]
 MAX_STARTS = 3  # of a call whose children die before they begin it
 
 
@@ -92,12 +93,14 @@ class Children:
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPool:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(IMPORTED_ONCE)
         return ProcessPool(
             max_workers=self._workers,
             max_tasks=50,  # a fresh child now and then: decoders leak on some files
             initializer=_limit_this_process,
-            initargs=[self._memory_bytes, os.getpid()],
-            context=multiprocessing.get_context("spawn"),
+            initargs=[self._memory_bytes],
+            context=context,
         )
 
     def call(self, work: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Call:
@@ -144,12 +147,23 @@ def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return error
 
 
-def _limit_this_process(memory_bytes: int | None, parent: int) -> None:
+def _limit_this_process(memory_bytes: int | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it stops the children
     if sys.platform == "linux":
         if memory_bytes is not None:
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)  # the parent died before it could be watched
+        _die_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _die_with_parent() -> None:
+    """Lets the kernel send SIGIO, which ends this process, when the pipe from the parent closes: no thread of Python
+    has to run for it, and the server, whose end could be watched, waits for this process."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        os._exit(1)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, fcntl.fcntl(parent.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+    if not parent.is_alive():
+        os._exit(1)  # it died before it could be watched
