@@ -3,52 +3,23 @@
 import csv
 import io
 import json
-import os
 import re
+import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from command import cells, internvid, internvid_process, refused, succeeded
 
 from resources.lake.store import Lake
-
-INTERNVID = Path(sys.executable).with_name("internvid")
 
 # Names that a terminal's markup or a shell would spoil.
 BRACKETS = "[red]one [1].mp4"
 QUOTES = """it's "two" 100%.mp4"""
 BROKEN = "[bold]broken.mp4"
-
-
-def internvid(*arguments: str | Path, lake: Path | str | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the command without the caller's settings; its text as a log would get it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    environment |= {"INTERNVID_WORKERS": "1", "INTERNVID_FIRST_MODEL": "", "COLUMNS": "200"}
-    command = [INTERNVID, *arguments] + (["--lake", lake] if lake else [])
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-
-
-def succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command that ends in an error says, without the frame around it."""
-    assert done.returncode not in (0, None)
-    assert "Traceback" not in done.stderr
-    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
-
-
-def cells(text: str) -> list[list[str]]:
-    """The rows of printed tables."""
-    rows = [re.split(r"[│┃]", line)[1:-1] for line in text.splitlines() if line[:1] in ("│", "┃")]
-    return [[cell.strip() for cell in row] for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[.
 def first_run(folder: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A lake that has taken in the folder, and what the command said."""
     lake = folder.with_name("lake")
-    return lake, internvid("ingest", folder, lake=lake)
+    return lake, internvid_process("ingest", folder, lake=lake)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +98,7 @@ def test_a_second_ingest_does_nothing(root, lake, folder):
         "corpus_snapshot",
     )
     before = {table: lake.version(table) for table in tables}
-    text = succeeded(internvid("ingest", folder, lake=root))
+    text = succeeded(internvid_process("ingest", folder, lake=root))
     assert "3 videos: 0 new, 0 changed, 3 known" in text
     assert [row[0] for row in cells(text) if len(row) == 5] == ["stage", "all, with start-up"]
     assert {table: lake.version(table) for table in tables} == before
@@ -251,7 +222,10 @@ def test_export_writes_a_line_for_each_clip(root, tmp_path):
 
 
 @pytest.mark.slow
-def test_retry_tries_what_was_chosen_again(root, lake):
+def test_retry_tries_what_was_chosen_again(root, tmp_path):
+    root = shutil.copytree(root, tmp_path / "lake")  # other tests read the first
+    lake = Lake(root=str(root))
+
     def tries() -> list[int]:
         return lake.polars("attempts").filter(outcome="failed")["tries"].to_list()
 
@@ -312,7 +286,8 @@ def test_a_folder_that_is_missing_is_an_error_that_names_it(tmp_path):
 
 def test_a_mistyped_lake_is_an_error_and_makes_no_new_one(tmp_path):
     missing = tmp_path / "lke"
-    for command in (["status"], ["sql", "select 1"], ["search", "x"], ["retry"], ["maintain"]):
+    assert "there is no lake at" in refused(internvid_process("status", lake=missing))
+    for command in (["sql", "select 1"], ["search", "x"], ["retry"], ["maintain"]):
         assert "there is no lake at" in refused(internvid(*command, lake=missing))
     assert not missing.exists()
 

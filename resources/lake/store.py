@@ -162,7 +162,8 @@ class Lake(dg.ConfigurableResource):
         connection.execute("SET TimeZone = 'UTC'")
         for table in TABLES if tables is None else tables:
             # Views of a session, for other sessions have tables of the same names.
-            filters = {column: value for column, value in (only or {}).items() if column in _definition(table).column_names}
+            columns = _definition(table).column_names
+            filters = {column: value for column, value in (only or {}).items() if column in columns}
             dataset = self.dataset(table, self._version_at(table, at))
             connection.register(f"{table}$all" if filters else table, dataset)
             if filters:

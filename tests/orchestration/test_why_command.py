@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from command import Done, internvid
 
 from assets.stages import ingest_stages
 from resources.corpus.forgetting.forgetting import url_of
@@ -142,16 +140,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def why(lake: Lake, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    code = "import typer; from orchestration.cli.why import why; typer.run(why)"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments, "--lake", lake.root],
-        env=kept | {"COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+def why(lake: Lake, *arguments: str) -> Done:
+    return internvid("why", *arguments, lake=lake.root, COLUMNS="160")
 
 
 def told(lake: Lake, *arguments: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from command import Done, cells, internvid, refused, succeeded
 
 from assets.corpus.corpus_snapshot import take_snapshot
 from resources.lake.schema import TABLES
@@ -63,33 +61,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-def subset(*arguments: str, lake: Lake | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command without the caller's settings; its text as a log would get it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    code = "from orchestration.cli.subsets import app; app(prog_name='internvid subset')"
-    command = [sys.executable, "-c", code, *arguments, *(["--lake", lake.root] if lake else [])]
-    return subprocess.run(
-        command, env=kept | {"COLUMNS": "200"} | environment, capture_output=True, text=True, timeout=120
-    )
-
-
-def succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command that ends in an error says, without the frame around it."""
-    assert done.returncode not in (0, None)
-    assert "Traceback" not in done.stderr
-    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
-
-
-def cells(text: str) -> list[list[str]]:
-    """The rows of printed tables."""
-    found = [re.split(r"[│┃]", line)[1:-1] for line in text.splitlines() if line[:1] in ("│", "┃")]
-    return [[cell.strip() for cell in row] for row in found]
+def subset(*arguments: str, lake: Lake | None = None, **environment: str) -> Done:
+    return internvid("subset", *arguments, lake=lake.root if lake else None, **environment)
 
 
 def test_list_names_the_subsets_and_their_parameters(tmp_path: Path):
