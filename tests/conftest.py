@@ -34,6 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs the slow files first, then those with the most tests: no process is left with a long file at the end."""
     sizes = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, -sizes[item.path]))
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))  # whole pipelines, on a machine that may be busy
 
 
 @pytest.fixture(scope="session", autouse=True)

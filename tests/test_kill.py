@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 INTERNVID = Path(sys.executable).with_name("internvid")
 COMPARED = ("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts")
 TWO_VIDEOS = 7 / 3600  # hours of video in a batch: two videos of 3 s
-CHILD = "multiprocessing.spawn"  # in the command line of those that read video files
+CHILD = "multiprocessing.forkserver"  # in the command line of those that read video files, and of their server
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Run:
         return _commits(self.lake, table) > self.before[table]
 
     def has_children(self) -> bool:
-        return any(CHILD in command for command in self.in_session(self.process.pid))
+        return sum(CHILD in command for command in self.in_session(self.process.pid)) > 1
 
 
 def _commits(lake: Lake, table: str) -> int:

@@ -2,7 +2,8 @@
 
 import dagster as dg
 
-from resources.corpus.duplicates import compare_new_videos, pairs_and_version
+from resources.corpus.content import content
+from resources.corpus.duplicates import compare_new_videos
 from resources.incremental.materialization import table_metadata
 from resources.lake.schema import DUPLICATES
 from resources.lake.store import Lake
@@ -15,13 +16,13 @@ def duplicates(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
     One row is a pair of videos. Changes with their packets and fingerprints.
     """
     compared = compare_new_videos(lake, run_id=context.run_id, log=context.log.info)
-    pairs, version = pairs_and_version(lake)
+    pairs = content(lake, DUPLICATES)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(version),
+        data_version=dg.DataVersion(pairs.digest),
         metadata={
             **table_metadata(lake, DUPLICATES),
             "videos_compared": compared.videos,
-            "pairs": pairs,
+            "pairs": pairs.row_count,
             "pairs_added": compared.added,
             "pairs_changed": compared.changed,
             "pairs_removed": compared.removed,

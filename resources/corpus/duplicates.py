@@ -83,15 +83,6 @@ def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] 
     return compared
 
 
-def pairs_and_version(lake: Lake) -> tuple[int, str]:
-    """Returns the number of pairs, and a hash of their content."""
-    with lake.connect([DUPLICATES.name]) as connection:
-        connection.execute(
-            f"create temp view rows as select pair_id as key, {DUPLICATES.depends_on} as provenance from duplicates"
-        )
-        return connection.sql(statement("corpus/table_digest")).fetchall()[0]
-
-
 def kept(left: VideoQuality, right: VideoQuality) -> tuple[VideoQuality, str]:
     """Returns which of two copies a subset without copies keeps, and why. The first rule with a difference decides:
 

@@ -11,8 +11,9 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from resources.corpus.content import Content, content
 from resources.incremental.provenance import digest
-from resources.lake.schema import CORPUS_SNAPSHOT, Table, pinned_tables
+from resources.lake.schema import CORPUS_SNAPSHOT, pinned_tables
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
@@ -23,8 +24,8 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
     Returns the snapshot's name, its rows, and whether it is new.
     """
     now = datetime.now(UTC)
-    rows = [_table_now(lake, table) for table in pinned_tables()]
     newest = newest_snapshot(lake)
+    rows = _rows_now(lake, newest)
     if newest and _digests(newest) == _digests(rows):
         return newest[0]["snapshot"], rows, False
     name = f"corpus-{now:%Y%m%dT%H%M%S}-{digest(_digests(rows))[:8]}"
@@ -38,11 +39,11 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
 def is_current(lake: Lake) -> bool:
     """Says whether the tables have not changed since the newest snapshot."""
     newest = newest_snapshot(lake)
-    return bool(newest) and _digests(newest) == _digests([_table_now(lake, table) for table in pinned_tables()])
+    return bool(newest) and _digests(newest) == _digests(_rows_now(lake, newest))
 
 
 def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:
-    """Returns the newest snapshot: name, time and digest, one row per table; empty where there is no snapshot yet."""
+    """Returns the newest snapshot: one row per table, with its name and time; empty where there is no snapshot yet."""
     return lake.query(statement("corpus/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
 
 
@@ -58,12 +59,11 @@ def _digests(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {row["table_name"]: row["digest"] for row in rows}
 
 
-def _table_now(lake: Lake, table: Table) -> dict[str, Any]:
-    version = lake.version(table.name)
-    with lake.connect([table.name], at={table.name: version}) as connection:
-        # Names of tables and columns cannot be bound; these come from resources.lake.schema, never from data.
-        connection.execute(
-            f"create temp view rows as select {table.key} as key, {table.depends_on} as provenance from {table.name}"
-        )
-        row_count, hashed = connection.sql(statement("corpus/table_digest")).fetchall()[0]
-    return {"table_name": table.name, "table_version": version, "row_count": row_count, "digest": hashed}
+def _rows_now(lake: Lake, newest: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the tables as they are now, reckoned from the newest snapshot, whose versions are pinned."""
+    before = {row["table_name"]: Content(row["table_version"], row["row_count"], row["digest"]) for row in newest}
+    contents = {table.name: content(lake, table, before.get(table.name)) for table in pinned_tables()}
+    return [
+        {"table_name": name, "table_version": now.version, "row_count": now.row_count, "digest": now.digest}
+        for name, now in contents.items()
+    ]

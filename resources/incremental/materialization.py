@@ -1,5 +1,7 @@
 """Dagster's view of a stage: its asset, built from the declaration, and what a run reports to the UI."""
 
+import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,7 +12,7 @@ from resources.incremental.faults import SystemFault
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.runner import process_pending
 from resources.incremental.samples import sample_of
-from resources.incremental.stage import Compute, Outcome, Stage, Unit
+from resources.incremental.stage import Compute, Outcome, Stage, Unit, units_file
 from resources.lake.schema import Table
 from resources.lake.store import Lake
 
@@ -30,6 +32,7 @@ def build_asset(
     attributes: attributes of each `dg.AssetSpec` that are the same for all outputs (owners, automation condition, …).
     """
     providers = {f"provider/{name}": "" for name in definition.providers}
+    references = code_references(definition)
 
     @dg.multi_asset(
         name=definition.name,
@@ -41,6 +44,7 @@ def build_asset(
                 kinds=set(definition.kinds),
                 tags={"pool": definition.pool, **providers},
                 description=f"One row is {table.row_is}.\n\n{definition.description}",
+                metadata=references,
                 **attributes,
             )
             for table in definition.outputs
@@ -58,6 +62,25 @@ def build_asset(
         yield from materialize_stage(context, definition)
 
     return asset
+
+
+def code_references(definition: StageDefinition) -> dict[str, dg.CodeReferencesMetadataValue]:
+    """Returns where the UI leads to: the stage's function, and the statement that lists its units."""
+    code = inspect.unwrap(definition.compute).__code__
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # the version is pinned
+        return {
+            "dagster/code_references": dg.CodeReferencesMetadataValue(
+                code_references=[
+                    dg.LocalFileCodeReference(
+                        file_path=code.co_filename, line_number=code.co_firstlineno, label=definition.name
+                    ),
+                    dg.LocalFileCodeReference(
+                        file_path=str(units_file(definition.units)), label=f"units of {definition.name}"
+                    ),
+                ]
+            )
+        }
 
 
 def materialize_stage(context: dg.AssetExecutionContext, definition: StageDefinition) -> Iterator[dg.MaterializeResult]:

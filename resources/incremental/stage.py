@@ -25,7 +25,7 @@ import pyarrow as pa
 from resources.incremental.costs import FREE, Cost
 from resources.incremental.faults import system_fault_of
 from resources.lake.schema import Table
-from resources.lake.statements import statement
+from resources.lake.statements import FOLDER, statement
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def units_sql(units: str) -> str:
     if units.endswith(".sql"):
         return Path(units).read_text(encoding="utf-8")
     return statement(f"units/{units}")
+
+
+def units_file(units: str) -> Path:
+    """Returns the file of that statement."""
+    return Path(units) if units.endswith(".sql") else FOLDER / "units" / f"{units}.sql"
 
 
 @dataclass(frozen=True)

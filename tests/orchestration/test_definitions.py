@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster_service import REPOSITORY
 
+from assets.stages import stage_definitions
 from orchestration.definitions import definitions
 
 HEAVY = ["av", "cv2", "decord", "duckdb", "lance", "lancedb", "matplotlib", "polars", "ray", "torch", "transformers"]
@@ -39,6 +41,21 @@ def test_loading_the_code_location_imports_no_heavy_package(capsys: pytest.Captu
 
 def test_every_asset_has_a_description_and_a_group() -> None:
     assert [spec.key for spec in asset_specs() if not spec.description or spec.group_name in (None, "default")] == []
+
+
+def test_every_stage_leads_to_its_function_and_to_the_statement_that_lists_its_units() -> None:
+    places = {
+        spec.key.to_user_string(): [Path(each.file_path) for each in references.code_references]
+        for spec in asset_specs()
+        if (references := spec.metadata.get("dagster/code_references"))
+    }
+    assert set(places) == {table.name for definition in stage_definitions() for table in definition.outputs}
+    for name, (function, statement) in places.items():
+        assert function.is_file(), name
+        assert function.is_relative_to(REPOSITORY / "assets"), name
+        assert statement.is_file(), name
+        assert statement.parent == REPOSITORY / "sql" / "units", name
+    assert places["clip_captions"][0].name == "clip_captions.py"
 
 
 def test_every_check_job_sensor_and_schedule_has_a_description() -> None:
