@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 INTERNVID = Path(sys.executable).with_name("internvid")
 COMPARED = ("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts")
 TWO_VIDEOS = 7 / 3600  # hours of video in a batch: two videos of 3 s
-CHILD = "multiprocessing.forkserver"  # in the command line of those that read video files, and of their server
+CHILD = "multiprocessing.spawn"  # in the command line of those that read video files, or, if forked, their server's
+SERVER = "multiprocessing.forkserver"
 
 
 @dataclass
@@ -38,7 +39,8 @@ class Run:
         return _commits(self.lake, table) > self.before[table]
 
     def has_children(self) -> bool:
-        return sum(CHILD in command for command in self.in_session(self.process.pid)) > 1
+        commands = self.in_session(self.process.pid)
+        return any(CHILD in command for command in commands) or sum(SERVER in command for command in commands) > 1
 
 
 def _commits(lake: Lake, table: str) -> int:

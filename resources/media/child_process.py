@@ -15,6 +15,7 @@ import pickle
 import resource
 import signal
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
@@ -26,6 +27,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 Input = TypeVar("Input")
 
+MAX_SOCKET_FOLDER = 70  # bytes: of the 107 of a socket's path, less what multiprocessing appends
 IMPORTED_ONCE = ["resources.media.video_file", "internvid.video.scan", "internvid.video.probe"]
 MAX_STARTS = 3  # of a call whose children die before they begin it
 
@@ -93,8 +95,11 @@ class Children:
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPool:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(IMPORTED_ONCE)
+        # The server listens at a socket in the folder for temporary files, and the path of a socket is short.
+        has_room = len(os.fsencode(tempfile.gettempdir())) <= MAX_SOCKET_FOLDER
+        context = multiprocessing.get_context("forkserver" if has_room else "spawn")
+        if has_room:
+            context.set_forkserver_preload(IMPORTED_ONCE)
         return ProcessPool(
             max_workers=self._workers,
             max_tasks=50,  # a fresh child now and then: decoders leak on some files

@@ -209,6 +209,19 @@ if __name__ == "__main__":
 """
 
 
+def test_a_long_path_for_temporary_files_is_no_hindrance(tmp_path: Path):
+    folder, notes = tmp_path / ("long" * 20), tmp_path / "notes"
+    folder.mkdir()
+    notes.mkdir()
+    script = tmp_path / "parent.py"
+    text = PARENT.replace('["sleep 3600"] * 3', '["a", "b"]')
+    script.write_text(text.format(folder=str(Path(__file__).parent), notes=str(notes)))
+    environment = dict(os.environ) | {"TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert noted(notes)
+
+
 def test_the_children_die_with_a_parent_that_is_killed(
     tmp_path: Path, until: Callable[..., None], processes_in_session: Callable[[int], list[str]]
 ):
