@@ -59,6 +59,7 @@ def test_summaries_name_the_model_that_made_them_and_another_one_makes_only_them
     assert not set(again["clip_captions"].values()) & set(written["clip_captions"].values())
 
 
+@pytest.mark.slow
 def test_a_summariser_that_writes_nothing_leaves_an_attempt_for_each_clip(session, ingest, folder, t5):
     wordless = {"max_new_tokens": 4, "forced_bos_token_id": 1}  # T5's end
     session.resources["summariser"] = HubSummariser(weights=str(t5), generation=wordless)

@@ -76,6 +76,7 @@ def test_every_frame_ends_with_its_own_caption_or_its_own_attempt(session: Sessi
     assert spent["output_tokens"].sum() >= 2 * told.height
 
 
+@pytest.mark.slow
 def test_without_a_server_the_run_ends_with_one_message_and_the_next_one_makes_it_good(
     session: Session, open_session: Any, ingest: Any
 ) -> None:

@@ -121,6 +121,7 @@ def test_looking_again_finds_nothing_new(spoken: Session, ingest: Callable, fold
     assert ingest(spoken, folder).rows == {}
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_subtitles_fails_for_its_video_alone(spoken: Session, ingest: Callable, folder: Path) -> None:
     (folder / "two.en.srt").write_text("<html>404 Not Found</html>")
     ingest(spoken, folder)

@@ -102,6 +102,7 @@ def test_the_same_words_at_overlapping_times_are_said_once() -> None:
     assert cues(*layers) == [(1, 4, "sign"), (5, 6, "sign")]
 
 
+@pytest.mark.slow
 def test_a_day_of_cues_takes_a_moment() -> None:
     raw = [RawCue(number * 0.5, None, f"line {number}\nline {number + 1}") for number in range(100_000)]
     started = time.process_time()

@@ -157,6 +157,7 @@ def run_rank(rank: int, ranks: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_ranks_with_a_part_of_the_batch_each_get_the_loss_and_gradients_of_one_with_the_whole(tmp_path):
     ranks = 2
     torch.multiprocessing.spawn(run_rank, (ranks, str(tmp_path)), nprocs=ranks)

@@ -167,6 +167,7 @@ def killed_within(processes: list, folder: Path, until: Callable) -> int:
     return saved
 
 
+@pytest.mark.slow
 def test_killed_at_a_random_step_and_resumed_it_ends_in_the_very_weights_of_an_unbroken_run(
     tmp_path, unbroken, started, until
 ):
@@ -210,6 +211,7 @@ def test_stopped_at_the_edge_of_a_phase_and_resumed_it_ends_in_the_very_weights(
     assert farthest(weights(tmp_path), weights(unbroken)) == 0
 
 
+@pytest.mark.slow
 def test_worker_processes_change_nothing(tmp_path, unbroken):
     train(RECIPE, clips(), folder=tmp_path, workers=2)
     assert farthest(weights(tmp_path), weights(unbroken)) == 0

@@ -148,6 +148,7 @@ def test_the_index_finds_the_pairs_that_comparing_each_with_each_finds():
     assert alone == {names: copy for names, copy in expected.items() if videos[0][0] in names}
 
 
+@pytest.mark.slow
 def test_of_very_many_copies_each_is_still_joined_to_the_first():
     video = restless(3, 1)
     many = [(f"{number:04d}", video) for number in range(VIDEOS_PER_KEY + 20)]

@@ -253,6 +253,7 @@ def test_flt_keeps_exactly_the_highest_share_of_a_million_with_all_ties(million:
         assert ids(connection, subset_named("flt")) == sorted(million.clip_id[ranked][kept])
 
 
+@pytest.mark.slow
 def test_flt_by_its_makers_ranks_only_clips_of_fitting_length(million: MadeLake):
     seconds = million.end - million.start
     ranked = million.in_pool & million.known & (seconds >= 1) & (seconds <= 30)
@@ -339,6 +340,7 @@ def sides(connection: duckdb.DuckDBPyConnection, name: str = "all", **values: An
     return found
 
 
+@pytest.mark.slow
 def test_a_million_rows_come_in_batches_with_no_video_on_two_sides_and_sides_of_their_shares(million: MadeLake):
     with million.connect() as connection:
         batches = list(select_subset(connection, subset_named("all")))

@@ -151,6 +151,7 @@ def test_two_processes_end_in_the_weights_of_one_and_log_to_the_run_alone(
     assert any(f"step {STEPS} of {STEPS}, masked: loss" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_an_error_of_the_training_comes_back_with_its_text(lake: Lake, tmp_path: Path):
     diverging = replace(RECIPE, phases=(replace(RECIPE.phases[0], learning_rate=float("inf")),))
     with pytest.raises(TrainingFailed) as failed:
@@ -199,6 +200,7 @@ def test_a_training_ends_with_the_killed_process_that_started_it_and_goes_on_whe
         assert torch.allclose(weights(resumed)[name], value, atol=1e-6), name
 
 
+@pytest.mark.slow
 def test_a_training_whose_process_is_killed_says_how_it_ended(lake: Lake, tmp_path: Path):
     """As the system does for want of memory."""
     slow = replace(RECIPE, phases=(replace(RECIPE.phases[0], min_steps=1_000_000),))
