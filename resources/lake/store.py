@@ -11,6 +11,7 @@ pickles, it holds no open file).
 
 from __future__ import annotations
 
+import atexit
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -334,6 +335,9 @@ def _new_database() -> duckdb.DuckDBPyConnection:
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
     """The database in memory of this process: its sessions share threads and the limit of memory, and no table."""
+    # Python cannot collect what a database and the tables registered in it hold of each other: DuckDB would print that
+    # it leaked, as the last words of a command.
+    atexit.register(_database.cache_clear)
     return _new_database()
 
 

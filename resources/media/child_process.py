@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from multiprocessing.synchronize import RLock
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -92,6 +94,7 @@ class Children:
 
     def __init__(self, workers: int, memory_bytes: int | None) -> None:
         self._workers, self._memory_bytes = workers, memory_bytes
+        self._locks: list[RLock] = []
         self._pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPool:
@@ -105,7 +108,7 @@ class Children:
             max_tasks=50,  # a fresh child now and then: decoders leak on some files
             initializer=_limit_this_process,
             initargs=[self._memory_bytes],
-            context=context,
+            context=_LocksKept(context, self._locks),
         )
 
     def call(self, work: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Call:
@@ -138,6 +141,26 @@ class Children:
     def end(self) -> None:
         self._pool.stop()
         self._pool.join()
+        self._locks.clear()
+
+
+class _LocksKept:
+    """A context of multiprocessing whose locks last as long as `locks` holds them.
+
+    Pebble drops the locks of a pool before it ends the children, and a child that was just starting would print the
+    traceback of not finding them.
+    """
+
+    def __init__(self, context: BaseContext, locks: list[RLock]) -> None:
+        self._context, self._locks = context, locks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def RLock(self) -> RLock:
+        lock = self._context.RLock()
+        self._locks.append(lock)
+        return lock
 
 
 def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -222,6 +222,15 @@ def test_a_long_path_for_temporary_files_is_no_hindrance(tmp_path: Path):
     assert noted(notes)
 
 
+def test_children_that_are_still_starting_when_the_work_ends_say_nothing(tmp_path: Path):
+    script = tmp_path / "parent.py"
+    rounds = "import sys; sys.path.insert(0, {folder!r}); import test_child_process as t\n"
+    rounds += "if __name__ == '__main__':\n    [list(t.run(['a'], workers=8)) for _ in range(5)]\n"
+    script.write_text(rounds.format(folder=str(Path(__file__).parent)))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_children_die_with_a_parent_that_is_killed(
     tmp_path: Path, until: Callable[..., None], processes_in_session: Callable[[int], list[str]]
 ):
