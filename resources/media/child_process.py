@@ -16,13 +16,16 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.context import BaseContext
+from multiprocessing.context import BaseContext, ForkServerProcess, SpawnProcess
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import RLock
+from types import ModuleType
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -57,8 +60,8 @@ def ordered(
 ) -> Iterator[tuple[Input, Any]]:
     """Runs work(*arguments(input)) for each input in child processes; yields (input, result or error) in their order.
 
-    work: a function at the top of a module. seconds: the limit for one input. At most twice `workers` inputs are
-    under way or waiting to be taken, so memory does not grow with their number.
+    work: a function at the top of a module, not of the main one. seconds: the limit for one input. At most twice
+    `workers` inputs are under way or waiting to be taken, so memory does not grow with their number.
     """
     children = Children(workers, memory_bytes)
     under_way: deque[tuple[Input, Call]] = deque()
@@ -108,7 +111,7 @@ class Children:
             max_tasks=50,  # a fresh child now and then: decoders leak on some files
             initializer=_limit_this_process,
             initargs=[self._memory_bytes],
-            context=_LocksKept(context, self._locks),
+            context=_Context(context, self._locks),
         )
 
     def call(self, work: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Call:
@@ -144,11 +147,12 @@ class Children:
         self._locks.clear()
 
 
-class _LocksKept:
-    """A context of multiprocessing whose locks last as long as `locks` holds them.
+class _Context:
+    """What Pebble needs of a context of multiprocessing, with two differences.
 
-    Pebble drops the locks of a pool before it ends the children, and a child that was just starting would print the
-    traceback of not finding them.
+    Locks last as long as `locks` holds them: Pebble drops those of a pool before it ends the children, and a child that
+    was just starting would print the traceback of not finding them. And children do not import the main module of this
+    process: that of a command or of Dagster takes a second, and a call is a function of another module anyhow.
     """
 
     def __init__(self, context: BaseContext, locks: list[RLock]) -> None:
@@ -161,6 +165,31 @@ class _LocksKept:
         lock = self._context.RLock()
         self._locks.append(lock)
         return lock
+
+    def Process(self, **arguments: Any) -> BaseProcess:
+        return (_OfServer if self._context.get_start_method() == "forkserver" else _Spawned)(**arguments)
+
+
+class _WithoutMain(BaseProcess):
+    def start(self) -> None:
+        with _MAIN_IS_AWAY:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _OfServer(_WithoutMain, ForkServerProcess):
+    pass
+
+
+class _Spawned(_WithoutMain, SpawnProcess):
+    pass
+
+
+_MAIN_IS_AWAY = threading.Lock()
 
 
 def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
