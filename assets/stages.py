@@ -13,13 +13,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import assets
 from assets.partitions import INGEST_BATCH
-from resources.incremental.declaration import StageDefinition, StageScope
-from resources.incremental.stage import Stage
-from resources.lake.store import Lake
+from resources.incremental.declaration import StageDefinition
 
 # Packages with stages. The others (corpus, checks) read this module, so it does not import them.
 PACKAGES = ("ingest", "video", "speech", "captions", "vectors", "model")
@@ -45,11 +42,6 @@ def stage_definitions(own_folder: str | None = None) -> tuple[StageDefinition, .
 def ingest_stages(own_folder: str | None = None) -> tuple[StageDefinition, ...]:
     """Returns the stages that are partitioned by ingest batch, which status, checks and estimates cover."""
     return tuple(definition for definition in stage_definitions(own_folder) if definition.partition == INGEST_BATCH)
-
-
-def configured_stages(lake: Lake | None, resources: Mapping[str, Any], own_folder: str | None = None) -> list[Stage]:
-    """Returns the stages of ingest batches as the resources configure them. resources: by name."""
-    return [definition.configured(StageScope(lake), resources) for definition in ingest_stages(own_folder)]
 
 
 def resources_of_stages(own_folder: str | None = None) -> frozenset[str]:

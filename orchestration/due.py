@@ -18,8 +18,8 @@ from resources.corpus.snapshots import is_current, newest_snapshot, newest_snaps
 from resources.corpus.statistics import MART
 from resources.corpus.subset_files import SubsetFiles
 from resources.corpus.subsets import shown
-from resources.incremental.declaration import StageDefinition, StageScope
-from resources.incremental.state import pending_partitions
+from resources.incremental.batch_states import read_batch_states
+from resources.incremental.declaration import StageDefinition, configured_stages
 from resources.lake.published_files import modified
 from resources.lake.store import Lake
 from resources.models.aligner import Aligner
@@ -38,11 +38,7 @@ class DueRun:
 
 def pending_batches(lake: Lake, stages: Sequence[StageDefinition], resources: Mapping[str, Any]) -> list[str]:
     """Returns the ingest batches in which any stage has pending units or rows to remove, in order."""
-    scope = StageScope(lake)
-    pending: set[str] = set()
-    for definition in stages:
-        pending.update(pending_partitions(lake, definition.configured(scope, resources)))
-    return sorted(pending)
+    return read_batch_states(lake, configured_stages(lake, stages, resources)).pending_partitions()
 
 
 def first_model(lake: Lake, aligner: Aligner, setting: str) -> tuple[str, str] | None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
+from resources.incremental.batch_states import read_batch_states
 from resources.incremental.stage import Outcome, Output, Stage, Unit, units_sql
-from resources.incremental.state import counts, rows_of
+from resources.incremental.state import rows_of
 from resources.lake.schema import Table
 from resources.lake.store import Lake, tables_in
 
@@ -223,12 +224,17 @@ def prepared(definition: StageDefinition, resources: Mapping[str, Any]) -> Calla
     return prepare
 
 
+def configured_stages(lake: Lake, definitions: Iterable[StageDefinition], resources: Mapping[str, Any]) -> list[Stage]:
+    """Returns the stages as the resources configure them, in the order given."""
+    scope = StageScope(lake)
+    return [definition.configured(scope, resources) for definition in definitions]
+
+
 def counts_by_stage(
     lake: Lake, definitions: Iterable[StageDefinition], resources: Mapping[str, Any]
 ) -> dict[str, dict[str, int]]:
     """Returns the number of units by state in the whole lake, for each stage by its name, in the order given."""
-    scope = StageScope(lake)
-    return {definition.name: counts(lake, definition.configured(scope, resources)) for definition in definitions}
+    return read_batch_states(lake, configured_stages(lake, definitions, resources)).counts()
 
 
 def _check_keywords(name: str, compute: Callable[..., Any], needed: tuple[str, ...]) -> None:

@@ -1,7 +1,8 @@
 """Reads the state of a stage's units from the tables alone, never from a marker file.
 
 So an interrupted run continues where it was, and a row deleted by hand makes its unit pending again. The statements are
-sql/incremental/state.sql and stale.sql; one pass of a run reads them once.
+sql/incremental/state.sql and stale.sql; one pass of a run reads them once, for its partition. What is asked of the
+whole lake is `resources.incremental.batch_states`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class StageState:
 
 def read_state(lake: Lake, stage: Stage, partition: str) -> StageState:
     """Reads the state of the partition's units."""
-    with _connection(lake, stage, partition=partition) as connection:
+    with _connection(lake, stage, partitions=partition) as connection:
         pending = connection.sql("select * from state where state = 'pending'").to_arrow_table().to_pylist()
         stale = connection.sql(statement("incremental/stale")).fetchall()
         settled = connection.execute(statement("incremental/settled_attempts"), {"stage": stage.name}).fetchall()
@@ -52,17 +53,28 @@ def read_state(lake: Lake, stage: Stage, partition: str) -> StageState:
 
 
 def counts(lake: Lake, stage: Stage, *, partition: str | None = None) -> dict[str, int]:
-    """Returns the number of the stage's units, in total and in each state, of one partition or of the lake."""
-    with _connection(lake, stage, partition=partition) as connection:
+    """Returns the number of the stage's units, in total and in each state, of one partition or of the lake.
+
+    It reads all of them; what is asked often is kept (`resources.incremental.batch_states`).
+    """
+    with _connection(lake, stage, partitions=partition) as connection:
         return _counts(connection)
 
 
-def pending_partitions(lake: Lake, stage: Stage) -> list[str]:
-    """Returns the partitions with pending units or rows to remove, in order."""
-    with _connection(lake, stage) as connection:
-        pending = connection.sql("select distinct partition from state where state = 'pending'").fetchall()
-        stale = connection.sql(f"select distinct partition from ({statement('incremental/stale')})").fetchall()
-    return sorted({partition for (partition,) in (*pending, *stale)})
+def count_by_partition(lake: Lake, stage: Stage, partitions: str | tuple[str, str]) -> list[dict[str, Any]]:
+    """Counts the units by partition, in one or in all from one to another: rows of sql/incremental/batch_states.sql.
+
+    Partitions without any unit or row are not among them.
+    """
+    with _connection(lake, stage, partitions=partitions) as connection:
+        connection.execute(f"create temp view stale as {statement('incremental/stale')}")
+        parameters = {"stage": stage.name, "now": datetime.now(UTC)}
+        return connection.sql(statement("incremental/batch_states"), params=parameters).to_arrow_table().to_pylist()
+
+
+def tables_of(stage: Stage) -> set[str]:
+    """Returns the names of the tables that decide the state of the stage's units."""
+    return {*tables_in(stage.units_sql), *(output.table.name for output in stage.outputs), "attempts"}
 
 
 def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -72,11 +84,15 @@ def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 @contextmanager
-def _connection(lake: Lake, stage: Stage, *, partition: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens DuckDB with the views and the table `state` that the statements of sql/incremental/ read."""
+def _connection(
+    lake: Lake, stage: Stage, *, partitions: str | tuple[str, str] | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens DuckDB with the views and the table `state` that the statements of sql/incremental/ read.
+
+    partitions: one, or all from one to another, or None for those of the whole lake.
+    """
     units = stage.units_sql
-    tables = {*tables_in(units), *(output.table.name for output in stage.outputs), "attempts"}
-    with lake.connect(sorted(tables), only=rows_of(stage.partition_column, partition)) as connection:
+    with lake.connect(sorted(tables_of(stage)), only=rows_of(stage.partition_column, partitions)) as connection:
         connection.register("stage_versions", pa.Table.from_pylist(stage.stage_versions(), schema=STAGE_VERSIONS))
         if stage.parameters is not None:
             connection.register("parameters", stage.parameters)
@@ -97,9 +113,9 @@ def _connection(lake: Lake, stage: Stage, *, partition: str | None = None) -> It
         yield connection
 
 
-def rows_of(partition_column: str, partition: str | None) -> dict[str, str]:
-    """Returns the filter of a partition, by column: for the stage's tables and for attempts. None: of no partition."""
-    return {} if partition is None else {partition_column: partition, "partition": partition}
+def rows_of(partition_column: str, partitions: str | tuple[str, str] | None) -> dict[str, str | tuple[str, str]]:
+    """Returns the filter of partitions, by column: for the stage's tables and for attempts. None: no filter."""
+    return {} if partitions is None else {partition_column: partitions, "partition": partitions}
 
 
 def _originals(lake: Lake, stage: Stage, connection: duckdb.DuckDBPyConnection) -> pa.Table:

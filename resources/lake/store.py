@@ -144,14 +144,15 @@ class Lake(dg.ConfigurableResource):
         tables: Iterable[str] | None = None,
         *,
         at: str | Mapping[str, int] | None = None,
-        only: Mapping[str, str] | None = None,
+        only: Mapping[str, str | tuple[str, str]] | None = None,
         memory_limit: str | None = None,
         untrusted: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """A session of DuckDB in memory with each table under its bare name, read-only.
 
         at: a tag, or a version per table (tables not named are at their newest; those that no tag pins, too).
-        only: column -> value, for instance an ingest batch: of tables with such a column only those rows are visible.
+        only: column -> value, for instance an ingest batch, or the first and the last value of a range: of tables with
+        such a column only those rows are visible.
         memory_limit: for instance "1GB"; the session is then the only one of its database. None: that of the process.
         untrusted: for SQL of users: no file, network or extension, and no way to allow them again.
         The tables are as they were when connected. Filters and the choice of columns reach Lance.
@@ -168,7 +169,7 @@ class Lake(dg.ConfigurableResource):
             dataset = self.dataset(table, self._version_at(table, at))
             connection.register(f"{table}$all" if filters else table, dataset)
             if filters:
-                rows = " and ".join(f"{column} = {writes.sql_text(value)}" for column, value in filters.items())
+                rows = " and ".join(_condition(column, value) for column, value in filters.items())
                 connection.execute(f'create temp view {table} as select * from "{table}$all" where {rows}')
         if untrusted:
             connection.execute("SET enable_external_access = false")
@@ -182,7 +183,7 @@ class Lake(dg.ConfigurableResource):
         *,
         tables: Iterable[str] | None = None,
         at: str | Mapping[str, int] | None = None,
-        only: Mapping[str, str] | None = None,
+        only: Mapping[str, str | tuple[str, str]] | None = None,
     ) -> pa.Table:
         """The result of one statement over the tables, seen as by `connect`; None are those that it names.
 
@@ -339,6 +340,13 @@ def _database() -> duckdb.DuckDBPyConnection:
     # it leaked, as the last words of a command.
     atexit.register(_database.cache_clear)
     return _new_database()
+
+
+def _condition(column: str, value: str | tuple[str, str]) -> str:
+    if isinstance(value, str):
+        return f"{column} = {writes.sql_text(value)}"
+    first, last = value
+    return f"{column} between {writes.sql_text(first)} and {writes.sql_text(last)}"
 
 
 def _definition(table: str) -> Table:

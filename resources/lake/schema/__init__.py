@@ -6,7 +6,7 @@ table is the module of that name in `assets/`. `docs/tables.md` is rendered from
 
 from __future__ import annotations
 
-from resources.lake.schema.bookkeeping import ATTEMPTS, COSTS
+from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
 from resources.lake.schema.captions import CLIP_CAPTIONS, FRAME_CAPTIONS
 from resources.lake.schema.corpus import COMPARISONS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
 from resources.lake.schema.ingest import (
@@ -43,6 +43,7 @@ __all__ = [
     "ANNOTATIONS",
     "ATTEMPTS",
     "BATCH",
+    "BATCH_STATES",
     "CAPTION_EMBEDDINGS",
     "CHECKPOINTS",
     "CLIPS",
@@ -119,6 +120,7 @@ TABLES: dict[str, Table] = {
         CHECKPOINTS,
         EVALUATIONS,
         ATTEMPTS,
+        BATCH_STATES,
         COSTS,
     )
 }

@@ -1,4 +1,4 @@
-"""Tables of the pipeline's own work: inputs that failed or wait, and what runs cost."""
+"""Tables of the pipeline's own work: inputs that failed or wait, where batches stand, and what runs cost."""
 
 from __future__ import annotations
 
@@ -28,6 +28,37 @@ ATTEMPTS = Table(
         Column("provenance", TEXT, "what the input's rows would carry; an attempt holds only while this is unchanged"),
         Column("run_id", TEXT, "Dagster run of the last try"),
         Column("written_at", TIME, "when the last try ended"),
+    ),
+)
+
+BATCH_STATES = Table(
+    "batch_states",
+    "how many inputs of one stage are in each state in one partition, as counted at some versions of the tables",
+    key="batch_state_id",
+    partition="partition",
+    pinned=False,
+    columns=(
+        key("batch_state_id", "stage and partition, joined by /; of the row of the stage as a whole, stage/"),
+        Column("stage", TEXT, "which stage"),
+        Column("partition", TEXT, "the stage's Dagster partition; null in the row of the stage as a whole"),
+        Column("done", pa.int64(), "inputs whose rows are all there"),
+        Column("failed", pa.int64(), "inputs that failed"),
+        Column("skipped", pa.int64(), "inputs that were skipped for a reason"),
+        Column("waiting", pa.int64(), "inputs whose site is in cooldown"),
+        Column("pending", pa.int64(), "inputs that the next run works on"),
+        Column("stale_rows", pa.int64(), "rows that the next run removes, for their input is gone"),
+        Column("next_try_at", TIME, "when the first input that failed or waits becomes pending"),
+        Column(
+            "related_keys",
+            pa.list_(pa.int64()),
+            "hashes of the rows that skipped inputs are duplicates of: where one comes or goes, the inputs are counted "
+            "again",
+        ),
+        Column(
+            "stage_version", TEXT, "in the row of the stage as a whole: hash of all that decides its inputs' states"
+        ),
+        Column("table_versions", TEXT, "in the row of the stage as a whole: version of each table that was read, JSON"),
+        Column("written_at", TIME, "when they were counted"),
     ),
 )
 

@@ -33,6 +33,7 @@ from cutting_stage import (
 from pydantic import PrivateAttr
 
 from internvid.web.errors import RemovedVideo
+from resources.incremental.batch_states import read_batch_states
 from resources.incremental.commits import BYTES_PER_COMMIT, Report
 from resources.incremental.faults import ModelUnavailable, SystemFault, TooManyFailures
 from resources.incremental.retries import FailurePolicy
@@ -49,7 +50,7 @@ from resources.incremental.stage import (
     one_by_one,
     together_or_one_by_one,
 )
-from resources.incremental.state import counts, pending_partitions
+from resources.incremental.state import counts
 from resources.lake.schema import CHECKPOINTS, CLIP_CAPTIONS, CLIPS, FRAMES, SUBSETS
 from resources.lake.store import Lake
 
@@ -165,6 +166,10 @@ def test_a_row_removed_by_hand_makes_its_unit_pending_and_only_that_row_is_writt
         "a_2_f": "r1",
         "b_0_f": "r1",
     }
+
+
+def pending_partitions(lake: Lake, stage: Stage) -> list[str]:
+    return read_batch_states(lake, [stage]).pending_partitions()
 
 
 def test_other_batches_are_left_alone(lake, cutting):
@@ -565,6 +570,7 @@ def test_a_duplicate_in_another_batch_is_pending_once_its_original_is_gone(lake)
     videos(lake, {"b": "red"}, OTHER_BATCH)
     for batch in (BATCH, OTHER_BATCH):
         process_pending(lake, stage, compute, partition=batch, run_id="r1")
+    assert pending_partitions(lake, stage) == []
     videos(lake, {"a": "blue"}, BATCH)
     process_pending(lake, stage, compute, partition=BATCH, run_id="r2")
     assert pending_partitions(lake, stage) == [OTHER_BATCH]

@@ -1,0 +1,65 @@
+"""What differs between two versions of a table: the fragments that the two do not have in common.
+
+Whoever keeps a digest of an earlier version reckons that of a later one from these fragments alone, on both sides:
+rows that compaction merely moved go and come, and cancel out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resources.lake.schema import Table
+
+if TYPE_CHECKING:
+    import lance
+    import pyarrow as pa
+
+    from resources.lake.store import Lake
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """Some fragments of a table at one version."""
+
+    dataset: lance.LanceDataset
+    fragments: Sequence[lance.LanceFragment]
+
+    def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader | None:
+        """Streams these columns of the rows; None where there is no fragment."""
+        if not self.fragments:
+            return None
+        return self.dataset.scanner(columns=list(columns), fragments=list(self.fragments)).to_reader()
+
+
+def whole(dataset: lance.LanceDataset) -> Fragments:
+    return Fragments(dataset, dataset.get_fragments())
+
+
+def changes(lake: Lake, table: Table, since: int, now: lance.LanceDataset) -> tuple[Fragments, Fragments] | None:
+    """Returns what the version `since` has and `now` has not, and the reverse: by files, and by deleted rows.
+
+    None where that version was removed.
+    """
+    earlier = _at(lake, table, since)
+    if earlier is None:
+        return None
+    before, after = (
+        {json.dumps(fragment.metadata.to_json(), sort_keys=True): fragment for fragment in dataset.get_fragments()}
+        for dataset in (earlier, now)
+    )
+    return (
+        Fragments(earlier, [fragment for identity, fragment in before.items() if identity not in after]),
+        Fragments(now, [fragment for identity, fragment in after.items() if identity not in before]),
+    )
+
+
+def _at(lake: Lake, table: Table, version: int) -> lance.LanceDataset | None:
+    try:
+        return lake.dataset(table.name, version)
+    except ValueError as error:
+        if "not found" not in str(error).lower():
+            raise
+        return None
