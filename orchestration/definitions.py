@@ -36,6 +36,8 @@ ASSET_MODULES = [
     internvid_jsonl,
 ]
 
+EXECUTORS = {"in_process": dg.in_process_executor, "multiprocess": dg.multiprocess_executor}
+
 
 def definitions(
     settings: Settings | None = None, resources: Mapping[str, Any] | None = None, *, with_retries: bool = True
@@ -78,6 +80,7 @@ def definitions(
         ],
         schedules=build_schedules(settings),
         resources=by_name,
+        executor=EXECUTORS[settings.executor],
     )
 
 

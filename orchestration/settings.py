@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="decoding processes; one a core unless set"
     )
     device: str = Field(default="auto", description="where models run, as torch names it; auto: a GPU if there is one")
+    executor: Literal["in_process", "multiprocess"] = Field(
+        default="in_process",
+        description="how a run that the UI or the daemon starts works on its steps: one after the other in the process "
+        "of the run, or each in a process of its own, several at once, which takes some seconds more for each",
+    )
     processes: int = Field(default=1, ge=1, description="processes that a training is divided among")
     clip: str | None = Field(
         default=None, description="folder or hub id of the CLIP checkpoint that training starts from"

@@ -31,12 +31,15 @@ OF_THE_RUN = ("run_id", "written_at", "first_seen_at")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the slow files first, then those with the most tests: no process is left with a long file at the end."""
+    """Runs the files that take longest first: no process is left with a long file at the end."""
     sizes = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, -sizes[item.path]))
+    minutes: Counter[Path] = Counter()
     for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(900))  # whole pipelines, on a machine that may be busy
+        if mark := item.get_closest_marker("slow"):
+            minutes[item.path] = max(minutes[item.path], mark.kwargs.get("minutes", 1))
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(900))  # whole pipelines, on a machine that may be busy
+    items.sort(key=lambda item: (-minutes[item.path], -sizes[item.path]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,7 @@ from orchestration.settings import Settings
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 INTERNVID = Path(sys.executable).with_name("internvid")
 COMPARED = ("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts")

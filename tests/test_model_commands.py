@@ -12,7 +12,7 @@ import pytest
 
 from resources.lake.store import Lake
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 INTERNVID = Path(sys.executable).parent / "internvid"
 

@@ -1,26 +1,31 @@
 """Checks over the whole lake, at the fan-in `corpus_snapshot`.
 
 On a partitioned asset they would run again with each batch of a backfill, and fail while its other batches are pending.
-They write nothing and so heal nothing that they find.
+They write nothing of the corpus and so heal nothing that they find.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from assets.captions.frame_captions import frame_captions
 from assets.corpus.corpus_snapshot import corpus_snapshot
-from resources.incremental.declaration import StageDefinition, StageScope, counts_by_stage
+from resources.incremental.batch_states import disagreements
+from resources.incremental.declaration import StageDefinition, StageScope, configured_stages, counts_by_stage
 from resources.lake.schema import TABLES
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
+NIGHTS = 7  # in which every batch is counted anew once
+MAX_SHOWN = 10
 MAX_FAILURE_SHARE = 0.2  # of a stage's inputs; a broken codec or model fails far more, odd files far fewer
 
 
 def build_stage_counts(stages: Sequence[StageDefinition]) -> dg.AssetChecksDefinition:
-    """Builds two checks for each stage: whether its counts add up, and whether few of its inputs failed."""
+    """Builds two checks for each stage, whether its counts add up and whether few of its inputs failed, and one of the
+    counts themselves, which are kept and not counted each time."""
     needs = {name for definition in stages for name in definition.needs}
 
     @dg.multi_asset_check(
@@ -33,12 +38,21 @@ def build_stage_counts(stages: Sequence[StageDefinition]) -> dg.AssetChecksDefin
                 ("counts_add_up", "every input of the whole lake is done, failed or skipped."),
                 ("share_of_failures", f"at most {MAX_FAILURE_SHARE:.0%} of the inputs failed."),
             )
+        ]
+        + [
+            dg.AssetCheckSpec(
+                "kept_counts_agree",
+                asset=corpus_snapshot,
+                description=f"What is kept of where batches stand is what the tables say: each of {NIGHTS} nights "
+                "another part of the batches is counted anew. `internvid status --anew` counts all of them.",
+            )
         ],
         required_resource_keys={"lake", *needs},
     )
     def stage_counts(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        lake: Lake = context.resources.lake
         resources = {name: getattr(context.resources, name) for name in needs}
-        for stage, number in counts_by_stage(context.resources.lake, stages, resources).items():
+        for stage, number in counts_by_stage(lake, stages, resources).items():
             share = number["failed"] / max(1, number["total"])
             yield dg.AssetCheckResult(
                 check_name=f"{stage}_counts_add_up", passed=number["pending"] == 0, metadata=dict(number)
@@ -49,6 +63,13 @@ def build_stage_counts(stages: Sequence[StageDefinition]) -> dg.AssetChecksDefin
                 severity=dg.AssetCheckSeverity.WARN,
                 metadata={"share": share, **number},
             )
+        tonight = datetime.now(UTC).toordinal()
+        differing = disagreements(lake, configured_stages(lake, stages, resources), part=tonight, parts=NIGHTS)
+        yield dg.AssetCheckResult(
+            check_name="kept_counts_agree",
+            passed=not differing,
+            metadata={"disagreements": len(differing), "first": differing[:MAX_SHOWN]},
+        )
 
     return stage_counts
 

@@ -55,9 +55,19 @@ def ingest(
     raise typer.Exit(0 if summary.is_well else 1)
 
 
-def status(lake: LakeOption = None, profile: ProfileOption = None, provider: ProviderOption = None) -> None:
+def status(
+    lake: LakeOption = None,
+    profile: ProfileOption = None,
+    provider: ProviderOption = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Count every batch again, not only those that changed.")] = False,
+) -> None:
     """Per stage: done, failed, skipped, pending; and the newest failures."""
-    print_status(existing(lake, profile, provider))
+    from resources.incremental.batch_states import forget_batch_states
+
+    session = existing(lake, profile, provider)
+    if anew:
+        forget_batch_states(session.lake)
+    print_status(session)
 
 
 def retry(

@@ -14,7 +14,7 @@ from orchestration.due import pending_batches
 from orchestration.settings import Settings
 from resources.catalog.files import register
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 TABLES = ("sources", "raw_videos", "clips", "frames", "frame_captions", "clip_captions", "attempts")
 VIDEOS_FOLDER = 4

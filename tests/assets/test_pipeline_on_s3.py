@@ -10,7 +10,7 @@ import pytest
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 BUCKET = "lakes"
 

@@ -25,7 +25,7 @@ query {
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=4)
 @pytest.mark.timeout(1500)
 def test_another_summariser_recomputes_captions_and_what_depends_on_them_by_itself(
     tmp_path: Path, synthetic_video: Callable[..., Path]

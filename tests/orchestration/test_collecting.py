@@ -22,7 +22,7 @@ from resources.catalog.feeds import add_feeds, pages
 from resources.lake.store import Lake
 from resources.models.activation import activate_named
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 VIDEOS_FOLDER = 5
 

@@ -252,7 +252,7 @@ def test_batches_that_the_command_line_registered_are_not_requested(inbox: Watch
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_one_run(
     service: Service, synthetic_video: Callable[..., Path], tmp_path: Path
 ) -> None:

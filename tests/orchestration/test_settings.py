@@ -27,6 +27,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "workers": ("3", 3),
     "device": ("cuda:1", "cuda:1"),
     "processes": ("2", 2),
+    "executor": ("multiprocess", "multiprocess"),
     "clip": ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch32"),
     "trial_steps": ("5", 5),
     "first_model": ("", ""),

@@ -19,7 +19,7 @@ from resources.catalog.locations import RUN_ID
 TABLES = [table.name for stage in ingest_stages() for table in stage.outputs]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=3)
 @pytest.mark.timeout(1500)
 def test_a_batch_ingested_in_the_terminal_and_one_backfilled_in_the_ui_are_the_same(
     tmp_path: Path, synthetic_video: Callable[..., Path], whole_tables: Callable[..., dict[str, Any]]

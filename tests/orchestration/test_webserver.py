@@ -11,7 +11,7 @@ from dagster_service import REPOSITORY_SELECTOR, SECONDS_TO_BACKFILL, Service
 
 from resources.catalog.files import register
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 PARTITIONED = ["raw_videos", "clips", "frames", "frame_captions", "clip_captions"]
 

@@ -1,0 +1,236 @@
+"""What a question or a small change costs in a lake of each size, and its growth per ten times the rows.
+
+    python benchmarks/scale.py [--videos 2000 20000] [--folder FOLDER]
+
+Lakes are made by benchmarks/made_lake.py, in FOLDER where it is given (and found there again), else in a temporary one.
+Each row is measured in a process of its own, after the imports: seconds of the processor, and the process's peak of
+memory. Ends with 1 where a row grows by more than 1.5 per ten times the videos, or takes 2 GB. Times below the floor
+count as the floor: they are noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+MAX_GROWTH, MAX_BYTES = 1.5, 2 << 30
+FLOOR_SECONDS = 0.1
+NEW_BATCH = "2026-02-01-{:04d}"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--videos", type=int, nargs="+", default=[2_000, 20_000])
+    arguments.add_argument("--folder", type=Path)
+    arguments.add_argument("--measure", nargs=2, metavar=("ROW", "LAKE"), help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.measure:
+        print(json.dumps(measured(*given.measure)))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        sizes = sorted(given.videos)
+        for videos in sizes:
+            prepare(folder / f"lake_{videos}", videos)
+        sys.exit(0 if compare(folder, sizes) else 1)
+
+
+def prepare(lake: Path, videos: int) -> None:
+    if (lake / "made").exists():
+        return
+    subprocess.run(
+        [sys.executable, Path(__file__).with_name("made_lake.py"), lake, "--videos", str(videos)], check=True
+    )
+    (lake / "made").touch()
+
+
+def compare(folder: Path, sizes: list[int]) -> bool:
+    is_flat = True
+    print(
+        f"{'processor seconds':<34}"
+        + "".join(f"{videos:>12,}" for videos in sizes)
+        + f"{'x per ten':>12}{'peak MB':>10}"
+    )
+    for row in ROWS:
+        results = []
+        for videos in sizes:
+            command = [sys.executable, __file__, "--measure", row, str(folder / f"lake_{videos}")]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                sys.exit(f"{row} at {videos:,} videos: {done.stderr}")
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+        seconds = [result["seconds"] for result in results]
+        peak = max(result["peak_bytes"] for result in results)
+        tens = math.log10(sizes[-1] / sizes[0])
+        ratio = max(seconds[-1], FLOOR_SECONDS) / max(seconds[0], FLOOR_SECONDS)
+        growth = ratio ** (1 / tens) if tens else 1.0
+        fits = growth <= MAX_GROWTH and peak < MAX_BYTES
+        is_flat &= fits or row in ONCE
+        mark = "" if fits else "  once in a lake" if row in ONCE else "  too much"
+        print(
+            f"{row:<34}"
+            + "".join(f"{value:>12.2f}" for value in seconds)
+            + f"{growth:>12.2f}{peak / 2**20:>10,.0f}{mark}",
+            flush=True,
+        )
+    return is_flat
+
+
+def measured(row: str, lake: str) -> dict[str, float]:
+    """Runs one row on the lake. Imports and the opening of the lake are not measured."""
+    from orchestration.cli.session import Session
+    from orchestration.settings import Settings
+
+    session = Session(Settings(lake=lake))
+    session.stages  # noqa: B018 - it imports them
+    session.lake.query("select 1 as one", tables=[])
+    run = ROWS[row](session)
+    before, started = _processor_seconds(), time.monotonic()
+    run()
+    return {
+        "seconds": _processor_seconds() - before,
+        "wall_seconds": time.monotonic() - started,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def _processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+# --- rows: each prepares what it needs, and returns what is measured -------------------------------------------
+
+
+def count_all(session) -> Callable[[], object]:
+    from resources.incremental.batch_states import forget_batch_states
+
+    forget_batch_states(session.lake)
+    return session.counts
+
+
+def status(session) -> Callable[[], object]:
+    return session.counts
+
+
+def idle_pass(session) -> Callable[[], object]:
+    from orchestration.due import pending_batches
+
+    def run() -> None:
+        assert pending_batches(session.lake, session.stages, session.resources) == []
+
+    return run
+
+
+def one_new_video(session) -> Callable[[], object]:
+    import made_lake
+
+    from orchestration.due import pending_batches
+    from resources.incremental.declaration import configured_stages
+
+    session.counts()
+    number = session.lake.dataset("sources").count_rows()
+    batch = NEW_BATCH.format(number % 10_000)
+    stages = configured_stages(session.lake, session.stages, session.resources)
+
+    def run() -> None:
+        made_lake.register(session.lake, batch, range(number, number + 1))
+        assert pending_batches(session.lake, session.stages, session.resources) == [batch]
+        made_lake.run_stages(session.lake, stages, batch)
+        assert pending_batches(session.lake, session.stages, session.resources) == []
+
+    return run
+
+
+def a_changed_batch(session) -> Callable[[], object]:
+    import made_lake
+
+    from orchestration.due import pending_batches
+    from resources.incremental.declaration import configured_stages
+
+    session.counts()
+    stages = configured_stages(session.lake, session.stages, session.resources)
+    batch = "2026-01-01-0003"
+    keys = session.lake.query(
+        "select clip_id from clip_captions", tables=["clip_captions"], only={"ingest_batch": batch}
+    )["clip_id"].to_pylist()
+
+    def run() -> None:
+        session.lake.delete("clip_captions", keys[:200])
+        assert pending_batches(session.lake, session.stages, session.resources) == [batch]
+        made_lake.run_stages(session.lake, stages, batch)
+        assert pending_batches(session.lake, session.stages, session.resources) == []
+
+    return run
+
+
+def first_snapshot(session) -> Callable[[], object]:
+    from resources.corpus.snapshots import take_snapshot
+
+    return lambda: take_snapshot(session.lake, run_id="scale")
+
+
+def is_current(session) -> Callable[[], object]:
+    from resources.corpus import snapshots
+
+    snapshots.take_snapshot(session.lake, run_id="scale")
+    return lambda: snapshots.is_current(session.lake)
+
+
+def snapshot_after_one_video(session) -> Callable[[], object]:
+    from resources.corpus.snapshots import take_snapshot
+
+    take_snapshot(session.lake, run_id="scale")
+    one_new_video(session)()
+    return lambda: take_snapshot(session.lake, run_id="scale")
+
+
+def why(session) -> Callable[[], object]:
+    from resources.corpus.lineage import story
+
+    clip = session.lake.query("select clip_id from clips limit 1", tables=["clips"])["clip_id"][0].as_py()
+    return lambda: story(session.lake, session.stages, clip, None)
+
+
+def registered_batches_tick(session) -> Callable[[], object]:
+    from resources.lake.statements import statement
+
+    sql = statement("catalog/registered_batches")
+    parameters = {"since": datetime.now(UTC), "last": "", "batches": 200}
+    return lambda: session.lake.query(sql, parameters, tables=["sources"])
+
+
+def retry_tick(session) -> Callable[[], object]:
+    from resources.lake.statements import statement
+
+    sql = statement("incremental/batches_to_retry")
+    return lambda: session.lake.query(sql, {"now": datetime.now(UTC), "batches": 200}, tables=["attempts"])
+
+
+ROWS: dict[str, Callable] = {
+    "count the whole lake": count_all,
+    "status": status,
+    "a pass with nothing to do": idle_pass,
+    "one new video, all stages": one_new_video,
+    "a changed batch": a_changed_batch,
+    "the first snapshot": first_snapshot,
+    "is the snapshot current": is_current,
+    "a snapshot after one new video": snapshot_after_one_video,
+    "why": why,
+    "tick: registered batches": registered_batches_tick,
+    "tick: retries": retry_tick,
+}
+ONCE = {"count the whole lake", "the first snapshot"}
+
+
+if __name__ == "__main__":
+    main()
