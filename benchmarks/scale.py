@@ -159,7 +159,7 @@ def a_changed_batch(session) -> Callable[[], object]:
 
     session.counts()
     stages = configured_stages(session.lake, session.stages, session.resources)
-    batch = "2026-01-01-0003"
+    batch = "2026-01-01-0001"
     keys = session.lake.query(
         "select clip_id from clip_captions", tables=["clip_captions"], only={"ingest_batch": batch}
     )["clip_id"].to_pylist()

@@ -28,7 +28,7 @@ def with_provenance(batch: pa.RecordBatch, table: Table, columns: Mapping[str, A
     arrays = {name: batch.column(name) for name in batch.schema.names}
     arrays["digest"] = pa.array(row_digests(batch), pa.string())
     for name, value in columns.items():
-        arrays[name] = pa.array([value] * batch.num_rows, table.arrow.field(name).type)
+        arrays[name] = pa.repeat(pa.scalar(value, table.arrow.field(name).type), batch.num_rows)
     return pa.RecordBatch.from_pydict({name: arrays[name] for name in table.column_names}, schema=table.arrow)
 
 

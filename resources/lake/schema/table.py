@@ -8,6 +8,7 @@ struct makes a WHERE clause fail; float16 makes the table unreadable.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -66,7 +67,7 @@ class Table:
     pinned: bool = True
     key_begins_with_video: bool = False
 
-    @property
+    @cached_property
     def arrow(self) -> pa.Schema:
         """The Arrow schema, with Lance's mark on the key: without it two racing merges insert the same row twice."""
         return pa.schema(
@@ -79,11 +80,11 @@ class Table:
             for column in self.columns
         )
 
-    @property
+    @cached_property
     def column_names(self) -> list[str]:
         return [column.name for column in self.columns]
 
-    @property
+    @cached_property
     def content(self) -> pa.Schema:
         """The columns that a stage computes: all but those that say what made the row."""
         added_later = {self.partition, *(column.name for column in MADE_BY)} - {self.key}
