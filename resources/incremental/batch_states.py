@@ -155,7 +155,7 @@ class _Tables:
                 _register(connection, view, fragments, [column, *columns], select)
             return set(connection.sql(statement("incremental/changed_partitions")).fetchall())
 
-    def changed_keys(self, table: Table, since: int) -> list[int] | None:
+    def changed_keys(self, table: Table, since: int) -> list[str] | None:
         """Returns the hashes of the keys that came or went. None where that cannot be told."""
         differing = changes(self.lake, table, since, self.datasets[table.name])
         if differing is None:
@@ -261,7 +261,9 @@ def _partitions_to_count(
             keys = tables.changed_keys(first, since[first.name])
             if keys is None:
                 return None
-            naming = "select partition from stored where stage = $stage and list_has_any(related_keys, $keys::bigint[])"
+            naming = (
+                "select partition from stored where stage = $stage and list_has_any(related_keys, $keys::varchar[])"
+            )
             chosen |= {
                 partition for (partition,) in connection.execute(naming, {"stage": stage.name, "keys": keys}).fetchall()
             }

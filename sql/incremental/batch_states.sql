@@ -20,7 +20,7 @@ later as (
     select
         partition,
         min(next_try_at) filter (outcome in ('failed', 'waiting') and next_try_at > $now) as next_try_at,
-        list(distinct (md5_number_lower(related_key) >> 1)::bigint) filter (outcome = 'skipped' and related_key is not null)
+        list(distinct left(md5(related_key), 16)) filter (outcome = 'skipped' and related_key is not null)
             as related_keys
     from attempts
     where stage = $stage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from resources.lake.schema.table import TEXT, TIME, Column, Table, key
+from resources.lake.schema.table import TEXT, TEXTS, TIME, Column, Table, key
 
 ATTEMPTS = Table(
     "attempts",
@@ -50,7 +50,7 @@ BATCH_STATES = Table(
         Column("next_try_at", TIME, "when the first input that failed or waits becomes pending"),
         Column(
             "related_keys",
-            pa.list_(pa.int64()),
+            TEXTS,
             "hashes of the rows that skipped inputs are duplicates of: where one comes or goes, the inputs are counted "
             "again",
         ),
