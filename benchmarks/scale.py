@@ -1,8 +1,9 @@
 """What a question or a small change costs in a lake of each size, and its growth per ten times the rows.
 
-    python benchmarks/scale.py [--videos 2000 20000] [--folder FOLDER]
+    python benchmarks/scale.py [--videos 100 1000] [--folder FOLDER]
 
-Lakes are made by benchmarks/made_lake.py, in FOLDER where it is given (and found there again), else in a temporary one.
+Lakes are made by benchmarks/generators/made_lake.py (some 6 videos a second), in FOLDER where it is given and found
+there again, else in a temporary one.
 Each row is measured in a process of its own, after the imports: seconds of the processor, and the process's peak of
 memory. Ends with 1 where a row grows by more than 1.5 per ten times the videos, or takes 2 GB. Times below the floor
 count as the floor: they are noise.
@@ -29,7 +30,7 @@ NEW_BATCH = "2026-02-01-{:04d}"
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--videos", type=int, nargs="+", default=[2_000, 20_000])
+    arguments.add_argument("--videos", type=int, nargs="+", default=[100, 1_000])
     arguments.add_argument("--folder", type=Path)
     arguments.add_argument("--measure", nargs=2, metavar=("ROW", "LAKE"), help=argparse.SUPPRESS)
     given = arguments.parse_args()
@@ -132,7 +133,7 @@ def idle_pass(session) -> Callable[[], object]:
 
 
 def one_new_video(session) -> Callable[[], object]:
-    import made_lake
+    from generators import made_lake
 
     from orchestration.due import pending_batches
     from resources.incremental.declaration import configured_stages
@@ -152,7 +153,7 @@ def one_new_video(session) -> Callable[[], object]:
 
 
 def a_changed_batch(session) -> Callable[[], object]:
-    import made_lake
+    from generators import made_lake
 
     from orchestration.due import pending_batches
     from resources.incremental.declaration import configured_stages

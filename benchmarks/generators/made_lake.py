@@ -1,6 +1,6 @@
 """Makes a lake of as many videos as asked for, by the stages themselves, with rows that no model computed.
 
-    python benchmarks/made_lake.py LAKE --videos 2000 [--videos-per-batch 100]
+    python benchmarks/generators/made_lake.py LAKE --videos 2000 [--videos-per-batch 100]
 
 Sources, units, provenances, commits and attempts are the product's own (`process_pending` on the configured stages).
 Only the functions of the stages are replaced: a video has 20 clips, a clip 5 frames with pictures of 50 bytes. Nothing
