@@ -70,8 +70,7 @@ def read_batch_states(lake: Lake, stages: Iterable[Stage]) -> BatchStates:
     names = tuple(stage.name for stage in stages)
     with lake.connect([BATCH_STATES.name]) as connection:
         connection.execute(
-            "create temp table stored as select * from batch_states where list_contains($stages, stage)",
-            {"stages": list(names)},
+            f"create temp table stored as {statement('incremental/stored_batch_states')}", {"stages": list(names)}
         )
         tables = _Tables(lake, {table for stage in stages for table in tables_of(stage)})
         counted = [row for stage in stages for row in _changed(lake, stage, tables, connection)]
@@ -209,7 +208,7 @@ def _changed(
             "select partition from stored where stage = $stage and partition is not null", {"stage": stage.name}
         ).fetchall()
     }
-    chosen = known | _partitions_of(lake, stage) if partitions is None else partitions
+    chosen = known | _rows_by_partition(lake, stage).keys() if partitions is None else partitions
     numbers = dict(_count(lake, stage, sorted(chosen)))
     for partition in sorted(numbers.keys() | (chosen & known)):
         row = numbers.get(partition, dict.fromkeys(COUNTED, 0))
@@ -302,10 +301,6 @@ def _rows_by_partition(lake: Lake, stage: Stage) -> dict[str, int]:
         tables=[name for name, column in columns.items() if column],
     )
     return {row["partition"]: row["rows"] for row in rows.to_pylist() if row["partition"] is not None}
-
-
-def _partitions_of(lake: Lake, stage: Stage) -> set[str]:
-    return set(_rows_by_partition(lake, stage))
 
 
 def _partition_column(stage: Stage, table: Table) -> str | None:
