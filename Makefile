@@ -6,7 +6,9 @@ VIDEOS ?=
 PORT ?= 3000
 
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
+PYTEST := $(BIN)/pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
+# The long tests wait for servers and the daemon half of their time: one process more than there are cores.
+MORE_THAN_CORES = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable
 
 .PHONY: demo test test-slow test-all check ui setup bench learn clean
@@ -16,10 +18,10 @@ demo: .venv/ready ## the main job: on rendered sample videos, or on VIDEOS=folde
 	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",sample-videos) --lake "$(LAKE)"
 
 test: .venv/ready-dev check ## static checks, then the tests, within ten minutes on two cores
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --numprocesses auto -m "not slow"
 
 test-slow: .venv/ready-dev ## the long tests: killed processes, servers, a real UI, S3, models through the whole loop
-	$(PYTEST) -m slow
+	$(PYTEST) --numprocesses $(MORE_THAN_CORES) -m slow
 
 test-all: test test-slow ## every test
 
