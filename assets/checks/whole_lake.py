@@ -18,7 +18,7 @@ from resources.lake.schema import TABLES
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
-NIGHTS = 7  # in which every batch is counted anew once
+NIGHTS = 7  # in which every batch is counted again once
 MAX_SHOWN = 10
 MAX_FAILURE_SHARE = 0.2  # of a stage's inputs; a broken codec or model fails far more, odd files far fewer
 
@@ -44,7 +44,7 @@ def build_stage_counts(stages: Sequence[StageDefinition]) -> dg.AssetChecksDefin
                 "kept_counts_agree",
                 asset=corpus_snapshot,
                 description=f"What is kept of where batches stand is what the tables say: each of {NIGHTS} nights "
-                "another part of the batches is counted anew. `internvid status --anew` counts all of them.",
+                "another part of the batches is counted again. `internvid status --recount` counts all of them.",
             )
         ],
         required_resource_keys={"lake", *needs},

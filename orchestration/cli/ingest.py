@@ -59,13 +59,15 @@ def status(
     lake: LakeOption = None,
     profile: ProfileOption = None,
     provider: ProviderOption = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Count every batch again, not only those that changed.")] = False,
+    recount: Annotated[
+        bool, typer.Option("--recount", help="Count every batch again, not only those that changed.")
+    ] = False,
 ) -> None:
     """Per stage: done, failed, skipped, pending; and the newest failures."""
     from resources.incremental.batch_states import forget_batch_states
 
     session = existing(lake, profile, provider)
-    if anew:
+    if recount:
         forget_batch_states(session.lake)
     print_status(session)
 

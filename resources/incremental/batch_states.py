@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 COUNTED = (*STATES, "stale_rows")
 MAX_APART = 8  # partitions that are read one by one; more of them are read in ranges, as many as fit into memory
-ROWS_AT_ONCE = 1_000_000
+MAX_ROWS = 1_000_000
 MADE_BY_STAGE = ("digest", "provenance", "unit_rows")
 OF_THE_RUN = ("run_id", "written_at")
 
@@ -85,7 +85,7 @@ def read_batch_states(lake: Lake, stages: Iterable[Stage]) -> BatchStates:
 
 
 def disagreements(lake: Lake, stages: Iterable[Stage], *, part: int, parts: int) -> list[dict[str, Any]]:
-    """Counts one of `parts` parts of the partitions anew, and returns the rows that batch_states has otherwise.
+    """Counts one of `parts` parts of the partitions again, and returns the rows that batch_states has otherwise.
 
     Each row: stage, partition, and by state the numbers `kept` and `counted`. A partition that is worked on meanwhile
     is compared again. It corrects nothing: `forget_batch_states` does.
@@ -282,11 +282,11 @@ def _count(lake: Lake, stage: Stage, partitions: list[str]) -> Iterator[tuple[st
 
 
 def _ranges(partitions: list[str], rows: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """Yields the first and the last of successive partitions that have about ROWS_AT_ONCE rows together."""
+    """Yields the first and the last of successive partitions that have about MAX_ROWS rows together."""
     first, size = partitions[0], 0
     for partition, following in zip(partitions, [*partitions[1:], None], strict=True):
         size += rows.get(partition, 0)
-        if following is None or size + rows.get(following, 0) > ROWS_AT_ONCE:
+        if following is None or size + rows.get(following, 0) > MAX_ROWS:
             yield first, partition
             first, size = following or "", 0
 

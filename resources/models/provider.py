@@ -75,11 +75,11 @@ class ModelProvider(dg.ConfigurableResource, ABC):
             raise
         except Exception as error:  # whatever a library raises for missing, broken or too large weights
             advice = self.readiness().advice
-            lines = (str(error) or repr(error)).splitlines()
-            raise ModelUnavailable(
-                f"{self.model} cannot be loaded: {type(error).__name__}: {lines[0][:300]}"
-                + (f". What to do: {advice}" if advice else "")
-            ) from error
+            text = (str(error) or repr(error)).splitlines()[0][:300]
+            message = f"{self.model} cannot be loaded: {type(error).__name__}: {text}"
+            if advice and advice not in text:  # an error of ours may give it already
+                message += f". What to do: {advice}"
+            raise ModelUnavailable(message) from error
 
     def _load(self) -> Any:
         """Loads the model, once, and returns it; None where there is nothing to load."""

@@ -98,7 +98,7 @@ def test_nothing_is_counted_where_nothing_changed_and_of_many_batches_the_change
 
 
 def test_ranges_are_as_large_as_the_limit_of_rows_allows(lake, cutting, recounted, monkeypatch):
-    monkeypatch.setattr(batch_states, "ROWS_AT_ONCE", 9)  # three batches of a video, a clip and a frame each
+    monkeypatch.setattr(batch_states, "MAX_ROWS", 9)  # three batches of a video, a clip and a frame each
     for batch in BATCHES:
         videos(lake, {f"{batch}a": "1 red"}, batch)
         cutting.run("r1", batch)
