@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import atexit
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache, partial, reduce
 from operator import and_
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from lancedb import DBConnection
+
+TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
 
 # lance, duckdb, polars and lancedb are imported where they are used: together they take 3 s, and every process that
 # loads the code location would wait for them.
@@ -75,12 +78,12 @@ class Lake(dg.ConfigurableResource):
 
     def exists(self) -> bool:
         """Whether tables have ever been created here."""
-        return self._exists(TABLES["sources"])
+        return self._existing(TABLES["sources"]) is not None
 
     def create_tables(self) -> None:
         """Creates the tables and indexes that are missing. Any number of processes may do so at once."""
-        for table in TABLES.values():
-            self._create(table)
+        with ThreadPoolExecutor(TABLES_OPENED_AT_A_TIME) as threads:
+            list(threads.map(self._create, TABLES.values()))
 
     def dataset(self, table: str, at: str | int | None = None) -> lance.LanceDataset:
         """The table at its newest version, or as it was at a tag or version. Raises ValueError if there is none."""
@@ -280,30 +283,32 @@ class Lake(dg.ConfigurableResource):
     def _create(self, table: Table) -> None:
         import lance
 
-        if not self._exists(table):
+        dataset = self._existing(table)
+        if dataset is None:
             # Not write_dataset(mode="create"): of two at once, the later overwrites the earlier one's table, rows and
             # all. A commit without retries succeeds only as the first version.
             try:
-                lance.LanceDataset.commit(
+                dataset = lance.LanceDataset.commit(
                     self.uri(table.name),
                     lance.LanceOperation.Overwrite(table.arrow, []),
                     max_retries=0,
                     storage_options=self.lance_options or None,
                 )
             except OSError:
-                if not self._exists(table):  # else another process made it since we looked
+                dataset = self._existing(table)
+                if dataset is None:  # else another process made it since we looked
                     raise
-        add_missing_columns(partial(self.dataset, table.name), table)
-        create_missing_indexes(partial(self.dataset, table.name), table)
+        open_newest = partial(self.dataset, table.name)
+        add_missing_columns(_opened_once(dataset, open_newest), table)
+        create_missing_indexes(_opened_once(dataset, open_newest), table)
 
-    def _exists(self, table: Table) -> bool:
+    def _existing(self, table: Table) -> lance.LanceDataset | None:
         try:
-            self.dataset(table.name)
+            return self.dataset(table.name)
         except ValueError as error:
             if "was not found" not in str(error):
                 raise
-            return False
-        return True
+            return None
 
     def _tagged(self, table: str, name: str) -> int | None:
         tag = self.dataset(table).tags.list().get(name)
@@ -315,6 +320,14 @@ class Lake(dg.ConfigurableResource):
         except ValueError:
             if self._tagged(table, name) != version:  # else another process pinned the same since we looked
                 raise
+
+
+def _opened_once(
+    dataset: lance.LanceDataset, open_newest: Callable[[], lance.LanceDataset]
+) -> Callable[[], lance.LanceDataset]:
+    """Opens by returning what is open already, and only after that again: in a bucket it takes some requests."""
+    opened = iter([dataset])
+    return lambda: next(opened, None) or open_newest()
 
 
 def tables_in(sql: str) -> list[str]:

@@ -117,7 +117,7 @@ def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(session)
         job = session._definitions.resolve_job_def("check_lake")
         result = job.execute_in_process(instance=session.instance)
         found = result.get_asset_check_evaluations()
-        assert len(found) == 28
+        assert len(found) == 29
         return {check.check_name for check in found if not check.passed}
 
     assert failing() == set()

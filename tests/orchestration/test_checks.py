@@ -93,6 +93,7 @@ def test_checking_changes_nothing(ingested: Ingested) -> None:
     assert {table: ingested.lake.version(table) for table in corpus} == before
 
 
+@pytest.mark.slow
 def test_a_kept_count_that_is_not_what_the_tables_say_is_found_within_a_week(
     ingested: Ingested, monkeypatch: pytest.MonkeyPatch
 ) -> None:
