@@ -25,15 +25,17 @@ def ingest(
     """Add videos and bring the lake up to date. Later runs do only what is new or changed."""
     from resources.catalog.batching import HOURS_PER_BATCH
     from resources.catalog.locations import register_all
+    from resources.incremental.faults import raising_faults
     from resources.incremental.progress import progress
 
     started = time.monotonic()
     session = opened(lake, profile, provider)
     with progress("registering", 0, notes.print) as advance:
         try:
-            registered, bad_rows = register_all(
-                session.lake, session.media, locations, hours_per_batch or HOURS_PER_BATCH, on_items=advance
-            )
+            with raising_faults(session.lake.root):
+                registered, bad_rows = register_all(
+                    session.lake, session.media, locations, hours_per_batch or HOURS_PER_BATCH, on_items=advance
+                )
         except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error)) from error
     console.print(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.settings import Settings
-from resources.incremental.faults import SystemFault
+from resources.incremental.faults import SystemFault, raising_faults
 from resources.lake.paths import folder_on_this_machine
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Session:
             raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` creates it")
         if self.settings.stages:
             self.stages  # noqa: B018 - it declares the tables of the user's own stages
-        self.lake.create_tables()
+        with raising_faults(self.lake.root):
+            self.lake.create_tables()
 
     @cached_property
     def stages(self) -> tuple[StageDefinition, ...]:
