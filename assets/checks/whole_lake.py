@@ -12,8 +12,8 @@ import dagster as dg
 
 from assets.captions.frame_captions import frame_captions
 from assets.corpus.corpus_snapshot import corpus_snapshot
-from resources.incremental.batch_states import disagreements
-from resources.incremental.declaration import StageDefinition, StageScope, configured_stages, counts_by_stage
+from resources.incremental.batch_states import disagreements, read_batch_states
+from resources.incremental.declaration import StageDefinition, StageScope, configured_stages
 from resources.lake.schema import TABLES
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -52,7 +52,8 @@ def build_stage_counts(stages: Sequence[StageDefinition]) -> dg.AssetChecksDefin
     def stage_counts(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         lake: Lake = context.resources.lake
         resources = {name: getattr(context.resources, name) for name in needs}
-        for stage, number in counts_by_stage(lake, stages, resources).items():
+        configured = configured_stages(lake, stages, resources)
+        for stage, number in read_batch_states(lake, configured).counts().items():
             share = number["failed"] / max(1, number["total"])
             yield dg.AssetCheckResult(
                 check_name=f"{stage}_counts_add_up", passed=number["pending"] == 0, metadata=dict(number)
@@ -64,7 +65,7 @@ def build_stage_counts(stages: Sequence[StageDefinition]) -> dg.AssetChecksDefin
                 metadata={"share": share, **number},
             )
         tonight = datetime.now(UTC).toordinal()
-        differing = disagreements(lake, configured_stages(lake, stages, resources), part=tonight, parts=NIGHTS)
+        differing = disagreements(lake, configured, part=tonight, parts=NIGHTS)
         yield dg.AssetCheckResult(
             check_name="kept_counts_agree",
             passed=not differing,

@@ -25,7 +25,7 @@ import pyarrow as pa
 from resources.incremental.faults import SystemFault, raising_faults
 from resources.incremental.provenance import digest
 from resources.incremental.stage import Stage
-from resources.incremental.state import STATES, count_by_partition, tables_of
+from resources.incremental.state import STATES, count_by_partition, rows_of, tables_of
 from resources.lake.changes import Fragments, changes
 from resources.lake.schema import ATTEMPTS, BATCH_STATES, TABLES, Table
 from resources.lake.statements import statement
@@ -92,23 +92,18 @@ def disagreements(lake: Lake, stages: Iterable[Stage], *, part: int, parts: int)
     """
     stages = tuple(stages)
     for _ in range(3):
-        kept = read_batch_states(lake, stages)
+        kept: dict[str, dict[str, dict[str, int]]] = {stage.name: {} for stage in stages}
+        for row in read_batch_states(lake, stages).rows.to_pylist():
+            if _part(row["partition"], parts) == part % parts:
+                kept[row["stage"]][row["partition"]] = _numbers(row)
         differing = []
         for stage in stages:
-            rows = {row["partition"]: row for row in kept.rows.to_pylist() if row["stage"] == stage.name}
-            chosen = [partition for partition in rows if _part(partition, parts) == part % parts]
-            numbers = {partition: _numbers(row) for partition, row in _count(lake, stage, sorted(chosen))}
-            for partition in chosen:
-                counted = numbers.get(partition, dict.fromkeys(COUNTED, 0))
-                if counted != _numbers(rows[partition]):
-                    differing.append(
-                        {
-                            "stage": stage.name,
-                            "partition": partition,
-                            "kept": _numbers(rows[partition]),
-                            "counted": counted,
-                        }
-                    )
+            counted = {partition: _numbers(row) for partition, row in _count(lake, stage, sorted(kept[stage.name]))}
+            differing += [
+                {"stage": stage.name, "partition": partition, "kept": numbers, "counted": now}
+                for partition, numbers in kept[stage.name].items()
+                if (now := counted.get(partition, dict.fromkeys(COUNTED, 0))) != numbers
+            ]
         if not differing:
             break
     return differing
@@ -142,27 +137,27 @@ class _Tables:
         return self._partitions[name, since, column]
 
     def _compare_partitions(self, table: Table, since: int, column: str) -> set[tuple[str, str]] | None:
-        differing = changes(self.lake, table, since, self.datasets[table.name])
-        if differing is None:
-            return None
         columns = _deciding_columns(table)
         stage = "stage" if table is ATTEMPTS else "''"
-        with self.lake.connect([]) as connection:
-            for view, fragments in zip(("gone", "new"), differing, strict=True):
-                # Names of columns cannot be bound; these come from resources.lake.schema, never from data.
-                select = f"{stage} as stage, {column} as partition, hash({', '.join(columns)}) as content"
-                _register(connection, view, fragments, [column, *columns], select)
-            return set(connection.sql(statement("incremental/changed_partitions")).fetchall())
+        # Names of columns cannot be bound; these come from resources.lake.schema, never from data.
+        select = f"{stage} as stage, {column} as partition, hash({', '.join(columns)}) as content"
+        rows = self._compare(table, since, [column, *columns], select, "changed_partitions")
+        return None if rows is None else set(rows)
 
     def changed_keys(self, table: Table, since: int) -> list[str] | None:
         """Returns the hashes of the keys that came or went. None where that cannot be told."""
+        rows = self._compare(table, since, [table.key], f"{table.key} as key", "changed_keys")
+        return None if rows is None else [key for (key,) in rows]
+
+    def _compare(self, table: Table, since: int, columns: list[str], select: str, name: str) -> list[Any] | None:
+        """Returns the rows of the statement sql/incremental/NAME.sql, which reads `select` of `gone` and of `new`."""
         differing = changes(self.lake, table, since, self.datasets[table.name])
         if differing is None:
             return None
         with self.lake.connect([]) as connection:
             for view, fragments in zip(("gone", "new"), differing, strict=True):
-                _register(connection, view, fragments, [table.key], f"{table.key} as key")
-            return [key for (key,) in connection.sql(statement("incremental/changed_keys")).fetchall()]
+                _register(connection, view, fragments, columns, select)
+            return connection.sql(statement(f"incremental/{name}")).fetchall()
 
 
 def _register(
@@ -202,15 +197,13 @@ def _changed(
         partitions = _partitions_to_count(stage, tables, since, connection, written_at)
         if not partitions and partitions is not None and since == versions:
             return
-    known = {
-        partition
-        for (partition,) in connection.execute(
-            "select partition from stored where stage = $stage and partition is not null", {"stage": stage.name}
-        ).fetchall()
-    }
-    chosen = known | _rows_by_partition(lake, stage).keys() if partitions is None else partitions
-    numbers = dict(_count(lake, stage, sorted(chosen)))
-    for partition in sorted(numbers.keys() | (chosen & known)):
+    known = _stored_partitions(connection, stage, "partition is not null")
+    rows = None
+    if partitions is None:
+        rows = _rows_by_partition(lake, stage)
+        partitions = known | rows.keys()
+    numbers = dict(_count(lake, stage, sorted(partitions), rows))
+    for partition in sorted(numbers.keys() | (partitions & known)):
         row = numbers.get(partition, dict.fromkeys(COUNTED, 0))
         yield {
             **dict.fromkeys(BATCH_STATES.column_names),
@@ -234,13 +227,7 @@ def _partitions_to_count(
     stage: Stage, tables: _Tables, since: dict[str, int], connection: duckdb.DuckDBPyConnection, now: datetime
 ) -> set[str] | None:
     """Returns the partitions that changed since those versions, or whose time has come; None: all may have."""
-    chosen = {
-        partition
-        for (partition,) in connection.execute(
-            "select partition from stored where stage = $stage and next_try_at <= $now",
-            {"stage": stage.name, "now": now},
-        ).fetchall()
-    }
+    chosen = _stored_partitions(connection, stage, "next_try_at <= $now", now=now)
     for name, version in tables.versions(tables_of(stage)).items():
         if since.get(name) == version:
             continue
@@ -254,27 +241,37 @@ def _partitions_to_count(
         its_own = name == ATTEMPTS.name and name not in tables_in(stage.units_sql)
         chosen |= {partition for of_stage, partition in changed if not its_own or of_stage == stage.name}
     first = stage.outputs[0].table
-    if since.get(first.name) != tables.datasets[first.name].version:
-        named = "select 1 from stored where stage = $stage and len(related_keys) > 0 limit 1"
-        if connection.execute(named, {"stage": stage.name}).fetchone():
-            keys = tables.changed_keys(first, since[first.name])
-            if keys is None:
-                return None
-            naming = (
-                "select partition from stored where stage = $stage and list_has_any(related_keys, $keys::varchar[])"
-            )
-            chosen |= {
-                partition for (partition,) in connection.execute(naming, {"stage": stage.name, "keys": keys}).fetchall()
-            }
+    has_changed = since[first.name] != tables.datasets[first.name].version
+    if has_changed and _stored_partitions(connection, stage, "len(related_keys) > 0"):
+        keys = tables.changed_keys(first, since[first.name])
+        if keys is None:
+            return None
+        naming = "list_has_any(related_keys, $keys::varchar[])"
+        chosen |= _stored_partitions(connection, stage, naming, keys=keys)
     return chosen
 
 
-def _count(lake: Lake, stage: Stage, partitions: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields each of the partitions that has any unit or row, with its columns in batch_states."""
+def _stored_partitions(
+    connection: duckdb.DuckDBPyConnection, stage: Stage, condition: str, **parameters: Any
+) -> set[str]:
+    """Returns the partitions of the stage whose row in `stored` fulfils the condition."""
+    rows = connection.execute(
+        f"select partition from stored where stage = $stage and {condition}", {"stage": stage.name, **parameters}
+    )
+    return {partition for (partition,) in rows.fetchall()}
+
+
+def _count(
+    lake: Lake, stage: Stage, partitions: list[str], rows: dict[str, int] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields each of the partitions that has any unit or row, with its columns in batch_states.
+
+    rows: number of rows by partition, where it is known already.
+    """
     chosen = set(partitions)
     ranges: Iterable[str | tuple[str, str]] = partitions
     if len(partitions) > MAX_APART:
-        ranges = _ranges(partitions, _rows_by_partition(lake, stage))
+        ranges = _ranges(partitions, _rows_by_partition(lake, stage) if rows is None else rows)
     for each in ranges:
         for row in count_by_partition(lake, stage, each):
             if (partition := row.pop("partition")) in chosen:
@@ -304,8 +301,7 @@ def _rows_by_partition(lake: Lake, stage: Stage) -> dict[str, int]:
 
 
 def _partition_column(stage: Stage, table: Table) -> str | None:
-    names = table.column_names
-    return next((column for column in (stage.partition_column, "partition") if column in names), None)
+    return next((column for column in rows_of(stage.partition_column, "") if column in table.column_names), None)
 
 
 def _version_of(stage: Stage) -> str:

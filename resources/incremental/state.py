@@ -43,22 +43,16 @@ class StageState:
 
 def read_state(lake: Lake, stage: Stage, partition: str) -> StageState:
     """Reads the state of the partition's units."""
-    with _connection(lake, stage, partitions=partition) as connection:
+    with _connection(lake, stage, partition) as connection:
         pending = connection.sql("select * from state where state = 'pending'").to_arrow_table().to_pylist()
         stale = connection.sql(statement("incremental/stale")).fetchall()
         settled = connection.execute(statement("incremental/settled_attempts"), {"stage": stage.name}).fetchall()
-        counts = _counts(connection)
+        by_state = dict(connection.sql("select state, count(*) from state group by state").fetchall())
+    counts = {state: by_state.get(state, 0) for state in STATES}
     stale_keys = [[key for output, key, _ in stale if output == index] for index in range(len(stage.outputs))]
-    return StageState(counts, pending, stale_keys, [attempt_id for (attempt_id,) in settled])
-
-
-def counts(lake: Lake, stage: Stage, *, partition: str | None = None) -> dict[str, int]:
-    """Returns the number of the stage's units, in total and in each state, of one partition or of the lake.
-
-    It reads all of them; what is asked often is kept (`resources.incremental.batch_states`).
-    """
-    with _connection(lake, stage, partitions=partition) as connection:
-        return _counts(connection)
+    return StageState(
+        {"total": sum(counts.values()), **counts}, pending, stale_keys, [attempt_id for (attempt_id,) in settled]
+    )
 
 
 def count_by_partition(lake: Lake, stage: Stage, partitions: str | tuple[str, str]) -> list[dict[str, Any]]:
@@ -66,7 +60,7 @@ def count_by_partition(lake: Lake, stage: Stage, partitions: str | tuple[str, st
 
     Partitions without any unit or row are not among them.
     """
-    with _connection(lake, stage, partitions=partitions) as connection:
+    with _connection(lake, stage, partitions) as connection:
         connection.execute(f"create temp view stale as {statement('incremental/stale')}")
         parameters = {"stage": stage.name, "now": datetime.now(UTC)}
         return connection.sql(statement("incremental/batch_states"), params=parameters).to_arrow_table().to_pylist()
@@ -77,19 +71,11 @@ def tables_of(stage: Stage) -> set[str]:
     return {*tables_in(stage.units_sql), *(output.table.name for output in stage.outputs), "attempts"}
 
 
-def _counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    by_state = dict(connection.sql("select state, count(*) from state group by state").fetchall())
-    counts = {state: by_state.get(state, 0) for state in STATES}
-    return {"total": sum(counts.values()), **counts}
-
-
 @contextmanager
-def _connection(
-    lake: Lake, stage: Stage, *, partitions: str | tuple[str, str] | None
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connection(lake: Lake, stage: Stage, partitions: str | tuple[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens DuckDB with the views and the table `state` that the statements of sql/incremental/ read.
 
-    partitions: one, or all from one to another, or None for those of the whole lake.
+    partitions: one, or all from one to another.
     """
     units = stage.units_sql
     with lake.connect(sorted(tables_of(stage)), only=rows_of(stage.partition_column, partitions)) as connection:
@@ -113,9 +99,9 @@ def _connection(
         yield connection
 
 
-def rows_of(partition_column: str, partitions: str | tuple[str, str] | None) -> dict[str, str | tuple[str, str]]:
-    """Returns the filter of partitions, by column: for the stage's tables and for attempts. None: no filter."""
-    return {} if partitions is None else {partition_column: partitions, "partition": partitions}
+def rows_of(partition_column: str, partitions: str | tuple[str, str]) -> dict[str, str | tuple[str, str]]:
+    """Returns the filter of partitions, by column: for the stage's tables and for attempts."""
+    return {partition_column: partitions, "partition": partitions}
 
 
 def _originals(lake: Lake, stage: Stage, connection: duckdb.DuckDBPyConnection) -> pa.Table:

@@ -22,10 +22,10 @@ from resources.catalog.admission import Admission
 from resources.catalog.files import register
 from resources.corpus.duplicates import VideoQuality, kept
 from resources.corpus.subsets import select_subset, subset_named
+from resources.incremental.batch_states import read_batch_states
 from resources.incremental.declaration import StageScope
 from resources.incremental.materialization import build_asset
 from resources.incremental.retries import FailurePolicy
-from resources.incremental.state import counts
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
@@ -344,9 +344,9 @@ def test_a_fingerprint_changes_with_what_the_frames_show_alone(corpus: Corpus) -
     made_anew = frames.with_columns(provenance=pl.lit("of another run"))
     corpus.lake.upsert("frames", made_anew)
     stage = fingerprints.configured(StageScope(corpus.lake), corpus.resources())
-    assert counts(corpus.lake, stage)["pending"] == 0
+    assert read_batch_states(corpus.lake, [stage]).counts()[stage.name]["pending"] == 0
     corpus.lake.upsert("frames", made_anew.with_columns(provenance=pl.lit("again"), digest=pl.lit("other pictures")))
-    assert counts(corpus.lake, stage)["pending"] == 1
+    assert read_batch_states(corpus.lake, [stage]).counts()[stage.name]["pending"] == 1
 
 
 def test_a_copy_of_a_benchmark_video_is_told_and_no_subset_has_its_clips(corpus: Corpus, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from resources.incremental.commits import Report
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.runner import process_pending
 from resources.incremental.stage import Done, Outcome, Output, Rows, Skipped, Stage, Unit, one_by_one
+from resources.incremental.state import STATES, count_by_partition
 from resources.lake.schema import CLIPS, FRAMES, RAW_VIDEOS
 from resources.lake.store import Lake
 
@@ -141,6 +142,12 @@ def rows(report: Report) -> tuple[dict[str, int], dict[str, int], dict[str, int]
         for of_kind in (report.added, report.changed, report.removed)
     )
     return added, changed, removed
+
+
+def counts(lake: Lake, stage: Stage, *, partition: str | None = None) -> dict[str, int]:
+    """The number of the stage's units in each state, of one partition or of all, counted from the tables."""
+    rows = count_by_partition(lake, stage, partition or ("", "~"))
+    return units(**{state: sum(row[state] for row in rows) for state in STATES})
 
 
 def units(*, done: int = 0, failed: int = 0, skipped: int = 0, waiting: int = 0, pending: int = 0) -> dict[str, int]:

@@ -21,6 +21,7 @@ from cutting_stage import (
     clip_row,
     clips,
     clips_stage,
+    counts,
     failed,
     frame_row,
     frames,
@@ -50,7 +51,6 @@ from resources.incremental.stage import (
     one_by_one,
     together_or_one_by_one,
 )
-from resources.incremental.state import counts
 from resources.lake.schema import CHECKPOINTS, CLIP_CAPTIONS, CLIPS, FRAMES, SUBSETS
 from resources.lake.store import Lake
 
