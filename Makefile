@@ -5,6 +5,9 @@ LAKE ?= lake
 VIDEOS ?=
 PORT ?= 3000
 
+# Every process of this software would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 # The long tests wait for servers and the daemon half of their time: one process more than there are cores.

@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 import pytest
+from lake_copies import linked_copy
 
 from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 from internvid.synthetic.render import render
@@ -64,6 +65,24 @@ def synthetic_video() -> Callable[..., Path]:
         return path.rename(folder / name)
 
     return rendered
+
+
+@pytest.fixture(scope="session")
+def new_lake(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Lake]:
+    """new_lake(folder): an empty lake there, copied from one that was created once."""
+    created = Lake(root=str(tmp_path_factory.mktemp("created") / "lake"))
+    created.create_tables()
+
+    def copied(folder: Path) -> Lake:
+        return Lake(root=str(linked_copy(Path(created.root), folder)))
+
+    return copied
+
+
+@pytest.fixture
+def lake(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
+    """An empty lake in a folder."""
+    return new_lake(tmp_path / "lake")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 from command import cells, internvid, internvid_process, refused, succeeded
+from lake_copies import linked_copy
 
 from resources.lake.store import Lake
 
@@ -223,7 +223,7 @@ def test_export_writes_a_line_for_each_clip(root, tmp_path):
 
 @pytest.mark.slow
 def test_retry_tries_what_was_chosen_again(root, tmp_path):
-    root = shutil.copytree(root, tmp_path / "lake")  # other tests read the first
+    root = linked_copy(root, tmp_path / "lake")  # other tests read the first
     lake = Lake(root=str(root))
 
     def tries() -> list[int]:

@@ -51,13 +51,14 @@ def activate(
     lake: LakeOption = None,
 ) -> None:
     """Choose the model whose vectors the lake stores. The next `ingest` recomputes all vectors with it."""
-    from resources.incremental.faults import SystemFault
+    from resources.incremental.faults import ModelUnavailable, raising_faults
     from resources.models.activation import activate_named
 
     session = existing(lake)
     try:
-        active = activate_named(session.instance, session.lake, session.resources["aligner"], checkpoint)
-    except (ValueError, OSError, SystemFault) as error:
+        with raising_faults(session.lake.root):
+            active = activate_named(session.instance, session.lake, session.resources["aligner"], checkpoint)
+    except (ValueError, OSError, ModelUnavailable) as error:
         raise typer.BadParameter(str(error)) from error
     counts = session.counts()
     stale = sum(counts[stage]["pending"] for stage in ("clip_embeddings", "caption_embeddings"))
@@ -80,10 +81,12 @@ def evaluate(
 
     folder = Path(checkpoint)
     if not folder.is_dir():
+        from resources.incremental.faults import raising_faults
         from resources.models.activation import checkpoint_folder
 
         try:
-            folder = checkpoint_folder(existing(lake).lake, checkpoint)
+            with raising_faults():
+                folder = checkpoint_folder(existing(lake).lake, checkpoint)
         except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error)) from error
     evaluate_command(

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from lake_copies import linked_copy
 
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
@@ -67,28 +68,34 @@ def ingest() -> Ingest:
 
 @pytest.fixture(scope="module")
 def two_videos(
-    place: Path, open_session: Callable[[], Session], ingest: Ingest, synthetic_video: Callable[..., Path]
+    place: Path,
+    new_lake: Callable[[Path], Lake],
+    open_session: Callable[[], Session],
+    ingest: Ingest,
+    synthetic_video: Callable[..., Path],
 ) -> Path:
     """A copy of `place` with the videos one.mp4 and two.mp4, and a lake that has taken them in."""
     folder = place / "synthetic_videos"
     folder.mkdir(parents=True)
     synthetic_video(folder, "one.mp4", 1)
     synthetic_video(folder, "two.mp4", 2)
+    new_lake(place / "lake")
     ingest(open_session(), folder)
-    return shutil.copytree(place, place.with_name("two videos"))
+    return linked_copy(place, place.with_name("two videos"))
 
 
 @pytest.fixture
 def session(place: Path, two_videos: Path, open_session: Callable[[], Session]) -> Session:
     """The lake that has taken in the two videos of `folder`."""
     shutil.rmtree(place)
-    shutil.copytree(two_videos, place)
+    linked_copy(two_videos, place)
     return open_session()
 
 
 @pytest.fixture
-def empty_session(place: Path, open_session: Callable[[], Session]) -> Session:
+def empty_session(place: Path, new_lake: Callable[[Path], Lake], open_session: Callable[[], Session]) -> Session:
     shutil.rmtree(place, ignore_errors=True)
+    new_lake(place / "lake")
     return open_session()
 
 

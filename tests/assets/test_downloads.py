@@ -41,13 +41,6 @@ def server() -> Iterator[WebServer]:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    made = Lake(root=str(tmp_path / "lake"))
-    made.create_tables()
-    return made
-
-
-@pytest.fixture
 def media(tmp_path: Path) -> Media:
     return Media(root=str(tmp_path / "media"))
 

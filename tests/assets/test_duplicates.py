@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 from altered_videos import copied, cropped, mirrored, remuxed, resized, with_logo
+from lake_copies import linked_copy
 
 from assets.corpus.duplicates import duplicates
 from assets.ingest.raw_videos import raw_videos
@@ -140,7 +141,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def corpus(made: Corpus, tmp_path: Path) -> Corpus:
     """The same with a lake of its own, to change."""
     corpus = Corpus(tmp_path)
-    shutil.copytree(made.lake.root, corpus.lake.root)
+    linked_copy(Path(made.lake.root), Path(corpus.lake.root))
     return corpus
 
 

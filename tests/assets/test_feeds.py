@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
@@ -19,13 +18,6 @@ from resources.lake.statements import statement
 from resources.lake.store import Lake
 
 POLICY = FailurePolicy()
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
-    return lake
 
 
 @pytest.fixture

@@ -7,15 +7,7 @@ import pytest
 from resources.catalog.lists import register_list
 from resources.catalog.tombstones import Names, begin, end
 from resources.catalog.web import WebSource, register_web, source_id_of
-from resources.lake.store import Lake
 from resources.media.store import Media
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    made = Lake(root=str(tmp_path / "lake"))
-    made.create_tables()
-    return made
 
 
 @pytest.fixture

@@ -25,13 +25,6 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
-    return lake
-
-
-@pytest.fixture
 def server() -> Iterator[WebServer]:
     with web_server() as server:
         yield server

@@ -205,9 +205,13 @@ def _running(command: list[str], environment: dict[str, str], folder: Path) -> I
         try:
             yield process
         finally:
-            _signal_group(process.pid, signal.SIGTERM)
+            # First the process alone, which ends its code servers itself: ticks in progress wait for theirs otherwise.
+            process.terminate()
             try:
                 process.wait(SECONDS_TO_STOP)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             finally:
                 _signal_group(process.pid, signal.SIGKILL)
 

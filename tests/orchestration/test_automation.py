@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -58,9 +59,12 @@ class Lakehouse:
 
     def requested(self) -> dict[str, set[str]]:
         """Evaluates the conditions. Returns the requested assets of each batch."""
-        result = dg.evaluate_automation_conditions(
-            self.definitions, instance=self.instance, asset_selection=self._target, cursor=self.cursor
-        )
+        partitions = self.instance.get_dynamic_partitions(INGEST_BATCH)
+        # The daemon reads the partitions once in an evaluation, Dagster's own function for tests some thousand times.
+        with mock.patch.object(self.instance, "get_dynamic_partitions", return_value=partitions):
+            result = dg.evaluate_automation_conditions(
+                self.definitions, instance=self.instance, asset_selection=self._target, cursor=self.cursor
+            )
         self.cursor = result.cursor
         assets: dict[str, set[str]] = {}
         for table in TABLES:

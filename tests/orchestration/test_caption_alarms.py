@@ -1,7 +1,6 @@
 """The alarms of a batch's captions: silent where captions are right, and each with a name for what was planted."""
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
+from lake_copies import linked_copy
 
 from assets.checks.captions import caption_alarms, captions_are_sound, vectors_to_match
 from orchestration.definitions import definitions
@@ -117,7 +117,7 @@ def with_right_captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def planted(with_right_captions: Path, tmp_path: Path) -> Planted:
-    return Planted(Path(shutil.copytree(with_right_captions, tmp_path / "lake")))
+    return Planted(linked_copy(with_right_captions, tmp_path / "lake"))
 
 
 def test_captions_that_slipped_to_other_clips_of_one_batch_fail_that_batch_and_no_other(planted: Planted) -> None:

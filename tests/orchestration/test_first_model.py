@@ -1,7 +1,7 @@
 """An unattended lakehouse trains its first model, and selects older subsets again: what the sensors request."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -45,9 +45,8 @@ class Unattended:
 
 
 @pytest.fixture
-def unattended(tmp_path: Path) -> Iterator[Unattended]:
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def unattended(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Iterator[Unattended]:
+    lake = new_lake(tmp_path / "lake")
     with dg.DagsterInstance.ephemeral() as instance:
         yield Unattended(lake, instance)
 

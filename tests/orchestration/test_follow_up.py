@@ -1,11 +1,9 @@
 """What the sensors request: batches of registered sources, each once, and batches in which something is due."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
-import pytest
 
 from orchestration.sensors import MAX_RUNS_PER_TICK, build_sensors
 from orchestration.settings import Settings
@@ -14,13 +12,6 @@ from resources.catalog.locations import RUN_ID
 from resources.catalog.web import WebSource, register_web
 from resources.lake.schema import ATTEMPTS
 from resources.lake.store import Lake
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    made = Lake(root=str(tmp_path / "lake"))
-    made.create_tables()
-    return made
 
 
 def find(lake: Lake, count: int, *, name: str = "found", run_id: str = "of the daemon") -> set[str]:

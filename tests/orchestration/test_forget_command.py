@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from lake_copies import linked_copy
 
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
@@ -64,7 +65,7 @@ def as_made(place: Path, synthetic_videos: Path) -> Path:
     session.select("all", summary)
     assert summary.failed_runs == {}
     session.instance.dispose()
-    shutil.copytree(place / "now", place / "as made", dirs_exist_ok=True)
+    linked_copy(place / "now", place / "as made")
     return place / "as made"
 
 
@@ -76,7 +77,7 @@ def lake(place: Path, as_made: Path) -> Lake:
 
 def restore(place: Path, copy: Path) -> Lake:
     shutil.rmtree(place / "now")
-    shutil.copytree(copy, place / "now")
+    linked_copy(copy, place / "now")
     return Lake(root=str(place / "now" / "lake"))
 
 
@@ -146,7 +147,7 @@ def forgotten(place: Path, as_made: Path, whole_tables: Callable[..., Any]) -> d
     wanted = needles(lake, place / "synthetic_videos")
     before, found_before = whole_tables(lake, *CONTENTS), found_in(place / "now", wanted)
     printed = forget(str(place / "synthetic_videos" / "one.mp4"), "--yes", "--reason", "asked to")
-    shutil.copytree(place / "now", place / "forgotten")
+    linked_copy(place / "now", place / "forgotten")
     return {
         "before": before,
         "found_before": found_before,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def bare_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
 
 
 @pytest.fixture
-def lake(bare_lake: Lake) -> Lake:
+def lake(bare_lake: Lake, new_lake: Callable[[Path], Lake]) -> Lake:
+    """An empty lake."""
+    if "://" not in bare_lake.root:
+        return new_lake(Path(bare_lake.root))
     bare_lake.create_tables()
     return bare_lake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,8 @@ URL = "https://example.org/video.mp4"
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
-    return lake
+def lake(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
+    return new_lake(tmp_path / "lake")
 
 
 def forget(lake: Lake, names: Names, reason: str | None = "asked to") -> None:

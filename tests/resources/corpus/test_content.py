@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import lance
 import pyarrow as pa
@@ -15,10 +17,8 @@ from resources.lake.store import Lake
 
 
 @pytest.fixture
-def lake(tmp_path) -> Lake:
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
-    return lake
+def lake(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
+    return new_lake(tmp_path / "lake")
 
 
 def captions(numbers, provenance: str = "first") -> pa.Table:

@@ -1,5 +1,6 @@
 """What a collection would cost, reckoned by hand from a small ledger."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,9 @@ MODELS = {"coarse_captioner": "A", "fine_captioner": "B", "summariser": "S"}
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
     """Two videos of 100 s with 20 clips each, and the ledger of what they took; the fine captioner was A before B."""
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+    lake = new_lake(tmp_path / "lake")
     videos = [{"video_id": video, "source_id": video, "size_bytes": 1_000_000} for video in "vw"]
     clips = [
         {"clip_id": f"{video}{n}", "video_id": video, "end_seconds": 5.0 * (n + 1)} for video in "vw" for n in range(20)
@@ -126,8 +126,7 @@ def test_room_grows_with_the_tables_on_disk_and_the_video_files(lake: Lake) -> N
     assert estimated.bytes == sum(part.bytes for part in estimated.stored)
 
 
-def test_a_lake_that_measured_nothing_says_so(tmp_path: Path) -> None:
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def test_a_lake_that_measured_nothing_says_so(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> None:
+    lake = new_lake(tmp_path / "lake")
     with pytest.raises(NothingMeasured, match="ingest"):
         estimated_cost(lake, INPUTS, MODELS, videos=1)

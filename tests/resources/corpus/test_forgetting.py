@@ -14,6 +14,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lake_copies import linked_copy
 
 from resources.catalog.tombstones import Names, Tombstones
 from resources.corpus.forgetting.forgetting import (
@@ -82,7 +83,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where lake and media store lie; "as made" has them as no test has touched them."""
     place = tmp_path_factory.mktemp("place")
     _fill(Lake(root=str(place / "now" / "lake")), Media(root=str(place / "now" / "media"), keep="import"))
-    shutil.copytree(place / "now", place / "as made")
+    linked_copy(place / "now", place / "as made")
     return place
 
 
@@ -94,7 +95,7 @@ def media(place: Path) -> Media:
 @pytest.fixture
 def lake(place: Path) -> Lake:
     shutil.rmtree(place / "now")
-    shutil.copytree(place / "as made", place / "now")
+    linked_copy(place / "as made", place / "now")
     return Lake(root=str(place / "now" / "lake"))
 
 

@@ -677,11 +677,12 @@ def test_the_common_parameters_are_those_of_every_subset():
         assert list(subset.parameters)[-len(COMMON_PARAMETERS) :] == [parameter.name for parameter in COMMON_PARAMETERS]
 
 
-def test_sql_of_users_reads_neither_files_nor_the_network(own: Callable[..., Subset], tmp_path: Path):
+def test_sql_of_users_reads_neither_files_nor_the_network(
+    own: Callable[..., Subset], tmp_path: Path, new_lake: Callable[[Path], Lake]
+):
     secret = tmp_path / "secret.csv"
     secret.write_text("clip_id\nx\n")
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+    lake = new_lake(tmp_path / "lake")
     subset = own(f"select {GOOD} from read_csv('{secret}')")
     with lake.connect(subset.tables, untrusted=True) as connection:
         assert ids(connection, subset_named("all")) == []

@@ -1,5 +1,6 @@
 """A lake in a folder, and the stage by a rule on it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,8 @@ from resources.lake.store import Lake
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
-    return lake
+def lake(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
+    return new_lake(tmp_path / "lake")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +20,10 @@ def files_with(text: str, lake: Lake) -> list[str]:
     return [str(path) for path in paths if path.is_file() and text.encode() in path.read_bytes()]
 
 
-def test_one_row_of_many_in_a_fragment_goes_with_its_index_entries_and_the_rest_is_found_as_before(tmp_path: Path):
-    lake = Lake(root=str(tmp_path))
-    lake.create_tables()
+def test_one_row_of_many_in_a_fragment_goes_with_its_index_entries_and_the_rest_is_found_as_before(
+    tmp_path: Path, new_lake: Callable[[Path], Lake]
+):
+    lake = new_lake(tmp_path)
     made = {"video_id": "v", "provenance": "made", "unit_rows": 1, "ingest_batch": "b"}
     rows = [{"clip_id": f"key{number:04}", "caption": f"zq{number:04}zq is seen"} | made for number in range(CLIPS)]
     schema = CLIP_CAPTIONS.arrow

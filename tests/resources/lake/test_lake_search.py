@@ -59,9 +59,8 @@ def test_search_makes_its_index_where_there_is_none(lake):
     assert _found(lake, "dog") == ["a"]
 
 
-def test_search_by_vector_finds_the_nearest_clips_without_an_index_and_with_one(tmp_path):
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def test_search_by_vector_finds_the_nearest_clips_without_an_index_and_with_one(tmp_path, new_lake):
+    lake = new_lake(tmp_path / "lake")
     made = vectors(600, seed=1)
     embed_clips(lake, made, "model 1")
     query = made[7] + 0.3 * made[8]
@@ -77,10 +76,9 @@ def test_search_by_vector_finds_the_nearest_clips_without_an_index_and_with_one(
     assert nearest(lake, query)[:2] == expected[:2]
 
 
-def test_search_by_words_needs_no_second_engine(tmp_path):
+def test_search_by_words_needs_no_second_engine(tmp_path, new_lake):
     """A process that searches imports pylance; lancedb would add more than a second."""
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+    lake = new_lake(tmp_path / "lake")
     lake.upsert("clip_captions", captions({"a": "a dog"}))
     script = (
         "import sys; from resources.lake.store import Lake; "

@@ -78,9 +78,8 @@ def test_maintenance_brings_back_an_index_that_is_missing(lake):
     assert ("clip_id", "BTreeIndexDetails") in indexes(lake, "clips")
 
 
-def test_the_index_is_trained_anew_for_the_vectors_of_another_model(tmp_path):
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def test_the_index_is_trained_anew_for_the_vectors_of_another_model(tmp_path, new_lake):
+    lake = new_lake(tmp_path / "lake")
     embed_clips(lake, vectors(600, seed=1), "model 1")
     index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
     made = vectors(600, seed=2)

@@ -69,10 +69,9 @@ def same(found: list[np.ndarray], expected: list[np.ndarray]) -> bool:
 
 
 @pytest.fixture
-def folder_lake(tmp_path: Path) -> Lake:
+def folder_lake(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
     """Six clips of three videos in a folder, tagged."""
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+    lake = new_lake(tmp_path / "lake")
     add_clips(lake, range(6))
     lake.tag(SNAPSHOT)
     return lake
@@ -143,9 +142,10 @@ def test_an_index_that_makes_no_sense_is_refused_and_leaves_no_file(folder_lake:
         LakeClips(folder_lake, path, "another")
 
 
-def test_an_index_of_more_clips_than_one_batch_holds_gives_each_clip_its_own_frames(tmp_path: Path):
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def test_an_index_of_more_clips_than_one_batch_holds_gives_each_clip_its_own_frames(
+    tmp_path: Path, new_lake: Callable[[Path], Lake]
+):
+    lake = new_lake(tmp_path / "lake")
     count = ROWS_PER_BATCH + 2_000
     clips = pl.DataFrame({"clip_id": [f"c{n}" for n in range(count)]}).with_columns(
         video_id=pl.lit("v") + pl.col("clip_id"), caption=pl.lit("some words")
@@ -218,9 +218,10 @@ def test_a_forked_process_is_told_to_be_spawned_rather_than_left_hanging(folder_
     child.join()
 
 
-def test_pictures_larger_than_needed_are_decoded_smaller_but_never_below_what_is_needed(tmp_path: Path):
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def test_pictures_larger_than_needed_are_decoded_smaller_but_never_below_what_is_needed(
+    tmp_path: Path, new_lake: Callable[[Path], Lake]
+):
+    lake = new_lake(tmp_path / "lake")
     add_clips(lake, range(2))
     lake.upsert("frames", frames_of(0, look=1, height=160).with_columns(width=pl.lit(24), height=pl.lit(160)))
     lake.upsert("frames", frames_of(1, look=1, height=18).with_columns(width=pl.lit(24), height=pl.lit(18)))
@@ -234,9 +235,8 @@ def test_pictures_larger_than_needed_are_decoded_smaller_but_never_below_what_is
     assert np.array_equal(halved[1], whole[1])
 
 
-def test_a_clip_whose_video_changes_its_size_comes_in_one_size(tmp_path: Path):
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def test_a_clip_whose_video_changes_its_size_comes_in_one_size(tmp_path: Path, new_lake: Callable[[Path], Lake]):
+    lake = new_lake(tmp_path / "lake")
     add_clips(lake, range(1))
     lake.upsert("frames", frames_of(0, look=1, height=32).filter(pl.col("seconds") > 2))
     lake.tag(SNAPSHOT)
@@ -247,9 +247,8 @@ def test_a_clip_whose_video_changes_its_size_comes_in_one_size(tmp_path: Path):
     assert np.abs(small[1].astype(float).mean() - large[0].mean()) < 3
 
 
-def test_a_picture_that_cannot_be_read_is_an_error(tmp_path: Path):
-    lake = Lake(root=str(tmp_path / "lake"))
-    lake.create_tables()
+def test_a_picture_that_cannot_be_read_is_an_error(tmp_path: Path, new_lake: Callable[[Path], Lake]):
+    lake = new_lake(tmp_path / "lake")
     add_clips(lake, range(1))
     lake.upsert("frames", frames_of(0, look=1).with_columns(jpeg=pl.lit(b"no picture")))
     lake.tag(SNAPSHOT)
