@@ -1,22 +1,24 @@
-"""Makes a lake of as many videos as asked for, by the stages themselves, with rows that no model computed.
+"""Makes a lake of as many videos as asked for, with rows that no model computed.
 
-    python benchmarks/generators/made_lake.py LAKE --videos 2000 [--videos-per-batch 100]
+    python benchmarks/generators/made_lake.py LAKE --videos 20000 [--videos-per-batch 100]
 
-Sources, units, provenances, commits and attempts are the product's own (`process_pending` on the configured stages).
-Only the functions of the stages are replaced: a video has 20 clips, a clip 5 frames with pictures of 50 bytes. Nothing
-is spoken, and no model is active, so there are no vectors. Made again on the same lake, it adds what is missing.
+Units, their provenances and the writes are the product's own (the state of the configured stages, `Lake.upsert`). Only
+what a stage makes of a unit is replaced: a video has 20 clips, a clip 5 frames with pictures of 50 bytes. Nothing is
+spoken, and no model is active, so there are no vectors. A large lake is made by SQL, many batches at once; `run_stages`
+makes the same rows of one batch as a run of the product does. Made again on the same lake, it adds what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from orchestration.cli.session import Session
@@ -25,9 +27,11 @@ from resources.incremental.declaration import configured_stages
 from resources.incremental.provenance import digest
 from resources.incremental.runner import process_pending
 from resources.incremental.stage import Done, Outcome, Rows, Skipped, Stage, Unit
-from resources.lake.schema import TABLES
+from resources.incremental.state import unit_states
+from resources.lake.schema import TABLES, Table
 from resources.lake.store import Lake
 
+VIDEOS_AT_ONCE = 1_000
 CLIPS_PER_VIDEO, FRAMES_PER_CLIP, SECONDS_PER_CLIP = 20, 5, 10
 SUBJECTS = ("a dog", "two people", "a red car", "a street at night", "a kitchen", "waves", "a mountain", "a crowd")
 ACTIONS = ("runs", "stands", "turns left", "is filmed from above", "moves slowly", "fills the picture")
@@ -45,19 +49,60 @@ def main() -> None:
 
 
 def make(session: Session, videos: int, videos_per_batch: int = 100) -> None:
-    """Registers the videos, runs every stage on each batch, and keeps the tables as the nightly maintenance does."""
+    """Registers the videos, makes every stage's rows, and keeps the tables as the nightly maintenance does."""
     stages = configured_stages(session.lake, session.stages, session.resources)
-    for number, first in enumerate(range(0, videos, videos_per_batch)):
-        batch = f"2026-01-01-{number + 1:04d}"
-        register(session.lake, batch, range(first, min(videos, first + videos_per_batch)))
-        run_stages(session.lake, stages, batch)
-        if number % 100 == 99:
+    starts = range(0, videos, videos_per_batch)
+    batches_at_once = max(1, VIDEOS_AT_ONCE // videos_per_batch)
+    for number in range(0, len(starts), batches_at_once):
+        some = [
+            (f"2026-01-01-{number + offset + 1:04d}", range(first, min(videos, first + videos_per_batch)))
+            for offset, first in enumerate(starts[number : number + batches_at_once])
+        ]
+        session.lake.upsert("sources", pa.concat_tables(_sources(batch, numbers) for batch, numbers in some))
+        for stage in stages:
+            _write_rows(session.lake, stage, some[0][0], some[-1][0])
+        if number // batches_at_once % 20 == 19:
             session.lake.optimize()
     session.lake.optimize()
 
 
+def _write_rows(lake: Lake, stage: Stage, first_batch: str, last_batch: str) -> None:
+    with unit_states(lake, stage, (first_batch, last_batch)) as connection:
+        for index, output in enumerate(stage.outputs):
+            if not _makes_rows(stage):
+                continue
+            rows = connection.sql(
+                f"""
+                with units as (
+                    select unit, label, partition as ingest_batch, provenances[{index + 1}] as provenance
+                    from state
+                    where state = 'pending' and skip is null
+                )
+                select rows.* exclude (unit, label), md5({output.table.key}) as digest, 'made' as version,
+                    'made' as run_id, now() as written_at
+                from ({MADE_BY_SQL[output.table.name]}) as rows
+                """
+            )
+            lake.upsert(output.table.name, rows.to_arrow_table())
+        skipped = connection.sql(
+            f"""
+            select concat_ws('/', $stage, unit) as attempt_id, $stage as stage, unit as key, label,
+                'skipped' as outcome, 'NothingToDo' as error_class, coalesce(skip, 'made without it') as message,
+                0 as tries, partition, provenances[-1] as provenance, 'made' as run_id, now() as written_at
+            from state
+            where state = 'pending' and (skip is not null or not {_makes_rows(stage)})
+            """,
+            params={"stage": stage.name},
+        )
+        lake.upsert("attempts", skipped.to_arrow_table())
+
+
 def register(lake: Lake, batch: str, numbers: range) -> None:
     """Registers videos as `internvid ingest` does files, without the files."""
+    lake.upsert("sources", _sources(batch, numbers))
+
+
+def _sources(batch: str, numbers: range) -> pa.Table:
     rows = [
         {
             "source_id": digest(number),
@@ -72,103 +117,110 @@ def register(lake: Lake, batch: str, numbers: range) -> None:
         }
         for number in numbers
     ]
-    lake.upsert("sources", pa.Table.from_pylist(rows, schema=TABLES["sources"].arrow))
+    return pa.Table.from_pylist(rows, schema=TABLES["sources"].arrow)
 
 
 def run_stages(lake: Lake, stages: list[Stage], batch: str) -> None:
+    """Runs the stages on one batch, as `internvid ingest` does."""
     for stage in stages:
-        compute = MADE.get(stage.name, _nothing)
         larger = replace(stage, chunk_size=100_000)
-        process_pending(
-            lake, larger, lambda units, compute=compute: map(compute, units), partition=batch, run_id="made"
+        process_pending(lake, larger, partial(_computed, stage), partition=batch, run_id="made")
+
+
+def _computed(stage: Stage, units: list[Unit]) -> Iterator[Outcome]:
+    if not _makes_rows(stage):
+        yield from (Skipped(unit, "NothingThere", "made without it") for unit in units)
+        return
+    named = pa.table(
+        {
+            "unit": [unit.key for unit in units],
+            "label": [unit.label for unit in units],
+            "ingest_batch": [unit.partition for unit in units],
+            "provenance": [unit.provenances[0] for unit in units],
+            "position": range(len(units)),
+        }
+    )
+    with duckdb.connect() as connection:
+        connection.register("units", named)
+        tables = [
+            _content(connection.sql(f"from ({MADE_BY_SQL[table.name]}) order by position, {table.key}"), table)
+            for table in (output.table for output in stage.outputs)
+        ]
+    counts = [table.num_rows // len(units) for table in tables]
+    for number, unit in enumerate(units):
+        yield Done(
+            unit,
+            tuple(
+                Rows(count, table.slice(number * count, count).to_batches())
+                for table, count in zip(tables, counts, strict=True)
+            ),
         )
 
 
-def _rows(table: str, *rows: dict[str, Any]) -> Rows:
-    definition = TABLES[table]
-    columns = dict.fromkeys(definition.content.names)
-    return Rows.of([columns | row for row in rows], definition)
+def _content(rows: duckdb.DuckDBPyRelation, table: Table) -> pa.Table:
+    """Returns the columns that a stage computes; null where nothing is made."""
+    made = rows.to_arrow_table().combine_chunks()
+    return pa.table(
+        [
+            made[field.name].cast(field.type) if field.name in made.column_names else pa.nulls(len(made), field.type)
+            for field in table.content
+        ],
+        schema=table.content,
+    )
 
 
-def _raw_video(unit: Unit) -> Outcome:
-    row = {"video_id": unit.key[:16], "source_id": unit.key, "source": unit.label, "path": unit.label}
-    of_file = {"sha256": unit.key * 2, "container": "mp4", "video_codec": "h264", "width": 1280, "height": 720}
-    seconds = {"duration_seconds": float(CLIPS_PER_VIDEO * SECONDS_PER_CLIP), "fps": 25.0}
-    return Done(unit, (_rows("raw_videos", row | of_file | seconds | {"size_bytes": 20_000_000}),))
+def _makes_rows(stage: Stage) -> bool:
+    return stage.outputs[0].table.name in MADE_BY_SQL
 
 
-def _clips(unit: Unit) -> Outcome:
-    clips = [
-        {
-            "clip_id": f"{unit.key}_{number:03d}",
-            "video_id": unit.key,
-            "clip_index": number,
-            "start_seconds": float(number * SECONDS_PER_CLIP),
-            "end_seconds": float((number + 1) * SECONDS_PER_CLIP),
-            "boundary": "cut" if number else "start",
-            "flags": [],
-        }
-        for number in range(CLIPS_PER_VIDEO)
-    ]
-    return Done(unit, (_rows("clips", *clips), _rows("frames", *(frame for clip in clips for frame in _frames(clip)))))
-
-
-def _frames(clip: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for number in range(FRAMES_PER_CLIP):
-        picture = digest(clip["clip_id"], number)
-        yield {
-            "frame_id": f"{clip['clip_id']}_{number}",
-            "clip_id": clip["clip_id"],
-            "video_id": clip["video_id"],
-            "seconds": clip["start_seconds"] + 2 * number,
-            "pts": number,
-            "is_middle": number == FRAMES_PER_CLIP // 2,
-            "is_fine": number % 2 == 0,
-            "jpeg": (picture + picture)[:50].encode(),
-        }
-
-
-def _fingerprint(unit: Unit) -> Outcome:
-    return Done(unit, (_rows("fingerprints", {"video_id": unit.key, "frames": 0, "seconds": b"", "hashes": b""}),))
-
-
-def _frame_caption(unit: Unit) -> Outcome:
-    owner, _, scale = unit.key.rpartition("/")
-    clip = owner if scale == "clip" else owner.rpartition("_")[0]
-    row = {"frame_caption_id": unit.key, "clip_id": clip, "video_id": clip.partition("_")[0], "scale": scale}
-    made = {"frame_id": None if scale == "clip" else owner, "caption": _caption(unit), "model": "made"}
-    return Done(unit, (_rows("frame_captions", row | made | {"status": "success"}),))
-
-
-def _clip_caption(unit: Unit) -> Outcome:
-    row = {"clip_id": unit.key, "video_id": unit.key.partition("_")[0], "caption": _caption(unit), "model": "made"}
-    return Done(unit, (_rows("clip_captions", row | {"status": "success", "word_count": 6}),))
-
-
-def _score(unit: Unit) -> Outcome:
-    clip, _, score = unit.key.rpartition("/")
-    row = {"score_id": unit.key, "clip_id": clip, "video_id": clip.partition("_")[0], "score": score, "model": "made"}
-    return Done(unit, (_rows("clip_scores", row | {"value": int(digest(unit.key)[:4], 16) / 65_536}),))
-
-
-def _caption(unit: Unit) -> str:
-    number = int(digest(unit.key)[:8], 16)
-    return f"{SUBJECTS[number % len(SUBJECTS)]} {ACTIONS[number // 8 % len(ACTIONS)]}"
-
-
-def _nothing(unit: Unit) -> Outcome:
-    return Skipped(unit, "NothingThere", "made without it")
-
-
-MADE: dict[str, Callable[[Unit], Outcome]] = {
-    "raw_videos": _raw_video,
-    "clips": _clips,
-    "fingerprints": _fingerprint,
-    "frame_captions": _frame_caption,
-    "clip_captions": _clip_caption,
-    "clip_scores": _score,
+# What a stage makes of its units (unit, label, ingest_batch, provenance), table by table.
+_SEEN = f"list_extract({list(SUBJECTS)!r}, (1 + hash(unit) % {len(SUBJECTS)})::bigint)"
+_DONE = f"list_extract({list(ACTIONS)!r}, (1 + hash(unit) // 8 % {len(ACTIONS)})::bigint)"
+_SENTENCE = f"concat_ws(' ', {_SEEN}, {_DONE})"
+_CLIP = "concat_ws('_', unit, lpad(clip.number::varchar, 3, '0'))"
+_CLIPS = f"units cross join (select unnest(range({CLIPS_PER_VIDEO})) as number) as clip"
+_FRAMES = f"{_CLIPS} cross join (select unnest(range({FRAMES_PER_CLIP})) as number) as frame"
+MADE_BY_SQL = {
+    "raw_videos": f"""
+        select left(unit, 16) as video_id, unit as source_id, label as source, label as path, unit || unit as sha256,
+            'mp4' as container, 'h264' as video_codec, 1280 as width, 720 as height, 25.0 as fps,
+            {float(CLIPS_PER_VIDEO * SECONDS_PER_CLIP)} as duration_seconds, 20_000_000 as size_bytes,
+            1 as unit_rows, units.*
+        from units""",
+    "clips": f"""
+        select {_CLIP} as clip_id, unit as video_id, clip.number as clip_index,
+            clip.number * {SECONDS_PER_CLIP}.0 as start_seconds,
+            (clip.number + 1) * {SECONDS_PER_CLIP}.0 as end_seconds,
+            if(clip.number = 0, 'start', 'cut') as boundary, []::varchar[] as flags,
+            {CLIPS_PER_VIDEO} as unit_rows, units.*
+        from {_CLIPS}""",
+    "frames": f"""
+        select concat_ws('_', {_CLIP}, frame.number) as frame_id, {_CLIP} as clip_id, unit as video_id,
+            clip.number * {SECONDS_PER_CLIP}.0 + 2 * frame.number as seconds, frame.number as pts,
+            frame.number = {FRAMES_PER_CLIP // 2} as is_middle, frame.number % 2 = 0 as is_fine,
+            left(repeat(md5(concat_ws('_', {_CLIP}, frame.number)), 2), 50)::blob as jpeg,
+            {CLIPS_PER_VIDEO * FRAMES_PER_CLIP} as unit_rows, units.*
+        from {_FRAMES}""",
+    "fingerprints": """
+        select unit as video_id, 0 as frames, ''::blob as seconds, ''::blob as hashes,
+            1 as unit_rows, units.*
+        from units""",
+    "frame_captions": f"""
+        select unit as frame_caption_id, regexp_replace(unit, '_[0-9]+/[a-z]+$', '') as clip_id,
+            split_part(unit, '_', 1) as video_id, split_part(unit, '/', 2) as scale,
+            split_part(unit, '/', 1) as frame_id,
+            {_SENTENCE} as caption, 'made' as model, 'success' as status,
+            1 as unit_rows, units.*
+        from units""",
+    "clip_captions": f"""
+        select unit as clip_id, split_part(unit, '_', 1) as video_id, {_SENTENCE} as caption, 'made' as model,
+            'success' as status, 6 as word_count, 1 as unit_rows, units.*
+        from units""",
+    "clip_scores": """
+        select unit as score_id, split_part(unit, '/', 1) as clip_id, split_part(unit, '_', 1) as video_id,
+            split_part(unit, '/', 2) as score, 'made' as model, (hash(unit) % 65_536) / 65_536 as value,
+            1 as unit_rows, units.*
+        from units""",
 }
-
-
 if __name__ == "__main__":
     main()

@@ -43,7 +43,7 @@ class StageState:
 
 def read_state(lake: Lake, stage: Stage, partition: str) -> StageState:
     """Reads the state of the partition's units."""
-    with _connection(lake, stage, partition) as connection:
+    with unit_states(lake, stage, partition) as connection:
         pending = connection.sql("select * from state where state = 'pending'").to_arrow_table().to_pylist()
         stale = connection.sql(statement("incremental/stale")).fetchall()
         settled = connection.execute(statement("incremental/settled_attempts"), {"stage": stage.name}).fetchall()
@@ -60,7 +60,7 @@ def count_by_partition(lake: Lake, stage: Stage, partitions: str | tuple[str, st
 
     Partitions without any unit or row are not among them.
     """
-    with _connection(lake, stage, partitions) as connection:
+    with unit_states(lake, stage, partitions) as connection:
         connection.execute(f"create temp view stale as {statement('incremental/stale')}")
         parameters = {"stage": stage.name, "now": datetime.now(UTC)}
         return connection.sql(statement("incremental/batch_states"), params=parameters).to_arrow_table().to_pylist()
@@ -72,8 +72,8 @@ def tables_of(stage: Stage) -> set[str]:
 
 
 @contextmanager
-def _connection(lake: Lake, stage: Stage, partitions: str | tuple[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens DuckDB with the views and the table `state` that the statements of sql/incremental/ read.
+def unit_states(lake: Lake, stage: Stage, partitions: str | tuple[str, str]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens DuckDB with the views that the statements of sql/incremental/ read, and the table `state` of state.sql.
 
     partitions: one, or all from one to another.
     """

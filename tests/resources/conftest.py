@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lake_copies import copy_objects
 
 from resources.lake.store import Lake
 
@@ -24,9 +25,16 @@ def bare_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
 
 
 @pytest.fixture
-def lake(bare_lake: Lake, new_lake: Callable[[Path], Lake]) -> Lake:
-    """An empty lake."""
+def lake(request: pytest.FixtureRequest, bare_lake: Lake, new_lake: Callable[[Path], Lake]) -> Lake:
+    """An empty lake, copied from one that was created once."""
     if "://" not in bare_lake.root:
         return new_lake(Path(bare_lake.root))
-    bare_lake.create_tables()
+    copy_objects(request.getfixturevalue("created_in_bucket"), bare_lake)
     return bare_lake
+
+
+@pytest.fixture(scope="session")
+def created_in_bucket(s3: dict[str, str]) -> Lake:
+    created = Lake(root=f"s3://{BUCKET}/created", storage_options=s3)
+    created.create_tables()
+    return created
