@@ -49,7 +49,7 @@ setup: .venv/ready ## only set up
 .venv/bin/uv: constraints.txt
 	@echo "Setting up .venv, once (a minute or two)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv torch
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt uv torch
 	@touch $@
 
 .venv/ready: .venv/bin/uv pyproject.toml constraints.txt

@@ -1,46 +1,32 @@
-"""The commands around subsets and models, as a user calls them: real processes, one lake, trainings of a few steps."""
+"""The commands around subsets and models, as a user calls them: one lake, trainings of a few steps."""
 
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command import Done, internvid, internvid_process, refused, succeeded
 
 from resources.lake.store import Lake
 
 pytestmark = pytest.mark.slow(minutes=3)
 
-INTERNVID = Path(sys.executable).parent / "internvid"
+SETTINGS = {"INTERNVID_FIRST_MODEL": "viclip-tiny|all", "INTERNVID_TRIAL_STEPS": "2"}
 
-Run = Callable[..., subprocess.CompletedProcess]
-
-
-def told(done: subprocess.CompletedProcess) -> str:
-    """What a command that was refused says, without the frame around it."""
-    assert "Traceback" not in done.stderr
-    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
+Run = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """run("train", …): the command on one lake, without the caller's settings."""
-    folder = tmp_path_factory.mktemp("commands")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
-    kept |= {"INTERNVID_LAKE": str(folder / "lake"), "INTERNVID_WORKERS": "1", "INTERNVID_TRIAL_STEPS": "2"}
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("commands") / "lake"
 
-    def called(*arguments: str, code: int = 0) -> subprocess.CompletedProcess:
-        done = subprocess.run(
-            [INTERNVID, *map(str, arguments)],
-            env=kept | {"COLUMNS": "200"},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+
+@pytest.fixture(scope="module")
+def run(root: Path) -> Run:
+    """run("train", …): the command on one lake."""
+
+    def called(*arguments: str | Path, code: int = 0) -> Done:
+        done = internvid(*arguments, lake=root, **SETTINGS)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -48,15 +34,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def lake(run: Run, tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[..., Path]) -> Lake:
-    """Five videos taken in by `ingest`, which has trained the lake's first model."""
+def lake(root: Path, tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[..., Path]) -> Lake:
+    """Five videos taken in by `ingest` in a process of its own, which has trained the lake's first model."""
     synthetic_videos = tmp_path_factory.mktemp("synthetic_videos")
     for number in range(5):
         synthetic_video(synthetic_videos, f"{number}.mp4", number)
-    first = run("ingest", synthetic_videos)
-    assert "Active model: viclip-tiny-all-" in first.stdout
-    (uri,) = {line.split("Report: ")[1].split("/report")[0] for line in first.stdout.splitlines() if "Report: " in line}
-    return Lake(root=uri)
+    first = succeeded(internvid_process("ingest", synthetic_videos, lake=root, **SETTINGS))
+    assert "Active model: viclip-tiny-all-" in first
+    return Lake(root=str(root))
 
 
 def test_a_second_ingest_trains_nothing(run, lake, tmp_path):
@@ -81,8 +66,8 @@ def test_a_subset_is_previewed_made_and_exported(run, lake, tmp_path):
     assert "similar_enough" in preview
     run("export", tmp_path / "flt.jsonl", "--subset", "flt")
     assert len((tmp_path / "flt.jsonl").read_text().splitlines()) == clips.height
-    refused = run("export", tmp_path / "div.jsonl", "--subset", "div", code=2)
-    assert "internvid subset make div" in told(refused)
+    not_made = run("export", tmp_path / "div.jsonl", "--subset", "div", code=2)
+    assert "internvid subset make div" in refused(not_made)
 
 
 def test_a_subset_without_a_clip_says_what_removed_them(run, lake):
@@ -111,10 +96,9 @@ def test_activate_says_what_is_to_be_made_anew_and_refuses_what_is_no_checkpoint
     assert f"{vectors} vectors are to be recomputed" in done.stdout
     assert "clip_embeddings" in run("status").stdout
     run("activate", checkpoints["all"])
-    refused = run("activate", "no-such-model", code=2)
-    assert "neither a checkpoint of this lake" in told(refused)
+    assert "neither a checkpoint of this lake" in refused(run("activate", "no-such-model", code=2))
     (tmp_path / "empty").mkdir()
-    assert str(tmp_path / "empty") in told(run("activate", tmp_path / "empty", code=2))
+    assert str(tmp_path / "empty") in refused(run("activate", tmp_path / "empty", code=2))
 
 
 @pytest.mark.parametrize(
@@ -127,4 +111,4 @@ def test_activate_says_what_is_to_be_made_anew_and_refuses_what_is_no_checkpoint
     ],
 )
 def test_a_mistaken_name_is_told_in_words(run, lake, arguments, what):
-    assert what in told(run(*arguments, code=2))
+    assert what in refused(run(*arguments, code=2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import lancedb
 import pytest
 from lake_rows import IN_A_FOLDER, by_hand, captions, clips, embed_clips, index_of, nearest, vectors
 
@@ -123,6 +122,8 @@ def test_lancedb_finds_the_nearest_vectors_of_the_lake(lake):
 
 @IN_A_FOLDER
 def test_lancedb_joins_words_and_vectors_of_a_users_own_table(lake):
+    import lancedb  # seconds, which the processes that do not run this save
+
     """A hybrid search wants words and vector in one table: this one is made of the lake's two with one query."""
     made = vectors(50, seed=1)
     embed_clips(lake, made, "model 1")
