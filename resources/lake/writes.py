@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
     from lance.dataset import MergeInsertBuilder
 
+ROWS_PER_BATCH = 8192  # of what Lance reads and writes at once
 COMMIT_RETRIES = 30
 COMMIT_TIMEOUT = timedelta(minutes=10)  # Lance gives up after 30 s, which thirty writers on one table can exceed
 
@@ -134,13 +135,14 @@ class Conformed:
         self.source: pa.Table | pa.RecordBatchReader
         if isinstance(rows, pa.RecordBatchReader):
             parts = (keep(self._checked(pa.Table.from_batches([part]))) for part in rows)
-            batches = (batch for part in parts for batch in part.to_batches() if batch.num_rows)
+            batches = (batch for part in parts for batch in _in_own_buffers(part) if batch.num_rows)
             first = next(batches, None)
             self.is_empty = first is None
             head = [] if first is None else [first]
             self.source = pa.RecordBatchReader.from_batches(self.schema, self._remembering(chain(head, batches)))
         else:
-            self.source = keep(self._checked(rows if isinstance(rows, pa.Table) else rows.to_arrow()))
+            kept = keep(self._checked(rows if isinstance(rows, pa.Table) else rows.to_arrow()))
+            self.source = pa.Table.from_batches(_in_own_buffers(kept), schema=self.schema)
             self.is_empty = self.source.num_rows == 0
 
     def _remembering(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -183,6 +185,16 @@ class Conformed:
         if not field.nullable:
             raise ValueError(f"{self.table.name}: column {field.name} is missing")
         return pa.nulls(rows.num_rows, field.type)
+
+
+def _in_own_buffers(rows: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yields the rows in batches as Lance reads them.
+
+    Lance cuts larger ones, and counts every slice as the whole that it lies in against the memory of a merge: 100,000
+    rows of 25 MB are refused as more than 300.
+    """
+    for batch in rows.to_batches(max_chunksize=ROWS_PER_BATCH):
+        yield pa.record_batch([pa.concat_arrays([column]) for column in batch.columns], schema=batch.schema)
 
 
 class _StoredRows:

@@ -120,6 +120,14 @@ def test_insert_new_leaves_rows_that_are_there(lake):
 ODD_KEYS = ["it's", "''", '"', "a\\", "a\nb", "%_", "", "猫/é", "x' OR 'a' = 'a", "--", "\0"]
 
 
+@IN_A_FOLDER
+def test_many_rows_in_one_piece_are_written_to_a_maintained_table(lake):
+    lake.upsert("clips", clips(["first"]))
+    lake.optimize()
+    rows = clips([f"{number:06d}" for number in range(100_000)], provenance="p" * 200)
+    assert lake.upsert("clips", rows.rechunk()).added == 100_000
+
+
 def test_keys_may_hold_any_character(lake):
     lake.upsert("clips", clips([*ODD_KEYS, "plain", "other"], batch="it's"))
     assert lake.fetch("clips", ODD_KEYS, ["clip_id"])["clip_id"].to_pylist() == ODD_KEYS
