@@ -10,7 +10,7 @@ import pyarrow as pa
 from assets.partitions import SUBSET
 from resources.corpus.snapshots import newest_snapshot_name
 from resources.corpus.subset_files import SubsetFiles
-from resources.corpus.subsets import Subset, select_subset, split_sizes, waterfall
+from resources.corpus.subsets import Subset, connected, select_subset, split_sizes, waterfall
 from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
 from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import SUBSET_SNAPSHOTS, SUBSETS
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import duckdb
 
     from resources.corpus.subsets import WaterfallRow
+
+
+MEMORY_LIMIT = "1GB"  # of the contents of the clips; what exceeds it goes to files in the temporary folder
 
 
 class SubsetConfig(dg.Config):
@@ -74,7 +77,7 @@ def subsets_and_snapshots(run: StageRun, units: list[Unit], *, subset_files: Sub
 
 def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit: Unit) -> Outcome:
     """Selects the subset from the snapshot. An empty subset is skipped, with the effect of each condition."""
-    with lake.connect(subset.tables, at=snapshot, untrusted=True) as connection:
+    with connected(lake, subset, at=snapshot) as connection:
         rows = waterfall(connection, subset, values, examples=0)
         sizes = split_sizes(connection, subset, values)
     clips = rows[-1].left
@@ -96,10 +99,11 @@ def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit
 def selected(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str) -> Iterator[pa.RecordBatch]:
     """Yields the subset's rows."""
     with (
-        lake.connect(subset.tables, at=snapshot, untrusted=True) as selecting,
-        lake.connect(["clips", "frames", "clip_captions"], at=snapshot) as contents,
+        connected(lake, subset, at=snapshot) as selecting,
+        lake.connect(["clips", "frames", "clip_captions"], at=snapshot, memory_limit=MEMORY_LIMIT) as contents,
     ):
-        contents.execute(f"create temp table contents as {statement('training/clip_contents')}")
+        # In the order of the subset's rows, so that a batch of them meets with a part of the table alone.
+        contents.execute(f"create temp table contents as {statement('training/clip_contents')} order by clip_id")
         for batch in select_subset(selecting, subset, values):
             yield from _with_content(contents, subset.name, batch)
 
@@ -128,9 +132,9 @@ def _with_content(
 ) -> Iterator[pa.RecordBatch]:
     contents.register("batch", batch)
     rows = contents.sql(
-        "select $subset || '/' || clip_id as subset_clip_id, clip_id, video_id, split, weight, "
-        "reason, content from batch left join contents using (clip_id)",
-        params={"subset": subset},
+        "select $subset || '/' || clip_id as subset_clip_id, clip_id, video_id, split, weight, reason, content "
+        "from batch left join (from contents where clip_id between $first and $last) as contents using (clip_id)",
+        params={"subset": subset, "first": batch["clip_id"][0].as_py(), "last": batch["clip_id"][-1].as_py()},
     ).to_arrow_table()
     contents.unregister("batch")
     # The partition's column is added when the row is written, with the other columns of provenance.

@@ -52,14 +52,14 @@ def preview(
     """Show how many clips each condition of a subset removes, with examples, and how many are left. Writes nothing."""
     import duckdb
 
-    from resources.corpus.subsets import split_sizes, waterfall
+    from resources.corpus.subsets import connected, split_sizes, waterfall
 
     try:
         session = existing(lake)
         subset = session.resources["subset_files"].named(name)
         given = subset.parsed(settings or [])
         require_snapshot(session, at)
-        with session.lake.connect(subset.tables, at=at, untrusted=True) as connection:
+        with connected(session.lake, subset, at=at) as connection:
             rows = waterfall(connection, subset, given, examples=examples)
             sizes = split_sizes(connection, subset, given)
         version = subset.version(given)

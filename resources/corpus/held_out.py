@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from resources.corpus.subsets import select_subset, subset_named
+from resources.corpus.subsets import connected, select_subset, subset_named
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
@@ -42,5 +42,5 @@ def clips_to_train_on(lake: Lake, subset: str, snapshot: str) -> "tuple[pa.Chunk
 
 def _every_clip_with_its_split(lake: Lake, snapshot: str) -> "pa.Table":
     everything = subset_named("all")
-    with lake.connect(everything.tables, at=snapshot, untrusted=True) as connection:
+    with connected(lake, everything, at=snapshot) as connection:
         return select_subset(connection, everything).read_all()

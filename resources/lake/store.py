@@ -12,12 +12,15 @@ pickles, it holds no open file).
 from __future__ import annotations
 
 import atexit
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache, partial, reduce
 from operator import and_
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -156,7 +159,8 @@ class Lake(dg.ConfigurableResource):
         at: a tag, or a version per table (tables not named are at their newest; those that no tag pins, too).
         only: column -> value, for instance an ingest batch, or the first and the last value of a range: of tables with
         such a column only those rows are visible.
-        memory_limit: for instance "1GB"; the session is then the only one of its database. None: that of the process.
+        memory_limit: for instance "1GB"; the session is then the only one of its database, and what exceeds it goes to
+        files in the temporary folder. None: that of the process.
         untrusted: for SQL of users: no file, network or extension, and no way to allow them again.
         The tables are as they were when connected. Filters and the choice of columns reach Lance.
         """
@@ -343,7 +347,10 @@ def _new_database() -> duckdb.DuckDBPyConnection:
     import duckdb
 
     # Replacement scans would let SQL read any Python variable of the caller whose name it guesses.
-    return duckdb.connect(config={"python_enable_replacements": False, "autoload_known_extensions": False})
+    config = {"python_enable_replacements": False, "autoload_known_extensions": False}
+    # Without a folder what exceeds the limit of memory would go to one beside the files of the user.
+    folder = Path(tempfile.gettempdir()) / f"internvid-duckdb-{os.getpid()}"
+    return duckdb.connect(config={**config, "temp_directory": str(folder)})
 
 
 @cache

@@ -1,5 +1,5 @@
 -- The side of the split of each video of the pool: train, validation or test.
--- Reads pool; $split_seed, $validation_share, $test_share.
+-- Reads judged, which holds each clip of the pool; $split_seed, $validation_share, $test_share.
 -- A hash of its id places a video at u in [0, 1): test below $test_share, validation below the sum of both shares, else
 -- train. So a video keeps its side whatever is added or chosen. Only a side that would be empty takes the next video in
 -- the order of u: a single video is train, of two videos one is test, of three there is one on each side. Such a video
@@ -9,7 +9,7 @@ with placed as (
         video_id,
         ('0x' || left(md5(concat_ws('/', 'split', $split_seed, video_id)), 13))::bigint / (1::bigint << 52) as u,
         row_number() over (order by u, video_id) as place
-    from (select distinct video_id from pool)
+    from (select distinct video_id from judged)
 ),
 
 wanted as (

@@ -14,7 +14,7 @@ from tiny_scorers import random_head, tiny_classifier, tiny_clip
 from internvid.viclip.frame_choice import middle_frames
 from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.cli.session import RunSummary, Session
-from resources.corpus.subsets import select_subset, subset_named, waterfall
+from resources.corpus.subsets import connected, select_subset, subset_named, waterfall
 from resources.incremental.faults import SystemFault
 from resources.models.scorers.aesthetics import ClipHeadAesthetics
 from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
@@ -62,7 +62,7 @@ def alone(scorer: Scorer, pictures: list[np.ndarray], caption: str | None = None
 
 def ids(session: Session, name: str, **values: object) -> list[str]:
     subset = subset_named(name)
-    with session.lake.connect(subset.tables, untrusted=True) as connection:
+    with connected(session.lake, subset, at=None) as connection:
         return select_subset(connection, subset, values).read_all()["clip_id"].to_pylist()
 
 
@@ -108,7 +108,7 @@ def test_scores_by_models_are_of_the_right_frames_and_aes_is_chosen_by_them(
     limit = by_score[2][1]
     assert sorted(ids(session, "aes", threshold=limit)) == sorted(clip for clip, _ in by_score[2:])
     subset = subset_named("aes")
-    with session.lake.connect(subset.tables, untrusted=True) as connection:
+    with connected(session.lake, subset, at=None) as connection:
         stage = waterfall(connection, subset, {"threshold": limit})[-1]
     assert (stage.condition, stage.removed, stage.left, stage.is_unknown) == ("good_looking", 2, 2, False)
     # FLT by CLIPScore, since the lake has one: the best 30 % of four are two.

@@ -22,7 +22,7 @@ from assets.video.fingerprints import fingerprints
 from resources.catalog.admission import Admission
 from resources.catalog.files import register
 from resources.corpus.duplicates import VideoQuality, kept
-from resources.corpus.subsets import select_subset, subset_named
+from resources.corpus.subsets import connected, select_subset, subset_named
 from resources.incremental.batch_states import read_batch_states
 from resources.incremental.declaration import StageScope
 from resources.incremental.materialization import build_asset
@@ -244,7 +244,7 @@ def test_a_subset_without_copies_has_one_video_of_each_group(corpus: Corpus) -> 
     captions = clips.with_columns(caption=pl.lit("Something is seen."), word_count=pl.lit(3, pl.Int32))
     corpus.lake.upsert("clip_captions", captions.to_arrow().select(["clip_id", "video_id", "caption", "ingest_batch"]))
     unique = subset_named("unique")
-    with corpus.lake.connect(unique.tables, untrusted=True) as connection:
+    with connected(corpus.lake, unique, at=None) as connection:
         rows = select_subset(connection, unique).read_all().to_pylist()
     names = corpus.names()
     expected = set(names.values()) - {

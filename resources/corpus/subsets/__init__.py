@@ -12,7 +12,7 @@ from resources.corpus.subsets.header import (
     subset_named,
     subsets,
 )
-from resources.corpus.subsets.selection import select_subset, split_sizes
+from resources.corpus.subsets.selection import connected, select_subset, split_sizes
 from resources.corpus.subsets.waterfall import Example, WaterfallRow, waterfall
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Example",
     "Subset",
     "WaterfallRow",
+    "connected",
     "read_subset",
     "select_subset",
     "shown",

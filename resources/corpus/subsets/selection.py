@@ -8,12 +8,15 @@ seed a smaller draw is part of a larger one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from resources.corpus.subsets.header import Subset, Value
+from resources.incremental.provenance import digest
 from resources.lake.statements import statement
+from resources.lake.store import Lake
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,7 +25,15 @@ if TYPE_CHECKING:
 REQUIRED_COLUMNS = ("clip_id", "weight", "reason")
 NOT_MEASURED = {*REQUIRED_COLUMNS, "video_id"}
 SPLITS = ("train", "validation", "test")
+MEMORY_LIMIT = "2GB"  # of a selection; what exceeds it goes to files in the temporary folder
 ROWS_PER_BATCH = 65_536  # of the reader; some 10 MB
+
+
+@contextmanager
+def connected(lake: Lake, subset: Subset, *, at: str | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the tables that a subset may read: its SQL is code, and needs no files. at: a snapshot, or None."""
+    with lake.connect(subset.tables, at=at, untrusted=True, memory_limit=MEMORY_LIMIT) as connection:
+        yield connection
 
 
 def select_subset(
@@ -30,8 +41,7 @@ def select_subset(
 ) -> pa.RecordBatchReader:
     """The rows of a subset: clip_id, video_id, split, weight, reason; one a clip, in order of clip_id.
 
-    connection: of `Lake.connect(subset.tables, at=…, untrusted=True)`; a subset's SQL is code, and needs no files. It
-    is busy until the reader is read to its end or closed.
+    connection: of `connected`; it is busy until the reader is read to its end or closed.
     given: values of parameters; those not given have their defaults.
     Raises ValueError as `Subset.values` does, and for a statement that cannot be used; duckdb.Error where it fails.
     """
@@ -78,7 +88,9 @@ def prepare(
 ) -> tuple[Parts, dict[str, Value]]:
     """Returns the subset's statement with its columns in a uniform form, and the parameters' values.
 
-    names: further parts, files of sql/selection/. Raises ValueError for a statement that cannot be used.
+    The statement runs once for a connection: what it returns, and what follows from it for each clip of the pool, are
+    temporary tables. names: further parts, files of sql/selection/.
+    Raises ValueError for a statement that cannot be used, and duckdb.Error where it fails.
     """
     import duckdb
 
@@ -96,6 +108,14 @@ def prepare(
             f"{subset.path}: the statement returns no column {' and no '.join(missing)}; "
             f"it must return {', '.join(REQUIRED_COLUMNS)} (see resources/corpus/subsets/header.py)"
         )
+
+    def once(name: str, sql: str, **before: str) -> str:
+        """Makes a temporary table of it. Returns the statement that reads it."""
+        table = f"{name}_{digest(subset.name, query, values)}"
+        composed = Parts([], before).compose(f"from (\n{sql}\n)")
+        _execute(connection, f"create temp table if not exists {table} as {composed}", values)
+        return f"from {table}"
+
     conditions = [name for name, type in columns.items() if type == "BOOLEAN" and name not in NOT_MEASURED]
     unknown = [name for name in subset.conditions if name not in conditions]
     if unknown:
@@ -104,13 +124,10 @@ def prepare(
             f"boolean column of that name"
         )
     measured = [name for name in columns if name not in NOT_MEASURED and name not in conditions]
-    sql_by_name = {
-        "pool": pool,
-        "candidate": _in_one_form(query, conditions, measured),
-        "judged": statement("selection/judged"),
-        **{name: statement(f"selection/{name}") for name in names},
-    }
-    return Parts(conditions, sql_by_name), values
+    candidate = once("candidate", _in_one_form(query, conditions, measured), pool=pool)
+    judged = once("judged", statement("selection/judged"), pool=pool, candidate=candidate)
+    others = {name: statement(f"selection/{name}") for name in names}
+    return Parts(conditions, {"candidate": candidate, "judged": judged, **others}), values
 
 
 def check_rows(
@@ -139,8 +156,17 @@ def fetch_rows(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[
 
 def _relation(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
     """The statement with its parameters bound; it runs when its rows are asked for."""
+    return connection.sql(sql, params=_named(connection, sql, values))
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]) -> None:
+    connection.execute(sql, _named(connection, sql, values))
+
+
+def _named(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Returns the values of the parameters that the statement names."""
     (prepared,) = connection.extract_statements(sql)
-    return connection.sql(sql, params={name: values[name] for name in prepared.named_parameters})
+    return {name: values[name] for name in prepared.named_parameters}
 
 
 def _single_select(connection: duckdb.DuckDBPyConnection, subset: Subset) -> str:

@@ -20,6 +20,7 @@ from resources.corpus.subsets import (
     COMMON_PARAMETERS,
     Subset,
     WaterfallRow,
+    connected,
     read_subset,
     select_subset,
     split_sizes,
@@ -684,7 +685,7 @@ def test_sql_of_users_reads_neither_files_nor_the_network(
     secret.write_text("clip_id\nx\n")
     lake = new_lake(tmp_path / "lake")
     subset = own(f"select {GOOD} from read_csv('{secret}')")
-    with lake.connect(subset.tables, untrusted=True) as connection:
+    with connected(lake, subset, at=None) as connection:
         assert ids(connection, subset_named("all")) == []
         with pytest.raises(ValueError, match="disabled"):
             select_subset(connection, subset)
