@@ -31,7 +31,7 @@ from resources.incremental.state import unit_states
 from resources.lake.schema import TABLES, Table
 from resources.lake.store import Lake
 
-VIDEOS_AT_ONCE = 1_000
+VIDEOS_PER_WRITE = 1_000
 CLIPS_PER_VIDEO, FRAMES_PER_CLIP, SECONDS_PER_CLIP = 20, 5, 10
 SUBJECTS = ("a dog", "two people", "a red car", "a street at night", "a kitchen", "waves", "a mountain", "a crowd")
 ACTIONS = ("runs", "stands", "turns left", "is filmed from above", "moves slowly", "fills the picture")
@@ -52,16 +52,16 @@ def make(session: Session, videos: int, videos_per_batch: int = 100) -> None:
     """Registers the videos, makes every stage's rows, and keeps the tables as the nightly maintenance does."""
     stages = configured_stages(session.lake, session.stages, session.resources)
     starts = range(0, videos, videos_per_batch)
-    batches_at_once = max(1, VIDEOS_AT_ONCE // videos_per_batch)
-    for number in range(0, len(starts), batches_at_once):
-        some = [
+    batches_per_write = max(1, VIDEOS_PER_WRITE // videos_per_batch)
+    for number in range(0, len(starts), batches_per_write):
+        group = [
             (f"2026-01-01-{number + offset + 1:04d}", range(first, min(videos, first + videos_per_batch)))
-            for offset, first in enumerate(starts[number : number + batches_at_once])
+            for offset, first in enumerate(starts[number : number + batches_per_write])
         ]
-        session.lake.upsert("sources", pa.concat_tables(_sources(batch, numbers) for batch, numbers in some))
+        session.lake.upsert("sources", pa.concat_tables(_sources(batch, numbers) for batch, numbers in group))
         for stage in stages:
-            _write_rows(session.lake, stage, some[0][0], some[-1][0])
-        if number // batches_at_once % 20 == 19:
+            _write_rows(session.lake, stage, group[0][0], group[-1][0])
+        if number // batches_per_write % 20 == 19:
             session.lake.optimize()
     session.lake.optimize()
 

@@ -61,7 +61,9 @@ def story(lake: Lake, stages: Iterable[StageDefinition], word: str, url: str | N
     source_id, video_id, clip_id = _meant(lake, word, url)
     source = _first(lake.query(statement("lineage/source"), {"source_id": source_id}))
     about = {"source_id": source_id, "video_id": video_id, "clip_id": clip_id}
-    attempts = lake.query(statement("lineage/attempts"), about, tables=["attempts"]).to_pylist()
+    # What is made of a source, and what is not, lies in the source's batch.
+    of_batch = {"partition": source["ingest_batch"]} if source and source["ingest_batch"] else None
+    attempts = lake.query(statement("lineage/attempts"), about, tables=["attempts"], only=of_batch).to_pylist()
     answer: dict[str, Any] = {
         "asked": word,
         **about,

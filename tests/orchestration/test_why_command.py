@@ -114,7 +114,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     )
     add(lake, "subset_snapshots", {"subset": "flt", "snapshot": "corpus-1"})
     add(lake, "checkpoints", {"checkpoint_id": "tiny-flt", "model": "tiny|flt", "subset": "flt", "snapshot": "gone"})
-    tries = {"error_class": "RateLimited", "tries": 2}
+    tries = {"partition": "2026-01-02-0001", "error_class": "RateLimited", "tries": 2}
     add(
         lake,
         "attempts",
