@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from resources.lake.schema import CLIP_CAPTIONS, VECTOR_SIZE, Table
+from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, VECTOR_SIZE, Table
 
 if TYPE_CHECKING:
     import lance
@@ -52,12 +52,17 @@ IndexKind = Literal["BTREE", "BITMAP", "INVERTED"]
 
 
 def index_kinds(table: Table) -> dict[str, IndexKind]:
-    """Column -> kind of Lance index: upserts find rows by key, reads find a batch, search finds words."""
+    """Column -> kind of Lance index: upserts find rows by key, reads a batch, search finds words.
+
+    In attempts, forgetting finds what names a video, and what is not about videos.
+    """
     kinds: dict[str, IndexKind] = {table.key: "BTREE"}
     if table.partition is not None:
         kinds[table.partition] = "BITMAP"
     if table.name == CLIP_CAPTIONS.name:
         kinds["caption"] = "INVERTED"
+    if table.name == ATTEMPTS.name:
+        kinds |= {"stage": "BITMAP", "related_key": "BTREE"}
     return kinds
 
 

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from altered_videos import copied, cropped, mirrored, remuxed, resized, with_logo
 from lake_copies import linked_copy
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from assets.corpus.duplicates import duplicates
 from assets.ingest.raw_videos import raw_videos
@@ -32,7 +33,9 @@ from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 
-OPEN = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
+OPEN = REAL_VIDEOS / "open"
+
+pytestmark = needs_real_videos
 ODD = OPEN.parent / "odd"
 
 # What stands in the folder as it is: near-duplicates on purpose, and videos of similar scenes.

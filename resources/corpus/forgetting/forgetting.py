@@ -39,11 +39,13 @@ from resources.corpus.lineage import (
 from resources.incremental.provenance import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
 from resources.lake.paths import TEMPORARY_FOLDER, StoragePath, local_path
-from resources.lake.schema import CORPUS_SNAPSHOT, TABLES, pinned_tables
+from resources.lake.schema import ATTEMPTS, CORPUS_SNAPSHOT, TABLES, pinned_tables
 from resources.lake.statements import statement
 
 if TYPE_CHECKING:
     import dagster as dg
+    import lance
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from resources.lake.store import Lake
@@ -260,15 +262,37 @@ def _sources(lake: Lake, target: Target) -> list[dict[str, Any]]:
 
 
 def _attempts(lake: Lake, target: Target) -> list[dict[str, Any]]:
-    return lake.query(
-        statement("forgetting/attempts"),
-        {
-            "source_ids": sorted(target.source_ids),
-            "video_ids": sorted(target.video_ids),
-            "per_video": stages_of_videos(),
-            "texts": sorted({*target.video_ids, *target.names.urls, *_ids_of_sites(target.names)}),
-        },
-    ).to_pylist()
+    parameters = {
+        "source_ids": sorted(target.source_ids),
+        "video_ids": sorted(target.video_ids),
+        "per_video": stages_of_videos(),
+        "texts": sorted({*target.video_ids, *target.names.urls, *_ids_of_sites(target.names)}),
+    }
+    with lake.connect(["annotations"]) as connection:
+        connection.register("attempts", _attempts_in_question(lake, target))
+        return connection.sql(statement("forgetting/attempts"), params=parameters).to_arrow_table().to_pylist()
+
+
+def _attempts_in_question(lake: Lake, target: Target) -> lance.LanceDataset | pa.Table:
+    """Returns the attempts of which the statement finds some, by the table's indexes; of many videos all attempts.
+
+    Those are: what is made of a source or a video, what names one as its original, and other stages.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    dataset = lake.dataset("attempts")
+    keys, stages = sorted(target.source_ids | target.video_ids), stages_of_videos()
+    if len(keys) > MAX_VIDEOS_BY_KEY:
+        return dataset
+    prefixes = [f"{stage}/{key}" for stage in stages for key in keys]
+    conditions = [_begins_with(ATTEMPTS.key, prefix) for prefix in prefixes]
+    videos = pa.array(sorted(target.video_ids), pa.string())
+    conditions += [pc.field("related_key").isin(videos), ~pc.field("stage").isin(stages)]
+    columns = ["attempt_id", "key", "stage", "related_key", "label", "message"]
+    tables = [dataset.scanner(columns=columns, filter=condition).to_table() for condition in conditions]
+    rows = pa.concat_tables(tables)
+    return rows.group_by("attempt_id").aggregate([(name, "min") for name in columns[1:]]).rename_columns(columns)
 
 
 def _ids_of_sites(names: Names) -> set[str]:
@@ -323,8 +347,7 @@ def _conditions(table: str, target: Target) -> Iterator[pc.Expression]:
     definition, videos = TABLES[table], sorted(target.video_ids)
     has_column = "video_id" in definition.column_names
     if definition.key_begins_with_video and (len(videos) <= MAX_VIDEOS_BY_KEY or not has_column):
-        key = pc.field(definition.key)
-        yield from ((key >= video_id) & (key < f"{video_id}\U0010ffff") for video_id in videos)
+        yield from (_begins_with(definition.key, video_id) for video_id in videos)
         return
     wanted = {
         "video_id": videos,
@@ -335,6 +358,12 @@ def _conditions(table: str, target: Target) -> Iterator[pc.Expression]:
     parts = [pc.field(name).isin(ids) for name, ids in wanted.items() if ids and name in definition.column_names]
     if parts:
         yield reduce(or_, parts)
+
+
+def _begins_with(column: str, prefix: str) -> pc.Expression:
+    import pyarrow.compute as pc
+
+    return (pc.field(column) >= prefix) & (pc.field(column) < f"{prefix}\U0010ffff")
 
 
 def media_files(media: Media, target: Target) -> Iterator[tuple[StoragePath, int]]:

@@ -8,15 +8,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.evaluation import decode
 from internvid.evaluation.benchmarks import Item
 from internvid.evaluation.decode import read_frames, read_in_process
 from internvid.viclip.frame_choice import middle_frames, uniform_frames
 from internvid.video.probe import UnreadableVideo
-
-SHARED = Path(__file__).parents[3] / ".." / "shared" / "videos"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
 
 
 def write_video(
@@ -134,7 +132,7 @@ def test_a_child_that_decodes_imports_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@needs_shared
+@needs_real_videos
 @pytest.mark.parametrize(
     "name",
     [
@@ -149,7 +147,7 @@ def test_a_child_that_decodes_imports_no_torch():
     ],
 )
 def test_seeking_finds_the_frames_that_decoding_through_finds(name, monkeypatch):
-    path = str(SHARED / name)
+    path = str(REAL_VIDEOS / name)
     sought = read_frames(path, None, None, 8, "middle")
     monkeypatch.setattr(decode, "_index", lambda container, stream: None)
     np.testing.assert_array_equal(read_frames(path, None, None, 8, "middle"), sought)

@@ -5,12 +5,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.speech.sound import FRAME_SAMPLES, HERTZ, MAX_FRAMES, Everything, Silero, Window, _Finder, windows
 from internvid.synthetic.plans import VideoPlan
 from internvid.synthetic.sound import SAMPLES_PER_SECOND, soundtrack
 
-VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "videos"
+pytestmark = needs_real_videos
 SPAN = MAX_FRAMES * FRAME_SAMPLES / HERTZ  # seconds of the longest window
 
 
@@ -102,7 +103,7 @@ def test_memory_is_bounded_by_one_window() -> None:
 
 
 def test_silero_hears_a_sentence_where_it_is_spoken() -> None:
-    (window,) = windows(str(VIDEOS / "open" / "grid_bbaf2n.mpg"), Silero())  # "bin blue at f two now", within 3 s
+    (window,) = windows(str(REAL_VIDEOS / "open" / "grid_bbaf2n.mpg"), Silero())  # "bin blue at f two now", within 3 s
     assert 0.2 < window.start_seconds < 1.0
     assert 2.0 < window.start_seconds + window.seconds < 3.0
     assert window.samples.dtype == np.float32
@@ -110,11 +111,11 @@ def test_silero_hears_a_sentence_where_it_is_spoken() -> None:
 
 
 def test_silero_hears_nobody_in_music_and_in_noise() -> None:
-    assert list(windows(str(VIDEOS / "open" / "airplane_short_audio.mp4"), Silero())) == []
+    assert list(windows(str(REAL_VIDEOS / "open" / "airplane_short_audio.mp4"), Silero())) == []
 
 
 def test_a_video_without_sound_has_no_windows() -> None:
-    assert list(windows(str(VIDEOS / "open" / "carphone_qcif.mp4"), Everything())) == []
+    assert list(windows(str(REAL_VIDEOS / "open" / "carphone_qcif.mp4"), Everything())) == []
 
 
 def test_sound_is_placed_by_the_clock_of_the_pictures(spoken_video: Path, spoken_plan: VideoPlan) -> None:

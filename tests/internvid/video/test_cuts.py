@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.synthetic.render import HARD_VIDEOS, read_truth, render
 from internvid.video.cuts import Boundary, make_detector
 from internvid.video.pictures import SmallPicture
 from internvid.video.scan import ScanSettings, scan
 from internvid.video.settings import DEFAULT_DETECTOR, DETECTORS, default_threshold
-
-SHARED = Path(__file__).parents[3] / ".." / "shared" / "videos"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
 
 
 def cuts_of(path: Path, **settings) -> list[int]:
@@ -38,22 +36,22 @@ def test_hard_cuts_are_found_and_nothing_else(tmp_path, name):
     check(cuts_of(path), truth.cuts, truth.either_way)
 
 
-TRUE = json.loads((SHARED / "cuts.json").read_text()) if SHARED.is_dir() else {}
+TRUE = json.loads((REAL_VIDEOS / "cuts.json").read_text()) if REAL_VIDEOS.is_dir() else {}
 WITHOUT = ("chaplin_bw.mp4", "carphone_qcif.mp4", "tractor_vp9.webm", "pexels_skateboard.mp4", "shuttle_vp8.webm")
 
 
-@needs_shared
+@needs_real_videos
 @pytest.mark.parametrize("name", [*TRUE, *WITHOUT])
 def test_cuts_of_real_videos_are_found_and_nothing_else(name):
     true = TRUE.get(name, {"cuts": [], "either_way": []})
-    check(cuts_of(SHARED / "open" / name), true["cuts"], true["either_way"])
+    check(cuts_of(REAL_VIDEOS / "open" / name), true["cuts"], true["either_way"])
 
 
-@needs_shared
+@needs_real_videos
 def test_content_is_as_pyscenedetect_finds_it_by_itself():
     from scenedetect import ContentDetector, detect
 
-    path = SHARED / "open" / "bikes_city_cuts.mp4"
+    path = REAL_VIDEOS / "open" / "bikes_city_cuts.mp4"
     theirs = detect(str(path), ContentDetector(27.0, 0.6))
     assert cuts_of(path, detector="content") == [start.frame_num for start, _ in theirs[1:]]
 

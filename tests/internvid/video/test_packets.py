@@ -1,13 +1,14 @@
 """The same pictures in another container have the same digest, other pictures do not."""
 
-from pathlib import Path
-
 import pytest
 from altered_videos import copied, remuxed
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.video.packets import packets_digest
 
-OPEN = Path(__file__).resolve().parents[4] / "shared" / "videos" / "open"
+OPEN = REAL_VIDEOS / "open"
+
+pytestmark = needs_real_videos
 
 CONTAINERS = {
     "bikes_city_cuts.mp4": ("mp4", "mov", "mkv", "ts"),  # H.264: lengths in some, start codes in others

@@ -7,11 +7,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.video.probe import Probe, UnreadableVideo, probe
-
-SHARED = Path(__file__).parents[3] / ".." / "shared" / "videos"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
 
 
 def write_video(
@@ -138,7 +136,7 @@ def test_a_file_that_is_not_there_is_the_systems_own_error(tmp_path):
         probe(str(tmp_path / "nothing.mp4"))
 
 
-@needs_shared
+@needs_real_videos
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -151,10 +149,10 @@ def test_a_file_that_is_not_there_is_the_systems_own_error(tmp_path):
 )
 def test_odd_files_have_each_their_own_reason(name, reason):
     with pytest.raises(UnreadableVideo, match=reason):
-        probe(str(SHARED / "odd" / name))
+        probe(str(REAL_VIDEOS / "odd" / name))
 
 
-@needs_shared
+@needs_real_videos
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -169,5 +167,5 @@ def test_odd_files_have_each_their_own_reason(name, reason):
     ],
 )
 def test_real_files_are_read_as_they_are(name, expected):
-    probed = probe(str(SHARED / name))
+    probed = probe(str(REAL_VIDEOS / name))
     assert {key: getattr(probed, key) for key in expected} == expected

@@ -9,13 +9,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.synthetic.render import SAMPLE_VIDEOS, read_truth, render, scheduling_kept
 from internvid.video.scan import ClipSpan, SampledFrame, UnreadableVideo, _Held, _Reservoir, scan
 from internvid.video.settings import ScanSettings
 
-SHARED = Path(__file__).parents[3] / ".." / "shared" / "videos"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the folder of real videos is not here")
 HEIGHT, WIDTH = 120, 160
 
 
@@ -408,7 +407,7 @@ def test_a_rendered_video_is_read_as_it_was_made(tmp_path, name):
     assert all(frame.width / frame.height == pytest.approx(shape, rel=0.02) for frame in frames)
 
 
-@needs_shared
+@needs_real_videos
 @pytest.mark.parametrize(
     ("name", "frames", "errors"),
     [
@@ -428,14 +427,14 @@ def test_a_rendered_video_is_read_as_it_was_made(tmp_path, name):
     ],
 )
 def test_real_and_broken_files_give_their_frames(name, frames, errors):
-    clips, kept = scanned(SHARED / name)
+    clips, kept = scanned(REAL_VIDEOS / name)
     assert clips[-1].end_frame == frames
     assert clips[0].decode_errors == errors
     middles = {clip.middle_pts for clip in clips}
     assert middles <= {frame.pts for frame in kept}
 
 
-@needs_shared
+@needs_real_videos
 def test_a_file_cut_in_half_gives_almost_every_frame_that_is_there():
-    clips, _ = scanned(SHARED / "odd" / "truncated_half_faststart.mp4")
+    clips, _ = scanned(REAL_VIDEOS / "odd" / "truncated_half_faststart.mp4")
     assert clips[-1].end_frame >= 111

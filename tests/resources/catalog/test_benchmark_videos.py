@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from altered_videos import copied, cropped
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.video.fingerprint import Fingerprint
 from internvid.video.scan import SampledFrame, scan
@@ -17,7 +18,9 @@ from resources.catalog.benchmark_videos import BenchmarkVideos
 from resources.lake.store import Lake
 from resources.media.store import Media
 
-OPEN = Path(__file__).resolve().parents[4] / "shared" / "videos" / "open"
+OPEN = REAL_VIDEOS / "open"
+
+pytestmark = needs_real_videos
 SETTINGS = ScanSettings()
 
 

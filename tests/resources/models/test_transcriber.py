@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 from tiny_whisper import save_whisper
 
 from internvid.speech.recognition import Recognised
@@ -14,7 +15,7 @@ from internvid.speech.sound import HERTZ, Silero, Window, windows
 from orchestration.profiles import providers
 from resources.models.transcriber import FasterWhisperTranscriber, SubtitlesOnly, WhisperTranscriber
 
-VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "videos"
+pytestmark = needs_real_videos
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def speech() -> list[Window]:
     """What Silero finds in 47 s of radio from the Moon."""
-    return list(windows(str(VIDEOS / "open" / "apollo15_hammer_feather.webm"), Silero()))
+    return list(windows(str(REAL_VIDEOS / "open" / "apollo15_hammer_feather.webm"), Silero()))
 
 
 def test_whisper_from_a_folder_says_something_of_real_speech(tiny_whisper: Path, speech: list[Window]) -> None:
