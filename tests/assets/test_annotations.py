@@ -20,6 +20,8 @@ from resources.incremental.runner import process_pending
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
+pytestmark = pytest.mark.slow
+
 WATCH = "https://www.youtube.com/watch?v="
 
 
@@ -291,7 +293,6 @@ def test_imported_spans_become_clips_beside_ours_with_their_captions_and_everyth
     )
 
 
-@pytest.mark.slow
 def test_a_second_import_makes_only_what_is_new_and_what_is_gone_goes(session, folder, tmp_path):
     lake, synthetic_video = session.lake, folder / "one.mp4"
     path = local_spans(tmp_path / "spans.csv", [str(synthetic_video), "0.5", "2.0", "a pink circle moves"])
@@ -322,7 +323,6 @@ def test_a_second_import_makes_only_what_is_new_and_what_is_gone_goes(session, f
     assert lake.polars("clips").height == ours.height
 
 
-@pytest.mark.slow
 def test_a_video_that_has_none_of_its_spans_is_skipped_with_the_reason(session, folder, tmp_path):
     path = local_spans(tmp_path / "spans.csv", [str(folder / "one.mp4"), "7", "9", "beyond"])
     import_annotations(session.lake, path, "set-1", "r1")

@@ -21,6 +21,8 @@ from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilari
 from resources.models.scorers.image_classifier import ImageClassifierScorer
 from resources.models.scorers.scorer import ClipToScore, Scorer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -124,7 +126,6 @@ def test_scores_by_models_are_of_the_right_frames_and_aes_is_chosen_by_them(
     assert scores(session, "aesthetics") != pytest.approx(before[1], abs=1e-3)
 
 
-@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_message_and_leaves_the_clips_pending(
     session: Session, open_session: Callable[[], Session], models: Path
 ):

@@ -35,7 +35,7 @@ from resources.media.store import Media
 
 OPEN = REAL_VIDEOS / "open"
 
-pytestmark = needs_real_videos
+pytestmark = [needs_real_videos, pytest.mark.slow]
 ODD = OPEN.parent / "odd"
 
 # What stands in the folder as it is: near-duplicates on purpose, and videos of similar scenes.

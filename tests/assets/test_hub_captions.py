@@ -9,6 +9,8 @@ from tiny_captioners import WORDS, blip, qwen_2_5_vl
 from orchestration.cli.session import Session
 from resources.models.hub_captioner import HubCaptioner
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:

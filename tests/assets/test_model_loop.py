@@ -23,6 +23,8 @@ from resources.incremental.faults import ModelUnavailable
 from resources.lake.schema import TABLES
 from resources.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 MODEL = model_key("viclip-tiny", "all")
 VECTORS = ("clip_embeddings", "caption_embeddings")
 
@@ -178,7 +180,6 @@ def status_of(session: Session, asset: str, partition: str) -> StaleStatus:
     return resolver.get_status(dg.AssetKey(asset), partition)
 
 
-@pytest.mark.slow
 def test_a_new_snapshot_makes_the_checkpoint_stale_and_evaluating_again_trains_nothing(session, place, synthetic_video):
     assert status_of(session, "checkpoints", MODEL) == StaleStatus.FRESH
     trained = session.lake.version("checkpoints")
@@ -191,7 +192,6 @@ def test_a_new_snapshot_makes_the_checkpoint_stale_and_evaluating_again_trains_n
     assert session.lake.version("checkpoints") == trained, "a stale model is trained anew when somebody asks for it"
 
 
-@pytest.mark.slow
 def test_another_active_checkpoint_makes_all_vectors_and_scores_anew(session):
     summary = RunSummary()
     session.train("viclip-tiny", "all", summary)

@@ -15,6 +15,8 @@ from resources.incremental.faults import SystemFault
 from resources.models.server_captioner import ServerCaptioner
 from resources.models.server_summariser import ServerSummariser
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +78,6 @@ def test_every_frame_ends_with_its_own_caption_or_its_own_attempt(session: Sessi
     assert spent["output_tokens"].sum() >= 2 * told.height
 
 
-@pytest.mark.slow
 def test_without_a_server_the_run_ends_with_one_message_and_the_next_one_makes_it_good(
     session: Session, open_session: Any, ingest: Any
 ) -> None:

@@ -31,6 +31,7 @@ def profile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     sys.modules.pop("own_models", None)
 
 
+@pytest.mark.slow
 def test_a_class_of_the_users_own_captions_the_clips(tmp_path, profile_file, synthetic_video) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()
