@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -77,13 +78,15 @@ def subsets_and_snapshots(run: StageRun, units: list[Unit], *, subset_files: Sub
 
 def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit: Unit) -> Outcome:
     """Selects the subset from the snapshot. An empty subset is skipped, with the effect of each condition."""
-    with connected(lake, subset, at=snapshot) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(connected(lake, subset, at=snapshot))
         rows = waterfall(connection, subset, values, examples=0)
         sizes = split_sizes(connection, subset, values)
-    clips = rows[-1].left
-    if clips == 0:
-        effects = ", ".join(f"{row.condition} removed {row.removed:,} and left {row.left:,}" for row in rows)
-        return Skipped(unit, "EmptySubset", f"no clip fulfils its conditions: {effects}")
+        clips = rows[-1].left
+        if clips == 0:
+            effects = ", ".join(f"{row.condition} removed {row.removed:,} and left {row.left:,}" for row in rows)
+            return Skipped(unit, "EmptySubset", f"no clip fulfils its conditions: {effects}")
+        until_read = stack.pop_all()  # the connection holds what the statement returned
     made = {
         "subset": subset.name,
         "snapshot": snapshot,
@@ -93,18 +96,19 @@ def make(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str, unit
         "clips": clips,
         **{f"{split}_clips": size["clips"] for split, size in sizes.items()},
     }
-    return Done(unit, (Rows(clips, selected(lake, subset, values, snapshot)), Rows.of([made], SUBSET_SNAPSHOTS)))
+    batches = selected(lake, connection, subset, values, snapshot)
+    return Done(unit, (Rows(clips, batches), Rows.of([made], SUBSET_SNAPSHOTS)), release=until_read.close)
 
 
-def selected(lake: Lake, subset: Subset, values: dict[str, Any], snapshot: str) -> Iterator[pa.RecordBatch]:
-    """Yields the subset's rows."""
-    with (
-        connected(lake, subset, at=snapshot) as selecting,
-        lake.connect(["clips", "frames", "clip_captions"], at=snapshot, memory_limit=MEMORY_LIMIT) as contents,
-    ):
+def selected(
+    lake: Lake, connection: "duckdb.DuckDBPyConnection", subset: Subset, values: dict[str, Any], snapshot: str
+) -> Iterator[pa.RecordBatch]:
+    """Yields the subset's rows. connection: of `connected`."""
+    tables = ["clips", "frames", "clip_captions"]
+    with lake.connect(tables, at=snapshot, memory_limit=MEMORY_LIMIT) as contents:
         # In the order of the subset's rows, so that a batch of them meets with a part of the table alone.
         contents.execute(f"create temp table contents as {statement('training/clip_contents')} order by clip_id")
-        for batch in select_subset(selecting, subset, values):
+        for batch in select_subset(connection, subset, values):
             yield from _with_content(contents, subset.name, batch)
 
 

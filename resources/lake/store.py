@@ -12,9 +12,9 @@ pickles, it holds no open file).
 from __future__ import annotations
 
 import atexit
-import os
 import re
 import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -348,8 +348,9 @@ def _new_database() -> duckdb.DuckDBPyConnection:
 
     # Replacement scans would let SQL read any Python variable of the caller whose name it guesses.
     config = {"python_enable_replacements": False, "autoload_known_extensions": False}
-    # Without a folder what exceeds the limit of memory would go to one beside the files of the user.
-    folder = Path(tempfile.gettempdir()) / f"internvid-duckdb-{os.getpid()}"
+    # What exceeds the limit of memory would else go to a folder beside the files of the user; and one that closes
+    # removes its folder, so each has its own.
+    folder = Path(tempfile.gettempdir()) / f"internvid-duckdb-{uuid.uuid4().hex}"
     return duckdb.connect(config={**config, "temp_directory": str(folder)})
 
 
