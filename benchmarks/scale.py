@@ -5,8 +5,8 @@
 Lakes are made by benchmarks/generators/made_lake.py (some 200 videos a second), in FOLDER where it is given and found
 there again, else in a temporary one.
 Each row is measured in a process of its own, after the imports: seconds of the processor, and the process's peak of
-memory. Ends with 1 where a row grows by more than 1.5 per ten times the videos, or takes 2 GB. Times below the floor
-count as the floor: they are noise.
+memory. Ends with 1 where a row grows by more than 1.5 per ten times the videos, or takes 2 GB; what reads or writes
+every clip may grow. Times below the floor count as the floor: they are noise.
 """
 
 from __future__ import annotations

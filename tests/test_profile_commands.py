@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from real_videos import REAL_VIDEOS
 from tiny_captioners import WORDS, blip, blip_2, qwen_2_5_vl
 from tiny_language_models import tiny_chat, tiny_marian, tiny_t5
 from tiny_scorers import random_head, tiny_classifier, tiny_clip
@@ -20,7 +21,7 @@ from resources.lake.store import Lake
 pytestmark = pytest.mark.slow
 
 INTERNVID = Path(sys.executable).with_name("internvid")
-SPOKEN = Path(__file__).resolve().parents[2] / "shared" / "videos" / "open" / "grid_bbaf2n.mpg"
+SPOKEN = REAL_VIDEOS / "open" / "grid_bbaf2n.mpg"
 GERMAN = "1\n00:00:00,100 --> 00:00:01,400\nHeute kochen wir eine gute Suppe.\n"
 
 

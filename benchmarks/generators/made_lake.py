@@ -68,9 +68,7 @@ def make(session: Session, videos: int, videos_per_batch: int = 100) -> None:
 
 def _write_rows(lake: Lake, stage: Stage, first_batch: str, last_batch: str) -> None:
     with unit_states(lake, stage, (first_batch, last_batch)) as connection:
-        for index, output in enumerate(stage.outputs):
-            if not _makes_rows(stage):
-                continue
+        for index, output in enumerate(stage.outputs if _makes_rows(stage) else ()):
             rows = connection.sql(
                 f"""
                 with units as (
@@ -135,8 +133,6 @@ def _computed(stage: Stage, units: list[Unit]) -> Iterator[Outcome]:
         {
             "unit": [unit.key for unit in units],
             "label": [unit.label for unit in units],
-            "ingest_batch": [unit.partition for unit in units],
-            "provenance": [unit.provenances[0] for unit in units],
             "position": range(len(units)),
         }
     )
@@ -173,7 +169,7 @@ def _makes_rows(stage: Stage) -> bool:
     return stage.outputs[0].table.name in MADE_BY_SQL
 
 
-# What a stage makes of its units (unit, label, ingest_batch, provenance), table by table.
+# What a stage makes of its units (unit, label), table by table.
 _SEEN = f"list_extract({list(SUBJECTS)!r}, (1 + hash(unit) % {len(SUBJECTS)})::bigint)"
 _DONE = f"list_extract({list(ACTIONS)!r}, (1 + hash(unit) // 8 % {len(ACTIONS)})::bigint)"
 _SENTENCE = f"concat_ws(' ', {_SEEN}, {_DONE})"

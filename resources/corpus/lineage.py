@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.catalog.tombstones import Tombstones
+from resources.lake.lookup import begins_with
 from resources.lake.paths import local_path
 from resources.lake.schema import TABLES
 from resources.lake.statements import statement
@@ -194,8 +195,7 @@ def _rows(
     definition = TABLES[table]
     if video_id is None or len(video_id) != ID_LENGTH:
         return []
-    key = pc.field(definition.key)
-    condition = (key >= video_id) & (key < f"{video_id}\U0010ffff")
+    condition = begins_with(definition.key, video_id)
     if clip_id and "clip_id" in definition.column_names:
         condition = condition & (pc.field("clip_id") == clip_id)
     return _scanned(lake, table, condition, columns)

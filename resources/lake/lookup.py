@@ -11,8 +11,16 @@ from resources.lake.schema import Table
 
 if TYPE_CHECKING:
     import lance
+    import pyarrow.compute as pc
 
 KEYS_PER_READ = 10_000  # one IN list; bounds the memory of planning it
+
+
+def begins_with(column: str, prefix: str) -> pc.Expression:
+    """Returns the condition as a range: an index on the column finds the rows."""
+    import pyarrow.compute as pc
+
+    return (pc.field(column) >= prefix) & (pc.field(column) < f"{prefix}\U0010ffff")
 
 
 def rows_with_keys(

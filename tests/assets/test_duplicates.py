@@ -33,10 +33,9 @@ from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 
-OPEN = REAL_VIDEOS / "open"
-
 pytestmark = [needs_real_videos, pytest.mark.slow]
-ODD = OPEN.parent / "odd"
+
+OPEN, ODD = REAL_VIDEOS / "open", REAL_VIDEOS / "odd"
 
 # What stands in the folder as it is: near-duplicates on purpose, and videos of similar scenes.
 AS_THEY_ARE = (

@@ -12,6 +12,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from assets.corpus.statistics import statistics
 from internvid.captions.measured import FrameCaption
@@ -25,7 +26,7 @@ from resources.lake.store import Lake
 from resources.media.store import Media
 from resources.models.captioner import EmbeddedCaptioner
 
-ODD = Path(__file__).resolve().parents[3] / "shared" / "videos" / "odd"
+ODD = REAL_VIDEOS / "odd"
 DERIVED = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")
 OF_SPEECH = ("speech", "transcripts")  # nobody speaks in these videos: test_speech.py has some in which somebody does
 
@@ -352,7 +353,7 @@ def test_batches_are_cut_by_hours_and_a_changed_file_keeps_its_batch(empty_sessi
 # --- odd files --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not ODD.is_dir(), reason="the odd videos are not here")
+@needs_real_videos
 def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(empty_session, ingest, synthetic_video, folder):
     session = empty_session
     good = synthetic_video(folder, "good.mp4", 1)

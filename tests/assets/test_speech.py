@@ -7,13 +7,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from real_videos import REAL_VIDEOS
 from tiny_whisper import save_whisper
 
 from orchestration.cli.session import Session
 from resources.catalog.files import register
 from resources.lake.store import Lake
 
-VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "videos" / "open"
+VIDEOS = REAL_VIDEOS / "open"
 GERMAN = """1
 00:00:00,100 --> 00:00:01,540
 Heute kochen wir eine gute Suppe.

@@ -38,6 +38,7 @@ from resources.corpus.lineage import (
 )
 from resources.incremental.provenance import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
+from resources.lake.lookup import begins_with
 from resources.lake.paths import TEMPORARY_FOLDER, StoragePath, local_path
 from resources.lake.schema import ATTEMPTS, CORPUS_SNAPSHOT, TABLES, pinned_tables
 from resources.lake.statements import statement
@@ -286,7 +287,7 @@ def _attempts_in_question(lake: Lake, target: Target) -> lance.LanceDataset | pa
     if len(keys) > MAX_VIDEOS_BY_KEY:
         return dataset
     prefixes = [f"{stage}/{key}" for stage in stages for key in keys]
-    conditions = [_begins_with(ATTEMPTS.key, prefix) for prefix in prefixes]
+    conditions = [begins_with(ATTEMPTS.key, prefix) for prefix in prefixes]
     videos = pa.array(sorted(target.video_ids), pa.string())
     conditions += [pc.field("related_key").isin(videos), ~pc.field("stage").isin(stages)]
     columns = ["attempt_id", "key", "stage", "related_key", "label", "message"]
@@ -347,7 +348,7 @@ def _conditions(table: str, target: Target) -> Iterator[pc.Expression]:
     definition, videos = TABLES[table], sorted(target.video_ids)
     has_column = "video_id" in definition.column_names
     if definition.key_begins_with_video and (len(videos) <= MAX_VIDEOS_BY_KEY or not has_column):
-        yield from (_begins_with(definition.key, video_id) for video_id in videos)
+        yield from (begins_with(definition.key, video_id) for video_id in videos)
         return
     wanted = {
         "video_id": videos,
@@ -358,12 +359,6 @@ def _conditions(table: str, target: Target) -> Iterator[pc.Expression]:
     parts = [pc.field(name).isin(ids) for name, ids in wanted.items() if ids and name in definition.column_names]
     if parts:
         yield reduce(or_, parts)
-
-
-def _begins_with(column: str, prefix: str) -> pc.Expression:
-    import pyarrow.compute as pc
-
-    return (pc.field(column) >= prefix) & (pc.field(column) < f"{prefix}\U0010ffff")
 
 
 def media_files(media: Media, target: Target) -> Iterator[tuple[StoragePath, int]]:

@@ -122,9 +122,9 @@ def test_lancedb_finds_the_nearest_vectors_of_the_lake(lake):
 
 @IN_A_FOLDER
 def test_lancedb_joins_words_and_vectors_of_a_users_own_table(lake):
+    """A hybrid search wants words and vector in one table: this one is made of the lake's two with one query."""
     import lancedb  # seconds, which the processes that do not run this save
 
-    """A hybrid search wants words and vector in one table: this one is made of the lake's two with one query."""
     made = vectors(50, seed=1)
     embed_clips(lake, made, "model 1")
     lake.upsert("clip_captions", captions({"c0003": "a dog runs"}, provenance="p2"))

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.video.probe import UnreadableVideo
 from internvid.video.scan import SampledFrame, scan
@@ -16,7 +17,7 @@ from resources.lake.paths import local_path
 from resources.media.store import Media
 from resources.media.video_file import Inspected, Scanned, ToScan
 
-ODD = Path(__file__).resolve().parents[4] / "shared" / "videos" / "odd"
+ODD = REAL_VIDEOS / "odd"
 
 NAMES = [
     "plain.mp4",
@@ -165,7 +166,7 @@ def test_durations_are_read_from_headers_and_zero_where_there_is_none(tmp_path, 
     assert list(media.durations(asked)) == [(asked[0], pytest.approx(3.0)), (asked[1], 0.0), (asked[2], 0.0)]
 
 
-@pytest.mark.skipif(not ODD.is_dir(), reason="the odd videos are not here")
+@needs_real_videos
 def test_every_odd_file_ends_as_a_result_or_as_one_error_of_its_own(media):
     paths = sorted(map(str, ODD.iterdir()))
     settings = ScanSettings(frame_short_side=64)
