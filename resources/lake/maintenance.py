@@ -20,10 +20,16 @@ from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, VECTOR_SIZE, Table
 if TYPE_CHECKING:
     import lance
 
-# A compacted fragment: large enough that a scan reads long runs, small enough that every maintenance run can rewrite
-# the last, half-full one. By rows alone (Lance's default, 1 Mi) a fragment of JPEGs would hold 30 GB.
-FRAGMENT_BYTES = 512 * 2**20
+# A fragment is at most so large: frames of seven million videos, 84 TB with their JPEGs, have some 5,000. By rows alone
+# (Lance's default, 1 Mi) it would be 30 GB.
+MAX_FRAGMENT_BYTES = 16 * 2**30
 MAX_FRAGMENT_ROWS = 1024 * 1024
+# Fragments smaller than this are always merged: every maintenance run can rewrite one. A larger one is merged only with
+# newer ones that together have at least its size divided by MERGED_RATIO. So what is rewritten follows what is new: a
+# row is rewritten once each time that its fragment grows by half.
+SMALL_FRAGMENT_BYTES = 512 * 2**20
+MERGED_RATIO = 2
+MAX_DELETED_SHARE = 0.1  # more deleted rows are removed from a fragment's files
 MIN_FRAGMENT_ROWS = 4096
 COMPACTION_BATCH_BYTES = 16 * 2**20
 
@@ -142,17 +148,44 @@ def maintain(
     return Maintenance(before, len(newest.get_fragments()), removed.old_versions, removed.bytes_removed)
 
 
-def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> None:
-    """Compacts the table. every_deletion: also rewrites fragments with few deleted rows."""
-    fragments = [fragment.metadata for fragment in dataset.get_fragments()]
-    rows = sum(fragment.physical_rows for fragment in fragments)
-    size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
-    row_bytes = max(1, size // max(1, rows))
+def compact(
+    dataset: lance.LanceDataset, *, every_deletion: bool = False, small_bytes: int = SMALL_FRAGMENT_BYTES
+) -> None:
+    """Compacts the table. every_deletion: also rewrites fragments with few deleted rows.
+
+    small_bytes: fragments that are smaller are always merged.
+    """
+    fragments = dataset.get_fragments()
+    size = sum(_file_bytes(fragment) for fragment in fragments)
+    row_bytes = max(1, size // max(1, sum(fragment.physical_rows for fragment in fragments)))
+    max_deleted_share = 0.0 if every_deletion else MAX_DELETED_SHARE
+    left_alone = [
+        group[0].fragment_id
+        for group in _merged_together(fragments, small_bytes)
+        if len(group) == 1 and group[0].num_deletions <= max_deleted_share * group[0].physical_rows
+    ]
     dataset.optimize.compact_files(
-        target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, MIN_FRAGMENT_ROWS, MAX_FRAGMENT_ROWS),
+        target_rows_per_fragment=_clamp(MAX_FRAGMENT_BYTES // row_bytes, MIN_FRAGMENT_ROWS, MAX_FRAGMENT_ROWS),
         batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
-        materialize_deletions_threshold=0.0 if every_deletion else None,
+        materialize_deletions_threshold=max_deleted_share,
+        excluded_fragment_ids=left_alone,
     )
+
+
+def _merged_together(fragments: list[lance.LanceFragment], small_bytes: int) -> list[list[lance.LanceFragment]]:
+    """Returns the fragments, which are in order of age, in groups of those that are worth merging, newest first."""
+    groups: list[list[lance.LanceFragment]] = []
+    for fragment in reversed(fragments):
+        size = _file_bytes(fragment)
+        if groups and (size < small_bytes or size <= MERGED_RATIO * sum(map(_file_bytes, groups[-1]))):
+            groups[-1].append(fragment)
+        else:
+            groups.append([fragment])
+    return groups
+
+
+def _file_bytes(fragment: lance.LanceFragment) -> int:
+    return sum(file.file_size_bytes or 0 for file in fragment.metadata.files)
 
 
 def retried(open_newest: Callable[[], lance.LanceDataset], change: Callable[[lance.LanceDataset], None]) -> None:

@@ -18,7 +18,7 @@ from lake_rows import (
     vectors,
 )
 
-from resources.lake.maintenance import index_vectors
+from resources.lake.maintenance import compact, index_vectors
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
@@ -69,6 +69,39 @@ def test_maintenance_keeps_recent_versions(lake):
     lake.delete("clips", ["a"])
     lake.optimize()
     assert contents(lake, "clips", at=before) == expected(clips(["a"]))
+
+
+@IN_A_FOLDER
+def test_what_compaction_rewrites_follows_what_is_new_and_fragments_stay_few(lake):
+    def sizes() -> dict[int, int]:
+        fragments = [fragment.metadata for fragment in lake.dataset("clips").get_fragments()]
+        return {fragment.id: sum(file.file_size_bytes for file in fragment.files) for fragment in fragments}
+
+    written, rewritten = 0, 0
+    for night in range(32):
+        lake.upsert("clips", clips([f"{night}/{number}" for number in range(100)]))
+        before = sizes()
+        written += before[max(before)]
+        compact(lake.dataset("clips"), small_bytes=before[max(before)] // 2)
+        rewritten += sum(size for fragment, size in sizes().items() if fragment not in before)
+    assert len(sizes()) <= 6  # of which each is more than twice as large as the next
+    assert rewritten < 6 * written  # if every night rewrote the table: 16 times
+    assert len(contents(lake, "clips")) == 3200
+
+
+@IN_A_FOLDER
+def test_a_large_fragment_is_rewritten_for_its_deleted_rows_alone(lake):
+    def fragments() -> dict[int, tuple[int, int]]:
+        found = lake.dataset("clips").get_fragments()
+        return {fragment.fragment_id: (fragment.physical_rows, fragment.num_deletions) for fragment in found}
+
+    for rows in (9000, 100):
+        lake.upsert("clips", clips([f"{rows}/{number}" for number in range(rows)]))
+    lake.delete("clips", ["9000/0"])
+    compact(lake.dataset("clips"), small_bytes=1)
+    assert fragments() == {0: (9000, 1), 1: (100, 0)}, "one deleted row is not worth it"
+    compact(lake.dataset("clips"), small_bytes=1, every_deletion=True)
+    assert fragments() == {1: (100, 0), 2: (8999, 0)}, "what has no deleted row stays as it is"
 
 
 @IN_A_FOLDER
