@@ -7,6 +7,7 @@ import; docs/configuration.md is rendered from this module (`internvid docs`).
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
@@ -23,7 +24,9 @@ from resources.lake.paths import absolute
 
 PREFIX = "INTERNVID_"
 PROVIDER_PREFIX = f"{PREFIX}PROVIDER_"
+SECRET = ("storage_options", "postgres_url")  # may hold a key or a password: no message shows them
 
+PoolLimit = Annotated[int, Field(ge=0)]
 Files = Annotated[list[str], NoDecode]  # several paths, joined by the system's separator of paths
 
 
@@ -49,6 +52,14 @@ class Settings(BaseSettings):
         default="in_process",
         description="how a run that the UI or the daemon starts works on its steps: one after the other in the process "
         "of the run, or each in a process of its own, several at once, which takes some seconds more for each",
+    )
+    max_concurrent_runs: int = Field(
+        default=2, ge=1, description="runs that the daemon works on at once; further ones wait in its queue"
+    )
+    pool_limits: dict[str, PoolLimit] = Field(
+        default={},
+        description='JSON: how many steps of a pool work at once, over all runs: {"caption": 1, "decode": 4}; the pools '
+        "are download, decode, speech, caption, embed, score, select, train and index, and download has 1 unless set",
     )
     processes: int = Field(default=1, ge=1, description="processes that a training is divided among")
     clip: str | None = Field(
@@ -115,6 +126,16 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
         description="Dagster's own folder; `.dagster` under the lake's root unless set",
     )
+    postgres_url: str | None = Field(
+        default=None,
+        description="Postgres for Dagster's records, postgresql://USER@HOST:5432/DATABASE, with the password in "
+        "PGPASSWORD; SQLite in Dagster's folder unless set",
+    )
+    code_location: str | None = Field(
+        default=None,
+        description="HOST:PORT of the server of the code location, which starts the runs of the daemon "
+        "(`internvid serve`); webserver and daemon load the code themselves unless set",
+    )
 
     @field_validator("benchmark_ids", "opt_outs", mode="before")
     @classmethod
@@ -122,7 +143,17 @@ class Settings(BaseSettings):
         return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
 
     @field_validator(
-        "media", "clip", "inbox", "retries", "benchmark_videos", "subsets", "stages", "owner", mode="before"
+        "media",
+        "clip",
+        "inbox",
+        "retries",
+        "benchmark_videos",
+        "subsets",
+        "stages",
+        "owner",
+        "postgres_url",
+        "code_location",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
@@ -151,6 +182,28 @@ class Settings(BaseSettings):
         if model and not (recipe and subset):
             raise ValueError("give a recipe and a subset, joined by |: viclip-tiny|all; or nothing")
         return model
+
+    @field_validator("postgres_url", mode="after")
+    @classmethod
+    def _is_of_postgres(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"postgres(ql)?(\+psycopg2)?://", url):
+            raise ValueError("give postgresql://USER@HOST:PORT/DATABASE")
+        return url
+
+    @field_validator("code_location", mode="after")
+    @classmethod
+    def _host_and_port(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"[^:/]+:\d{1,5}", address):
+            raise ValueError("give HOST:PORT")
+        return address
+
+    @property
+    def code_location_address(self) -> tuple[str, int]:
+        """Host and port of the code location. Raises ValueError without that setting."""
+        if self.code_location is None:
+            raise ValueError(f"{variable_of('code_location')} is not set: give HOST:PORT")
+        host, _, port = self.code_location.partition(":")
+        return host, int(port)
 
     @property
     def media_root(self) -> str:
@@ -207,8 +260,7 @@ def problems_of(error: ValidationError | SettingsError) -> str:
         return "; ".join(str(part) for part in (error, error.__cause__) if part is not None)
     return "; ".join(
         f"{_variable_at(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
-        # Options of the storage may be keys.
-        + ("" if problem["loc"][0] == "storage_options" else f", not {problem['input']!r}")
+        + ("" if problem["loc"][0] in SECRET else f", not {problem['input']!r}")
         for problem in error.errors()
     )
 

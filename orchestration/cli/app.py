@@ -9,7 +9,7 @@ from orchestration.cli.export import export
 from orchestration.cli.forget import forget
 from orchestration.cli.ingest import ingest, retry, sample_videos, status
 from orchestration.cli.models import ablate, activate, evaluate, train
-from orchestration.cli.operate import docs, maintain, ui
+from orchestration.cli.operate import docs, maintain, serve, ui
 from orchestration.cli.options import StatementCommand
 from orchestration.cli.plan import plan
 from orchestration.cli.query import search, sql
@@ -35,6 +35,7 @@ app.command()(plan)
 app.command()(doctor)
 app.command("sample-videos")(sample_videos)
 app.command()(ui)
+app.command()(serve)
 app.command()(maintain)
 app.command()(docs)
 app.add_typer(subsets.app, name="subset")

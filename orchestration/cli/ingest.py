@@ -31,6 +31,7 @@ def ingest(
 
     started = time.monotonic()
     session = opened(lake, profile, provider)
+    session.instance  # noqa: B018 - a database that is away ends this here, before anything is registered
     with progress("registering", 0, notes.print) as advance:
         try:
             with raising_faults(session.lake.root):

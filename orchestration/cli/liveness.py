@@ -1,11 +1,14 @@
-"""Ends runs of killed processes: Dagster monitors runs of its daemon, but not runs in the process of a terminal.
+"""Ends runs of killed processes, which Dagster leaves as they are: of a terminal, and of a code location that was lost.
 
-A process holds a file locked while it lives, and its runs name the file; whoever comes next ends the runs whose file
-can be locked. They would seem to go on for ever otherwise, and keep their places in the pools.
+A process of a terminal holds a file locked while it lives, and its runs name the file; whoever comes next on the same
+machine ends the runs whose file can be locked. They would seem to go on for ever otherwise, and keep their places in
+the pools.
 """
 
 from __future__ import annotations
 
+import json
+import socket
 from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +16,8 @@ from uuid import uuid4
 import dagster as dg
 from filelock import FileLock, Timeout
 
-TAG = "internvid/liveness"  # of a run: the file that its process holds locked
+TAG = "internvid/liveness"  # of a run: MACHINE:FILE, the file that its process holds locked
+CODE_LOCATION_TAG = ".dagster/grpc_info"  # of a run: JSON, where the server listens whose process started it
 UNFINISHED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED)
 
 
@@ -26,15 +30,15 @@ class Liveness:
     @property
     def tags(self) -> dict[str, str]:
         """The tags of the runs of this process."""
-        return {TAG: self._lock.lock_file}
+        return {TAG: f"{socket.gethostname()}:{self._lock.lock_file}"}
 
     def end_runs_of_killed_processes(self) -> None:
+        """Ends those that ran on this machine. Of another one, nobody here can tell whether its process lives."""
         for run in self.instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED))):
-            lock_file = run.tags.get(TAG)
-            if lock_file is None or not _can_be_locked(Path(lock_file)):
+            machine, _, lock_file = run.tags.get(TAG, "").partition(":")
+            if machine != socket.gethostname() or not _can_be_locked(Path(lock_file)):
                 continue
-            self.instance.report_run_failed(run, "the process that ran it was killed; what it had committed stays")
-            self.instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            _end(self.instance, run, "the process that ran it was killed; what it had committed stays")
             Path(lock_file).unlink(missing_ok=True)
 
     @cached_property
@@ -44,6 +48,27 @@ class Liveness:
         Path(lock.lock_file).parent.mkdir(exist_ok=True)
         lock.acquire()
         return lock
+
+
+def end_runs_of_lost_code_location(instance: dg.DagsterInstance, address: tuple[str, int]) -> None:
+    """Ends the runs that a server at this address started: called before the next one listens there.
+
+    Their processes were children of that server, and went with its machine or container. The daemon then starts each
+    again, since a run whose process died is retried.
+    """
+    host, port = address
+    for run in instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.CANCELING])):
+        server = json.loads(run.tags.get(CODE_LOCATION_TAG, "{}"))
+        if (server.get("host"), server.get("port")) == (host, port):
+            _end(instance, run, "the code location that ran it was lost; what it had committed stays")
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, message)
+    else:
+        instance.report_run_failed(run, message)
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _can_be_locked(path: Path) -> bool:

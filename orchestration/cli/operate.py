@@ -3,13 +3,25 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, existing, opened
 from orchestration.cli.output import console
-from orchestration.cli.session import REPOSITORY, dagster_home
+from orchestration.cli.session import Session
+from orchestration.instance import REPOSITORY, dagster_home, workspace_file
+
+
+class Part(StrEnum):
+    """A process of a deployment: what loads the code and starts runs, the UI, and what queues runs and ticks."""
+
+    CODE_LOCATION = "code-location"
+    WEBSERVER = "webserver"
+    DAEMON = "daemon"
 
 
 def ui(
@@ -21,15 +33,48 @@ def ui(
 ) -> None:
     """The Dagster UI on this lake, with the daemon that runs backfills, sensors and schedules."""
     session = opened(lake, profile, provider)
-    session.instance  # noqa: B018 - it sets the limits of the pools
+    workspace = str(workspace_file(session.settings))
+    _become(session, ["dagster", "dev", "-w", workspace, "-h", host, "-p", str(port)])
+
+
+def serve(
+    part: Annotated[Part, typer.Argument(help="Which process; this one becomes it.")],
+    lake: LakeOption = None,
+    port: Annotated[int, typer.Option(help="Of the webserver.")] = 3000,
+    host: Annotated[str, typer.Option(help="Where the webserver or the code location listens.")] = "127.0.0.1",
+    profile: ProfileOption = None,
+    provider: ProviderOption = None,
+) -> None:
+    """One process of a deployment in which each has its own: INTERNVID_CODE_LOCATION tells the others where it is."""
+    session = opened(lake, profile, provider)
+    match part:
+        case Part.CODE_LOCATION:
+            from orchestration.cli.liveness import end_runs_of_lost_code_location
+
+            try:
+                _, code_port = session.settings.code_location_address
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from error
+            end_runs_of_lost_code_location(session.instance, session.settings.code_location_address)
+            module = ["-m", "orchestration.definitions", "--location-name", "internvid"]
+            _become(session, ["dagster", "code-server", "start", "-h", host, "-p", str(code_port), *module])
+        case Part.WEBSERVER:
+            workspace = str(workspace_file(session.settings))
+            _become(session, ["dagster-webserver", "-w", workspace, "-h", host, "-p", str(port)])
+        case Part.DAEMON:
+            _become(session, ["dagster-daemon", "run", "-w", str(workspace_file(session.settings))])
+
+
+def _become(session: Session, command: Sequence[str]) -> None:
+    """Makes a command of Dagster of this process, with the session's settings in its environment."""
+    session.instance  # noqa: B018 - it sets the limits of the pools, and ends this where the database is away
     folders = [str(Path(sys.executable).parent), *os.get_exec_path()]
-    command = shutil.which("dagster", path=os.pathsep.join(folders))
-    if command is None:
-        raise typer.BadParameter("the dagster command is not installed beside internvid")
+    program = shutil.which(command[0], path=os.pathsep.join(folders))
+    if program is None:
+        raise typer.BadParameter(f"the {command[0]} command is not installed beside internvid")
     settings = session.settings.model_copy(update={"dagster_home": str(dagster_home(session.settings))})
     os.chdir(REPOSITORY)
-    arguments = [command, "dev", "-w", "workspace.yaml", "-h", host, "-p", str(port)]
-    os.execve(command, arguments, settings.as_environment())
+    os.execve(program, [program, *command[1:]], settings.as_environment())
 
 
 def maintain(lake: LakeOption = None) -> None:

@@ -5,17 +5,14 @@ The jobs, their selections and their partitions are those of the UI; they run in
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.settings import Settings
 from resources.incremental.faults import SystemFault, raising_faults
-from resources.lake.paths import folder_on_this_machine
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from resources.incremental.declaration import StageDefinition
     from resources.lake.store import Lake
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-POOL_LIMITS = {"download": 1}  # runs at once: the rate limit of a site is kept within a run
 MAX_ROUNDS = 3  # a run may make units of another batch pending: duplicates there whose original was removed
 
 
@@ -220,12 +215,9 @@ class Session:
     @cached_property
     def instance(self) -> dg.DagsterInstance:
         """Dagster's instance, opened on first use: it takes half a second, and `status` and `sql` do not need it."""
-        import dagster as dg
+        from orchestration.instance import open_instance
 
-        instance = dg.DagsterInstance.from_config(str(dagster_home(self.settings)))
-        for pool, limit in POOL_LIMITS.items():
-            instance.event_log_storage.set_concurrency_slots(pool, limit)
-        return instance
+        return open_instance(self.settings)
 
     @cached_property
     def liveness(self) -> Liveness:
@@ -262,12 +254,3 @@ def _error_of(result: dg.ExecuteInProcessResult) -> str:
                 error = error.cause  # Dagster's own errors are wrapped around it
             return "the stage failed" if error is None else str(error)
     return "a check failed"
-
-
-def dagster_home(settings: Settings) -> Path:
-    """Returns Dagster's folder, created if missing, with this project's dagster.yaml in it."""
-    home = Path(settings.dagster_home or folder_on_this_machine(settings.lake, ".dagster"))
-    home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copy(REPOSITORY / "dagster.yaml", home / "dagster.yaml")
-    return home

@@ -32,6 +32,11 @@ _CREDENTIALS_TEXT = re.compile(
 _UNREACHABLE_STORE_TEXT = re.compile(
     r"error sending request for url|EndpointConnectionError|Could not connect to the endpoint"
 )
+_POSTGRES_REFUSES_TEXT = re.compile(r"FATAL: .*(authentication failed|does not exist|no pg_hba|not permitted|denied)")
+_POSTGRES_AWAY_TEXT = re.compile(
+    r"connection to server|server closed the connection|terminating connection|connection already closed"
+    r"|could not translate host name|SSL connection has been closed|the database system is|too many (clients|connections)"
+)
 _CREDENTIAL_ERRORS = frozenset(("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"))
 _PATH_IN_TEXT = re.compile(r"/?[\w.-]+(?:/[\w.%=-]+)+")  # Lance writes paths without their first slash
 
@@ -78,8 +83,8 @@ def _fault(error: BaseException, where: str | None) -> SystemFault | None:
             f"the device is out of memory: {_first_line(error)}. Lower the model's batch, choose a smaller model, or "
             "set INTERNVID_DEVICE to another device"
         )
-    if name == "OperationalError":  # of SQLite, directly or through SQLAlchemy: Dagster's storage
-        return _of_database(str(error))
+    if name in ("OperationalError", "InterfaceError"):  # of SQLite or Postgres, directly or through SQLAlchemy
+        return _of_database(error)
     if name in _CREDENTIAL_ERRORS or (name == "ClientError" and _CREDENTIALS_TEXT.search(str(error))):
         return _refused(error)
     if name == "DiskFull":  # of downloads
@@ -102,12 +107,21 @@ def raising_faults(where: str | None = None) -> Iterator[None]:
         raise fault from error
 
 
-def _of_database(text: str) -> SystemFault | None:
+def _of_database(error: BaseException) -> SystemFault | None:
+    """Returns the fault of Dagster's storage, SQLite or Postgres. No password is in what either of them says."""
     where = "Dagster's storage (in .dagster under the lake, unless DAGSTER_HOME says otherwise)"
+    text = str(error)
     if "database or disk is full" in text:
         return SystemFault(f"no room left for {where}: make room; the next run goes on by itself")
     if "readonly database" in text or "unable to open database" in text:
         return SystemFault(f"{where} cannot be written: make it writable, or set DAGSTER_HOME to another folder")
+    if _POSTGRES_REFUSES_TEXT.search(text):
+        return SystemFault(f"Dagster's Postgres refuses: {_first_line(error)}. Correct INTERNVID_POSTGRES_URL or PGPASSWORD")
+    if _POSTGRES_AWAY_TEXT.search(text):
+        return ServerUnreachable(
+            f"Dagster's Postgres does not answer: {_first_line(error)}. Start it, or correct INTERNVID_POSTGRES_URL; "
+            "the next run goes on by itself"
+        )
     return None
 
 

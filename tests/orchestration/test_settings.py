@@ -47,6 +47,10 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "stages": ("/stages", "/stages"),
     "owner": ("team:videos", "team:videos"),
     "dagster_home": ("/dagster", "/dagster"),
+    "postgres_url": ("postgresql://me@host/dagster", "postgresql://me@host/dagster"),
+    "code_location": ("code:4000", "code:4000"),
+    "max_concurrent_runs": ("8", 8),
+    "pool_limits": ('{"caption": 1}', {"caption": 1}),
 }
 
 
@@ -127,6 +131,8 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("INTERNVID_INBOX_SETTLED_SECONDS", "-1", "greater than or equal to 0"),
         ("INTERNVID_MAX_FAILURE_SHARE", "20", "less than or equal to 1"),
         ("INTERNVID_FIRST_MODEL", "viclip-tiny", "joined by |"),
+        ("INTERNVID_MAX_CONCURRENT_RUNS", "0", "greater than or equal to 1"),
+        ("INTERNVID_CODE_LOCATION", "http://code:4000", "HOST:PORT"),
     ],
 )
 def test_a_value_that_cannot_be_is_one_line_that_names_the_variable(
