@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg2
+import psycopg2.extensions
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import Pool
 
 MAX_OUTAGE_SECONDS = 300.0  # a failover takes one minute; a longer outage needs a person
 SECONDS_BETWEEN_TRIES = 1.0
@@ -91,3 +94,20 @@ def _connect(dialect: Any, _: Any, arguments: list[Any], options: dict[str, Any]
         else:
             _outage.end()
             return connection
+
+
+@event.listens_for(Pool, "connect")
+def _mark_as_new(connection: Any, record: Any) -> None:
+    record.info["is_new"] = True
+
+
+@event.listens_for(Pool, "checkout")
+def _require_alive(connection: Any, record: Any, _: Any) -> None:
+    """Has a connection that was kept replaced where Postgres was restarted meanwhile: the webserver keeps some."""
+    if record.info.pop("is_new", False) or not isinstance(connection, psycopg2.extensions.connection):
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+    except psycopg2.Error as error:
+        raise DisconnectionError(str(error)) from error

@@ -44,7 +44,7 @@ def raw_videos(run: StageRun, units: list[Unit], *, media: Media) -> Iterator[Ou
 
 def store_and_probe(run: StageRun, media: Media, units: list[Unit]) -> Iterator[Outcome]:
     """Stores and probes the file of each unit, a source. A file whose bytes are stored already is skipped."""
-    files = _files(run, units)
+    files = _files(run, media, units)
     tombstones = Tombstones(run.lake)
     for unit, (file, inspected) in zip(units, media.inspect([files[unit.key] for unit in units]), strict=True):
         if isinstance(inspected, BaseException):
@@ -83,10 +83,17 @@ def _present(lake: Lake, video_id: str) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _files(run: StageRun, units: list[Unit]) -> dict[str, str]:
-    """Returns the path of each source's bytes: the file that it names, or the file downloaded from it."""
-    rows = run.query(statement("catalog/files_of_sources"), {"source_ids": [unit.key for unit in units]})
-    return {row["source_id"]: row["file"] for row in rows.to_pylist()}
+def _files(run: StageRun, media: Media, units: list[Unit]) -> dict[str, str]:
+    """Returns the path of each source's bytes: the file that it names, or the file downloaded from it.
+
+    A file that is not on this machine is read from the media store, if it was imported.
+    """
+    rows = run.query(statement("catalog/files_of_sources"), {"source_ids": [unit.key for unit in units]}).to_pylist()
+    return {
+        row["source_id"]: row["file"] if row["stored"] is None or media.exists(row["file"]) else row["stored"]
+        for row in rows
+    }
+
 
 
 def _done(media: Media, unit: Unit, video_id: str, file: str, inspected: Inspected) -> Outcome:

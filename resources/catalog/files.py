@@ -91,6 +91,7 @@ def register(
             is_new = row["source_id"] not in known
             batch = batcher.key_for(seconds) if is_new else known[row["source_id"]][2]
             row |= {
+                "subtitles": _kept_subtitles(media, row),
                 "first_seen_at": datetime.now(UTC) if is_new else known[row["source_id"]][3],
                 "estimated_seconds": seconds,
                 "ingest_batch": batch,
@@ -153,6 +154,17 @@ def seen_now(path: Path, sidecars: SidecarFinder) -> dict[str, Any]:
         "subtitles_seen": digest(subtitles) if subtitles else None,
         "provenance": digest(uri, stat.st_size, stat.st_mtime_ns),
     }
+
+
+def _kept_subtitles(media: Media, row: dict[str, Any]) -> list[str]:
+    """Returns where the subtitle files are read later: beside the video, or, as videos are imported, in the store."""
+    if media.keep == "reference":
+        return row["subtitles"]
+    # A changed file gets a name of its own. The last part stays as the URI has it, which any store takes.
+    return [
+        media.take_in_beside(uri, f"subtitles/{row['source_id']}/{row['subtitles_seen']}/{uri.rpartition('/')[2]}")
+        for uri in row["subtitles"]
+    ]
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

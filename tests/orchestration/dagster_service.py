@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestration.instance import dagster_home
+from orchestration.settings import Settings
 from resources.lake.store import Lake
 from resources.media.store import Media
 
@@ -104,6 +105,12 @@ class Service:
         (field,) = answer["data"].values()
         return field
 
+    def answers(self) -> bool:
+        try:
+            return self.graphql("{ version }") != ""
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
     def wait(self, until: Callable[[], Found | None], *, seconds: float) -> Found:
         """What `until` returns once it is something. Raises TimeoutError."""
         end = time.monotonic() + seconds
@@ -130,6 +137,10 @@ class Service:
 
     def backfilled(self, assets: Sequence[str], batches: Sequence[str]) -> dict[str, Any]:
         """A backfill of the assets in the batches, as it ended."""
+        return self.ended_backfill(self.launch_backfill(assets, batches))
+
+    def launch_backfill(self, assets: Sequence[str], batches: Sequence[str]) -> str:
+        """The id of the backfill."""
         launched = self.graphql(
             LAUNCH_BACKFILL,
             backfill={
@@ -140,9 +151,11 @@ class Service:
             },
         )
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return launched["backfillId"]
 
+    def ended_backfill(self, backfill_id: str) -> dict[str, Any]:
         def ended() -> dict[str, Any] | None:
-            backfill = self.graphql(BACKFILL, id=launched["backfillId"])
+            backfill = self.graphql(BACKFILL, id=backfill_id)
             return None if backfill["status"] in ("REQUESTED", "CANCELING", "FAILING") else backfill
 
         return self.wait(ended, seconds=SECONDS_TO_BACKFILL)
@@ -157,8 +170,8 @@ def running_service(folder: Path, settings: Mapping[str, str] | None = None) -> 
     home, inbox = folder / HOME, folder / "inbox"
     home.mkdir(exist_ok=True)
     inbox.mkdir(exist_ok=True)
-    shutil.copy(REPOSITORY / "dagster.yaml", home)
     lake = Lake(root=str(folder / LAKE))
+    dagster_home(Settings(lake=lake.root, dagster_home=str(home)))
     lake.create_tables()
     environment = {
         **os.environ,
@@ -170,27 +183,24 @@ def running_service(folder: Path, settings: Mapping[str, str] | None = None) -> 
         "INTERNVID_STORAGE_OPTIONS": json.dumps({"aws_secret_access_key": KEY}),
         **(settings or {}),
     }
-    port = _free_port()
+    port = free_port()
     webserver = ["dagster-webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     daemon = ["dagster-daemon", "run", "-w", "workspace.yaml"]
-    with _running(webserver, environment, folder) as server:
+    with running(webserver, environment, folder) as server:
         service = Service(f"http://127.0.0.1:{port}", lake, Media(root=str(folder / "media"), workers=1), inbox)
 
         def answers() -> bool:
             assert server.poll() is None, f"it ended by itself: {(folder / 'dagster-webserver.log').read_text()}"
-            try:
-                return service.graphql("{ version }") != ""
-            except (urllib.error.URLError, ConnectionError):
-                return False
+            return service.answers()
 
         service.wait(answers, seconds=SECONDS_TO_START)
         # The daemon only now: two processes that make the same new SQLite files at once stumble over each other.
-        with _running(daemon, environment, folder):
+        with running(daemon, environment, folder):
             yield service
 
 
 @contextmanager
-def _running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen]:
+def running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen]:
     """The process, until it is ended with all that it started."""
     program = Path(sys.executable).parent / command[0]
     with open(folder / f"{command[0]}.log", "wb") as log:
@@ -223,7 +233,7 @@ def _signal_group(group: int, number: int) -> None:
         return  # all of it has ended
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]

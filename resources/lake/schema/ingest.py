@@ -40,7 +40,7 @@ SOURCES = Table(
             pa.float64(),
             "duration by the file's header, 0 if unreadable; of web sources as listed, or a guess; sizes batches",
         ),
-        Column("subtitles", TEXTS, "URIs of the subtitle files beside it"),
+        Column("subtitles", TEXTS, "URIs of the subtitle files beside it, or of their copies in the media store"),
         Column("subtitles_seen", TEXT, "hash of their URIs, sizes and modification times; null where there are none"),
         BATCH,
         Column("provenance", TEXT, "hash of URI, size and modification time; of a web source of its URI"),
