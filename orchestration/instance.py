@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+POOLS = ("download", "decode", "speech", "caption", "embed", "score", "compute", "select", "train", "index")
 POOL_LIMITS = {"download": 1}  # steps at once: the rate limit of a site is kept within a run
 HEADER = "# Written by internvid from its settings at each start. Without this line the file is yours, and stays.\n"
 IN_DAGSTER_YAML = ("postgres_url", "max_concurrent_runs")  # the settings that dagster.yaml follows
@@ -54,7 +55,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     if settings.postgres_url is not None:
         _require_postgres(settings.postgres_url)
     instance = dg.DagsterInstance.from_config(str(dagster_home(settings)))
-    for pool, limit in (POOL_LIMITS | settings.pool_limits).items():
+    # Of every pool, since in Postgres two runs that are the first in a pool without a limit end each other's transaction.
+    default = dict.fromkeys(POOLS, settings.max_concurrent_runs)
+    for pool, limit in (default | POOL_LIMITS | settings.pool_limits).items():
         instance.event_log_storage.set_concurrency_slots(pool, limit)
     return instance
 
@@ -64,8 +67,7 @@ def _dagster_yaml(settings: Settings) -> dict[str, Any]:
     config = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text(encoding="utf-8"))
     concurrency = config["concurrency"]
     concurrency["runs"] = {"max_concurrent_runs": settings.max_concurrent_runs}
-    # A run works on one step after the other, so this limits only pools that have a limit of their own.
-    concurrency["pools"]["default_limit"] = settings.max_concurrent_runs
+    concurrency["pools"]["default_limit"] = settings.max_concurrent_runs  # of pools of the user's own stages
     if settings.postgres_url is not None:
         config["storage"] = {
             "custom": {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -59,7 +60,8 @@ class Settings(BaseSettings):
     pool_limits: dict[str, PoolLimit] = Field(
         default={},
         description='JSON: how many steps of a pool work at once, over all runs: {"caption": 1, "decode": 4}; the pools '
-        "are download, decode, speech, caption, embed, score, select, train and index, and download has 1 unless set",
+        "are download, decode, speech, caption, embed, score, compute, select, train and index; without a limit here "
+        "download has 1, and the others as many as runs work at once",
     )
     processes: int = Field(default=1, ge=1, description="processes that a training is divided among")
     clip: str | None = Field(
@@ -188,6 +190,9 @@ class Settings(BaseSettings):
     def _is_of_postgres(cls, url: str | None) -> str | None:
         if url is not None and not re.match(r"postgres(ql)?(\+psycopg2)?://", url):
             raise ValueError("give postgresql://USER@HOST:PORT/DATABASE")
+        # A message of the driver may have any part of a URL; and a password need not be fit for one.
+        if url is not None and (":" in urlsplit(url).netloc.rpartition("@")[0] or "password=" in url):
+            raise ValueError("give the password in PGPASSWORD, not here")
         return url
 
     @field_validator("code_location", mode="after")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
@@ -50,17 +51,25 @@ class Liveness:
         return lock
 
 
-def end_runs_of_lost_code_location(instance: dg.DagsterInstance, address: tuple[str, int]) -> None:
-    """Ends the runs that a server at this address started: called before the next one listens there.
+def runs_of_code_location(instance: dg.DagsterInstance, address: tuple[str, int]) -> list[str]:
+    """Returns ids of the unfinished runs that a server at this address started.
 
-    Their processes were children of that server, and went with its machine or container. The daemon then starts each
-    again, since a run whose process died is retried.
+    Before the next server listens there they are lost: their processes were children of the last one, and went with
+    its machine or container.
     """
-    host, port = address
-    for run in instance.get_runs(dg.RunsFilter(statuses=[*UNFINISHED, dg.DagsterRunStatus.CANCELING])):
-        server = json.loads(run.tags.get(CODE_LOCATION_TAG, "{}"))
-        if (server.get("host"), server.get("port")) == (host, port):
-            _end(instance, run, "the code location that ran it was lost; what it had committed stays")
+    statuses = [*UNFINISHED, dg.DagsterRunStatus.CANCELING]
+    servers = {
+        run.run_id: json.loads(run.tags.get(CODE_LOCATION_TAG, "{}"))
+        for run in instance.get_runs(dg.RunsFilter(statuses=statuses))
+    }
+    return [run_id for run_id, server in servers.items() if (server.get("host"), server.get("port")) == address]
+
+
+def end_runs(instance: dg.DagsterInstance, run_ids: Sequence[str], message: str) -> None:
+    """Ends those that are not finished yet."""
+    for run in instance.get_runs(dg.RunsFilter(run_ids=list(run_ids))):
+        if not run.is_finished:
+            _end(instance, run, message)
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:

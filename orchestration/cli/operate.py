@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -49,15 +50,17 @@ def serve(
     session = opened(lake, profile, provider)
     match part:
         case Part.CODE_LOCATION:
-            from orchestration.cli.liveness import end_runs_of_lost_code_location
+            from orchestration.cli.liveness import runs_of_code_location
 
             try:
-                _, code_port = session.settings.code_location_address
+                address = session.settings.code_location_address
             except ValueError as error:
                 raise typer.BadParameter(str(error)) from error
-            end_runs_of_lost_code_location(session.instance, session.settings.code_location_address)
+            if lost := runs_of_code_location(session.instance, address):
+                ending = [sys.executable, "-m", "orchestration.cli.lost_runs", address[0], str(address[1]), *lost]
+                subprocess.Popen(ending, env=_environment(session), cwd=REPOSITORY)
             module = ["-m", "orchestration.definitions", "--location-name", "internvid"]
-            _become(session, ["dagster", "code-server", "start", "-h", host, "-p", str(code_port), *module])
+            _become(session, ["dagster", "code-server", "start", "-h", host, "-p", str(address[1]), *module])
         case Part.WEBSERVER:
             workspace = str(workspace_file(session.settings))
             _become(session, ["dagster-webserver", "-w", workspace, "-h", host, "-p", str(port)])
@@ -72,9 +75,13 @@ def _become(session: Session, command: Sequence[str]) -> None:
     program = shutil.which(command[0], path=os.pathsep.join(folders))
     if program is None:
         raise typer.BadParameter(f"the {command[0]} command is not installed beside internvid")
-    settings = session.settings.model_copy(update={"dagster_home": str(dagster_home(session.settings))})
     os.chdir(REPOSITORY)
-    os.execve(program, [program, *command[1:]], settings.as_environment())
+    os.execve(program, [program, *command[1:]], _environment(session))
+
+
+def _environment(session: Session) -> dict[str, str]:
+    home = str(dagster_home(session.settings))
+    return session.settings.model_copy(update={"dagster_home": home}).as_environment()
 
 
 def maintain(lake: LakeOption = None) -> None:

@@ -153,12 +153,12 @@ class Service:
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
         return launched["backfillId"]
 
-    def ended_backfill(self, backfill_id: str) -> dict[str, Any]:
+    def ended_backfill(self, backfill_id: str, *, seconds: float = SECONDS_TO_BACKFILL) -> dict[str, Any]:
         def ended() -> dict[str, Any] | None:
             backfill = self.graphql(BACKFILL, id=backfill_id)
             return None if backfill["status"] in ("REQUESTED", "CANCELING", "FAILING") else backfill
 
-        return self.wait(ended, seconds=SECONDS_TO_BACKFILL)
+        return self.wait(ended, seconds=seconds)
 
 
 @contextmanager

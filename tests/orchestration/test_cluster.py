@@ -25,6 +25,7 @@ from resources.media.store import Media
 pytestmark = pytest.mark.slow(minutes=3)
 
 SECONDS_WITHOUT_POSTGRES = 10
+SECONDS_ON_A_BUSY_MACHINE = 720
 ASSETS = ["raw_videos", "clips", "frames", "frame_captions", "clip_captions"]
 BUCKET = "internvid"
 INSTANCE = "{ instance { info } }"
@@ -152,7 +153,7 @@ def batches(
     return sorted(registered.batches)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_a_backfill_ends_well_though_postgres_is_killed_and_away_for_ten_seconds(cluster, batches) -> None:
     ui, batches = cluster.ui, batches[:2]
     backfill = ui.launch_backfill(ASSETS, batches)
@@ -160,7 +161,7 @@ def test_a_backfill_ends_well_though_postgres_is_killed_and_away_for_ten_seconds
     cluster.postgres.kill()
     time.sleep(SECONDS_WITHOUT_POSTGRES)
     cluster.postgres.start()
-    ended = ui.ended_backfill(backfill)
+    ended = ui.ended_backfill(backfill, seconds=SECONDS_ON_A_BUSY_MACHINE)
 
     assert ended["status"] == "COMPLETED_SUCCESS", (ended, cluster.services.logs("code-location"))
     captions = ui.lake.query(
@@ -181,7 +182,7 @@ def test_a_backfill_ends_well_though_postgres_is_killed_and_away_for_ten_seconds
     assert list(cluster.services.folder.rglob("*.db")) == []
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_run_of_a_code_location_that_was_lost_ends_and_is_started_again(cluster, batches) -> None:
     ui, services = cluster.ui, cluster.services
     selector = {**REPOSITORY_SELECTOR, "pipelineName": "ingest"}
@@ -202,7 +203,7 @@ def test_the_run_of_a_code_location_that_was_lost_ends_and_is_started_again(clus
         again = [run for run in cluster.runs() if run["parentRunId"] == lost]
         return again[0] if again and again[0]["status"] in ("SUCCESS", "FAILURE") else None
 
-    assert ui.wait(retried, seconds=SECONDS_TO_BACKFILL)["status"] == "SUCCESS"
+    assert ui.wait(retried, seconds=SECONDS_ON_A_BUSY_MACHINE)["status"] == "SUCCESS"
     by_id = {run["runId"]: run["status"] for run in cluster.runs()}
     assert by_id[lost] == "FAILURE"
     messages = [event.get("message", "") for event in ui.graphql(EVENTS, id=lost)["events"]]
@@ -211,16 +212,13 @@ def test_the_run_of_a_code_location_that_was_lost_ends_and_is_started_again(clus
 
 
 def test_no_password_and_no_key_is_shown_logged_or_written(cluster) -> None:
-    shown = ui_text = json.dumps(cluster.ui.graphql(INSTANCE))
-    assert "INTERNVID_POSTGRES_URL" in ui_text
+    shown = json.dumps(cluster.ui.graphql(INSTANCE))
+    assert "max_concurrent_runs" in shown
     written = [path for path in cluster.services.folder.rglob("*") if path.is_file()]
-    assert any(path.name == "dagster.yaml" for path in written)
-    for path in written:
-        shown += path.read_text(errors="replace")
+    shown += "".join(path.read_text(errors="replace") for path in written)
+    assert "env: INTERNVID_POSTGRES_URL" in shown
     for process in cluster.services.processes.values():
         shown += Path(f"/proc/{process.pid}/cmdline").read_text()
     assert PASSWORD not in shown
-    (rows,) = cluster.postgres.rows(
-        f"select count(*) from event_logs where position('{PASSWORD}' in event) > 0"
-    )
-    assert rows == (0,)
+    (events,) = cluster.postgres.rows(f"select count(*) from event_logs where position('{PASSWORD}' in event) > 0")
+    assert events == (0,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,16 @@ def test_options_of_the_storage_that_cannot_be_are_told_without_keys(monkeypatch
     with pytest.raises(typer.BadParameter, match="INTERNVID_STORAGE_OPTIONS: ") as refused:
         settings_of()
     assert "hidden" not in refused.value.message
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hid@den@db/dagster", "postgresql://me@db/dagster?password=hidden"])
+def test_a_password_has_its_own_variable_and_a_message_does_not_show_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTERNVID_POSTGRES_URL", url)
+    with pytest.raises(typer.BadParameter, match="INTERNVID_POSTGRES_URL: .*PGPASSWORD") as refused:
+        settings_of()
+    assert not re.search("hid|den", refused.value.message)
 
 
 def test_the_page_of_settings_names_every_variable_with_its_meaning() -> None:
