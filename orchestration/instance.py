@@ -55,7 +55,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     if settings.postgres_url is not None:
         _require_postgres(settings.postgres_url)
     instance = dg.DagsterInstance.from_config(str(dagster_home(settings)))
-    # Of every pool, since in Postgres two runs that are the first in a pool without a limit end each other's transaction.
+    # Of every pool: in Postgres, two runs that are the first in a pool without a limit break each other's transaction.
     default = dict.fromkeys(POOLS, settings.max_concurrent_runs)
     for pool, limit in (default | POOL_LIMITS | settings.pool_limits).items():
         instance.event_log_storage.set_concurrency_slots(pool, limit)

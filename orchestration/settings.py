@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     )
     pool_limits: dict[str, PoolLimit] = Field(
         default={},
-        description='JSON: how many steps of a pool work at once, over all runs: {"caption": 1, "decode": 4}; the pools '
+        description='JSON: how many steps of a pool work at once, over all runs: {"caption": 1, "decode": 4}; pools '
         "are download, decode, speech, caption, embed, score, compute, select, train and index; without a limit here "
         "download has 1, and the others as many as runs work at once",
     )

@@ -95,7 +95,6 @@ def _files(run: StageRun, media: Media, units: list[Unit]) -> dict[str, str]:
     }
 
 
-
 def _done(media: Media, unit: Unit, video_id: str, file: str, inspected: Inspected) -> Outcome:
     try:
         path = media.store(file, inspected.sha256)

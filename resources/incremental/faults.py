@@ -35,7 +35,7 @@ _UNREACHABLE_STORE_TEXT = re.compile(
 _POSTGRES_REFUSES_TEXT = re.compile(r"FATAL: .*(authentication failed|does not exist|no pg_hba|not permitted|denied)")
 _POSTGRES_AWAY_TEXT = re.compile(
     r"connection to server|server closed the connection|terminating connection|connection already closed"
-    r"|could not translate host name|SSL connection has been closed|the database system is|too many (clients|connections)"
+    r"|could not translate host name|SSL connection has been closed|the database system is|too many clients"
 )
 _CREDENTIAL_ERRORS = frozenset(("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"))
 _PATH_IN_TEXT = re.compile(r"/?[\w.-]+(?:/[\w.%=-]+)+")  # Lance writes paths without their first slash
@@ -116,7 +116,9 @@ def _of_database(error: BaseException) -> SystemFault | None:
     if "readonly database" in text or "unable to open database" in text:
         return SystemFault(f"{where} cannot be written: make it writable, or set DAGSTER_HOME to another folder")
     if _POSTGRES_REFUSES_TEXT.search(text):
-        return SystemFault(f"Dagster's Postgres refuses: {_first_line(error)}. Correct INTERNVID_POSTGRES_URL or PGPASSWORD")
+        return SystemFault(
+            f"Dagster's Postgres refuses: {_first_line(error)}. Correct INTERNVID_POSTGRES_URL or PGPASSWORD"
+        )
     if _POSTGRES_AWAY_TEXT.search(text):
         return ServerUnreachable(
             f"Dagster's Postgres does not answer: {_first_line(error)}. Start it, or correct INTERNVID_POSTGRES_URL; "

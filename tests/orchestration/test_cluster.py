@@ -1,4 +1,4 @@
-"""The services of deploy/compose.yaml, each a process with its very command: Postgres, a bucket, and a killed service."""
+"""The services of deploy/compose.yaml, each a process with its very command: Postgres, a bucket, killed services."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class Cluster:
 
         def answers() -> bool:
             if service == "daemon":
-                return all(daemon["healthy"] for daemon in self.ui.graphql(DAEMONS)["daemonHealth"]["allDaemonStatuses"])
+                daemons = self.ui.graphql(DAEMONS)["daemonHealth"]["allDaemonStatuses"]
+                return all(daemon["healthy"] for daemon in daemons)
             self.services.require(service)
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", int(ports[service]))) == 0

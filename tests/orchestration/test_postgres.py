@@ -56,7 +56,7 @@ def test_records_are_in_postgres_and_the_limits_those_of_the_settings(settings, 
 
 def test_every_pool_of_the_assets_and_jobs_is_known() -> None:
     graph = definitions(Settings()).resolve_asset_graph()
-    pools = {pool for key in graph.get_all_asset_keys() for pool in graph.get(key).pools}
+    pools = {pool for key in graph.get_all_asset_keys() for pool in graph.get(key).pools or ()}
     assert pools | {optimize_tables.pool} == set(POOLS)
 
 
@@ -89,7 +89,9 @@ def test_a_connection_that_was_kept_is_replaced_after_a_restart(settings, postgr
     engine.dispose()
 
 
-def test_a_postgres_that_does_not_answer_is_one_message_before_anything_is_registered(tmp_path, synthetic_video) -> None:
+def test_a_postgres_that_does_not_answer_is_one_message_before_anything_is_registered(
+    tmp_path, synthetic_video
+) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
     synthetic_video(folder, "one.mp4")
@@ -107,7 +109,7 @@ def test_a_postgres_that_does_not_answer_is_one_message_before_anything_is_regis
 
 def test_a_wrong_password_is_told_at_once_and_not_waited_for(settings, monkeypatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "wrong")
-    with pytest.raises(SystemFault, match="Dagster's Postgres refuses: .*password authentication failed") as raised:
+    with pytest.raises(SystemFault, match=r"Dagster's Postgres refuses: .*password authentication failed") as raised:
         open_instance(settings)
     assert not isinstance(raised.value, ServerUnreachable)
 

@@ -166,7 +166,7 @@ def test_a_password_has_its_own_variable_and_a_message_does_not_show_it(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INTERNVID_POSTGRES_URL", url)
-    with pytest.raises(typer.BadParameter, match="INTERNVID_POSTGRES_URL: .*PGPASSWORD") as refused:
+    with pytest.raises(typer.BadParameter, match=r"INTERNVID_POSTGRES_URL: .*PGPASSWORD") as refused:
         settings_of()
     assert not re.search("hid|den", refused.value.message)
 
