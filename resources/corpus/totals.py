@@ -9,8 +9,8 @@ Where there is nothing to carry on, or nothing to be sure of, totals are compute
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,14 +20,14 @@ from resources.lake.changes import compare
 from resources.lake.schema import TABLES, Table
 from resources.lake.statements import statement
 from resources.lake.store import Lake, tables_in
-from resources.lake.totals import Ranked, names_of_totals, totals_header, totals_sql
+from resources.lake.totals import names_of_totals, totals_header, totals_sql
 
 if TYPE_CHECKING:
     import duckdb
 
-PARTITIONS_AT_A_TIME = 50  # some 100,000 clips: their rows fit into memory, and an index finds them
+PARTITIONS_AT_A_TIME = 50  # some 100,000 clips: an index finds their rows, and these fit into memory
 MADE_BY_STAGE = ("digest", "provenance", "unit_rows", "version", "run_id", "written_at")
-ENGINE = (
+STATEMENTS = (
     "totals_summed",
     "totals_carried_on",
     "ranking",
@@ -39,146 +39,122 @@ ENGINE = (
 
 @dataclass(frozen=True)
 class Totals:
-    """The kept rows of one statement of sql/totals/.
+    """The totals of the lake as they are kept.
 
-    versions: of the tables that they were computed from. statement_digest: hash of what computed them.
-    why_whole: why they were computed from the whole lake; None where they were carried on.
+    versions: table -> version that they were computed from. statement_digests: name -> hash of what computed them.
+    rows: name -> rows.
     """
 
-    name: str
     versions: Mapping[str, int]
-    statement_digest: str
-    rows: pa.Table
-    why_whole: str | None = None
+    statement_digests: Mapping[str, str]
+    rows: Mapping[str, pa.Table]
 
 
-@dataclass
-class TotalsOfSnapshot:
-    """Computes the totals of one snapshot. earlier: totals of an earlier snapshot, by name, as far as there are any."""
+def totals_at(lake: Lake, snapshot: str, earlier: Totals | None) -> tuple[Totals, dict[str, str]]:
+    """Returns all totals of the lake as it was at the snapshot, and the names of those that were computed from the
+    whole lake, each with the reason. earlier: those of an earlier snapshot.
+    """
+    names = names_of_totals()
+    tables = dict.fromkeys(table for name in names for table in tables_in(totals_sql(name)))
+    versions = {table: lake.dataset(table, snapshot).version for table in tables}
+    if earlier is None:
+        rows: dict[str, pa.Table] = {}
+        reasons = dict.fromkeys(names, "there are none of an earlier snapshot")
+    else:
+        rows, reasons = _carried_on(lake, earlier, versions)
+    with lake.connect(reasons, at=versions) as connection:
+        rows |= {name: _computed(connection, name) for name in reasons}
+    return Totals(versions, {name: _statement_digest(name) for name in names}, rows), reasons
 
-    lake: Lake
-    snapshot: str
-    earlier: Mapping[str, Totals]
-    _versions: dict[str, int] = field(default_factory=dict)
-    _changed: dict[tuple[str, int], set[str | None] | None] = field(default_factory=dict)
 
-    def all(self) -> Iterable[Totals]:
-        """Yields all totals."""
-        return map(self.named, names_of_totals())
+def _carried_on(lake: Lake, earlier: Totals, versions: Mapping[str, int]) -> tuple[dict[str, pa.Table], dict[str, str]]:
+    """Returns the rows of those totals that can be carried on to these versions, and why the others cannot."""
+    changed = {table: _changed_partitions(lake, TABLES[table], earlier, versions[table]) for table in versions}
+    reasons = {name: reason for name in names_of_totals() if (reason := _obstacle(name, earlier, changed))}
+    rows = {name: earlier.rows[name] for name in names_of_totals() if name not in reasons}
+    partitions = set().union(*(changed[table] or () for name in rows for table in tables_in(totals_sql(name))))
+    for part in _parts(sorted(partitions)):
+        gone = _computed_over(lake, rows, earlier.versions, part)
+        came = _computed_over(lake, rows, versions, part)
+        for name in gone:
+            with lake.connect([]) as connection:
+                for view, table in (("last", rows[name]), ("gone", gone[name]), ("came", came[name])):
+                    connection.register(view, table)
+                following = _following(connection, name, part)
+            if following is None:
+                del rows[name]
+                reasons[name] = "too many of the first rows have vanished"
+            else:
+                rows[name] = following
+    return rows, reasons
 
-    def named(self, name: str) -> Totals:
-        versions = {table: self._version(table) for table in tables_in(totals_sql(name))}
-        rows, why_whole = self._carried_on(name, versions)
-        if rows is None:
-            rows = _computed(self.lake, name, versions)
-        return Totals(name, versions, _statement_digest(name), rows, why_whole)
 
-    def _carried_on(self, name: str, versions: Mapping[str, int]) -> tuple[pa.Table | None, str | None]:
-        """Returns the rows; or None, and why they cannot be carried on."""
-        earlier = self.earlier.get(name)
-        if earlier is None:
-            return None, "there are none of an earlier snapshot"
-        if earlier.statement_digest != _statement_digest(name):
-            return None, "another version of this software computed those of the earlier snapshot"
-        partitions: set[str | None] = set()
-        for table in versions:
-            changed = self._changed_partitions(TABLES[table], earlier.versions[table])
-            if changed is None:
-                return None, f"version {earlier.versions[table]} of {table} was removed"
-            partitions |= changed
+def _obstacle(name: str, earlier: Totals, changed: Mapping[str, set[str | None] | None]) -> str | None:
+    """Returns why these totals cannot be carried on; None where they can."""
+    if earlier.statement_digests.get(name) != _statement_digest(name):
+        return "another version of this software computed the earlier ones"
+    for table in tables_in(totals_sql(name)):
+        partitions = changed[table]
+        if partitions is None:
+            return f"the earlier version of {table} was removed"
         if None in partitions:
-            return None, "there are rows without a batch"
-        known = sorted(partition for partition in partitions if partition is not None)
-        ranked = totals_header(name).ranked
-        rows = (
-            _carried_on_sums(self.lake, earlier, versions, known)
-            if ranked is None
-            else _carried_on_ranking(self.lake, earlier, versions, known, ranked)
-        )
-        return rows, None if rows is not None else "too many of the first rows have vanished"
+            return f"rows of {table} have no batch"
+    return None
 
-    def _version(self, table: str) -> int:
-        if table not in self._versions:
-            self._versions[table] = self.lake.dataset(table, self.snapshot).version
-        return self._versions[table]
 
-    def _changed_partitions(self, table: Table, since: int) -> set[str | None] | None:
-        """Returns the partitions of which the table has other rows than then; None where that cannot be told."""
-        if (table.name, since) not in self._changed:
-            self._changed[table.name, since] = (
-                set() if since == self._version(table.name) else self._compared(table, since)
-            )
-        return self._changed[table.name, since]
+def _changed_partitions(lake: Lake, table: Table, earlier: Totals, version: int) -> set[str | None] | None:
+    """Returns the partitions of which the table has other rows than then; None where that cannot be told."""
+    since = earlier.versions.get(table.name)
+    if since == version:
+        return set()
+    if since is None or table.partition is None:
+        return None
+    names = table.column_names
+    # What a stage computed is known by its digest, which spares reading it.
+    columns = [table.key, *MADE_BY_STAGE] if all(name in names for name in MADE_BY_STAGE) else names
+    # Names of columns cannot be bound; these come from resources.lake.schema, never from data.
+    select = f"'' as stage, {table.partition} as partition, hash({', '.join(columns)}) as content"
+    now = lake.dataset(table.name, version)
+    rows = compare(lake, table, since, now, [table.partition, *columns], select, "incremental/changed_partitions")
+    return None if rows is None else {partition for _, partition in rows}
 
-    def _compared(self, table: Table, since: int) -> set[str | None] | None:
-        assert table.partition is not None
-        names = table.column_names
-        # What a stage computed is known by its digest, which spares reading it.
-        told_by = [table.key, *MADE_BY_STAGE] if all(name in names for name in MADE_BY_STAGE) else names
-        # Names of columns cannot be bound; these come from resources.lake.schema, never from data.
-        select = f"'' as stage, {table.partition} as partition, hash({', '.join(told_by)}) as content"
-        now = self.lake.dataset(table.name, self._version(table.name))
-        columns = [table.partition, *told_by]
-        rows = compare(self.lake, table, since, now, columns, select, "incremental/changed_partitions")
-        return None if rows is None else {partition for _, partition in rows}
+
+def _following(connection: duckdb.DuckDBPyConnection, name: str, partitions: list[str]) -> pa.Table | None:
+    """Returns the rows after `gone` and `came`, those of these partitions; None where not enough of them are known."""
+    ranked = totals_header(name).ranked
+    if ranked is None:
+        return connection.sql(statement("corpus/totals_carried_on")).to_arrow_table()
+    candidates = f"create temp table candidates as {statement('corpus/ranking_candidates')}"
+    connection.execute(candidates, {"partitions": partitions})
+    if connection.execute(statement("corpus/exhausted_rankings"), {"needed": ranked.needed}).fetchone():
+        return None
+    return connection.sql(statement("corpus/ranking_carried_on"), params={"kept": ranked.kept}).to_arrow_table()
+
+
+def _computed_over(
+    lake: Lake, names: Iterable[str], versions: Mapping[str, int], partitions: list[str]
+) -> dict[str, pa.Table]:
+    """Returns the rows of these totals over some partitions."""
+    columns = {TABLES[table].partition for table in versions}
+    only = {column: partitions for column in columns if column}
+    with lake.connect(names, at=versions, only=only) as connection:
+        return {name: _computed(connection, name) for name in names}
+
+
+def _computed(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
+    """Returns the rows of these totals as they are kept, over what is visible in the connection."""
+    ranked = totals_header(name).ranked
+    connection.execute(f"create or replace temp view rows as from {name}")  # the name of our own file
+    if ranked is None:
+        return connection.sql(statement("corpus/totals_summed")).to_arrow_table()
+    return connection.sql(statement("corpus/ranking"), params={"kept": ranked.kept}).to_arrow_table()
 
 
 def _statement_digest(name: str) -> str:
     """Returns a hash of all that decides the rows besides the tables."""
-    return digest([totals_sql(name), *(statement(f"corpus/{part}") for part in ENGINE)])
+    return digest([totals_sql(name), *(statement(f"corpus/{part}") for part in STATEMENTS)])
 
 
-def _computed(
-    lake: Lake, name: str, versions: Mapping[str, int], partitions: Sequence[str] | None = None
-) -> pa.Table:
-    """Returns the rows as they are kept, over these partitions; None: over the whole lake."""
-    ranked = totals_header(name).ranked
-    columns = {TABLES[table].partition for table in versions}
-    only = None if partitions is None else {column: list(partitions) for column in columns if column}
-    with lake.connect([name], at=versions, only=only) as connection:
-        connection.execute(f"create temp view rows as from {name}")  # the name of our own file
-        if ranked is None:
-            return connection.sql(statement("corpus/totals_summed")).to_arrow_table()
-        return connection.sql(statement("corpus/ranking"), params={"kept": ranked.kept}).to_arrow_table()
-
-
-def _carried_on_sums(lake: Lake, earlier: Totals, versions: Mapping[str, int], partitions: Sequence[str]) -> pa.Table:
-    gone, came = [earlier.rows.schema.empty_table()], [earlier.rows.schema.empty_table()]
-    for some_partitions in _parts(partitions):
-        gone.append(_computed(lake, earlier.name, earlier.versions, some_partitions))
-        came.append(_computed(lake, earlier.name, versions, some_partitions))
-    with lake.connect([]) as connection:
-        _register(connection, last=earlier.rows, gone=pa.concat_tables(gone), came=pa.concat_tables(came))
-        return connection.sql(statement("corpus/totals_carried_on")).to_arrow_table()
-
-
-def _carried_on_ranking(
-    lake: Lake, earlier: Totals, versions: Mapping[str, int], partitions: Sequence[str], ranked: Ranked
-) -> pa.Table | None:
-    """Returns the ranking; None where not enough of its rows are known."""
-    last = earlier.rows
-    for some_partitions in _parts(partitions):
-        gone = _computed(lake, earlier.name, earlier.versions, some_partitions)
-        came = _computed(lake, earlier.name, versions, some_partitions)
-        with lake.connect([]) as connection:
-            _register(connection, last=last, gone=gone, came=came)
-            connection.execute(
-                f"create temp table candidates as {statement('corpus/ranking_candidates')}",
-                {"batches": some_partitions},
-            )
-            exhausted = statement("corpus/exhausted_rankings")
-            if connection.execute(exhausted, {"needed": ranked.needed}).fetchone():
-                return None
-            carried_on = statement("corpus/ranking_carried_on")
-            last = connection.sql(carried_on, params={"kept": ranked.kept}).to_arrow_table()
-    return last
-
-
-def _parts(partitions: Sequence[str]) -> Iterable[list[str]]:
+def _parts(partitions: Sequence[str]) -> Iterator[list[str]]:
     for start in range(0, len(partitions), PARTITIONS_AT_A_TIME):
         yield list(partitions[start : start + PARTITIONS_AT_A_TIME])
-
-
-def _register(connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> None:
-    for name, rows in tables.items():
-        connection.register(name, rows)

@@ -1,6 +1,6 @@
 -- Rows that may stand in a ranking after a change. Of a ranking with more rows than were kept, no row is known that comes
 -- after the last one that was kept: a new row counts only if it comes before that.
--- Reads: last, gone, came (as ranking.sql has them: of all batches, and of those of $batches before and after).
+-- Reads: last, gone, came (as ranking.sql has them: of all batches, and of those of $partitions before and after).
 with origins as (
     select 'last' as origin, * from last
     union all by name
@@ -29,7 +29,7 @@ select
     * exclude (origin, place, last_place, rows_kept, rows_before, rows_gone, rows_came)
         replace (rows_before - rows_gone + rows_came as ranked_rows),
     case origin
-        when 'last' then not list_contains($batches, ingest_batch)
+        when 'last' then not list_contains($partitions, ingest_batch)
         when 'came' then rows_kept = rows_before or place < last_place
         else false
     end as is_known
