@@ -7,6 +7,7 @@ on from one file to the next; what does not grow with clips is read from the lak
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from resources.corpus.totals import Totals, totals_at
+from resources.lake.published_files import local_copy, modified, publish
 from resources.lake.statements import header, statement, statements_in
 from resources.lake.store import Lake, tables_in
 from resources.lake.totals import totals_header
@@ -25,6 +27,17 @@ MART = "statistics.duckdb"
 READABLE_SINCE = "v1.0.0"  # of DuckDB: tools that people open the file with have an older one than this program
 
 
+def publish_mart(lake: Lake, snapshot: str, log: Callable[[str], object]) -> tuple[str, dict[str, pa.Table]]:
+    """Publishes the file of this snapshot, and returns where it is, and its tables by name. log: as of `build_mart`."""
+    answers: dict[str, pa.Table] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        earlier = local_copy(lake, MART, Path(folder)) if modified(lake, MART) else None
+        path = publish(
+            lake, MART, lambda path: answers.update(build_mart(lake, snapshot, path, earlier=earlier, log=log))
+        )
+    return path, answers
+
+
 def build_mart(
     lake: Lake,
     snapshot: str,
@@ -32,12 +45,13 @@ def build_mart(
     *,
     earlier: Path | None = None,
     log: Callable[[str], object] = lambda text: None,
-) -> None:
+) -> dict[str, pa.Table]:
     """Runs every statement of sql/statistics/ on the lake as it was at `snapshot`, into a new DuckDB file.
 
     A table has the name of its file, and the title of its header as a comment.
-    earlier: the file of an earlier snapshot, whose totals are carried on. Without it, and where they cannot be, they are
-    computed from the whole lake; `log` takes one line for each reason.
+    earlier: the file of an earlier snapshot, whose totals are carried on. Without it, and where they cannot be, they
+    are computed from the whole lake; `log` takes one line for each reason.
+    Returns the tables by name.
     """
     import duckdb
 
@@ -57,10 +71,11 @@ def build_mart(
             connection.register(name, rows)
             _write(mart, "totals", name, rows, totals_header(name).title)
         _write(mart, "totals", "made_from", _made_from(totals, snapshot), "What the totals were computed from")
-        for name in statistics:
-            answer = connection.sql(statement(f"statistics/{name}")).to_arrow_table()
+        answers = {name: connection.sql(statement(f"statistics/{name}")).to_arrow_table() for name in statistics}
+        for name, answer in answers.items():
             _write(mart, "main", name, answer, header(f"statistics/{name}").title)
         mart.execute("commit")
+    return answers
 
 
 def read_totals(mart: Path) -> Totals | None:

@@ -62,8 +62,8 @@ def changes(lake: Lake, table: Table, since: int, now: lance.LanceDataset) -> tu
 def compare(
     lake: Lake, table: Table, since: int, now: lance.LanceDataset, columns: Sequence[str], select: str, name: str
 ) -> list[Any] | None:
-    """Returns the rows of the statement `sql/<name>.sql`, which reads `gone` and `new`: `select` of these columns of the
-    rows that only one of the two versions may have. None where the earlier version was removed.
+    """Returns the rows of the statement `sql/<name>.sql`. It reads `gone` and `new`: `select`, an SQL text, of these
+    columns of the rows that only one of the two versions may have. None where the earlier version was removed.
     """
     differing = changes(lake, table, since, now)
     if differing is None:

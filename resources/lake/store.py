@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
 
-Rows = str | list[str] | tuple[str, str]  # those with the value, one of the values, or a value from the first to the last
+Rows = (
+    str | list[str] | tuple[str, str]
+)  # those with the value, one of the values, or a value from the first to the last
 
 # lance, duckdb, polars and lancedb are imported where they are used: together they take 3 s, and every process that
 # loads the code location would wait for them.
