@@ -95,6 +95,15 @@ def read_totals(mart: Path) -> Totals | None:
     return Totals(versions, digests, rows)
 
 
+def sampled_clips(mart: Path) -> dict[str, str]:
+    """Returns the ids of clips drawn at random, each with its ingest batch, in order."""
+    import duckdb
+
+    with duckdb.connect(str(mart), read_only=True) as connection:
+        rows = connection.sql("select clip_id, ingest_batch from totals.sampled_clips order by ranked_by").fetchall()
+    return dict(rows)
+
+
 def _made_from(totals: Totals, snapshot: str) -> pa.Table:
     row = {
         "snapshot": snapshot,
