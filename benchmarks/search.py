@@ -1,13 +1,13 @@
-"""Search by vectors in a large lake: the index of clip_embeddings against exact search and against an index of another type.
+"""Search by vectors in a large lake: the index of clip_embeddings, against exact search and an index of another type.
 
     python benchmarks/search.py [--clips 1000000] [--decay 0 0.5] [--no-alternative] [--folder /tmp]
 
-For each shape of the noise within clusters (`--decay`, see `generators/vectors.py`) a lake is filled with made vectors and
-maintained. Printed are time and peak memory of building the index, maintenance with nothing new and after 1 % new rows,
-and for queries by a caption's vector and by one near a clip's: milliseconds at the 50th and the 95th percentile, those of
-the processor, and recall@10 against an exact search of the same rows. The alternative is IVF_PQ with √rows partitions and
-a byte for eight dimensions, Lance's long-time default. The ways are asked in turn, one query at a time, with tables kept
-open; "opened for each query" opens the table as a command does. Everything is removed afterwards.
+For each shape of the noise within clusters (`--decay`, see `generators/vectors.py`) a lake is filled with made
+vectors and maintained. Printed are time and peak memory of building the index, of maintenance with nothing new and
+after 1 % new rows; and for queries by a caption's vector and by one near a clip's: milliseconds at the 50th and 95th
+percentile, those of the processor, and recall@10 against an exact search of the same rows. The alternative is IVF_PQ
+with √rows partitions and a byte for eight dimensions. All are asked in turn, one query at a time, with their tables
+kept open; "opened for each query" opens the table as a command does. Everything is removed afterwards.
 """
 
 from __future__ import annotations
@@ -116,10 +116,12 @@ def _measure_growth(
 
 
 def _append(lake: Lake, space: VectorSpace, count: int, first: int, random: np.random.Generator) -> None:
-    starts = range(0, count, ROWS_PER_BATCH)
-    sizes = (min(ROWS_PER_BATCH, count - start) for start in starts)
-    made = (_rows(space.clips(space.meanings(size, random)), first + start) for start, size in zip(starts, sizes))
-    _append_batches(lake, made)
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, count, ROWS_PER_BATCH):
+            meanings = space.meanings(min(ROWS_PER_BATCH, count - start), random)
+            yield _rows(space.clips(meanings), first + start)
+
+    _append_batches(lake, batches())
 
 
 def _append_batches(lake: Lake, batches: Iterator[pa.RecordBatch] | list[pa.RecordBatch]) -> None:
@@ -223,7 +225,7 @@ def _print_ways(kind: str, ways: dict[str, Search], queries: np.ndarray, truth: 
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     used: dict[str, list[float]] = {way: [] for way in ways}
     shares: dict[str, list[float]] = {way: [] for way in ways}
-    for way, search in ways.items():
+    for search in ways.values():
         search(queries[0])  # reads what is kept in memory afterwards
     for number, (query, nearest) in enumerate(zip(queries, truth, strict=True)):
         for way, search in ways.items():

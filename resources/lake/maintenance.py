@@ -1,8 +1,8 @@
 """Keeps a Lance table fast: its indexes, compaction, and the removal of old versions.
 
 Only functions over one open table belong here; `resources.lake.store` says which tables there are and where, and
-`resources.lake.vector_index` how vectors are indexed. A change may lose a race against a writer (the writer never does):
-then it is tried again on the newest version. Where nothing is new, no version is written.
+`resources.lake.vector_index` how vectors are indexed. A change may lose a race against a writer (the writer never
+does): then it is tried again on the newest version. Where nothing is new, no version is written.
 """
 
 from __future__ import annotations

@@ -40,16 +40,15 @@ def _add(lake: Lake, first: int, made: np.ndarray, *, table: str = "clip_embeddi
     """Adds or replaces the vectors of the clips from number `first` on."""
     ids = [f"c{number:06d}" for number in range(first, first + len(made))]
     column = pa.FixedSizeListArray.from_arrays(pa.array(made.ravel()), VECTOR_SIZE)
-    rows = {"clip_id": ids, "vector": column, "ingest_batch": ["b1"] * len(ids), "provenance": [f"p{made[0, 0]}"] * len(ids)}
-    lake.upsert(table, pa.table(rows))
+    made_by = {"ingest_batch": ["b1"] * len(ids), "provenance": [str(made[0, 0])] * len(ids)}
+    lake.upsert(table, pa.table({"clip_id": ids, "vector": column, **made_by}))
 
 
 def _nearest(lake: Lake, query: np.ndarray, limit: int) -> list[str]:
     return search_vectors(lake.dataset("clip_embeddings"), query, limit)["clip_id"].to_pylist()
 
 
-@pytest.mark.parametrize("limit", [10, 100])
-def test_an_index_of_several_partitions_finds_nearly_all_of_the_nearest(lake, limit):
+def test_an_index_of_several_partitions_finds_nearly_all_of_the_nearest(lake):
     """Vectors without any direction or cluster: nothing is harder for an index."""
     rows = 3 * ROWS_PER_PARTITION
     made = vectors(rows, seed=1, dimensions=VECTOR_SIZE)
@@ -57,11 +56,12 @@ def test_an_index_of_several_partitions_finds_nearly_all_of_the_nearest(lake, li
     _index(lake)
     assert _segments(lake) == [rows]
     queries = vectors(20, seed=2, dimensions=VECTOR_SIZE)
-    found = 0
-    for query in queries:
-        truth = {f"c{number:06d}" for number in np.argsort(-(made @ query))[:10]}
-        found += len(truth & set(_nearest(lake, query, limit)[:10]))
-    assert found / (10 * len(queries)) >= 0.95
+    for limit in (10, 100):
+        recalled = 0
+        for query in queries:
+            truth = {f"c{number:06d}" for number in np.argsort(-(made @ query))[:10]}
+            recalled += len(truth & set(_nearest(lake, query, limit)[:10]))
+        assert recalled / (10 * len(queries)) >= 0.95, f"of the first 10 of {limit}"
 
 
 def test_rows_written_after_the_index_are_found_before_and_after_they_are_added_to_it(lake):
@@ -80,13 +80,13 @@ def test_many_additions_leave_few_segments_and_lose_no_row(lake):
     made = vectors(1000, seed=1)
     _add(lake, 0, made[:600])
     _index(lake)
-    for first in range(600, 1000, 25):
-        _add(lake, first, made[first : first + 25])
+    for first in range(600, 1000, 50):
+        _add(lake, first, made[first : first + 50])
         tidy(lake, "clip_embeddings")
     segments = _segments(lake)
     assert segments[0] == 600, "the rows of the training stay a segment of their own"
     assert sum(segments) == 1000
-    assert len(segments) <= 5
+    assert len(segments) <= 4
     assert [_nearest(lake, made[number], 1) for number in range(590, 1000, 41)] == [
         [f"c{number:06d}"] for number in range(590, 1000, 41)
     ]
