@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,18 +20,12 @@ def linked_copy(source: Path, target: Path) -> Path:
     return shutil.copytree(source, target, copy_function=copy, dirs_exist_ok=True)
 
 
-def copy_objects(source: Lake, target: Lake) -> None:
-    """Copies a lake in a bucket to another place in it."""
-    access = {name: source.storage_options[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
-    region = source.storage_options["aws_region"]
-    client = boto3.client("s3", endpoint_url=source.storage_options["aws_endpoint"], region_name=region, **access)
-    bucket, _, prefix = source.root.removeprefix("s3://").partition("/")
-    to_bucket, _, to_prefix = target.root.removeprefix("s3://").partition("/")
-
-    def copy(key: str) -> None:
-        to = to_prefix + key.removeprefix(prefix)
-        client.copy_object(Bucket=to_bucket, Key=to, CopySource={"Bucket": bucket, "Key": key})
-
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+def upload(source: Path, target: Lake, tables: Collection[str]) -> None:
+    """Copies these tables of a lake in a folder into a bucket."""
+    access = {name: target.storage_options[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
+    region = target.storage_options["aws_region"]
+    client = boto3.client("s3", endpoint_url=target.storage_options["aws_endpoint"], region_name=region, **access)
+    bucket, _, prefix = target.root.removeprefix("s3://").partition("/")
+    files = [file for table in tables for file in (source / f"{table}.lance").rglob("*") if file.is_file()]
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(copy, [found["Key"] for page in pages for found in page["Contents"]]))
+        list(threads.map(lambda file: client.upload_file(file, bucket, f"{prefix}/{file.relative_to(source)}"), files))

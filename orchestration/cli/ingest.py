@@ -18,12 +18,13 @@ def ingest(
         ),
     ],
     lake: LakeOption = None,
-    hours_per_batch: Annotated[float | None, typer.Option(help="Hours of video in one ingest batch.")] = None,
+    hours_per_batch: Annotated[
+        float | None, typer.Option(help="Hours of video in one ingest batch; else 2, in a large lake up to 60.")
+    ] = None,
     profile: ProfileOption = None,
     provider: ProviderOption = None,
 ) -> None:
     """Add videos and bring the lake up to date. Later runs do only what is new or changed."""
-    from resources.catalog.batching import HOURS_PER_BATCH
     from resources.catalog.locations import register_all
     from resources.incremental.faults import raising_faults
     from resources.incremental.progress import progress
@@ -34,7 +35,7 @@ def ingest(
         try:
             with raising_faults(session.lake.root):
                 registered, bad_rows = register_all(
-                    session.lake, session.media, locations, hours_per_batch or HOURS_PER_BATCH, on_items=advance
+                    session.lake, session.media, locations, hours_per_batch, on_items=advance
                 )
         except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error)) from error

@@ -147,8 +147,8 @@ def _notes(estimated: "Estimate") -> list[str]:
     in_a_run = estimated.measured_hours / estimated.runs
     if in_a_run < MIN_HOURS_PER_RUN:
         notes.append(
-            f"the measured runs had {in_a_run:.2f} hours of video each; a full batch has 2, so the time to start a "
-            "stage is overestimated"
+            f"the measured runs had {in_a_run:.2f} hours of video each; a full batch has at least 2, so the "
+            "time to start a stage is overestimated"
         )
     waits = estimated.gpu_hours + estimated.server_hours
     if not waits and estimated.processor_hours < MIN_BUSY_CORES * estimated.wall_hours:

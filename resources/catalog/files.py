@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from internvid.speech.sidecars import SUFFIXES as SUBTITLE_SUFFIXES
 from internvid.speech.sidecars import SidecarFinder
-from resources.catalog.batching import HOURS_PER_BATCH, IngestBatcher
+from resources.catalog.batching import IngestBatcher
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.provenance import digest
 from resources.lake.paths import local_path
 from resources.lake.schema import SOURCES
+from resources.lake.statements import statement
 from resources.lake.store import Lake
 from resources.media.store import Media
 
@@ -64,7 +65,7 @@ def register(
     locations: Sequence[str],
     *,
     run_id: str,
-    hours_per_batch: float = HOURS_PER_BATCH,
+    hours_per_batch: float | None = None,
     batcher: IngestBatcher | None = None,
     on_files: Callable[[int], object] = lambda number: None,
 ) -> Registered:
@@ -106,10 +107,12 @@ def register(
     return registered
 
 
-def new_batcher(lake: Lake, hours_per_batch: float = HOURS_PER_BATCH) -> IngestBatcher:
-    """Returns a batcher that continues after the existing batches."""
-    taken = lake.query("select distinct ingest_batch from sources", tables=["sources"])["ingest_batch"].to_pylist()
-    return IngestBatcher(taken, datetime.now(UTC).date(), hours_per_batch)
+def new_batcher(lake: Lake, hours_per_batch: float | None = None) -> IngestBatcher:
+    """Returns a batcher that continues after the existing batches. hours_per_batch: None: it grows with the lake."""
+    taken = lake.query(statement("catalog/hours_by_batch"), tables=["sources"])
+    hours = sum(hours or 0.0 for hours in taken["hours"].to_pylist())
+    today = datetime.now(UTC).date()
+    return IngestBatcher(taken["ingest_batch"].to_pylist(), today, hours_per_batch, registered_hours=hours)
 
 
 def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Path]:

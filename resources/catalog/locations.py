@@ -17,7 +17,7 @@ def register_all(
     lake: Lake,
     media: Media,
     locations: Sequence[str],
-    hours_per_batch: float,
+    hours_per_batch: float | None,
     *,
     on_items: Callable[[int], object],
 ) -> tuple[Registered, int]:

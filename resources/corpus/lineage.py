@@ -153,19 +153,28 @@ def _rows_of_table(
         group = made.setdefault((row["version"], row.get("model"), row["run_id"]), row | {"rows": 0})
         group["rows"] += 1
         group["written_at"] = max(group["written_at"], row["written_at"])
-    tried = [row for row in attempts if row["stage"] == stage]
-    return {"table": table, "rows": len(rows), "made": list(made.values()), "state": _state(table, source, rows, tried)}
+    state = "done" if rows else _why_no_rows(lake, stage, table, source, about, attempts)
+    return {"table": table, "rows": len(rows), "made": list(made.values()), "state": state}
 
 
-def _state(
-    table: str, source: dict[str, Any] | None, rows: Sequence[dict[str, Any]], tried: Sequence[dict[str, Any]]
+def _why_no_rows(
+    lake: Lake,
+    stage: str,
+    table: str,
+    source: dict[str, Any] | None,
+    about: dict[str, str | None],
+    attempts: Sequence[dict[str, Any]],
 ) -> str:
-    if rows:
-        return "done"
     if table == "downloads" and source is not None and source["kind"] == "file":
         return "nothing to do: it is a file"
-    if tried:
+    if tried := [row for row in attempts if row["stage"] == stage]:
         return in_words(tried[-1])
+    if table == "transcripts":
+        # A clip in which nothing is said is no input: a lake has too many of them for a row each.
+        if silent := [row for row in attempts if row["stage"] == "speech" and row["outcome"] == "skipped"]:
+            return f"nothing to do: {silent[-1]['message']}"
+        if _rows(lake, "speech", about["video_id"], None, ("cue_id",)):
+            return "nothing to do: nothing is said in it"
     return "not yet"
 
 

@@ -1,7 +1,8 @@
 """Keeps a Lance table fast: its indexes, compaction, and the removal of old versions.
 
-Only functions over one open table belong here; `resources.lake.store` says which tables there are and where. A change
-may lose a race against a writer (the writer never does): then it is tried again on the newest version.
+Only functions over one open table belong here; `resources.lake.store` says which tables there are and where, and
+`resources.lake.vector_index` how vectors are indexed. A change may lose a race against a writer (the writer never
+does): then it is tried again on the newest version. Where nothing is new, no version is written.
 """
 
 from __future__ import annotations
@@ -11,19 +12,27 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, VECTOR_SIZE, Table
+from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, Table
+from resources.lake.vector_index import index_vectors
 
 if TYPE_CHECKING:
     import lance
 
-# A compacted fragment: large enough that a scan reads long runs, small enough that every maintenance run can rewrite
-# the last, half-full one. By rows alone (Lance's default, 1 Mi) a fragment of JPEGs would hold 30 GB.
-FRAGMENT_BYTES = 512 * 2**20
+# A fragment is at most so large: frames of seven million videos, 84 TB with their JPEGs, have some 5,000. By rows alone
+# (Lance's default, 1 Mi) it would be 30 GB.
+MAX_FRAGMENT_BYTES = 16 * 2**30
 MAX_FRAGMENT_ROWS = 1024 * 1024
+# Fragments smaller than this are always merged: every maintenance run can rewrite one. A larger one is merged only with
+# newer ones that together have at least its size divided by MERGED_RATIO. So what is rewritten follows what is new: a
+# row is rewritten once each time that its fragment grows by half.
+SMALL_FRAGMENT_BYTES = 512 * 2**20
+MERGED_RATIO = 2
+MAX_DELETED_SHARE = 0.1  # more deleted rows are removed from a fragment's files
 MIN_FRAGMENT_ROWS = 4096
 COMPACTION_BATCH_BYTES = 16 * 2**20
 
@@ -31,9 +40,6 @@ COMPACTION_BATCH_BYTES = 16 * 2**20
 # hash, lie apart: 5,000 new clips among 10 million take 100 ms at 4096, Lance's default, 60 at 1024 and 40 at 512. But
 # building the index holds some 0.5, 1.4 and 3.6 GB per 10 million keys.
 KEYS_PER_PAGE = 1024
-
-# Without an index a search reads every vector: 50,000 are 150 MB, some 50 ms.
-ROWS_WITHOUT_VECTOR_INDEX = 50_000
 
 TRIES = 30
 
@@ -98,29 +104,17 @@ def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> No
     dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind, replace=True)
 
 
-def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int = ROWS_WITHOUT_VECTOR_INDEX) -> None:
-    """Indexes the table's vectors for approximate search.
-
-    from_rows: lower bound on the rows of a table with an index. Vectors of another model are distributed differently,
-    so an index is trained again once most rows are newer than its training.
-    """
-    for column in (column for column in table.columns if column.is_searched):
-        rows = dataset.count_rows()
-        if rows < from_rows:
-            continue
-        name = f"{column.name}_idx"
-        indexed = name in {index.name for index in dataset.describe_indices()}
-        if indexed and dataset.stats.index_stats(name)["num_indexed_rows"] > rows / 2:
-            continue
-        dataset.create_index(
-            column.name,
-            "IVF_PQ",
-            name=name,
-            metric="cosine",
-            num_partitions=max(1, round(rows**0.5)),
-            num_sub_vectors=VECTOR_SIZE // 8,
-            replace=True,
-        )
+def index_new_rows(dataset: lance.LanceDataset, table: Table) -> None:
+    """Adds to the indexes of `index_kinds` the rows that they lack. Without such rows nothing changes."""
+    # Lance would find out the same by reading the indexes; how many rows each covers stands in the manifest.
+    rows = dataset.count_rows()
+    behind = [
+        index.name
+        for index in dataset.describe_indices()
+        if index.num_rows_indexed < rows and not index_kinds(table).keys().isdisjoint(index.field_names)
+    ]
+    if behind:
+        dataset.optimize.optimize_indices(index_names=behind)
 
 
 def maintain(
@@ -133,8 +127,8 @@ def maintain(
     before = len(open_newest().get_fragments())
     create_missing_indexes(open_newest, table)
     # Indexes first: Lance does not compact a fragment that an index covers together with one that it does not.
-    retried(open_newest, lambda dataset: dataset.optimize.optimize_indices())
-    retried(open_newest, lambda dataset: index_vectors(dataset, table))
+    retried(open_newest, partial(index_new_rows, table=table))
+    retried(open_newest, partial(index_vectors, table=table))
     retried(open_newest, compact)
     newest = open_newest()
     # Never delete_unverified: it removes files that a running writer has written and not yet committed.
@@ -142,17 +136,44 @@ def maintain(
     return Maintenance(before, len(newest.get_fragments()), removed.old_versions, removed.bytes_removed)
 
 
-def compact(dataset: lance.LanceDataset, *, every_deletion: bool = False) -> None:
-    """Compacts the table. every_deletion: also rewrites fragments with few deleted rows."""
-    fragments = [fragment.metadata for fragment in dataset.get_fragments()]
-    rows = sum(fragment.physical_rows for fragment in fragments)
-    size = sum(file.file_size_bytes or 0 for fragment in fragments for file in fragment.files)
-    row_bytes = max(1, size // max(1, rows))
+def compact(
+    dataset: lance.LanceDataset, *, every_deletion: bool = False, small_bytes: int = SMALL_FRAGMENT_BYTES
+) -> None:
+    """Compacts the table. every_deletion: also rewrites fragments with few deleted rows.
+
+    small_bytes: fragments that are smaller are always merged.
+    """
+    fragments = dataset.get_fragments()
+    size = sum(_file_bytes(fragment) for fragment in fragments)
+    row_bytes = max(1, size // max(1, sum(fragment.physical_rows for fragment in fragments)))
+    max_deleted_share = 0.0 if every_deletion else MAX_DELETED_SHARE
+    excluded = [
+        group[0].fragment_id
+        for group in _merged_together(fragments, small_bytes)
+        if len(group) == 1 and group[0].num_deletions <= max_deleted_share * group[0].physical_rows
+    ]
     dataset.optimize.compact_files(
-        target_rows_per_fragment=_clamp(FRAGMENT_BYTES // row_bytes, MIN_FRAGMENT_ROWS, MAX_FRAGMENT_ROWS),
+        target_rows_per_fragment=_clamp(MAX_FRAGMENT_BYTES // row_bytes, MIN_FRAGMENT_ROWS, MAX_FRAGMENT_ROWS),
         batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
-        materialize_deletions_threshold=0.0 if every_deletion else None,
+        materialize_deletions_threshold=max_deleted_share,
+        excluded_fragment_ids=excluded,
     )
+
+
+def _merged_together(fragments: list[lance.LanceFragment], small_bytes: int) -> list[list[lance.LanceFragment]]:
+    """Returns the fragments, which are in order of age, in groups of those that are worth merging, newest first."""
+    groups: list[list[lance.LanceFragment]] = []
+    for fragment in reversed(fragments):
+        size = _file_bytes(fragment)
+        if groups and (size < small_bytes or size <= MERGED_RATIO * sum(map(_file_bytes, groups[-1]))):
+            groups[-1].append(fragment)
+        else:
+            groups.append([fragment])
+    return groups
+
+
+def _file_bytes(fragment: lance.LanceFragment) -> int:
+    return sum(file.file_size_bytes or 0 for file in fragment.metadata.files)
 
 
 def retried(open_newest: Callable[[], lance.LanceDataset], change: Callable[[lance.LanceDataset], None]) -> None:

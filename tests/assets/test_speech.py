@@ -10,8 +10,10 @@ import pytest
 from real_videos import REAL_VIDEOS
 from tiny_whisper import save_whisper
 
+from assets.stages import ingest_stages
 from orchestration.cli.session import Session
 from resources.catalog.files import register
+from resources.corpus.lineage import story
 from resources.lake.store import Lake
 
 VIDEOS = REAL_VIDEOS / "open"
@@ -76,7 +78,10 @@ def test_subtitles_beside_a_video_become_cues_and_transcripts_of_its_clips(spoke
     ]
     two = videos(lake)["two.mp4"]
     assert attempts(lake, "speech") == {(folder / "two.mp4").as_uri(): NO_MODEL}
-    assert attempts(lake, "transcripts") == dict.fromkeys(clips_of(lake, two), NO_MODEL)
+    assert attempts(lake, "transcripts") == {}, "a clip in which nothing is said is no input, and needs no row"
+    assert spoken.counts()["transcripts"]["total"] == 2
+    silent = story(lake, ingest_stages(), clips_of(lake, two)[0])
+    assert {stage["table"]: stage["state"] for stage in silent["stages"]}["transcripts"] == f"nothing to do: {NO_MODEL}"
 
 
 @pytest.mark.slow
@@ -129,8 +134,9 @@ def test_a_file_that_is_no_subtitles_fails_for_its_video_alone(spoken: Session, 
     failed = spoken.lake.polars("attempts").filter(pl.col("stage") == "speech")
     assert failed.select("outcome", "error_class").rows() == [("failed", "UnreadableSubtitles")]
     assert failed["message"].item().startswith("two.en.srt: ")
-    assert set(attempts(spoken.lake, "transcripts").values()) == {"what is said in its video could not be read"}
     assert len(spoken.lake.polars("speech")) == 2
+    unread = story(spoken.lake, ingest_stages(), videos(spoken.lake)["two.mp4"])
+    assert {stage["table"]: stage["state"] for stage in unread["stages"]}["transcripts"] == "not yet"
 
 
 @pytest.mark.slow

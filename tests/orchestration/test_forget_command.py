@@ -176,7 +176,6 @@ def test_the_other_video_s_rows_stay_as_they_were(forgotten: dict[str, Any]):
         **dict.fromkeys(("sources", "raw_videos", "fingerprints", "comparisons", "speech", "transcripts"), 1),
         **dict.fromkeys(("clips", "clip_captions", "clip_scores", "subsets"), 2),
         **dict.fromkeys(("frames", "frame_captions"), 5),
-        "attempts": 1,  # of the clip in which nothing is said
         "corpus_snapshot": len(before["corpus_snapshot"]),
     }
     for table in CONTENTS:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lake_copies import copy_objects
+from lake_copies import upload
 
+from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
 BUCKET = "lakes"
@@ -25,16 +26,10 @@ def bare_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
 
 
 @pytest.fixture
-def lake(request: pytest.FixtureRequest, bare_lake: Lake, new_lake: Callable[[Path], Lake]) -> Lake:
-    """An empty lake, copied from one that was created once."""
+def lake(request: pytest.FixtureRequest, bare_lake: Lake, tmp_path: Path, new_lake: Callable[[Path], Lake]) -> Lake:
+    """An empty lake, copied from one that was created once; in a bucket only the TABLES_IN_BUCKET of a module."""
     if "://" not in bare_lake.root:
         return new_lake(Path(bare_lake.root))
-    copy_objects(request.getfixturevalue("created_in_bucket"), bare_lake)
+    created = new_lake(tmp_path / "to upload")
+    upload(Path(created.root), bare_lake, getattr(request.module, "TABLES_IN_BUCKET", TABLES))
     return bare_lake
-
-
-@pytest.fixture(scope="session")
-def created_in_bucket(s3: dict[str, str]) -> Lake:
-    created = Lake(root=f"s3://{BUCKET}/created", storage_options=s3)
-    created.create_tables()
-    return created

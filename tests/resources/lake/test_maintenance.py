@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import polars as pl
 import pytest
 from lake_rows import (
@@ -11,16 +13,15 @@ from lake_rows import (
     contents,
     embed_clips,
     expected,
-    index_of,
     indexes,
-    nearest,
     tidy,
     vectors,
 )
 
-from resources.lake.maintenance import index_vectors
+from resources.lake.maintenance import compact
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
+from resources.lake.vector_index import index_vectors
 
 
 def _upsert_the_same_and_new_rows(lake: Lake, commits: int) -> None:
@@ -72,23 +73,53 @@ def test_maintenance_keeps_recent_versions(lake):
 
 
 @IN_A_FOLDER
+def test_what_compaction_rewrites_follows_what_is_new_and_fragments_stay_few(lake):
+    def rows() -> dict[int, int]:
+        return {fragment.fragment_id: fragment.physical_rows for fragment in lake.dataset("clips").get_fragments()}
+
+    chance = random.Random(0)
+    rewritten = 0
+    for night in range(32):
+        new = clips([f"{night}/{number}" for number in range(100)])
+        lake.upsert("clips", new.with_columns(boundary=pl.Series([chance.randbytes(200).hex() for _ in range(100)])))
+        before = rows()
+        compact(lake.dataset("clips"), small_bytes=10_000)
+        rewritten += sum(number for fragment, number in rows().items() if fragment not in before)
+    assert sum(rows().values()) == 3200
+    assert len(rows()) <= 6  # each is more than twice as large as the next
+    assert rewritten < 5 * 3200  # 16 times, if the whole table were rewritten each night
+
+
+@IN_A_FOLDER
+def test_a_large_fragment_is_rewritten_for_its_deleted_rows_alone(lake):
+    def fragments() -> dict[int, tuple[int, int]]:
+        found = lake.dataset("clips").get_fragments()
+        return {fragment.fragment_id: (fragment.physical_rows, fragment.num_deletions) for fragment in found}
+
+    for rows in (9000, 100):
+        lake.upsert("clips", clips([f"{rows}/{number}" for number in range(rows)]))
+    lake.delete("clips", ["9000/0"])
+    compact(lake.dataset("clips"), small_bytes=1)
+    assert fragments() == {0: (9000, 1), 1: (100, 0)}, "one deleted row is not worth it"
+    compact(lake.dataset("clips"), small_bytes=1, every_deletion=True)
+    assert fragments() == {1: (100, 0), 2: (8999, 0)}, "what has no deleted row stays as it is"
+
+
+@IN_A_FOLDER
 def test_maintenance_brings_back_an_index_that_is_missing(lake):
     lake.dataset("clips").drop_index("clip_id_idx")
     lake.optimize()
     assert ("clip_id", "BTreeIndexDetails") in indexes(lake, "clips")
 
 
-def test_the_index_is_trained_anew_for_the_vectors_of_another_model(tmp_path, new_lake):
+def test_maintenance_with_nothing_new_writes_no_version(tmp_path, new_lake):
     lake = new_lake(tmp_path / "lake")
     embed_clips(lake, vectors(600, seed=1), "model 1")
     index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
-    made = vectors(600, seed=2)
-    embed_clips(lake, made, "model 2")
-    assert nearest(lake, made[3])[0] == "c0003"
-    version = lake.version("clip_embeddings")
-    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
-    assert lake.version("clip_embeddings") > version
-    assert index_of(lake)["num_indexed_rows"] == 600
-    index_vectors(lake.dataset("clip_embeddings"), TABLES["clip_embeddings"], from_rows=500)
-    assert lake.version("clip_embeddings") == version + 1, "an index that serves is left alone"
-    assert nearest(lake, made[3])[0] == "c0003"
+    lake.upsert("clips", clips(["a", "b", "c"]))
+    embed_clips(lake, vectors(700, seed=1), "model 1")
+    lake.delete("clips", ["b"])
+    lake.optimize()
+    before = {table: lake.version(table) for table in TABLES}
+    lake.optimize()
+    assert {table: lake.version(table) for table in TABLES} == before

@@ -9,20 +9,29 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
-from lake_rows import IN_A_FOLDER, WRITERS, at_once, captions, clips, contents, expected, indexes
+from lake_rows import IN_A_FOLDER, at_once, captions, clips, contents, expected, indexes
 
 from resources.lake.maintenance import index_kinds
 from resources.lake.schema import TABLES, VECTOR, VECTOR_SIZE, pinned_tables
 from resources.lake.store import Lake
 
 
-def test_four_processes_create_the_same_tables_at_once(bare_lake, writers):
-    at_once(writers, Lake.create_tables, [(bare_lake,)] * WRITERS)
+def _create_and_fill(lake: Lake, key: str) -> None:
+    lake.create_tables()
+    lake.upsert("clips", clips([key]))
+
+
+def test_processes_create_the_same_tables_at_once_and_the_late_ones_wipe_out_nothing(bare_lake, writers):
+    keys = ["a", "b", "c", "d"]
+    for attempt in range(1 if bare_lake.storage_options else 4):  # a bucket is slow enough for one to be late
+        lake = Lake(root=f"{bare_lake.root}/{attempt}", storage_options=bare_lake.storage_options)
+        at_once(writers, _create_and_fill, [(lake, key) for key in keys])
+        assert contents(lake, "clips") == expected(clips(keys))
     of_kind = {"BTREE": "BTreeIndexDetails", "BITMAP": "BitmapIndexDetails", "INVERTED": "InvertedIndexDetails"}
     for name, table in TABLES.items():
-        assert bare_lake.dataset(name).schema.equals(table.arrow, check_metadata=True)
-        assert bare_lake.dataset(name).count_rows() == 0
-        assert indexes(bare_lake, name) == sorted((c, of_kind[kind]) for c, kind in index_kinds(table).items())
+        assert lake.dataset(name).schema.equals(table.arrow, check_metadata=True)
+        assert lake.dataset(name).count_rows() == (len(keys) if name == "clips" else 0)
+        assert indexes(lake, name) == sorted((c, of_kind[kind]) for c, kind in index_kinds(table).items())
 
 
 def test_creating_again_leaves_a_filled_table_as_it_is(lake):
@@ -31,19 +40,6 @@ def test_creating_again_leaves_a_filled_table_as_it_is(lake):
     lake.create_tables()
     assert lake.version("clips") == before
     assert contents(lake, "clips") == expected(clips(["a"]))
-
-
-def _create_and_fill(lake: Lake, key: str) -> None:
-    lake.create_tables()
-    lake.upsert("clips", clips([key]))
-
-
-def test_a_process_that_creates_late_does_not_wipe_out_what_others_wrote(bare_lake, writers):
-    keys = ["a", "b", "c", "d"]
-    for attempt in range(4):
-        lake = Lake(root=f"{bare_lake.root}/{attempt}", storage_options=bare_lake.storage_options)
-        at_once(writers, _create_and_fill, [(lake, key) for key in keys])
-        assert contents(lake, "clips") == expected(clips(keys))
 
 
 def test_a_lake_goes_to_another_process_by_pickle(lake, writers):

@@ -10,6 +10,8 @@ from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 from resources.lake.writes import Change, Conformed
 
+TABLES_IN_BUCKET = ("clips", "raw_videos", "corpus_snapshot")
+
 
 def test_an_upsert_replaces_rows_of_other_provenance_and_leaves_equal_ones_alone(lake):
     first = lake.upsert("clips", clips(["a", "b", "c"], boundary="cut"))
