@@ -44,9 +44,8 @@ if TYPE_CHECKING:
 
 TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
 
-Rows = (
-    str | list[str] | tuple[str, str]
-)  # those with the value, one of the values, or a value from the first to the last
+# Rows with the value, with one of the values of a list, or with a value from the first to the last of a pair.
+Rows = str | list[str] | tuple[str, str]
 
 # lance, duckdb, polars and lancedb are imported where they are used: together they take 3 s, and every process that
 # loads the code location would wait for them.
