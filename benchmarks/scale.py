@@ -257,13 +257,14 @@ def statistics_after_one_video(session) -> Callable[[], object]:
     from resources.corpus.statistics import build_mart
 
     folder = tempfile.TemporaryDirectory()
-    earlier, later = (Path(folder.name, f"{name}.duckdb") for name in ("earlier", "later"))
+    earlier = Path(folder.name, "earlier.duckdb")
     build_mart(session.lake, take_snapshot(session.lake, run_id="scale")[0], earlier)
     one_new_video(session)()
     snapshot, _, _ = take_snapshot(session.lake, run_id="scale")
 
     def run() -> None:
         computed_wholly: list[str] = []
+        later = Path(folder.name, "later.duckdb")
         build_mart(session.lake, snapshot, later, earlier=earlier, log=computed_wholly.append)
         assert not computed_wholly
 

@@ -72,7 +72,13 @@ def _carried_on(lake: Lake, earlier: Totals, versions: Mapping[str, int]) -> tup
     changed = {table: _changed_partitions(lake, TABLES[table], earlier, versions[table]) for table in versions}
     reasons = {name: reason for name in names_of_totals() if (reason := _obstacle(name, earlier, changed))}
     rows = {name: earlier.rows[name] for name in names_of_totals() if name not in reasons}
-    partitions = set().union(*(changed[table] or () for name in rows for table in tables_in(totals_sql(name))))
+    partitions = {
+        partition
+        for name in rows
+        for table in tables_in(totals_sql(name))
+        for partition in changed[table] or ()
+        if partition is not None  # `_obstacle` has said so
+    }
     for part in _parts(sorted(partitions)):
         gone = _computed_over(lake, rows, earlier.versions, part)
         came = _computed_over(lake, rows, versions, part)
