@@ -141,7 +141,7 @@ def _read_statistics(path: Path) -> tuple[dict[str, list[Row]], dict[str, str]]:
     with duckdb.connect(str(path), read_only=True) as database:
         database.execute("set timezone = 'UTC'")
         names_and_comments = database.execute(
-            "select table_name, comment from duckdb_tables() where not internal order by table_name"
+            "select table_name, comment from duckdb_tables() where schema_name = 'main' order by table_name"
         ).fetchall()
         tables = {name: database.table(f'"{name}"').to_arrow_table().to_pylist() for name, _ in names_and_comments}
     return tables, {name: comment or name.replace("_", " ").capitalize() for name, comment in names_and_comments}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from resources.corpus.snapshots import newest_snapshot_name
-from resources.corpus.statistics import MART
+from resources.corpus.statistics import MART, sampled_clips
 from resources.lake.published_files import local_copy
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -28,10 +29,11 @@ def write(lake: Lake, counts: Mapping[str, dict[str, int]], path: Path) -> None:
     from internvid.report.report import StageRow, write_report
 
     with tempfile.TemporaryDirectory() as folder:
+        mart = local_copy(lake, MART, Path(folder))
         write_report(
             path,
-            local_copy(lake, MART, Path(folder)),
-            clips_to_show(lake, newest_snapshot_name(lake)),
+            mart,
+            clips_to_show(lake, newest_snapshot_name(lake), sampled_clips(mart)),
             title="InternVid lakehouse",
             lake=lake.root,
             made_at=datetime.now(UTC),
@@ -43,15 +45,26 @@ def _ended(number: dict[str, int]) -> dict[str, int]:
     return {state: units for state, units in number.items() if state != "total"}
 
 
-def clips_to_show(lake: Lake, snapshot: str) -> list[ContactClip]:
-    """Clips spread over the corpus, each with a few of its frames in order of time."""
+def clips_to_show(lake: Lake, snapshot: str, sampled: Mapping[str, str]) -> list[ContactClip]:
+    """Returns clips drawn at random, each with a few of its frames in order of time.
+
+    sampled: clip_id -> ingest batch of more clips than are shown, for some have no frames.
+    """
     from internvid.report.report import ContactClip
 
-    clips = lake.query(statement("corpus/contact_sheet"), {"clips": CLIPS_SHOWN}, at=snapshot).to_pylist()
+    # Only the batches of some clips are read, for a scan costs what the lake holds.
+    candidates = dict(islice(sampled.items(), 2 * CLIPS_SHOWN))
+    if not candidates:
+        return []
+    batches = {"ingest_batch": sorted(set(candidates.values()))}
+    shown = statement("corpus/shown_clips")
+    chosen = {"clip_ids": list(candidates), "clips": CLIPS_SHOWN}
+    clips = lake.query(shown, chosen, at=snapshot, only=batches).to_pylist()
     strips = lake.query(
         statement("corpus/frame_strips"),
         {"clip_ids": [clip["clip_id"] for clip in clips], "frames": FRAMES_PER_CLIP},
         at=snapshot,
+        only=batches,
     ).to_pylist()
     jpegs = _jpegs(lake, [frame_id for strip in strips for frame_id in strip["frame_ids"]])
     frame_ids = {strip["clip_id"]: strip["frame_ids"] for strip in strips}

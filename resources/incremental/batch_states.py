@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from resources.incremental.faults import SystemFault, raising_faults
 from resources.incremental.provenance import digest
 from resources.incremental.stage import Stage
 from resources.incremental.state import STATES, count_by_partition, rows_of, tables_of
-from resources.lake.changes import Fragments, changes
+from resources.lake.changes import compare
 from resources.lake.schema import ATTEMPTS, BATCH_STATES, TABLES, Table
 from resources.lake.statements import statement
 from resources.lake.store import Lake, tables_in
@@ -142,7 +142,7 @@ class _Tables:
         # Names of columns cannot be bound; these come from resources.lake.schema, never from data.
         select = f"{stage} as stage, {column} as partition, hash({', '.join(columns)}) as content"
         rows = self._compare(table, since, [column, *columns], select, "changed_partitions")
-        return None if rows is None else set(rows)
+        return None if rows is None else {(stage, partition) for stage, partition in rows if partition is not None}
 
     def changed_keys(self, table: Table, since: int) -> list[str] | None:
         """Returns the hashes of the keys that came or went. None where that cannot be told."""
@@ -150,26 +150,8 @@ class _Tables:
         return None if rows is None else [key for (key,) in rows]
 
     def _compare(self, table: Table, since: int, columns: list[str], select: str, name: str) -> list[Any] | None:
-        """Returns the rows of the statement sql/incremental/NAME.sql, which reads `select` of `gone` and of `new`."""
-        differing = changes(self.lake, table, since, self.datasets[table.name])
-        if differing is None:
-            return None
-        with self.lake.connect([]) as connection:
-            for view, fragments in zip(("gone", "new"), differing, strict=True):
-                _register(connection, view, fragments, columns, select)
-            return connection.sql(statement(f"incremental/{name}")).fetchall()
-
-
-def _register(
-    connection: duckdb.DuckDBPyConnection, view: str, fragments: Fragments, columns: Sequence[str], select: str
-) -> None:
-    columns = list(dict.fromkeys(columns))
-    rows = fragments.rows(columns)
-    if rows is None:
-        arrow = fragments.dataset.schema
-        rows = pa.schema([arrow.field(column) for column in columns]).empty_table().to_reader()
-    connection.register(f"{view}$rows", rows)
-    connection.execute(f'create temp view {view} as select {select} from "{view}$rows"')
+        now = self.datasets[table.name]
+        return compare(self.lake, table, since, now, columns, select, f"incremental/{name}")
 
 
 def _deciding_columns(table: Table) -> list[str]:

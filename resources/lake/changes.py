@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from resources.lake.schema import Table
+from resources.lake.statements import statement
 
 if TYPE_CHECKING:
+    import duckdb
     import lance
-    import pyarrow as pa
 
     from resources.lake.store import Lake
 
@@ -54,6 +57,33 @@ def changes(lake: Lake, table: Table, since: int, now: lance.LanceDataset) -> tu
         Fragments(earlier, [fragment for identity, fragment in before.items() if identity not in after]),
         Fragments(now, [fragment for identity, fragment in after.items() if identity not in before]),
     )
+
+
+def compare(
+    lake: Lake, table: Table, since: int, now: lance.LanceDataset, columns: Sequence[str], select: str, name: str
+) -> list[Any] | None:
+    """Returns the rows of the statement `sql/<name>.sql`. It reads `gone` and `new`: `select`, an SQL text, of these
+    columns of the rows that only one of the two versions may have. None where the earlier version was removed.
+    """
+    differing = changes(lake, table, since, now)
+    if differing is None:
+        return None
+    with lake.connect([]) as connection:
+        for view, fragments in zip(("gone", "new"), differing, strict=True):
+            _register(connection, view, fragments, columns, select)
+        return connection.sql(statement(name)).fetchall()
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, view: str, fragments: Fragments, columns: Sequence[str], select: str
+) -> None:
+    columns = list(dict.fromkeys(columns))
+    rows = fragments.rows(columns)
+    if rows is None:
+        arrow = fragments.dataset.schema
+        rows = pa.schema([arrow.field(column) for column in columns]).empty_table().to_reader()
+    connection.register(f"{view}$rows", rows)
+    connection.execute(f'create temp view {view} as select {select} from "{view}$rows"')
 
 
 def _at(lake: Lake, table: Table, version: int) -> lance.LanceDataset | None:

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from resources.lake.maintenance import build_index, compact, index_kinds, index_vectors, retried
-from resources.lake.schema import VECTOR, Table
+from resources.lake.maintenance import build_index, compact, index_kinds, retried
+from resources.lake.schema import Table
+from resources.lake.vector_index import drop_vector_indexes, index_vectors
 
 if TYPE_CHECKING:
     import lance
@@ -29,7 +30,8 @@ def erase_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table, *
     retried(open_newest, partial(compact, every_deletion=True))
     for column, kind in index_kinds(table).items():
         retried(open_newest, partial(build_index, column=column, kind=kind))
-    retried(open_newest, lambda dataset: _build_vector_index(dataset, table))
+    retried(open_newest, drop_vector_indexes)
+    retried(open_newest, partial(index_vectors, table=table))
     removed = open_newest().cleanup_old_versions(
         timedelta(0), error_if_tagged_old_versions=False, delete_unverified=also_unfinished
     )
@@ -43,11 +45,3 @@ def times_of_tags(dataset: lance.LanceDataset) -> dict[str, datetime]:
         version["version"]: cast(datetime, version["timestamp"]).astimezone(UTC) for version in dataset.versions()
     }
     return {name: written[tag["version"]] for name, tag in dataset.tags.list().items()}
-
-
-def _build_vector_index(dataset: lance.LanceDataset, table: Table) -> None:
-    indexed = {index.name for index in dataset.describe_indices()}
-    for name in (f"{column.name}_idx" for column in table.columns if column.type == VECTOR):
-        if name in indexed:
-            dataset.drop_index(name)
-    index_vectors(dataset, table)

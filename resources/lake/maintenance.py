@@ -1,7 +1,8 @@
 """Keeps a Lance table fast: its indexes, compaction, and the removal of old versions.
 
-Only functions over one open table belong here; `resources.lake.store` says which tables there are and where. A change
-may lose a race against a writer (the writer never does): then it is tried again on the newest version.
+Only functions over one open table belong here; `resources.lake.store` says which tables there are and where, and
+`resources.lake.vector_index` how vectors are indexed. A change may lose a race against a writer (the writer never
+does): then it is tried again on the newest version. Where nothing is new, no version is written.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, VECTOR_SIZE, Table
+from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, Table
+from resources.lake.vector_index import index_vectors
 
 if TYPE_CHECKING:
     import lance
@@ -37,9 +40,6 @@ COMPACTION_BATCH_BYTES = 16 * 2**20
 # hash, lie apart: 5,000 new clips among 10 million take 100 ms at 4096, Lance's default, 60 at 1024 and 40 at 512. But
 # building the index holds some 0.5, 1.4 and 3.6 GB per 10 million keys.
 KEYS_PER_PAGE = 1024
-
-# Without an index a search reads every vector: 50,000 are 150 MB, some 50 ms.
-ROWS_WITHOUT_VECTOR_INDEX = 50_000
 
 TRIES = 30
 
@@ -104,29 +104,17 @@ def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> No
     dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind, replace=True)
 
 
-def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int = ROWS_WITHOUT_VECTOR_INDEX) -> None:
-    """Indexes the table's vectors for approximate search.
-
-    from_rows: lower bound on the rows of a table with an index. Vectors of another model are distributed differently,
-    so an index is trained again once most rows are newer than its training.
-    """
-    for column in (column for column in table.columns if column.is_searched):
-        rows = dataset.count_rows()
-        if rows < from_rows:
-            continue
-        name = f"{column.name}_idx"
-        indexed = name in {index.name for index in dataset.describe_indices()}
-        if indexed and dataset.stats.index_stats(name)["num_indexed_rows"] > rows / 2:
-            continue
-        dataset.create_index(
-            column.name,
-            "IVF_PQ",
-            name=name,
-            metric="cosine",
-            num_partitions=max(1, round(rows**0.5)),
-            num_sub_vectors=VECTOR_SIZE // 8,
-            replace=True,
-        )
+def index_new_rows(dataset: lance.LanceDataset, table: Table) -> None:
+    """Adds to the indexes of `index_kinds` the rows that they lack. Without such rows nothing changes."""
+    # Lance would find out the same by reading the indexes; how many rows each covers stands in the manifest.
+    rows = dataset.count_rows()
+    behind = [
+        index.name
+        for index in dataset.describe_indices()
+        if index.num_rows_indexed < rows and not index_kinds(table).keys().isdisjoint(index.field_names)
+    ]
+    if behind:
+        dataset.optimize.optimize_indices(index_names=behind)
 
 
 def maintain(
@@ -139,8 +127,8 @@ def maintain(
     before = len(open_newest().get_fragments())
     create_missing_indexes(open_newest, table)
     # Indexes first: Lance does not compact a fragment that an index covers together with one that it does not.
-    retried(open_newest, lambda dataset: dataset.optimize.optimize_indices())
-    retried(open_newest, lambda dataset: index_vectors(dataset, table))
+    retried(open_newest, partial(index_new_rows, table=table))
+    retried(open_newest, partial(index_vectors, table=table))
     retried(open_newest, compact)
     newest = open_newest()
     # Never delete_unverified: it removes files that a running writer has written and not yet committed.
@@ -159,7 +147,7 @@ def compact(
     size = sum(_file_bytes(fragment) for fragment in fragments)
     row_bytes = max(1, size // max(1, sum(fragment.physical_rows for fragment in fragments)))
     max_deleted_share = 0.0 if every_deletion else MAX_DELETED_SHARE
-    left_alone = [
+    excluded = [
         group[0].fragment_id
         for group in _merged_together(fragments, small_bytes)
         if len(group) == 1 and group[0].num_deletions <= max_deleted_share * group[0].physical_rows
@@ -168,7 +156,7 @@ def compact(
         target_rows_per_fragment=_clamp(MAX_FRAGMENT_BYTES // row_bytes, MIN_FRAGMENT_ROWS, MAX_FRAGMENT_ROWS),
         batch_size=_clamp(COMPACTION_BATCH_BYTES // row_bytes, 64, 8192),
         materialize_deletions_threshold=max_deleted_share,
-        excluded_fragment_ids=left_alone,
+        excluded_fragment_ids=excluded,
     )
 
 

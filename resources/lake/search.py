@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from resources.lake.lookup import rows_with_keys
 from resources.lake.schema import CLIP_CAPTIONS
+from resources.lake.vector_index import nearest
 
 if TYPE_CHECKING:
     import lance
@@ -46,8 +47,7 @@ def search_vectors(embeddings: lance.LanceDataset, vector: np.ndarray, limit: in
 
     embeddings: the table clip_embeddings. vector: [VECTOR_SIZE] float32.
     """
-    nearest = {"column": "vector", "q": vector, "k": limit, "metric": "cosine", "refine_factor": 4}
-    return embeddings.to_table(columns=["clip_id", "_distance"], nearest=nearest)
+    return embeddings.to_table(columns=["clip_id", "_distance"], nearest=nearest("vector", vector, limit))
 
 
 def fused(captions: lance.LanceDataset, rankings: Sequence[tuple[float, pa.Table]], limit: int) -> pa.Table:

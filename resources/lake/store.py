@@ -32,6 +32,7 @@ from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
 from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
 from resources.lake.paths import StoragePath, fsspec_options
 from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
+from resources.lake.totals import names_of_totals, totals_sql
 from resources.lake.writes import Change
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from lancedb import DBConnection
 
 TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
+
+# Rows with the value, with one of the values of a list, or with a value from the first to the last of a pair.
+Rows = str | list[str] | tuple[str, str]
 
 # lance, duckdb, polars and lancedb are imported where they are used: together they take 3 s, and every process that
 # loads the code location would wait for them.
@@ -150,15 +154,17 @@ class Lake(dg.ConfigurableResource):
         tables: Iterable[str] | None = None,
         *,
         at: str | Mapping[str, int] | None = None,
-        only: Mapping[str, str | tuple[str, str]] | None = None,
+        only: Mapping[str, Rows] | None = None,
         memory_limit: str | None = None,
         untrusted: bool = False,
     ) -> duckdb.DuckDBPyConnection:
         """A session of DuckDB in memory with each table under its bare name, read-only.
 
+        tables: names of tables, and of totals (`resources.lake.totals`), which are views over the tables that they
+        read. None: all of both.
         at: a tag, or a version per table (tables not named are at their newest; those that no tag pins, too).
-        only: column -> value, for instance an ingest batch, or the first and the last value of a range: of tables with
-        such a column only those rows are visible.
+        only: column -> value, for instance an ingest batch, or a list of values, or the first and the last value of a
+        range: of tables with such a column only those rows are visible.
         memory_limit: for instance "1GB"; the session is then the only one of its database, and what exceeds it goes to
         files in the temporary folder. None: that of the process.
         untrusted: for SQL of users: no file, network or extension, and no way to allow them again.
@@ -169,7 +175,10 @@ class Lake(dg.ConfigurableResource):
         if memory_limit:
             connection.execute("SET memory_limit = $1", [memory_limit])
         connection.execute("SET TimeZone = 'UTC'")
-        for table in TABLES if tables is None else tables:
+        named = [*TABLES, *names_of_totals()] if tables is None else list(tables)
+        totals = [name for name in named if name in names_of_totals()]
+        read_by_totals = [table for name in totals for table in tables_in(totals_sql(name))]
+        for table in dict.fromkeys([*(name for name in named if name not in totals), *read_by_totals]):
             # Views of a session, for other sessions have tables of the same names.
             columns = _definition(table).column_names
             filters = {column: value for column, value in (only or {}).items() if column in columns}
@@ -178,6 +187,8 @@ class Lake(dg.ConfigurableResource):
             if filters:
                 rows = " and ".join(_condition(column, value) for column, value in filters.items())
                 connection.execute(f'create temp view {table} as select * from "{table}$all" where {rows}')
+        for name in totals:
+            connection.execute(f"create temp view {name} as {totals_sql(name)}")  # the name of our own file
         if untrusted:
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
@@ -190,13 +201,14 @@ class Lake(dg.ConfigurableResource):
         *,
         tables: Iterable[str] | None = None,
         at: str | Mapping[str, int] | None = None,
-        only: Mapping[str, str | tuple[str, str]] | None = None,
+        only: Mapping[str, Rows] | None = None,
     ) -> pa.Table:
         """The result of one statement over the tables, seen as by `connect`; None are those that it names.
 
         parameters: for $name or $1.
         """
-        with self.connect(tables_in(sql) if tables is None else tables, at=at, only=only) as connection:
+        named = [*tables_in(sql), *_totals_in(sql)] if tables is None else tables
+        with self.connect(named, at=at, only=only) as connection:
             return connection.sql(sql, params=parameters).to_arrow_table()
 
     def polars(
@@ -335,12 +347,19 @@ def _opened_once(
 
 
 def tables_in(sql: str) -> list[str]:
-    """The lake's tables whose names stand in the statement: opening one takes some requests where it is in a bucket.
-
-    Comments and string literals, which may contain such a name, are left out.
-    """
-    words = set(re.findall(r"\w+", re.sub(r"--[^\n]*|'[^']*'", "", sql)))
+    """The lake's tables whose names stand in the statement: opening one takes some requests where it is in a bucket."""
+    words = _words_in(sql)
     return [name for name in TABLES if name in words]
+
+
+def _totals_in(sql: str) -> list[str]:
+    words = _words_in(sql)
+    return [name for name in names_of_totals() if name in words]
+
+
+def _words_in(sql: str) -> set[str]:
+    """Returns the words of the statement without comments and string literals, which may contain a table's name."""
+    return set(re.findall(r"\w+", re.sub(r"--[^\n]*|'[^']*'", "", sql)))
 
 
 def _new_database() -> duckdb.DuckDBPyConnection:
@@ -363,9 +382,11 @@ def _database() -> duckdb.DuckDBPyConnection:
     return _new_database()
 
 
-def _condition(column: str, value: str | tuple[str, str]) -> str:
+def _condition(column: str, value: Rows) -> str:
     if isinstance(value, str):
         return f"{column} = {writes.sql_text(value)}"
+    if isinstance(value, list):  # `in` does not reach Lance's index, alternatives do
+        return "(" + " or ".join(_condition(column, each) for each in value) + ")"
     first, last = value
     return f"{column} between {writes.sql_text(first)} and {writes.sql_text(last)}"
 

@@ -1,4 +1,4 @@
--- $clips clips, evenly spread over the batch or the lake, with the middle frame's id and the caption if there is one.
+-- $clips clips, evenly spread over the batch, with the middle frame's id and the caption if there is one.
 with numbered as (
     select
         clips.clip_id,

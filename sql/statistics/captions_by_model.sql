@@ -3,18 +3,13 @@
 -- description: >
 --   kind: coarse and fine are captions of frames, clip is the summary that the dataset holds. share is within the kind.
 -- ---
-with caption as (
-    select coalesce(scale, 'unknown') as kind, coalesce(model, 'unknown') as model, version, video_id from frame_captions
-    union all
-    select 'clip', coalesce(model, 'unknown'), version, video_id from clip_captions
-)
 select
     kind,
     model,
-    count(*) as captions,
-    count(*) / sum(count(*)) over (partition by kind) as share,
-    count(distinct video_id) as videos,
+    sum(total_rows)::bigint as captions,
+    sum(total_rows) / sum(sum(total_rows)) over (partition by kind) as share,
+    sum(total_videos)::bigint as videos,
     count(distinct version) as versions
-from caption
+from caption_model_totals
 group by kind, model
 order by kind, captions desc, model

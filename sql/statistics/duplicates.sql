@@ -6,24 +6,22 @@
 --   share of the shorter video's frames that the longer video has as well. videos_left_out: by a subset without copies.
 -- ---
 with pairs as (
-    select
-        kind,
-        similarity,
-        case when kept = video_id then other_video_id else video_id end as left_out
+    select kind, count(*) as pairs, count(distinct case when kept = video_id then other_video_id else video_id end) as videos_left_out, avg(similarity) as mean_similarity, min(similarity) as min_similarity
     from duplicates
+    group by kind
     union all
-    select 'bytes' as kind, 1 as similarity, null as left_out
-    from attempts
+    select 'bytes', sum(total_rows), 0, 1, 1
+    from attempt_totals
     where error_class = 'ExactDuplicate'
+    having count(*) > 0
 )
 
 select
     kinds.kind,
-    count(pairs.kind) as pairs,
-    count(distinct pairs.left_out) as videos_left_out,
-    avg(pairs.similarity) as mean_similarity,
-    min(pairs.similarity) as min_similarity
+    coalesce(pairs.pairs, 0)::bigint as pairs,
+    coalesce(pairs.videos_left_out, 0) as videos_left_out,
+    pairs.mean_similarity,
+    pairs.min_similarity
 from (values (1, 'bytes'), (2, 'packets'), (3, 'perceptual')) as kinds (position, kind)
 left join pairs on kinds.kind = pairs.kind
-group by kinds.position, kinds.kind
 order by kinds.position

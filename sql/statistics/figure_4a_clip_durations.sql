@@ -13,20 +13,14 @@ with bucket (position, bucket, paper_share, paper_share_up_to_here) as (
         (4, '10–20 s', null, null),
         (5, '>20 s', null, 1)
 ),
--- Grouped before the join: the buckets are few, the clips many.
-durations as (
-    select
-        case when seconds < 2 then 1 when seconds < 4 then 2 when seconds < 10 then 3 when seconds < 20 then 4 else 5 end as position,
-        count(*) as clips
-    from (select end_seconds - start_seconds as seconds from clips where annotation_id is null)
-    where seconds >= 0 and seconds < 'infinity'::double
-    group by 1
-),
+
 counted as (
-    select position, bucket, paper_share, paper_share_up_to_here, coalesce(clips, 0) as clips
+    select position, bucket, paper_share, paper_share_up_to_here, coalesce(sum(total_rows), 0)::bigint as clips
     from bucket
-    left join durations using (position)
+    left join clip_totals on bucket = duration and not is_imported
+    group by all
 )
+
 select
     position,
     bucket,

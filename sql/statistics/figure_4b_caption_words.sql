@@ -11,16 +11,14 @@ with bucket (position, bucket, from_words, to_words, paper_share, paper_share_up
         (3, '20–30', 20, 30, null, null),
         (4, '>30', 30, 'infinity'::double, null, 1)
 ),
+
 counted as (
-    select position, bucket, paper_share, paper_share_up_to_here, count(clip_id) as captions
+    select position, bucket, paper_share, paper_share_up_to_here, coalesce(sum(total_rows), 0)::bigint as captions
     from bucket
-    left join (
-        select clip_id, word_count
-        from clip_captions
-        where clip_id not in (select clip_id from clips where annotation_id is not null)
-    ) as caption on word_count >= from_words and word_count < to_words
+    left join caption_totals on word_count >= from_words and word_count < to_words and not is_imported
     group by all
 )
+
 select
     position,
     bucket,

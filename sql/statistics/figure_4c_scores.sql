@@ -6,10 +6,8 @@
 select
     score,
     model,
-    floor(value * 10) / 10 as from_value,
-    count(*) as clips,
-    count(*) / sum(count(*)) over (partition by score, model) as share
-from clip_scores
-where value is not null
-group by score, model, from_value
+    from_value,
+    total_rows as clips,
+    total_rows / sum(total_rows) over (partition by score, model) as share
+from score_totals
 order by score, model, from_value

@@ -15,20 +15,13 @@ polled as (
 
 brought as (
     select
-        sources.found_by as feed_id,
-        count(*) as sources,
-        count(downloads.source_id) as downloads,
-        count(videos.source_id) as videos,
-        sum(videos.clips) as clips
-    from sources
-    left join downloads on sources.source_id = downloads.source_id
-    left join (
-        select any_value(raw_videos.source_id) as source_id, count(clips.clip_id) as clips
-        from raw_videos
-        left join clips on raw_videos.video_id = clips.video_id
-        group by raw_videos.video_id
-    ) as videos on sources.source_id = videos.source_id
-    group by sources.found_by
+        found_by as feed_id,
+        sum(total_rows) as sources,
+        sum(total_downloads) as downloads,
+        sum(total_videos) as videos,
+        sum(total_clips) as clips
+    from source_totals
+    group by found_by
 )
 
 select

@@ -8,38 +8,33 @@
 --   1280x720 box in width or height, or its shorter side has 720 pixels, so upright and very wide videos count too.
 --   Clips and captions are without imported spans, which overlap those made here.
 -- ---
-with last_cut as (
-    select video_id, max(end_seconds) as seconds from clips group by video_id
-),
-video as (
+with of_videos as (
     select
-        coalesce(raw_videos.duration_seconds, last_cut.seconds) as seconds,
-        coalesce(raw_videos.display_width, raw_videos.width) as width,
-        coalesce(raw_videos.display_height, raw_videos.height) as height
-    from raw_videos left join last_cut using (video_id)
+        coalesce(sum(total_rows), 0)::bigint as videos,
+        coalesce(sum(total_rows - total_of_known_duration), 0)::bigint as videos_of_unknown_duration,
+        coalesce(sum(total_microseconds), 0) / 3.6e9 as video_hours,
+        sum(total_rows) filter (where resolution in ('720p', '1080p', '1440p', '2160p or more'))
+            / nullif(sum(total_rows) filter (where resolution is not null), 0) as share_720p_or_more
+    from video_totals
 ),
-video_totals as (
+
+of_clips as (
     select
-        count(*) as videos,
-        count(*) filter (where seconds is null) as videos_of_unknown_duration,
-        coalesce(sum(seconds), 0) / 3600 as video_hours,
-        count(*) filter (where least(width, height) >= 720 or greatest(width, height) >= 1280)
-            / nullif(count(*) filter (where width is not null and height is not null), 0) as share_720p_or_more
-    from video
+        coalesce(sum(total_rows), 0)::bigint as clips,
+        coalesce(sum(total_microseconds), 0) / 3.6e9 as clip_hours,
+        sum(total_microseconds) / 1e6 / sum(total_rows) as mean_clip_seconds
+    from clip_totals
+    where not is_imported
 ),
-clip_totals as (
+
+of_captions as (
     select
-        count(*) as clips,
-        coalesce(sum(end_seconds - start_seconds), 0) / 3600 as clip_hours,
-        avg(end_seconds - start_seconds) as mean_clip_seconds
-    from clips
-    where annotation_id is null
-),
-caption_totals as (
-    select count(*) as captions, avg(word_count) as mean_caption_words
-    from clip_captions
-    where clip_id not in (select clip_id from clips where annotation_id is not null)
+        coalesce(sum(total_rows), 0)::bigint as captions,
+        sum(total_rows * word_count) / sum(total_rows) filter (where word_count is not null) as mean_caption_words
+    from caption_totals
+    where not is_imported
 )
+
 select
     videos,
     clips,
@@ -57,4 +52,4 @@ select
     17.6::double as paper_mean_caption_words,
     760300.0::double as paper_video_hours,
     0.85::double as paper_share_720p
-from video_totals, clip_totals, caption_totals
+from of_videos, of_clips, of_captions

@@ -1,16 +1,18 @@
 -- ---
 -- title: Rows of each table, and when it last changed
 -- ---
-with tables (position, table_name, row_count, last_written_at) as (
-    select 1, 'sources', count(*), max(written_at) from sources
-    union all select 2, 'raw_videos', count(*), max(written_at) from raw_videos
-    union all select 3, 'clips', count(*), max(written_at) from clips
-    union all select 4, 'frames', count(*), max(written_at) from frames
-    union all select 5, 'frame_captions', count(*), max(written_at) from frame_captions
-    union all select 6, 'clip_captions', count(*), max(written_at) from clip_captions
-    union all select 7, 'clip_embeddings', count(*), max(written_at) from clip_embeddings
-    union all select 8, 'caption_embeddings', count(*), max(written_at) from caption_embeddings
-    union all select 9, 'clip_scores', count(*), max(written_at) from clip_scores
-    union all select 10, 'attempts', count(*), max(written_at) from attempts
+with known (position, table_name) as (
+    values
+        (1, 'sources'), (2, 'raw_videos'), (3, 'clips'), (4, 'frames'), (5, 'frame_captions'), (6, 'clip_captions'),
+        (7, 'clip_embeddings'), (8, 'caption_embeddings'), (9, 'clip_scores'), (10, 'attempts')
+),
+
+latest as (
+    select table_name, max(last_written_at) as last_written_at from latest_writes group by table_name
 )
-select table_name, row_count, last_written_at from tables order by position
+
+select table_name, coalesce(total_rows, 0) as row_count, last_written_at
+from known
+left join table_totals using (table_name)
+left join latest using (table_name)
+order by position

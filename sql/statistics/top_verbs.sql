@@ -3,8 +3,11 @@
 -- description: >
 --   A caption counts once for a verb however often it contains it; share is of all captions.
 -- ---
-select verb, count(*) as captions, count(*) / nullif((select count(*) from clip_captions), 0) as share
-from (select clip_id, unnest(list_distinct(verbs)) as verb from clip_captions)
-group by verb
+select
+    word as verb,
+    total_rows as captions,
+    total_rows / nullif((select sum(total_rows) from caption_totals), 0) as share
+from word_totals
+where part = 'verb'
 order by captions desc, verb
 limit 50

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from orchestration.sensors import MAX_RUNS_PER_TICK, build_sensors
 from orchestration.settings import Settings
-from resources.catalog.batching import HOURS_PER_BATCH
+from resources.catalog.batching import MAX_HOURS_PER_BATCH
 from resources.catalog.locations import RUN_ID
 from resources.catalog.web import WebSource, register_web
 from resources.lake.schema import ATTEMPTS
@@ -15,9 +15,9 @@ from resources.lake.store import Lake
 
 
 def find(lake: Lake, count: int, *, name: str = "found", run_id: str = "of the daemon") -> set[str]:
-    """Registers that many videos of two hours, so each in a batch of its own; the batches."""
+    """Registers that many videos, each as long as a batch at most, so each in one of its own; the batches."""
     sources = [
-        WebSource(f"https://example.org/{name}{number}", seconds=3600 * HOURS_PER_BATCH) for number in range(count)
+        WebSource(f"https://example.org/{name}{number}", seconds=3600 * MAX_HOURS_PER_BATCH) for number in range(count)
     ]
     return register_web(lake, sources, found_by=None, run_id=run_id).batches
 

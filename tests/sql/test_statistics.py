@@ -16,6 +16,7 @@ import pytest
 from resources.lake.schema import TABLES
 from resources.lake.statements import header
 
+TOTALS = sorted((Path(__file__).parents[2] / "sql" / "totals").glob("*.sql"))
 STATISTICS = sorted((Path(__file__).parents[2] / "sql" / "statistics").glob("*.sql"))
 NOON = datetime(2025, 1, 2, 12, tzinfo=UTC)
 H264 = {"video_codec": "h264", "container": "mov", "pixel_format": "yuv420p"}
@@ -64,7 +65,7 @@ LAKE: dict[str, list[dict[str, Any]]] = {
     ],
     "clip_captions": [
         {"clip_id": "c1", "video_id": "v1", "word_count": 9, "verbs": ["walk", "hold"], "nouns": ["dog"], "model": "S"},
-        {"clip_id": "c2", "video_id": "v1", "word_count": 10, "verbs": ["hold", "hold"], "nouns": [], "model": "S"},
+        {"clip_id": "c2", "video_id": "v1", "word_count": 10, "verbs": ["hold"], "nouns": [], "model": "S"},
         {"clip_id": "c3", "video_id": "v1", "word_count": 31, "verbs": None, "nouns": ["dog", "cat"], "model": "S"},
     ],
     "attempts": [
@@ -122,7 +123,7 @@ EXPECTED: dict[str, list[tuple]] = {
         ("similarity", "A", -0.1, 1, 0.5),
         ("similarity", "A", 0.3, 1, 0.5),
     ],
-    "actionness": [(3, 2, 2, 4 / 3, 1.0, 212_155, 109_485)],
+    "actionness": [(3, 2, 2, 1.0, 1.0, 212_155, 109_485)],
     "top_verbs": [("hold", 2, 2 / 3), ("walk", 1, 1 / 3)],
     "top_nouns": [("dog", 2, 2 / 3), ("cat", 1, 1 / 3)],
     "resolutions": [
@@ -223,10 +224,11 @@ EXPECTED: dict[str, list[tuple]] = {
 
 
 def arrow_tables(rows: Mapping[str, list[dict[str, Any]]]) -> dict[str, pa.Table]:
-    """Makes every table of the schema; missing values are null. All rows need a key, which may not be null."""
+    """Makes every table of the schema, all in one batch; missing values are null. All rows need a key."""
     return {
         name: pa.Table.from_pylist(
-            [dict.fromkeys(table.column_names) | row for row in rows.get(name, [])], schema=table.arrow
+            [dict.fromkeys(table.column_names) | {table.partition: "batch"} | row for row in rows.get(name, [])],
+            schema=table.arrow,
         )
         for name, table in TABLES.items()
     }
@@ -238,6 +240,8 @@ def database_over(tables: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     database.execute("set timezone = 'UTC'")
     for name, table in tables.items():
         database.register(name, table)
+    for file in TOTALS:
+        database.execute(f"create temp view {file.stem} as {file.read_text()}")
     return database
 
 

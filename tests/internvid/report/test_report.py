@@ -73,8 +73,12 @@ def make_mart(path: Path, rows: dict[str, list[dict[str, Any]]]) -> Path:
     """Makes statistics.duckdb from the SQL files, over tables with the given rows."""
     with duckdb.connect(str(path)) as database:
         for name, table in TABLES.items():
-            full_rows = [dict.fromkeys(table.column_names) | row for row in rows.get(name, [])]
+            full_rows = [
+                dict.fromkeys(table.column_names) | {table.partition: "batch"} | row for row in rows.get(name, [])
+            ]
             database.register(name, pa.Table.from_pylist(full_rows, schema=table.arrow))
+        for file in (STATISTICS.parent / "totals").glob("*.sql"):
+            database.execute(f"create temp view {file.stem} as {file.read_text()}")
         for file in STATISTICS.glob("*.sql"):
             database.execute(f'create table "{file.stem}" as {file.read_text()}')
     return path

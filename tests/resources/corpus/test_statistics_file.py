@@ -6,6 +6,7 @@ import struct
 
 from resources.corpus.statistics import build_mart
 from resources.lake.statements import statements_in
+from resources.lake.totals import names_of_totals
 
 STORAGE_VERSION_OF_DUCKDB_1_0 = 64
 
@@ -24,5 +25,6 @@ def test_every_statement_is_a_table_of_its_name(lake, tmp_path):
     lake.tag("now")
     build_mart(lake, "now", tmp_path / "statistics.duckdb")
     with duckdb.connect(str(tmp_path / "statistics.duckdb"), read_only=True) as mart:
-        tables = {name for (name,) in mart.sql("select table_name from duckdb_tables()").fetchall()}
-    assert tables == {file.stem for file in statements_in("statistics")}
+        tables = set(mart.sql("select schema_name, table_name from duckdb_tables()").fetchall())
+    statistics = {("main", file.stem) for file in statements_in("statistics")}
+    assert tables == statistics | {("totals", name) for name in (*names_of_totals(), "made_from")}

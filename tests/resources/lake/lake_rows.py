@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -114,7 +113,3 @@ def nearest(lake: Lake, vector: np.ndarray) -> list[str]:
 
 def by_hand(made: np.ndarray, vector: np.ndarray) -> list[str]:
     return [f"c{number:04d}" for number in np.argsort(-(made @ vector))[:5]]
-
-
-def index_of(lake: Lake) -> dict[str, Any]:
-    return lake.dataset("clip_embeddings").stats.index_stats("vector_idx")
