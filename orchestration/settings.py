@@ -42,13 +42,32 @@ class Settings(BaseSettings):
         description="whether local video files are read where they lie, or copied into the media store",
     )
     workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="decoding processes; one a core unless set"
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="decoding processes; one a core unless set. With the engine ray: of each worker, which takes as many "
+        "cores; 1 unless set",
     )
     device: str = Field(default="auto", description="where models run, as torch names it; auto: a GPU if there is one")
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process",
         description="how a run that the UI or the daemon starts works on its steps: one after the other in the process "
         "of the run, or each in a process of its own, several at once, which takes some seconds more for each",
+    )
+    engine: Literal["local", "ray"] = Field(
+        default="local",
+        description="where the heavy stages are computed: in the process of the run and its child processes, or by "
+        "workers of a Ray cluster",
+    )
+    ray_address: str | None = Field(
+        default=None, description="HOST:PORT of the cluster's head; a Ray on this machine alone is started unless set"
+    )
+    ray_workers: int | None = Field(
+        default=None, ge=1, description="upper bound on the workers of a run; as many as the cluster has room for unless set"
+    )
+    ray_gpus_per_worker: float = Field(
+        default=1.0,
+        ge=0,
+        description="GPUs of each worker of a stage with models, if the cluster has GPUs; 0.5 lets two share one",
     )
     processes: int = Field(default=1, ge=1, description="processes that a training is divided among")
     clip: str | None = Field(
@@ -122,7 +141,16 @@ class Settings(BaseSettings):
         return [path for path in value.split(os.pathsep) if path] if isinstance(value, str) else value
 
     @field_validator(
-        "media", "clip", "inbox", "retries", "benchmark_videos", "subsets", "stages", "owner", mode="before"
+        "media",
+        "clip",
+        "inbox",
+        "ray_address",
+        "retries",
+        "benchmark_videos",
+        "subsets",
+        "stages",
+        "owner",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
