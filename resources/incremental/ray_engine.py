@@ -13,8 +13,10 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import socket
 import time
 import traceback
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +37,7 @@ MAX_LOSSES = 3  # workers that a unit may end before it fails; and workers that 
 BYTES_PER_MESSAGE = 16 << 20  # of rows; one unit may have more
 SECONDS_PER_MESSAGE = 1.0
 SECONDS_BETWEEN_NOTES = 60.0
+SECONDS_FOR_ANSWER = 10.0
 LOCAL_OBJECT_STORE_BYTES = 512 << 20  # what does not fit is written to the disk
 
 Loaded = tuple[Mapping[str, StageDefinition], Mapping[str, Any]]
@@ -121,9 +124,13 @@ class Worker:
             )
             stage = definition.configured(StageScope(lake, order.partition, order.config), resources)
             if stage.stage_versions() != order.versions:
+                own, wanted = (
+                    {row["version"] for row in versions} for versions in (stage.stage_versions(), order.versions)
+                )
                 raise SystemFault(
-                    f"a worker on {platform.node()} computes another version than the run: {stage.stage_versions()} "
-                    f"and not {order.versions}. Install the same version of the software and its models on every machine"
+                    f"a worker on {platform.node()} computes {order.stage} in another version than the run: "
+                    f"{'; '.join(sorted(own - wanted))} and not {'; '.join(sorted(wanted - own))}. Install the same "
+                    "version of the software and its models on every machine"
                 )
             self._computation = (order, stage, Computation(definition, run, resources))
         return self._computation[1:]
@@ -249,20 +256,24 @@ class RayEngine:
             ) from error
         if ray.is_initialized():
             return ray
+        if self.address:
+            _require_answer(self.address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
         on_this_machine = {"include_dashboard": False, "object_store_memory": LOCAL_OBJECT_STORE_BYTES}
         try:
-            ray.init(
-                self.address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **({} if self.address else on_this_machine),
-            )
+            with warnings.catch_warnings():
+                # It forks to start its own programs, which use no table.
+                warnings.filterwarnings("ignore", "lance is not fork-safe")
+                ray.init(
+                    self.address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **({} if self.address else on_this_machine),
+                )
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            place = f"the Ray cluster at {self.address}" if self.address else "a Ray on this machine"
+            place = f"the Ray cluster at {self.address} cannot be joined" if self.address else "Ray does not start here"
             raise ServerUnreachable(
-                f"{place} cannot be reached: {error}. `ray start` must run on this machine too, as a part of the cluster, "
-                "and INTERNVID_RAY_ADDRESS must be HOST:PORT of its head"
+                f"{place}: {error}. A machine of a run is part of the cluster itself: `ray start --address=HOST:PORT`"
             ) from error
         return ray
 
@@ -364,7 +375,10 @@ class RayEngine:
         if lost.started is not None:
             losses[""] += 1
             if losses[""] >= MAX_LOSSES:
-                raise SystemFault(f"workers do not start on the Ray cluster: {error}") from error
+                raise SystemFault(
+                    f"workers do not start on the Ray cluster: {_last_line(error)}. Install the software, with the same "
+                    "versions, on every machine"
+                ) from error
         running, *later = [[*units.values()] for units in lost.calls.values() if units] or [[]]
         waiting.extendleft(later)
         for unit in running:
@@ -372,8 +386,25 @@ class RayEngine:
             if losses[unit.key] < MAX_LOSSES:
                 waiting.appendleft([unit])
             else:
-                yield Failed(unit, WorkerLost(f"{MAX_LOSSES} workers died while they computed it; the last: {error}"))
+                text = f"{MAX_LOSSES} workers died while they computed it; the last: {_last_line(error)}"
+                yield Failed(unit, WorkerLost(text))
         self._start_missing(ray)
+
+
+def _require_answer(address: str) -> None:
+    """Raises ServerUnreachable where nothing listens at HOST:PORT: Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS_FOR_ANSWER).close()
+    except (OSError, ValueError) as error:
+        raise ServerUnreachable(
+            f"no Ray cluster answers at {address}: {error}. Start its head, or set INTERNVID_RAY_ADDRESS to its HOST:PORT"
+        ) from error
+
+
+def _last_line(error: Exception) -> str:
+    """Returns the last line of Ray's text: before it stand tracebacks, and which of Ray's processes did what."""
+    return str(error).strip().splitlines()[-1].strip()
 
 
 def _machines(ray: ModuleType) -> list[Mapping[str, float]]:
