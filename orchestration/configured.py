@@ -10,8 +10,8 @@ from orchestration.settings import PREFIX, Settings
 from resources.catalog.admission import Admission
 from resources.catalog.inbox import Inbox
 from resources.corpus.subset_files import SubsetFiles
-from resources.incremental.retries import FailurePolicy
 from resources.incremental.engine import Engine, LocalEngine
+from resources.incremental.retries import FailurePolicy
 from resources.lake.credentials import without_keys
 from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection

@@ -44,8 +44,8 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
-        description="decoding processes; one a core unless set. With the engine ray: of each worker, which takes as many "
-        "cores; 1 unless set",
+        description="decoding processes; one a core unless set. With the engine ray: of each worker, which takes as "
+        "many cores; 1 unless set",
     )
     device: str = Field(default="auto", description="where models run, as torch names it; auto: a GPU if there is one")
     executor: Literal["in_process", "multiprocess"] = Field(
@@ -62,7 +62,9 @@ class Settings(BaseSettings):
         default=None, description="HOST:PORT of the cluster's head; a Ray on this machine alone is started unless set"
     )
     ray_workers: int | None = Field(
-        default=None, ge=1, description="upper bound on the workers of a run; as many as the cluster has room for unless set"
+        default=None,
+        ge=1,
+        description="upper bound on the workers of a run; as many as the cluster has room for unless set",
     )
     ray_gpus_per_worker: float = Field(
         default=1.0,

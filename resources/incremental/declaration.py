@@ -147,7 +147,14 @@ class StageDefinition:
         outputs = tuple(
             Output(table, versions) for table, versions in zip(self.outputs, configuration.versions, strict=True)
         )
-        return Stage(self.name, self.units, outputs, configuration.chunk_size, configuration.parameters, configuration.is_divisible)
+        return Stage(
+            self.name,
+            self.units,
+            outputs,
+            configuration.chunk_size,
+            configuration.parameters,
+            configuration.is_divisible,
+        )
 
 
 def stage(
@@ -175,10 +182,10 @@ def stage(
 
     The function gets (run: StageRun, units: list[Unit]) and each of providers and resources as a keyword, and yields
     one outcome for each unit, in their order. With `workers`, it may be called for chunks in any order, on several
-    machines at a time, and once more for a chunk whose worker was lost; `run.context` is None there. version: version of a stage without settings. configure: function that
-    returns the configuration of a stage with settings; it gets (scope: StageScope) and the same keywords. The other
-    parameters are those of `StageDefinition`. Raises TypeError where the function's keywords differ from the declared
-    resources.
+    machines at a time, and once more for a chunk whose worker was lost; `run.context` is None there. version: version
+    of a stage without settings. configure: function that returns the configuration of a stage with settings; it gets
+    (scope: StageScope) and the same keywords. The other parameters are those of `StageDefinition`. Raises TypeError
+    where the function's keywords differ from the declared resources.
     """
     if (version is None) == (configure is None):
         raise TypeError("a stage has either a version or a function that configures it")
@@ -229,7 +236,9 @@ class Computation:
     def __call__(self, units: list[Unit]) -> Iterable[Outcome]:
         """Computes the units. Raises ModelUnavailable or ServerUnreachable before the first row is computed."""
         self._prepare(units)
-        return self.definition.compute(self.run, units, **{name: self.resources[name] for name in self.definition.needs})
+        return self.definition.compute(
+            self.run, units, **{name: self.resources[name] for name in self.definition.needs}
+        )
 
     def _prepare(self, units: list[Unit]) -> None:
         """Loads the models and contacts the servers that the units need, each once."""

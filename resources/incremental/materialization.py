@@ -34,6 +34,7 @@ def build_asset(
     """
     providers = {f"provider/{name}": "" for name in definition.providers}
     references = code_references(definition)
+    engine = ("engine",) if definition.workers else ()
 
     @dg.multi_asset(
         name=definition.name,
@@ -52,7 +53,7 @@ def build_asset(
         ],
         partitions_def=partitions_def,
         pool=definition.pool,
-        required_resource_keys={"lake", "failure_policy", *definition.needs, *(("engine",) if definition.workers else ())},
+        required_resource_keys={"lake", "failure_policy", *engine, *definition.needs},
         check_specs=[batch_counts_spec(table.name) for table in definition.outputs],
         config_schema=definition.config.to_fields_dict() if definition.config else None,
         # No backfill policy: Dagster's default is one run for each partition. An explicit `multi_run(1)` does the same,

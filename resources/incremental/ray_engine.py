@@ -5,7 +5,8 @@ after chunk with the stages' own functions. It reads from the lake and the media
 reach both. A model or an open file never travels: units go out, rows come back as Arrow batches.
 
 A worker that is lost, alone or with its machine, is replaced where there is room. The units that it was computing are
-computed again one by one, so that a unit that ends its worker each time fails alone. `ray` is imported where it is used.
+computed again one by one, so that a unit that ends its worker each time fails alone. `ray` is imported only where it is
+used.
 """
 
 from __future__ import annotations
@@ -246,7 +247,7 @@ class RayEngine:
     # --- the cluster and its workers
 
     def _connected(self) -> ModuleType:
-        """Returns the module `ray`, connected to the cluster; or to a Ray on this machine, which ends with this process."""
+        """Returns the module `ray`, connected to the cluster, or to a Ray of this process that ends with it."""
         try:
             import ray
         except ImportError as error:
@@ -338,8 +339,10 @@ class RayEngine:
             yield by_reference[reference], reference
 
     def _received(self, ray: ModuleType, worker: _Handle, reference: Any) -> _Message | None:
-        """Returns the message that has come; None for a start and for the end of a chunk. Raises a RayError for a worker
-        that was lost."""
+        """Returns the message that has come; None for a start and for the end of a chunk.
+
+        Raises a RayError for a worker that was lost.
+        """
         if reference is worker.started:
             ray.get(reference)
             worker.started = None
@@ -351,9 +354,7 @@ class RayEngine:
             return None
         return message
 
-    def _taken(
-        self, not_come: dict[str, Unit], message: _Message, log: Callable[[str], object]
-    ) -> Iterator[Outcome]:
+    def _taken(self, not_come: dict[str, Unit], message: _Message, log: Callable[[str], object]) -> Iterator[Outcome]:
         for line in message.lines:
             log(line)
         self._processor_seconds += message.processor_seconds
@@ -376,8 +377,8 @@ class RayEngine:
             losses[""] += 1
             if losses[""] >= MAX_LOSSES:
                 raise SystemFault(
-                    f"workers do not start on the Ray cluster: {_last_line(error)}. Install the software, with the same "
-                    "versions, on every machine"
+                    f"workers do not start on the Ray cluster: {_last_line(error)}. Install the software, in the "
+                    "same version, on every machine"
                 ) from error
         running, *later = [[*units.values()] for units in lost.calls.values() if units] or [[]]
         waiting.extendleft(later)
@@ -398,7 +399,8 @@ def _require_answer(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=SECONDS_FOR_ANSWER).close()
     except (OSError, ValueError) as error:
         raise ServerUnreachable(
-            f"no Ray cluster answers at {address}: {error}. Start its head, or set INTERNVID_RAY_ADDRESS to its HOST:PORT"
+            f"no Ray cluster answers at {address}: {error}. Start its head, or set INTERNVID_RAY_ADDRESS to its "
+            "HOST:PORT"
         ) from error
 
 

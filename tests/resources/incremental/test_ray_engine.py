@@ -117,7 +117,9 @@ def test_a_fault_of_the_system_ends_the_run_with_its_own_message_and_stops_the_o
 
     if each == "ray":
         (tmp_path / "marks").unlink()
-        assert len(list(engine.outcomes(*to_compute(tmp_path, dict.fromkeys("cd", ""), [])))) == 2, "and the next goes on"
+        assert len(list(engine.outcomes(*to_compute(tmp_path, dict.fromkeys("cd", ""), [])))) == 2, (
+            "and the next goes on"
+        )
 
 
 def test_another_error_of_the_stage_keeps_its_class_and_says_where_it_was_raised(engine: RayEngine, tmp_path: Path):
