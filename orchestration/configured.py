@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestration.profiles import providers
+from orchestration.ray_workers import WorkerSetup
 from orchestration.settings import PREFIX, Settings
 from resources.catalog.admission import Admission
 from resources.catalog.inbox import Inbox
 from resources.corpus.subset_files import SubsetFiles
 from resources.incremental.engine import Engine, LocalEngine
+from resources.incremental.ray_engine import RayEngine
 from resources.incremental.retries import FailurePolicy
 from resources.lake.credentials import without_keys
 from resources.lake.store import Lake
@@ -57,9 +59,6 @@ def configured(settings: Settings) -> dict[str, Any]:
 def _engine(settings: Settings, models: Mapping[str, ModelProvider]) -> Engine:
     if settings.engine == "local":
         return LocalEngine()
-    from orchestration.ray_workers import WorkerSetup
-    from resources.incremental.ray_engine import RayEngine
-
     cores = settings.workers if "workers" in settings.model_fields_set else 1
     return RayEngine(
         WorkerSetup.of(settings, models, cores=cores),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestration.settings import PREFIX, Settings, variable_of
+from orchestration.settings import PREFIX, Settings, take_over, variable_of
 from resources.incremental.declaration import StageDefinition
 from resources.lake.paths import absolute
 from resources.models.provider import ModelProvider
@@ -38,11 +37,9 @@ class WorkerSetup:
         )
 
     def __call__(self) -> tuple[Mapping[str, StageDefinition], Mapping[str, Any]]:
+        # Here, for `configured` makes this object, and every command imports it.
         from assets.stages import stage_definitions
         from orchestration.configured import configured
 
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            del os.environ[name]
-        os.environ.update(self.environment)
-        settings = Settings()
+        settings = take_over(self.environment)
         return {definition.name: definition for definition in stage_definitions(settings.stages)}, configured(settings)

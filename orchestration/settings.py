@@ -7,6 +7,7 @@ import; docs/configuration.md is rendered from this module (`internvid docs`).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AliasChoices, Field, ValidationError, field_validator
@@ -209,6 +210,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _Providers(settings_cls)
+
+
+def take_over(environment: Mapping[str, str]) -> Settings:
+    """Replaces this process's settings by those of the environment of another process, and returns them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    os.environ.update(environment)
+    return Settings()
 
 
 class _Providers(PydanticBaseSettingsSource):

@@ -69,7 +69,7 @@ class _Message:
     outcomes: list[Outcome] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)  # of the log
     processor_seconds: float = 0.0
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Worker:
@@ -209,6 +209,7 @@ class RayEngine:
     gpus_per_worker: float = 1.0
     _room: _Room | None = field(default=None, init=False)
     _workers: list[_Handle] = field(default_factory=list, init=False)
+    _failed_starts: int = field(default=0, init=False)  # since the last that went well
     _processor_seconds: float = field(default=0.0, init=False)
 
     def processor_seconds(self) -> float:
@@ -280,23 +281,24 @@ class RayEngine:
 
     def _have_workers(self, ray: ModuleType, definition: StageDefinition) -> None:
         """Starts the workers that are missing. Workers of another size are ended, or they would take up the room."""
-        machines = _machines(ray)
-        has_gpus = any(machine.get("GPU") for machine in machines)
+        has_gpus = any(machine.get("GPU") for machine in _machines(ray))
         room = _Room(self.cpus_per_worker, self.gpus_per_worker if definition.workers == "gpu" and has_gpus else 0.0)
         if room != self._room:
             self._end_workers(ray)
             self._room = room
         self._start_missing(ray)
-        if not self._workers:
+
+    def _start_missing(self, ray: ModuleType) -> None:
+        """Starts as many workers as the cluster has room for. Raises SystemFault where it has none."""
+        assert self._room is not None
+        machines = _machines(ray)
+        room_for = sum(self._room.workers_on(machine) for machine in machines)
+        if not room_for:
             raise SystemFault(
-                f"no machine of the Ray cluster has room for a worker of {room}: the machines have "
+                f"no machine of the Ray cluster has room for a worker of {self._room}: the machines have "
                 f"{', '.join(str(dict(machine)) for machine in machines) or 'nothing'}. Lower INTERNVID_WORKERS or "
                 "INTERNVID_RAY_GPUS_PER_WORKER"
             )
-
-    def _start_missing(self, ray: ModuleType) -> None:
-        assert self._room is not None
-        room_for = sum(self._room.workers_on(machine) for machine in _machines(ray))
         # Where a worker waits for room that another run takes up, the others work meanwhile.
         actor_class = ray.remote(num_cpus=self._room.cpus, num_gpus=self._room.gpus, max_restarts=0)(Worker)
         while len(self._workers) < min(room_for, self.max_workers or room_for):
@@ -346,6 +348,7 @@ class RayEngine:
         if reference is worker.started:
             ray.get(reference)
             worker.started = None
+            self._failed_starts = 0
             return None
         try:
             message: _Message = ray.get(next(reference))
@@ -374,8 +377,8 @@ class RayEngine:
         self._workers.remove(lost)
         ray.kill(lost.actor)  # it may only be out of reach
         if lost.started is not None:
-            losses[""] += 1
-            if losses[""] >= MAX_LOSSES:
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_LOSSES:
                 raise SystemFault(
                     f"workers do not start on the Ray cluster: {_last_line(error)}. Install the software, in the "
                     "same version, on every machine"

@@ -40,7 +40,7 @@ def marking(run: StageRun, units: list[Unit]) -> Iterator[Outcome]:
     """Computes each unit as its label says. run.config: the folder of the marks."""
     for unit in units:
         with Path(run.config, "marks").open("a") as file:
-            file.write(f"{os.getpid()} {unit.key}\n")
+            file.write(f"{os.getpid()} {unit.key} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
         yield _outcome(run, unit)
 
 
@@ -95,6 +95,11 @@ def marks(folder: str) -> Counter[str]:
 def pids(folder: str) -> set[str]:
     """Returns the processes that computed a unit."""
     return {line.split()[0] for line in Path(folder, "marks").read_text().splitlines()}
+
+
+def gpus(folder: str) -> set[str]:
+    """Returns the GPUs that were visible where a unit was computed."""
+    return {line.split()[2] for line in Path(folder, "marks").read_text().splitlines()}
 
 
 def load() -> tuple[Mapping[str, StageDefinition], Mapping[str, Any]]:

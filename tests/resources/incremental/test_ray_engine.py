@@ -4,12 +4,13 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-from marking_stage import load, marks, pids, to_compute
+from marking_stage import gpus, load, marks, pids, to_compute
 
 from resources.incremental.engine import LocalEngine
 from resources.incremental.faults import ServerUnreachable, SystemFault
@@ -23,11 +24,12 @@ WORKERS = 2
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[RayEngine]:
-    """Cores are a number that Ray counts with: two workers even on a machine with one core."""
+    """Cores and GPUs are numbers that Ray counts with: it takes them as given."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # of the workers
-        ray.init("local", num_cpus=WORKERS, include_dashboard=False, object_store_memory=100 << 20, log_to_driver=False)
+        options = {"include_dashboard": False, "object_store_memory": 100 << 20, "log_to_driver": False}
+        ray.init("local", num_cpus=WORKERS, num_gpus=1, **options)
         try:
             yield RayEngine(load)
         finally:
@@ -77,6 +79,14 @@ def test_the_same_workers_compute_run_after_run_and_their_processor_time_is_coun
     assert len(workers[0]) == WORKERS
     assert str(os.getpid()) not in workers[0]
     assert engine.processor_seconds() > before
+
+
+def test_a_stage_with_models_has_a_worker_for_each_gpu_which_sees_no_other(engine: RayEngine, tmp_path: Path):
+    stage, computation, units = to_compute(tmp_path, dict.fromkeys("abcdefgh", ""), [])
+    computation = replace(computation, definition=replace(computation.definition, workers="gpu"))
+    assert len(list(engine.outcomes(stage, computation, units))) == len(units)
+    assert len(pids(str(tmp_path))) == 1
+    assert gpus(str(tmp_path)) == {"0"}
 
 
 def test_a_lost_worker_costs_no_more_than_its_chunk(engine: RayEngine, tmp_path: Path):
