@@ -4,8 +4,8 @@
 
 Renders videos, and runs `internvid ingest` on them into a new lake with each engine: with a Ray that the run starts by
 itself, in turn with the local one. Both compute the same rows on the same cores, so what Ray takes longer is its
-overhead: starting it and its workers, and carrying units and rows. Prints wall seconds and processor seconds (of all
-processes, workers included) by stage. On a machine that does other work too, the processor seconds are the measure.
+overhead: starting it and its workers, and carrying units and rows. Prints wall seconds by stage, and processor seconds
+of this run's processes and workers as the ledger of costs has them: without those of the children that decode.
 """
 
 import argparse
@@ -30,8 +30,8 @@ LIMIT = 0.15  # of overhead
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--videos", type=int, default=12)
-    arguments.add_argument("--seconds", type=int, default=60, help="length of each video")
+    arguments.add_argument("--videos", type=int, default=15)
+    arguments.add_argument("--seconds", type=int, default=120, help="length of each video")
     arguments.add_argument("--runs", type=int, default=2, help="runs of each engine")
     given = arguments.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -40,7 +40,7 @@ def main() -> None:
         folder = Path(temporary)
         (folder / "videos").mkdir()
         for number in range(given.videos):
-            rendered(folder / "videos" / f"{number}.mp4", number, given.seconds)
+            rendered(folder / "videos" / str(number), number, given.seconds)
         totals: dict[str, list[float]] = {engine: [] for engine in ENGINES}
         stages: dict[str, list[dict[str, tuple[float, float]]]] = {engine: [] for engine in ENGINES}
         for number in range(given.runs):
@@ -51,8 +51,8 @@ def main() -> None:
         report(totals, stages)
 
 
-def rendered(path: Path, number: int, seconds: int) -> None:
-    """Renders a video with shots of five seconds, still and moving in turn."""
+def rendered(folder: Path, number: int, seconds: int) -> None:
+    """Renders a video into the folder, with shots of five seconds, still and moving in turn."""
     shots = tuple(
         Shot(
             5 * FRAMES_PER_SECOND,
@@ -63,7 +63,7 @@ def rendered(path: Path, number: int, seconds: int) -> None:
         )
         for at in range(seconds // 5)
     )
-    render(VideoPlan("engines", shots, width=640, height=360, fps=FRAMES_PER_SECOND, sound=False), path, seed=number)
+    render(VideoPlan("engines", shots, width=640, height=360, fps=FRAMES_PER_SECOND, sound=False), folder, seed=number)
 
 
 def ingested(videos: Path, lake: Lake, engine: str) -> float:
@@ -102,8 +102,8 @@ def report(totals: dict[str, list[float]], stages: dict[str, list[dict[str, tupl
     overhead = ray_seconds / local_seconds - 1
     print(f"{'the whole command':<20}{local_seconds:>10.2f}{ray_seconds:>8.2f}{overhead:>+7.0%}", end="")
     print(f"{sums[0]:>14.2f}{sums[1]:>8.2f}{sums[1] / sums[0] - 1:>+7.0%}")
-    print(f"\nlimit of the overhead in processor seconds: {LIMIT:.0%}")
-    if sums[1] / sums[0] - 1 > LIMIT:
+    print(f"\nlimit of the overhead: {LIMIT:.0%}")
+    if overhead > LIMIT:
         sys.exit("the engine ray costs more than that")
 
 
