@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestration.profiles import providers
+from orchestration.ray_workers import WorkerSetup
 from orchestration.settings import PREFIX, Settings
 from resources.catalog.admission import Admission
 from resources.catalog.inbox import Inbox
 from resources.corpus.subset_files import SubsetFiles
+from resources.incremental.engine import Engine, LocalEngine
+from resources.incremental.ray_engine import RayEngine
 from resources.incremental.retries import FailurePolicy
 from resources.lake.credentials import without_keys
 from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 from resources.models.aligner import Aligner
+from resources.models.provider import ModelProvider
 from resources.training.trainer import Trainer
 
 
 def configured(settings: Settings) -> dict[str, Any]:
     """Returns every resource by its name. Raises ValueError for invalid settings of providers."""
     storage_options = without_keys(settings.storage_options, f"{PREFIX}STORAGE_OPTIONS")
+    models = providers(settings.profile, settings.providers)
     return {
         "lake": Lake(root=settings.lake, storage_options=storage_options),
         "media": Media(
@@ -45,5 +51,19 @@ def configured(settings: Settings) -> dict[str, Any]:
             initialise_from=settings.clip,
             max_steps=settings.trial_steps,
         ),
-        **providers(settings.profile, settings.providers),
+        "engine": _engine(settings, models),
+        **models,
     }
+
+
+def _engine(settings: Settings, models: Mapping[str, ModelProvider]) -> Engine:
+    if settings.engine == "local":
+        return LocalEngine()
+    cores = settings.workers if "workers" in settings.model_fields_set else 1
+    return RayEngine(
+        WorkerSetup.of(settings, models, cores=cores),
+        address=settings.ray_address,
+        max_workers=settings.ray_workers,
+        cpus_per_worker=cores,
+        gpus_per_worker=settings.ray_gpus_per_worker,
+    )

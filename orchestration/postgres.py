@@ -14,7 +14,6 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
-from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
@@ -35,7 +34,9 @@ class WaitingPostgresStorage(DagsterPostgresStorage):
 
     @classmethod
     def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+        cls,
+        inst_data: Any,  # what Dagster constructs it from
+        config_value: Mapping[str, Any],
     ) -> WaitingPostgresStorage:
         return cls(postgres_url=with_driver(config_value["postgres_url"]), inst_data=inst_data)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -46,7 +47,10 @@ class Settings(BaseSettings):
         description="whether local video files are read where they lie, or copied into the media store",
     )
     workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, description="decoding processes; one a core unless set"
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="decoding processes; one a core unless set. With the engine ray: of each worker, which takes as "
+        "many cores; 1 unless set",
     )
     device: str = Field(default="auto", description="where models run, as torch names it; auto: a GPU if there is one")
     executor: Literal["in_process", "multiprocess"] = Field(
@@ -62,6 +66,24 @@ class Settings(BaseSettings):
         description='JSON: how many steps of a pool work at once, over all runs: {"caption": 1, "decode": 4}; pools '
         "are download, decode, speech, caption, embed, score, compute, select, train and index; without a limit here "
         "download has 1, and the others as many as runs work at once",
+    )
+    engine: Literal["local", "ray"] = Field(
+        default="local",
+        description="where the heavy stages are computed: in the process of the run and its child processes, or by "
+        "workers of a Ray cluster",
+    )
+    ray_address: str | None = Field(
+        default=None, description="HOST:PORT of the cluster's head; a Ray on this machine alone is started unless set"
+    )
+    ray_workers: int | None = Field(
+        default=None,
+        ge=1,
+        description="upper bound on the workers of a run; as many as the cluster has room for unless set",
+    )
+    ray_gpus_per_worker: float = Field(
+        default=1.0,
+        ge=0,
+        description="GPUs of each worker of a stage with models, if the cluster has GPUs; 0.5 lets two share one",
     )
     processes: int = Field(default=1, ge=1, description="processes that a training is divided among")
     clip: str | None = Field(
@@ -148,6 +170,7 @@ class Settings(BaseSettings):
         "media",
         "clip",
         "inbox",
+        "ray_address",
         "retries",
         "benchmark_videos",
         "subsets",
@@ -237,6 +260,14 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _Providers(settings_cls)
+
+
+def take_over(environment: Mapping[str, str]) -> Settings:
+    """Replaces this process's settings by those of the environment of another process, and returns them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    os.environ.update(environment)
+    return Settings()
 
 
 class _Providers(PydanticBaseSettingsSource):

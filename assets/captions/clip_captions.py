@@ -42,6 +42,7 @@ def _sample(lake: Lake, table: str, batch: str) -> dict[str, Any]:
     variants={"": "summariser"},
     samples={CLIP_CAPTIONS.name: _sample},
     cost=CostDrivers(requests={"summariser": "clips"}),
+    workers="gpu",
 )
 def clip_captions(run: StageRun, units: list[Unit], *, summariser: Summariser) -> Iterator[Outcome]:
     """A clip's caption, summarised from its frame captions and motion, or imported; with its nouns and verbs.

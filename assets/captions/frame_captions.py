@@ -47,6 +47,7 @@ def configure(scope: StageScope, **providers: Captioner) -> Configuration:
     cost=CostDrivers(
         requests={"coarse_captioner": "middle_frames", "fine_captioner": "fine_frames", "clip_captioner": "clips"}
     ),
+    workers="gpu",
 )
 def frame_captions(
     run: StageRun,

@@ -24,7 +24,7 @@ WITHOUT_SUBTITLES = "no subtitles came with it"
 
 def configure(scope: StageScope, *, transcriber: Transcriber, media: Media) -> Configuration:
     """The version names the accepted kinds of subtitles, and the model that transcribes videos without subtitles."""
-    return Configuration(({"": transcriber.version},))
+    return Configuration(({"": transcriber.version},), is_divisible=True)
 
 
 @stage(
@@ -38,6 +38,7 @@ def configure(scope: StageScope, *, transcriber: Transcriber, media: Media) -> C
     variants={},  # the model is loaded only when a video without subtitles is met
     samples={SPEECH.name: ("text", "start_seconds", "end_seconds", "language", "source", "video_id")},
     cost=CostDrivers(per_video=True, requests={"transcriber": "unsubtitled_videos"}),
+    workers="gpu",
 )
 def speech(run: StageRun, units: list[Unit], *, transcriber: Transcriber, media: Media) -> Iterator[Outcome]:
     """The speech of a video, cue by cue: from its subtitles, else transcribed by a model.

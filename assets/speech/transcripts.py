@@ -33,6 +33,7 @@ def configure(scope: StageScope, *, translator: Translator) -> Configuration:
     variants={"other": "translator"},
     samples={TRANSCRIPTS.name: ("text", "language", "english", "source", "clip_id")},
     cost=CostDrivers(requests={"translator": "translated_transcripts"}),
+    workers="gpu",
 )
 def transcripts(run: StageRun, units: list[Unit], *, translator: Translator) -> Iterator[Outcome]:
     """The speech within a clip, in its own language and in English.

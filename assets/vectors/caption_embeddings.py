@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     reads=("active_checkpoint",),
     samples={CAPTION_EMBEDDINGS.name: ("model", "dimensions", "clip_id")},
     cost=CostDrivers(requests={"aligner": "caption_vectors"}),
+    workers="gpu",
 )
 def caption_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterator[Outcome]:
     """ViCLIP vectors of each clip's caption, by the active checkpoint. They are scored against the clip's own vector.

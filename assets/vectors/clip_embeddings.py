@@ -38,6 +38,7 @@ def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
     reads=("active_checkpoint",),
     samples={CLIP_EMBEDDINGS.name: ("model", "dimensions", "clip_id")},
     cost=CostDrivers(requests={"aligner": "clip_vectors"}),
+    workers="gpu",
 )
 def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterator[Outcome]:
     """ViCLIP vectors of each clip's frames, by the active checkpoint. Search compares a query's vector with them.

@@ -67,6 +67,7 @@ def configure(scope: StageScope, *, aligner: Aligner, **scorers: Scorer) -> Conf
     variants={score: score for score in SCORERS},
     samples={CLIP_SCORES.name: ("score", "value", "model", "clip_id")},
     cost=CostDrivers(requests=dict.fromkeys(SCORERS, "clips")),
+    workers="gpu",
 )
 def clip_scores(
     run: StageRun,

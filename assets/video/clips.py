@@ -38,7 +38,7 @@ def configure(scope: StageScope, *, cut_detection: CutDetection, **needed: objec
     """Clips and frames are two outputs of one pass: a change of the sampling does not change the clips' rows."""
     settings = cut_detection.settings()
     clips = {"": settings.cut_version, IMPORTED: settings.span_version}
-    return Configuration((clips, dict.fromkeys(clips, settings.frame_version)), chunk_size=256)
+    return Configuration((clips, dict.fromkeys(clips, settings.frame_version)), chunk_size=256, is_divisible=True)
 
 
 @stage(
@@ -54,6 +54,7 @@ def configure(scope: StageScope, *, cut_detection: CutDetection, **needed: objec
         FRAMES.name: contact_sheet,
     },
     cost=CostDrivers(per_video=True),
+    workers="cpu",
 )
 def clips_and_frames(
     run: StageRun, units: list[Unit], *, media: Media, cut_detection: CutDetection

@@ -4,11 +4,12 @@ A process beside the server, which is another program by then. Earlier the daemo
 at once when it ends, and needs the code location for it.
 """
 
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import dagster as dg
-from dagster._grpc.client import DagsterGrpcClient
 
 from orchestration.cli.liveness import end_runs
 
@@ -19,9 +20,10 @@ MESSAGE = "the code location that ran it was lost; what it had committed stays"
 
 def main(host: str, port: str, *run_ids: str) -> None:
     """Waits until the server answers, and the daemon knows it; then ends the runs."""
-    client = DagsterGrpcClient(host=host, port=int(port))
+    dagster = Path(sys.executable).with_name("dagster")
+    check = [dagster, "api", "grpc-health-check", "--host", host, "--port", port]
     end = time.monotonic() + SECONDS_TO_START
-    while client.health_check_query() != "SERVING" and time.monotonic() < end:
+    while subprocess.run(check, capture_output=True, check=False).returncode and time.monotonic() < end:
         time.sleep(1)
     time.sleep(SECONDS_TO_BE_NOTICED)
     with dg.DagsterInstance.get() as instance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,11 +64,17 @@ def processor_seconds() -> float:
 
 @dataclass
 class Ledger:
-    """Sums what a stage spends while it runs. It is created when the stage starts."""
+    """Sums what a stage spends while it runs. It is created when the stage starts.
 
+    clock: returns the processor time so far of all processes that compute the stage.
+    """
+
+    clock: Callable[[], float] = processor_seconds
     bytes_written: int = 0
-    processor_seconds_before: float = field(default_factory=processor_seconds)
     sums: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.processor_seconds_before = self.clock()
 
     def add(self, cost: Cost) -> None:
         """Adds the cost of one unit."""
@@ -82,7 +89,7 @@ class Ledger:
         whole = self.sums.pop("", {}) | {
             "units": units,
             "wall_seconds": wall_seconds,
-            "processor_seconds": processor_seconds() - self.processor_seconds_before,
+            "processor_seconds": self.clock() - self.processor_seconds_before,
             "model_seconds": None,
             "bytes_written": self.bytes_written,
         }

@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 import pyarrow as pa
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 INGEST_BATCH = "ingest_batch"  # the partition of all stages between sources and scores
 CHUNK_SIZE = 64
+
+# What an engine gives each worker of a stage: cores, or a GPU too, where there are any.
+WorkerKind = Literal["cpu", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,14 @@ class Configuration:
     """A stage's configuration, which depends on the settings of its resources.
 
     versions: for each output, the version by variant of the unit. chunk_size: upper bound on units per call of its
-    function. parameters: relation `parameters` of its units file, for values that are not in the lake.
+    function. parameters: relation `parameters` of its units file, for values that are not in the lake. is_divisible:
+    whether an engine may make smaller chunks: units are computed one by one, and not as a model's batch.
     """
 
     versions: tuple[Mapping[str, str], ...]
     chunk_size: int = CHUNK_SIZE
     parameters: pa.Table | None = None
+    is_divisible: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ class StageDefinition:
     resources that its function takes as keywords. variants: variant of a unit -> provider that its rows need; other
     variants need none. None: every unit needs all providers. reads: assets that it depends on besides the tables that
     its units file names. finish: function that is called after each run. samples: table -> columns that are shown of a
-    few rows, or a function that returns other metadata.
+    few rows, or a function that returns other metadata. workers: the kind of workers that an engine may spread chunks
+    over; None: chunks are always computed in the process of the run.
     """
 
     name: str
@@ -120,6 +127,7 @@ class StageDefinition:
     cost: CostDrivers
     finish: Callable[..., None] | None
     config: type[dg.Config] | None
+    workers: WorkerKind | None
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -139,7 +147,14 @@ class StageDefinition:
         outputs = tuple(
             Output(table, versions) for table, versions in zip(self.outputs, configuration.versions, strict=True)
         )
-        return Stage(self.name, self.units, outputs, configuration.chunk_size, configuration.parameters)
+        return Stage(
+            self.name,
+            self.units,
+            outputs,
+            configuration.chunk_size,
+            configuration.parameters,
+            configuration.is_divisible,
+        )
 
 
 def stage(
@@ -161,14 +176,16 @@ def stage(
     cost: CostDrivers | None = None,
     finish: Callable[..., None] | None = None,
     config: type[dg.Config] | None = None,
+    workers: WorkerKind | None = None,
 ) -> Callable[[Callable[..., Iterable[Outcome]]], StageDefinition]:
     """Declares the decorated function as a stage; its docstring is the asset's description in the UI.
 
     The function gets (run: StageRun, units: list[Unit]) and each of providers and resources as a keyword, and yields
-    one outcome for each unit, in their order. version: version of a stage without settings. configure: function that
-    returns the configuration of a stage with settings; it gets (scope: StageScope) and the same keywords. The other
-    parameters are those of `StageDefinition`. Raises TypeError where the function's keywords differ from the declared
-    resources.
+    one outcome for each unit, in their order. With `workers`, it may be called for chunks in any order, on several
+    machines at a time, and once more for a chunk whose worker was lost; `run.context` is None there. version: version
+    of a stage without settings. configure: function that returns the configuration of a stage with settings; it gets
+    (scope: StageScope) and the same keywords. The other parameters are those of `StageDefinition`. Raises TypeError
+    where the function's keywords differ from the declared resources.
     """
     if (version is None) == (configure is None):
         raise TypeError("a stage has either a version or a function that configures it")
@@ -199,29 +216,46 @@ def stage(
             cost=cost or CostDrivers(),
             finish=finish,
             config=config,
+            workers=workers,
         )
 
     return declare
 
 
-def prepared(definition: StageDefinition, resources: Mapping[str, Any]) -> Callable[[list[Unit]], None]:
-    """Returns a function that loads the models and contacts the servers that the given units need, each once.
+@dataclass(frozen=True)
+class Computation:
+    """The function of a stage in a run, with all that it takes but the units: a `Compute`.
 
-    It raises ModelUnavailable or ServerUnreachable before the first row is computed.
+    resources: resources by name, at least those that the stage needs.
     """
-    ready: set[str] = set()
 
-    def prepare(units: list[Unit]) -> None:
-        if definition.variants is None:
-            needed = set(definition.providers)
+    definition: StageDefinition
+    run: StageRun
+    resources: Mapping[str, Any]
+
+    def __call__(self, units: list[Unit]) -> Iterable[Outcome]:
+        """Computes the units. Raises ModelUnavailable or ServerUnreachable before the first row is computed."""
+        self._prepare(units)
+        return self.definition.compute(
+            self.run, units, **{name: self.resources[name] for name in self.definition.needs}
+        )
+
+    def _prepare(self, units: list[Unit]) -> None:
+        """Loads the models and contacts the servers that the units need, each once."""
+        variants = self.definition.variants
+        if variants is None:
+            needed = set(self.definition.providers)
         else:
-            needed = {definition.variants[unit.variant] for unit in units if unit.variant in definition.variants}
-        for name in sorted(needed - ready):
-            if resources[name].is_enabled:
-                resources[name].prepare()
-            ready.add(name)
+            needed = {variants[unit.variant] for unit in units if unit.variant in variants}
+        for name in sorted(needed - self._ready):
+            if self.resources[name].is_enabled:
+                self.resources[name].prepare()
+            self._ready.add(name)
 
-    return prepare
+    @cached_property
+    def _ready(self) -> set[str]:
+        """The providers that are prepared."""
+        return set()
 
 
 def configured_stages(lake: Lake, definitions: Iterable[StageDefinition], resources: Mapping[str, Any]) -> list[Stage]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import dagster as dg
 
-from resources.incremental.declaration import StageDefinition, StageRun, StageScope, prepared
+from resources.incremental.declaration import Computation, StageDefinition, StageRun, StageScope
+from resources.incremental.engine import Engine
 from resources.incremental.faults import SystemFault
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.runner import process_pending
 from resources.incremental.samples import sample_of
-from resources.incremental.stage import Compute, Outcome, Stage, Unit, units_file
+from resources.incremental.stage import Compute, Stage, units_file
 from resources.lake.schema import Table
 from resources.lake.store import Lake
 
@@ -33,6 +34,7 @@ def build_asset(
     """
     providers = {f"provider/{name}": "" for name in definition.providers}
     references = code_references(definition)
+    engine = ("engine",) if definition.workers else ()
 
     @dg.multi_asset(
         name=definition.name,
@@ -51,7 +53,7 @@ def build_asset(
         ],
         partitions_def=partitions_def,
         pool=definition.pool,
-        required_resource_keys={"lake", "failure_policy", *definition.needs},
+        required_resource_keys={"lake", "failure_policy", *engine, *definition.needs},
         check_specs=[batch_counts_spec(table.name) for table in definition.outputs],
         config_schema=definition.config.to_fields_dict() if definition.config else None,
         # No backfill policy: Dagster's default is one run for each partition. An explicit `multi_run(1)` does the same,
@@ -90,18 +92,13 @@ def materialize_stage(context: dg.AssetExecutionContext, definition: StageDefini
     config = definition.config(**context.op_execution_context.op_config) if definition.config else None
     run = StageRun(lake, context.partition_key, context.run_id, context.log.info, config, context, definition.partition)
     stage = definition.configured(StageScope(lake, context.partition_key, config), needed)
-    prepare = prepared(definition, needed)
-
-    def compute(units: list[Unit]) -> Iterator[Outcome]:
-        prepare(units)
-        yield from definition.compute(run, units, **needed)
-
     yield from refresh(
         context,
         lake,
         stage,
-        compute,
+        Computation(definition, run, needed),
         policy=context.resources.failure_policy,
+        engine=context.resources.engine if definition.workers else None,
         sample=lambda table: sample_of(lake, definition.samples.get(table), table, context.partition_key),
     )
     if definition.finish is not None:
@@ -115,17 +112,26 @@ def refresh(
     compute: Compute,
     *,
     policy: FailurePolicy | None = None,
+    engine: Engine | None = None,
     sample: Callable[[str], Mapping[str, Any]] = lambda table: {},
 ) -> Iterator[dg.MaterializeResult]:
     """Processes the stage's pending units in the run's partition; yields one result per output table.
 
-    sample: returns further metadata of a table, from the committed rows (a few rows, a contact sheet).
+    engine: where the units are computed; in this process unless given. sample: returns further metadata of a table,
+    from the committed rows (a few rows, a contact sheet).
     Raises dg.Failure with one message, and without a retry, where the system is at fault: a person has to act first.
     """
     partition = context.partition_key
     try:
         report = process_pending(
-            lake, stage, compute, partition=partition, run_id=context.run_id, policy=policy, log=context.log.info
+            lake,
+            stage,
+            compute,
+            partition=partition,
+            run_id=context.run_id,
+            policy=policy,
+            log=context.log.info,
+            engine=engine,
         )
     except SystemFault as fault:
         raise dg.Failure(

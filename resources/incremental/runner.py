@@ -1,7 +1,7 @@
 """Processes the pending units of a stage in a partition: the one function for all incremental work.
 
-It computes in chunks, commits each chunk, records failures, removes rows without a present unit, and reports. The terms
-are defined in `resources.incremental.stage`.
+It has the pending units computed by an engine, commits their rows, records failures, removes rows without a present
+unit, and reports. The terms are defined in `resources.incremental.stage`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 from resources.incremental.commits import Commits, Report
-from resources.incremental.faults import SystemFault, TooManyFailures, raising_faults, system_fault_of
+from resources.incremental.costs import Ledger
+from resources.incremental.engine import Engine, LocalEngine
+from resources.incremental.faults import SystemFault, TooManyFailures, raising_faults
 from resources.incremental.progress import progress
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.stage import Compute, Failed, Outcome, Skipped, Stage, Unit
@@ -34,21 +36,24 @@ def process_pending(
     run_id: str,
     policy: FailurePolicy | None = None,
     log: Callable[[str], object] | None = None,
+    engine: Engine | None = None,
 ) -> Report:
     """Brings the stage's tables up to date for the partition, and returns a report.
 
-    compute: gets at most `stage.chunk_size` units and yields one outcome for each, in their order.
+    compute: gets at most `stage.chunk_size` units and yields one outcome for each. engine: where it is called; in this
+    process unless given.
     Raises SystemFault where the system is at fault. Units computed before it are committed, the others stay pending.
     """
     started = time.monotonic()
-    report = Report()
+    engine = engine or LocalEngine()
+    report = Report(ledger=Ledger(engine.processor_seconds))
     commits = Commits(lake, stage, run_id, report, policy or FailurePolicy())
     with raising_faults(lake.root):
         for _ in range(MAX_PASSES):
             state = read_state(lake, stage, partition)
             has_removed = commits.remove_stale(state)
             if state.pending:
-                _process(stage, compute, state.pending, commits, log)
+                _process(stage, compute, state.pending, commits, log, engine)
             elif not has_removed:
                 break
         else:
@@ -66,14 +71,13 @@ def _process(
     pending: list[dict[str, Any]],
     commits: Commits,
     log: Callable[[str], object] | None,
+    engine: Engine,
 ) -> None:
     alarm = _Alarm(commits.policy, stage.name, len(pending))
     with progress(stage.name, len(pending), log) as advance:
         try:
             with raising_faults():
-                for outcome in _outcomes(stage, compute, pending):
-                    if isinstance(outcome, Failed) and (fault := system_fault_of(outcome.error)):
-                        raise fault from outcome.error
+                for outcome in _outcomes(stage, compute, pending, engine):
                     with raising_faults(commits.lake.root):
                         commits.take(outcome)
                     commits.report.processed += 1
@@ -109,7 +113,7 @@ class _Alarm:
             )
 
 
-def _outcomes(stage: Stage, compute: Compute, pending: list[dict[str, Any]]) -> Iterator[Outcome]:
+def _outcomes(stage: Stage, compute: Compute, pending: list[dict[str, Any]], engine: Engine) -> Iterator[Outcome]:
     to_compute = []
     for row in pending:
         unit = Unit(row["unit"], row["partition"], row["label"], row["variant"], row["provenances"], row["tries"])
@@ -117,11 +121,4 @@ def _outcomes(stage: Stage, compute: Compute, pending: list[dict[str, Any]]) -> 
             to_compute.append(unit)
         else:
             yield Skipped(unit, "NothingToDo", row["skip"])
-    for first in range(0, len(to_compute), stage.chunk_size):
-        chunk = to_compute[first : first + stage.chunk_size]
-        outcomes = 0
-        for outcome in compute(chunk):
-            outcomes += 1
-            yield outcome
-        if outcomes != len(chunk):
-            raise RuntimeError(f"{stage.name}: its function returned {outcomes} outcomes for {len(chunk)} units")
+    yield from engine.outcomes(stage, compute, to_compute)

@@ -47,7 +47,8 @@ class Stage:
 
     name: as in the table attempts. units: name of the file in sql/units/ that lists the stage's units, or a path.
     chunk_size: upper bound on units per call of the stage's function. parameters: values that the units file cannot
-    read from the lake; the file reads them as the relation `parameters`.
+    read from the lake; the file reads them as the relation `parameters`. is_divisible: whether smaller chunks give the
+    same rows as fast.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Stage:
     outputs: tuple[Output, ...]
     chunk_size: int
     parameters: pa.Table | None = None
+    is_divisible: bool = False
 
     @property
     def units_sql(self) -> str:

@@ -197,11 +197,16 @@ def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     try:
         return work(*arguments)
     except BaseException as error:  # noqa: BLE001 - the boundary: whatever a file brings about is its outcome
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:  # noqa: BLE001 - whatever goes wrong there, it cannot travel
-            return RaisedInChild(f"{type(error).__name__}: {error}")
-        return error
+        return portable(error)
+
+
+def portable(error: BaseException) -> BaseException:
+    """Returns the error, or, where it cannot be pickled and unpickled, one with its class and text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - whatever goes wrong there, it cannot travel
+        return RaisedInChild(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _limit_this_process(memory_bytes: int | None) -> None:

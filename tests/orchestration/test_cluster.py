@@ -96,6 +96,7 @@ def cluster(
         POSTGRES_PASSWORD=PASSWORD,
         AWS_ACCESS_KEY_ID=s3["aws_access_key_id"],
         AWS_SECRET_ACCESS_KEY=s3["aws_secret_access_key"],
+        RAY_AUTH_TOKEN="of no use here",
     )
     file = compose("compose.yaml", values | {"FIRST_MODEL": "", "WORKERS": "1"})
     here = {

@@ -15,10 +15,14 @@ from orchestration.cli.app import app
 from orchestration.settings import PREFIX, Settings, variable_of
 
 FILES = ("compose.yaml", "compose.ray.yaml")
-SECRETS = {"POSTGRES_PASSWORD": "one", "AWS_ACCESS_KEY_ID": "two", "AWS_SECRET_ACCESS_KEY": "three"}
+SECRETS = {
+    "POSTGRES_PASSWORD": "one",
+    "AWS_ACCESS_KEY_ID": "two",
+    "AWS_SECRET_ACCESS_KEY": "three",
+    "RAY_AUTH_TOKEN": "four",
+}
 OF_OTHERS = {"DAGSTER_HOME", "PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-OF_THE_RAY_ENGINE = {"INTERNVID_ENGINE", "INTERNVID_RAY_ADDRESS"}
-SHARED_BY_MACHINES = {"s3://internvid/lake"}
+OF_RAY = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
 
 
 @pytest.fixture(params=FILES)
@@ -52,7 +56,8 @@ def test_every_variable_is_in_the_example_and_every_one_of_the_example_is_used()
 def test_a_secret_has_no_default(secret: str) -> None:
     values = values_of_the_example(**SECRETS)
     with pytest.raises(KeyError, match=secret):
-        compose("compose.yaml", {**values, secret: ""})
+        for file in FILES:
+            compose(file, {**values, secret: ""})
 
 
 def test_every_variable_of_ours_is_a_setting_and_its_value_one_that_it_takes(services, monkeypatch) -> None:
@@ -70,11 +75,14 @@ def test_every_variable_of_ours_is_a_setting_and_its_value_one_that_it_takes(ser
         assert settings.first_model == "viclip-tiny|all"
 
 
-def test_ray_gets_no_setting_that_is_not_of_its_engine(services) -> None:
+def test_ray_gets_settings_alone_and_the_machine_of_the_runs_is_part_of_its_cluster(services) -> None:
     with_ray = compose("compose.ray.yaml", values_of_the_example(**SECRETS))["services"]
-    known = {variable_of(name) for name in Settings.model_fields} | OF_OTHERS | OF_THE_RAY_ENGINE
+    known = {variable_of(name) for name in Settings.model_fields} | OF_OTHERS | OF_RAY
     for service in with_ray.values():
         assert set(service["environment"]) <= known
+    in_cluster, command = with_ray["code-location"]["command"][-1].split(" && exec ")
+    assert in_cluster.startswith("ray start --address ray-head:6379 --num-cpus 0 ")
+    assert command.split() == services["code-location"]["command"]
     assert set(with_ray) - set(services) == {"ray-head", "ray-worker"}
     assert [with_ray[name]["command"][:2] for name in ("ray-head", "ray-worker")] == [["ray", "start"]] * 2
 
