@@ -20,7 +20,7 @@ MESSAGE = "the code location that ran it was lost; what it had committed stays"
 
 def main(host: str, port: str, *run_ids: str) -> None:
     """Waits until the server answers, and the daemon knows it; then ends the runs."""
-    dagster = Path(sys.executable).with_name("dagster")
+    dagster = str(Path(sys.executable).with_name("dagster"))
     check = [dagster, "api", "grpc-health-check", "--host", host, "--port", port]
     end = time.monotonic() + SECONDS_TO_START
     while subprocess.run(check, capture_output=True, check=False).returncode and time.monotonic() < end:
