@@ -1,4 +1,4 @@
-"""Copies of lakes, made in no time."""
+"""Copies of lakes, made in no time; and tests that need one in a folder alone."""
 
 import os
 import shutil
@@ -7,8 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+import pytest
 
 from resources.lake.store import Lake
+
+# For tests of what no storage can change: those under tests/resources run on a lake in a folder and on one in a bucket.
+IN_A_FOLDER = pytest.mark.parametrize("bare_lake", ["folder"], indirect=True)
 
 
 def linked_copy(source: Path, target: Path) -> Path:

@@ -7,6 +7,7 @@ from datetime import date
 
 import polars as pl
 import pytest
+from lake_copies import IN_A_FOLDER
 
 from resources.catalog.batching import MAX_HOURS_PER_BATCH, VIDEOS_PER_BATCH, IngestBatcher
 from resources.catalog.files import new_batcher
@@ -42,6 +43,7 @@ def test_hours_that_are_asked_for_stay_and_very_short_videos_are_counted():
     assert len(hours_by_batch(batcher, VIDEOS_PER_BATCH + 1, 1 / HOUR)) == 2
 
 
+@IN_A_FOLDER
 @pytest.mark.parametrize(("registered_hours", "hours"), [(10.0, 2.0), (1_000.0, 20.0), (100_000.0, 60.0)])
 def test_what_the_lake_holds_decides_the_size_of_the_next_batch(lake: Lake, registered_hours: float, hours: float):
     source = {

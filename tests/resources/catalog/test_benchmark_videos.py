@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from altered_videos import copied, cropped
+from lake_copies import IN_A_FOLDER
 from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.video.fingerprint import Fingerprint
@@ -76,7 +77,7 @@ def test_a_copy_is_named_after_the_benchmark_s_file_and_each_file_is_read_once(
     assert again(videos, log).version == third.version
 
 
-@pytest.mark.parametrize("bare_lake", ["folder"], indirect=True)
+@IN_A_FOLDER
 def test_without_a_folder_nothing_matches(lake: Lake, videos: BenchmarkVideos) -> None:
     none = Admission().benchmarks(lake, videos.media, SETTINGS)
     assert none.matches(fingerprint(OPEN / "carphone_qcif.mp4")) is None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import struct
 
+from lake_copies import IN_A_FOLDER
+
 from resources.corpus.statistics import build_mart
 from resources.lake.statements import statements_in
 from resources.lake.totals import names_of_totals
+
+pytestmark = IN_A_FOLDER
 
 STORAGE_VERSION_OF_DUCKDB_1_0 = 64
 

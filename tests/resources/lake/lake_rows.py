@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pytest
 
 from resources.lake.maintenance import Maintenance, maintain
 from resources.lake.schema import TABLES, VECTOR_SIZE
@@ -18,7 +17,6 @@ from resources.lake.store import Lake
 
 WRITERS = 4
 AT_ONCE = timedelta(0)
-IN_A_FOLDER = pytest.mark.parametrize("bare_lake", ["folder"], indirect=True)  # what no storage can change
 _barrier = None
 
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from lake_rows import IN_A_FOLDER, by_hand, captions, clips, embed_clips, nearest, vectors
+from lake_copies import IN_A_FOLDER
+from lake_rows import by_hand, captions, clips, embed_clips, nearest, vectors
 
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake

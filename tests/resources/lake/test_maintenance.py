@@ -6,9 +6,9 @@ import random
 
 import polars as pl
 import pytest
+from lake_copies import IN_A_FOLDER
 from lake_rows import (
     AT_ONCE,
-    IN_A_FOLDER,
     clips,
     contents,
     embed_clips,

@@ -9,7 +9,8 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
-from lake_rows import IN_A_FOLDER, at_once, captions, clips, contents, expected, indexes
+from lake_copies import IN_A_FOLDER
+from lake_rows import at_once, captions, clips, contents, expected, indexes
 
 from resources.lake.maintenance import index_kinds
 from resources.lake.schema import TABLES, VECTOR, VECTOR_SIZE, pinned_tables

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from lake_rows import IN_A_FOLDER, WRITERS, at_once, clips, contents, expected, tidy
+from lake_copies import IN_A_FOLDER
+from lake_rows import WRITERS, at_once, clips, contents, expected, tidy
 
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
