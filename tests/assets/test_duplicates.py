@@ -26,6 +26,7 @@ from resources.corpus.duplicates import VideoQuality, kept
 from resources.corpus.subsets import connected, select_subset, subset_named
 from resources.incremental.batch_states import read_batch_states
 from resources.incremental.declaration import StageScope
+from resources.incremental.engine import LocalEngine
 from resources.incremental.materialization import build_asset
 from resources.incremental.retries import FailurePolicy
 from resources.lake.statements import statement
@@ -78,6 +79,7 @@ class Corpus:
             "cut_detection": CutDetection(),
             "admission": Admission(benchmark_videos=benchmark_videos),
             "failure_policy": FailurePolicy(),
+            "engine": LocalEngine(),
         }
 
     def bring_up_to_date(self) -> dict[str, Any]:
