@@ -113,6 +113,8 @@ def _of_database(error: BaseException) -> SystemFault | None:
     text = str(error)
     if "database or disk is full" in text:
         return SystemFault(f"no room left for {where}: make room; the next run goes on by itself")
+    if "disk I/O error" in text:  # also what SQLite says where its write-ahead log finds no room
+        return SystemFault(f"no room left for {where}, or its disk fails: make room; the next run goes on by itself")
     if "readonly database" in text or "unable to open database" in text:
         return SystemFault(f"{where} cannot be written: make it writable, or set DAGSTER_HOME to another folder")
     if _POSTGRES_REFUSES_TEXT.search(text):

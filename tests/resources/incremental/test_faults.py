@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -43,6 +44,16 @@ FAULTS = {
         OSError(f"LanceError(IO): No space left on device (os error 28), {__file__}"),
         SystemFault,
         "no room left on the disk of /",
+    ),
+    "no room, told by SQLite": (
+        sqlite3.OperationalError("database or disk is full"),
+        SystemFault,
+        "no room left for Dagster's storage",
+    ),
+    "no room for SQLite's log": (
+        sqlite3.OperationalError("disk I/O error"),
+        SystemFault,
+        "no room left for Dagster's storage",
     ),
     "read-only": (os_error(errno.EROFS, "/lake"), SystemFault, "the disk is read-only: "),
     "files": (os_error(errno.EMFILE), SystemFault, "raise `ulimit -n`"),
