@@ -1,9 +1,7 @@
 """The inbox: what the sensors request when files land in the watched folder."""
 
 import os
-import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -13,7 +11,6 @@ from typing import Any
 import av
 import dagster as dg
 import pytest
-from dagster_service import REPOSITORY_SELECTOR, Service
 
 from assets.ingest.sources import sources
 from orchestration.sensors import MAX_FILES_PER_RUN, build_sensors
@@ -23,23 +20,6 @@ from resources.catalog.inbox import Inbox
 from resources.catalog.locations import RUN_ID
 from resources.lake.store import Lake
 from resources.media.store import Media
-
-SECONDS_TO_CAPTIONS = 240
-
-RUNS_OF_BATCH = """
-query ($filter: RunsFilter!) {
-  runsOrError(filter: $filter) {
-    ... on Runs { results { status jobName tags { key value } assetSelection { path } } }
-  }
-}
-"""
-TICKS = """
-query ($sensor: SensorSelector!) {
-  sensorOrError(sensorSelector: $sensor) {
-    ... on Sensor { sensorState { ticks(limit: 100) { timestamp status runKeys } } }
-  }
-}
-"""
 
 
 @dataclass
@@ -249,33 +229,3 @@ def test_batches_that_the_command_line_registered_are_not_requested(inbox: Watch
     elsewhere.write_bytes(b"not really a video")
     register(inbox.lake, inbox.media, [str(elsewhere)], run_id=RUN_ID)
     assert inbox.tick().batches == []
-
-
-@pytest.mark.timeout(400)
-@pytest.mark.slow(minutes=2)
-def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_one_run(
-    service: Service, synthetic_video: Callable[..., Path], tmp_path: Path
-) -> None:
-    shutil.copy(synthetic_video(tmp_path, "landed.mp4", 7), service.inbox)
-
-    def batch_with_captions() -> str | None:
-        rows = service.lake.query(
-            "select ingest_batch from sources inner join clip_captions using (ingest_batch) "
-            "where uri like '%/landed.mp4' group by ingest_batch having count(*) = 2",
-            tables=["sources", "clip_captions"],
-        ).to_pylist()
-        return rows[0]["ingest_batch"] if rows else None
-
-    batch = service.wait(batch_with_captions, seconds=SECONDS_TO_CAPTIONS)
-
-    def ticks(sensor: str) -> list[dict[str, Any]]:
-        state = service.graphql(TICKS, sensor={**REPOSITORY_SELECTOR, "sensorName": sensor})["sensorState"]
-        return state["ticks"]
-
-    # Another tick that finds nothing new: the file was registered, and its batch requested, once.
-    ticks_before = len(ticks("inbox_sensor"))
-    service.wait(lambda: len(ticks("inbox_sensor")) > ticks_before, seconds=120)
-    requested = [key for tick in ticks("registered_batches_sensor") for key in tick["runKeys"] if key.startswith(batch)]
-    assert len(requested) == 1
-    runs = service.graphql(RUNS_OF_BATCH, filter={"tags": [{"key": "dagster/partition", "value": batch}]})["results"]
-    assert len(runs) == 1, runs

@@ -3,24 +3,10 @@
 import json
 
 import pytest
-from dagster_service import KEY, REPOSITORY_SELECTOR, Service
 
 from orchestration.configured import configured
 from orchestration.settings import Settings
 
-RESOURCES = """
-query ($repository: RepositorySelector!) {
-  allTopLevelResourceDetailsOrError(repositorySelector: $repository) {
-    ... on ResourceDetailsList {
-      results {
-        name
-        configFields { name defaultValueAsJson }
-        configuredValues { key value type }
-      }
-    }
-  }
-}
-"""
 OPTIONS = {"aws_endpoint": "http://127.0.0.1:9", "aws_access_key_id": "my id", "aws_secret_access_key": "my secret"}
 
 
@@ -41,11 +27,3 @@ def test_keys_given_by_a_program_are_used_as_they_are(monkeypatch: pytest.Monkey
     monkeypatch.delenv("INTERNVID_STORAGE_OPTIONS", raising=False)
     lake = configured(Settings(lake="s3://bucket/lake", storage_options=OPTIONS))["lake"]
     assert lake.lance_options == OPTIONS
-
-
-@pytest.mark.slow
-def test_no_key_is_in_what_the_ui_shows_of_the_resources(service: Service) -> None:
-    details = service.graphql(RESOURCES, repository=REPOSITORY_SELECTOR)["results"]
-    assert "lake" in {resource["name"] for resource in details}
-    assert "env:INTERNVID_STORAGE_OPTIONS" in json.dumps(details)
-    assert KEY not in json.dumps(details)

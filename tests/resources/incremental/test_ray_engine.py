@@ -27,6 +27,7 @@ def engine() -> Iterator[RayEngine]:
     """Cores and GPUs are numbers that Ray counts with: it takes them as given."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("RAY_worker_niceness", "0")  # of 15 by default: beside other tests they would get no core
         environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # of the workers
         options = {"include_dashboard": False, "object_store_memory": 100 << 20, "log_to_driver": False}
         ray.init("local", num_cpus=WORKERS, num_gpus=1, **options)
