@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -33,6 +35,7 @@ def ui(
     provider: ProviderOption = None,
 ) -> None:
     """The Dagster UI on this lake, with the daemon that runs backfills, sensors and schedules."""
+    _require_free(host, port)
     session = opened(lake, profile, provider)
     workspace = str(workspace_file(session.settings))
     _become(session, ["dagster", "dev", "-w", workspace, "-h", host, "-p", str(port)])
@@ -62,10 +65,24 @@ def serve(
             module = ["-m", "orchestration.definitions", "--location-name", "internvid"]
             _become(session, ["dagster", "code-server", "start", "-h", host, "-p", str(address[1]), *module])
         case Part.WEBSERVER:
+            _require_free(host, port)
             workspace = str(workspace_file(session.settings))
             _become(session, ["dagster-webserver", "-w", workspace, "-h", host, "-p", str(port)])
         case Part.DAEMON:
             _become(session, ["dagster-daemon", "run", "-w", str(workspace_file(session.settings))])
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raises BadParameter where something listens already: the UI would end, and leave a second daemon at work."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise typer.BadParameter(
+                f"{host}:{port} cannot be listened at ({error.strerror}): end what listens there, or choose another "
+                "--port"
+            ) from error
 
 
 def _become(session: Session, command: Sequence[str]) -> None:
@@ -75,6 +92,8 @@ def _become(session: Session, command: Sequence[str]) -> None:
     program = shutil.which(command[0], path=os.pathsep.join(folders))
     if program is None:
         raise typer.BadParameter(f"the {command[0]} command is not installed beside internvid")
+    # Dagster ends at SIGTERM if SIGINT would end it, which a shell's `nohup internvid ui &` has ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.chdir(REPOSITORY)
     os.execve(program, [program, *command[1:]], _environment(session))
 
