@@ -124,7 +124,7 @@ def wait_for(condition: Callable[[], Any], process: subprocess.Popen, log: Path)
     """Waits as long as the test may take: Ray starts in seconds, and on a busy machine in minutes."""
     while not condition():
         assert process.poll() is None, log.read_text()
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def processes(title: str, *, under: int) -> list[int]:
