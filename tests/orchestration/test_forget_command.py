@@ -247,7 +247,7 @@ def test_killed_at_any_step_and_run_again_it_ends_the_same(
             process = subprocess.Popen(command(*arguments, "--yes"), stdout=file, stderr=file)
         while not has_come(lake, before):
             assert process.poll() is None, f"it ended before {moment}: {log.read_text()}"
-            time.sleep(0.001)
+            time.sleep(0.005)
         process.kill()
         assert process.wait() == -signal.SIGKILL, moment
         assert set(lake.polars("tombstones")["state"]) == {"begun"}, moment
