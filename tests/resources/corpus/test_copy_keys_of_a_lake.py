@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from internvid.video.copies import VIDEOS_PER_KEY, compare
+from internvid.video.copies import compare
 from internvid.video.copy_keys import stored_keys
 from internvid.video.fingerprint import CROPS, WORDS, Fingerprint
 from resources.corpus import copy_keys
@@ -100,17 +100,18 @@ def test_one_new_video_is_looked_up_by_indexes_and_reads_as_many_rows_in_a_lake_
         add(lake, {"ffff": picture(7)})
         reads.clear()
         result = search(lake)
+        scans = list(reads)
         assert (result.videos, result.added, pairs(lake)) == (1, 1, {"0007/ffff"})
-        for table, columns, _ in reads:
+        for table, columns, _ in scans:
             by_index = {*index_kinds(TABLES[table]), "fragments"}
             assert columns, f"{table} is read as a whole"
             assert not columns.isdisjoint(by_index), (table, columns)
-        rows[count] = sum(number for _, _, number in reads)
-    assert rows[300] == rows[30]
+        rows[count] = sum(number for _, _, number in scans)
+    assert rows[300] < rows[30] + 5  # a key in common by chance
 
 
 def test_blocks_of_videos_end_in_the_pairs_that_comparing_each_with_each_finds(lake: Lake, monkeypatch):
-    videos = strangers(40)
+    videos = strangers(12)
     of_others = {
         f"a{number:03x}": Fingerprint(v.seconds, v.hashes ^ np.uint64(5)) for number, v in enumerate(videos.values())
     }
@@ -118,13 +119,13 @@ def test_blocks_of_videos_end_in_the_pairs_that_comparing_each_with_each_finds(l
     expected = {
         f"{left}/{right}" for left, right in combinations(sorted(videos), 2) if compare(videos[left], videos[right])
     }
-    assert len(expected) == 40
+    assert len(expected) == 12
     add(lake, videos)
     monkeypatch.setattr("resources.corpus.duplicates.VIDEOS_PER_BLOCK", 7)
     monkeypatch.setattr("resources.corpus.duplicates.PAIRS_PER_READ", 3)
     monkeypatch.setattr(copy_keys, "MAX_KEYS_BY_INDEX", 10)  # the table is scanned
     monkeypatch.setattr(copy_keys, "NEW_ROWS_TO_INDEX", 100)
-    assert search(lake).videos == 80
+    assert search(lake).videos == 24
     assert pairs(lake) == expected
     assert {name: set(stored_keys(video).keys.tolist()) for name, video in videos.items()} == keys_of(lake)
 
@@ -180,12 +181,13 @@ def test_videos_with_the_same_packets_are_paired_when_the_second_comes(lake: Lak
     assert pairs(lake) == {"0002/0003"}
 
 
-def test_a_key_that_very_many_videos_hold_takes_no_further_ones(lake: Lake):
-    add(lake, {f"{number:04x}": picture(1, frames=1) for number in range(VIDEOS_PER_KEY + 5)})
+def test_a_key_that_very_many_videos_hold_takes_no_further_ones(lake: Lake, monkeypatch):
+    monkeypatch.setattr("internvid.video.copies.VIDEOS_PER_KEY", 5)
+    add(lake, {f"{number:04x}": picture(1, frames=1) for number in range(8)})
     search(lake)
     add(lake, {"ffff": picture(1, frames=1)})
     search(lake)
     counts = lake.query("select copy_key, count(*) as videos from copy_keys group by copy_key")["videos"]
-    assert set(counts.to_pylist()) == {VIDEOS_PER_KEY}
+    assert set(counts.to_pylist()) == {5}
     of_the_last = {pair for pair in pairs(lake) if pair.endswith("/ffff")}
-    assert len(of_the_last) == VIDEOS_PER_KEY
+    assert len(of_the_last) == 5
