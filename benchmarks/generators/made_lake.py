@@ -186,7 +186,8 @@ _SECONDS = np.arange(0, CLIPS_PER_VIDEO * SECONDS_PER_CLIP, SECONDS_PER_CLIP / F
 MADE_BY_SQL = {
     "raw_videos": f"""
         select left(unit, 16) as video_id, unit as source_id, label as source, label as path, unit || unit as sha256,
-            'mp4' as container, 'h264' as video_codec, 1280 as width, 720 as height, 25.0 as fps,
+            'mp4' as container, 'h264' as video_codec, 1280 as width, 720 as height, 1280 as display_width,
+            720 as display_height, 25.0 as fps,
             {float(CLIPS_PER_VIDEO * SECONDS_PER_CLIP)} as duration_seconds, 20_000_000 as size_bytes,
             1 as unit_rows, units.*
         from units""",

@@ -6,8 +6,8 @@ of these 64 bits have a key in common: three bits lie in three blocks at most, a
 Of a video with up to MIN_KEYS keys, all are kept. Of a longer one a share is kept, which the key alone decides: two
 videos that share a key both keep it, or the one of more keys does not. So a copy is not missed for the frames that were
 sampled, but by chance: of `shared` keys, none is kept with the probability (1 - SHARE_KEPT) ** shared at most. Real
-copies shared 6 to 20 keys a frame. A part of 10 s in a long film, sharing 60, is missed once in 50 times; one of 30 s,
-sharing 180, once in 100,000.
+copies shared 6 to 20 keys a frame. A part of 10 s in a video of hours, sharing 60, is missed once in 50 times; one of
+30 s, sharing 180, once in 100,000.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Probes:
         self._further_bits = np.concatenate(further_bits)[order]
         self._videos = np.concatenate(videos_of_keys)[order]
         self._orientations = np.concatenate(orientations)[order]
-        self.distinct_keys = np.unique(self._keys)
+        self.distinct_keys = self._keys[np.diff(self._keys, prepend=-1) > 0]
 
     def matches(
         self, keys: np.ndarray, further_bits: np.ndarray

@@ -1,7 +1,7 @@
 """Writes the keys of videos into the table copy_keys, and finds by them the videos that may be copies.
 
-Only the look-up belongs here; whether two videos are copies is decided by `internvid.video.copies`, and which videos
-are looked up by `resources.corpus.duplicates`. A look-up costs what is looked up, however many videos there are.
+Only this search belongs here; whether two videos are copies is decided by `internvid.video.copies`, and which videos
+are searched for by `resources.corpus.duplicates`. It costs what is searched for, however many videos there are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KEYS_PER_READ = 10_000
 MAX_KEYS_BY_INDEX = 50_000
 ROWS_PER_KEY = 500
 ROWS_PER_SCAN_BATCH = 1 << 17
-NEW_ROWS_TO_INDEX = 1_000_000  # rows without an index are scanned by every look-up
+NEW_ROWS_TO_INDEX = 1_000_000  # such rows are scanned by every search until the next maintenance
 KEY_LENGTH = len("/00000000")  # of the end of copy_key_id, after the video_id
 
 Candidates = dict[tuple[str, str], set[str]]
@@ -43,13 +43,13 @@ def fingerprints_of(lake: Lake, video_ids: Sequence[str]) -> Iterator[tuple[str,
             yield row["video_id"], Fingerprint.from_bytes(row["seconds"], row["hashes"])
 
 
-def write_and_look_up(lake: Lake, video_ids: Sequence[str]) -> Candidates:
+def write_and_find_candidates(lake: Lake, video_ids: Sequence[str]) -> Candidates:
     """Writes the keys of the videos, and returns the pairs of one of them and any other video that share a key.
 
     (lower video_id, higher video_id) -> orientations in which the lower may appear in the higher.
 
     The keys are written first: of two processes that bring videos at once, the later one finds those of the earlier.
-    Of a key that VIDEOS_PER_KEY videos hold, the videos written here lose theirs again. So no look-up reads more,
+    Of a key that VIDEOS_PER_KEY videos hold, the videos written here lose theirs again. So no search reads more,
     and a picture that thousands of videos share pairs each of them with the first of them.
     """
     from internvid.video.copies import VIDEOS_PER_KEY
@@ -66,13 +66,13 @@ def write_and_look_up(lake: Lake, video_ids: Sequence[str]) -> Candidates:
         superfluous += _of_videos(ids.filter(pa.array(~is_first)), of_these)
         ids, keys, further_bits = ids.filter(pa.array(is_first)), keys[is_first], further_bits[is_first]
         for stored, videos, orientations in probes.matches(keys, further_bits):
-            others = ids.take(pa.array(stored)).to_pylist()
-            for other_id, video, orientation in zip(others, videos.tolist(), orientations.tolist(), strict=True):
-                video_id, other, how = named[video], other_id[:-KEY_LENGTH], ORIENTATIONS[orientation]
-                if video_id < other:
-                    candidates.setdefault((video_id, other), set()).add(how)
-                elif video_id > other:
-                    candidates.setdefault((other, video_id), set()).add(inverse_orientation(how))
+            holders = ids.take(pa.array(stored)).to_pylist()
+            for copy_key_id, video, orientation in zip(holders, videos.tolist(), orientations.tolist(), strict=True):
+                video_id, holder, how = named[video], copy_key_id[:-KEY_LENGTH], ORIENTATIONS[orientation]
+                if video_id < holder:
+                    candidates.setdefault((video_id, holder), set()).add(how)
+                elif video_id > holder:
+                    candidates.setdefault((holder, video_id), set()).add(inverse_orientation(how))
     lake.delete(COPY_KEYS.name, superfluous)
     return candidates
 

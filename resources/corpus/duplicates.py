@@ -26,7 +26,7 @@ from resources.corpus.copy_keys import (
     fingerprints_of,
     remove_former_keys,
     remove_keys,
-    write_and_look_up,
+    write_and_find_candidates,
 )
 from resources.incremental.provenance import digest
 from resources.lake.changes import compare as compare_versions
@@ -45,7 +45,8 @@ VIDEOS_PER_READ = 512
 PAIRS_PER_READ = 512  # candidates whose fingerprints are in memory at once
 PAIRS_PER_COMMIT = 5_000
 MAX_CHANGED = 100_000  # videos whose rows are read by key; of more the tables are read as a whole
-BATCHES_PER_READ = 50  # of the clips by which copies are judged
+# Of the clips by which copies are judged. Of 20 batches in one condition, Lance plans for a minute, in 3 GB.
+BATCHES_PER_READ = 8
 OF_THE_RUN = ("run_id", "written_at")
 
 # Row of batch_states with the versions up to which all videos were compared.
@@ -269,7 +270,7 @@ def _compare_block(lake: Lake, block: list[dict[str, Any]], run_id: str, compare
 
     # Of a video that was compared before, another fingerprint may have left keys.
     remove_former_keys(lake, [row["video_id"] for row in block if row["was_compared"]])
-    for left, right, copy in _copies(lake, write_and_look_up(lake, of_block)):
+    for left, right, copy in _copies(lake, write_and_find_candidates(lake, of_block)):
         waiting[f"{left}/{right}"] = (left, right, copy)
         if len(waiting) >= PAIRS_PER_COMMIT:
             write()
@@ -298,10 +299,10 @@ def _copies(lake: Lake, candidates: Candidates) -> Iterator[tuple[str, str, Copy
 
 def _pairs_of(lake: Lake, video_ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
     """Returns the pairs with at least one of the videos, each once: pair_id and the columns."""
-    found = pa.concat_tables(
+    pairs = pa.concat_tables(
         lake.known(DUPLICATES.name, video_ids, columns, by=column) for column in ("video_id", "other_video_id")
     )
-    once = found.group_by(DUPLICATES.key).aggregate([(name, "min") for name in columns])
+    once = pairs.group_by(DUPLICATES.key).aggregate([(name, "min") for name in columns])
     return once.rename_columns([DUPLICATES.key, *columns])
 
 
@@ -356,7 +357,7 @@ def _judged(lake: Lake, video_ids: Iterable[str]) -> dict[str, VideoQuality]:
     ]
     videos = lake.known(RAW_VIDEOS.name, sorted(video_ids), columns).sort_by("ingest_batch")
     batches = sorted(set(videos["ingest_batch"].to_pylist()))
-    judged = {}
+    judged: dict[str, VideoQuality] = {}
     for first in range(0, len(batches), BATCHES_PER_READ):
         part = batches[first : first + BATCHES_PER_READ]
         of_part = videos.filter(pc.is_in(videos["ingest_batch"], pa.array(part)))

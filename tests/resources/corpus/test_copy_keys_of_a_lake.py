@@ -93,7 +93,7 @@ def test_one_new_video_is_looked_up_by_indexes_and_reads_as_many_rows_in_a_lake_
     new_lake: Callable[[Path], Lake], tmp_path: Path, reads: list[tuple[str, set[str] | None, int]]
 ):
     rows = {}
-    for count in (30, 300):
+    for count in (20, 200):
         lake = new_lake(tmp_path / str(count))
         add(lake, strangers(count))
         search(lake)
@@ -107,11 +107,11 @@ def test_one_new_video_is_looked_up_by_indexes_and_reads_as_many_rows_in_a_lake_
             assert columns, f"{table} is read as a whole"
             assert not columns.isdisjoint(by_index), (table, columns)
         rows[count] = sum(number for _, _, number in scans)
-    assert rows[300] < rows[30] + 5  # a key in common by chance
+    assert rows[200] < rows[20] + 5  # a key in common by chance
 
 
 def test_blocks_of_videos_end_in_the_pairs_that_comparing_each_with_each_finds(lake: Lake, monkeypatch):
-    videos = strangers(12)
+    videos = strangers(8)
     of_others = {
         f"a{number:03x}": Fingerprint(v.seconds, v.hashes ^ np.uint64(5)) for number, v in enumerate(videos.values())
     }
@@ -119,13 +119,13 @@ def test_blocks_of_videos_end_in_the_pairs_that_comparing_each_with_each_finds(l
     expected = {
         f"{left}/{right}" for left, right in combinations(sorted(videos), 2) if compare(videos[left], videos[right])
     }
-    assert len(expected) == 12
+    assert len(expected) == 8
     add(lake, videos)
     monkeypatch.setattr("resources.corpus.duplicates.VIDEOS_PER_BLOCK", 7)
     monkeypatch.setattr("resources.corpus.duplicates.PAIRS_PER_READ", 3)
     monkeypatch.setattr(copy_keys, "MAX_KEYS_BY_INDEX", 10)  # the table is scanned
     monkeypatch.setattr(copy_keys, "NEW_ROWS_TO_INDEX", 100)
-    assert search(lake).videos == 24
+    assert search(lake).videos == 16
     assert pairs(lake) == expected
     assert {name: set(stored_keys(video).keys.tolist()) for name, video in videos.items()} == keys_of(lake)
 
