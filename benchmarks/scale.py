@@ -197,6 +197,8 @@ def first_search_for_copies(session) -> Callable[[], object]:
     from resources.corpus.duplicates import MARK, compare_new_videos
 
     session.lake.delete("batch_states", [MARK])
+    for table in ("comparisons", "copy_keys"):
+        session.lake.delete_all(table)
     return lambda: compare_new_videos(session.lake, run_id="scale")
 
 

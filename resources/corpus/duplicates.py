@@ -96,11 +96,11 @@ def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] 
     compared = Compared()
     mark = _mark(lake)
     version = _version()
-    if mark is None or mark["stage_version"] != version:
-        # What other keys or another comparison made is of no use. The mark first: a run that is killed goes on.
-        _write_mark(lake, version, {})
+    if mark is not None and mark["stage_version"] != version:
+        # What other keys or another comparison made is of no use. The mark last: a run that is killed does so again.
         lake.delete_all(COMPARISONS.name)
         lake.delete_all(COPY_KEYS.name)
+        _write_mark(lake, version, {})
         mark = None
     since = {} if mark is None else json.loads(mark["table_versions"])
     now = {name: lake.version(name) for name in READ}
@@ -406,11 +406,13 @@ def _notes(block: list[dict[str, Any]], pair_counts: dict[str, int], run_id: str
 
 def _blocks(connection: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:
     """Yields the videos to compare in blocks that fit in memory."""
-    from internvid.video.copies import VERSION
+    from internvid.video import copies, copy_keys
 
     block: list[dict[str, Any]] = []
     frames = 0
-    to_compare = connection.sql(statement("corpus/fingerprints_to_compare"), params={"version": VERSION})
+    to_compare = connection.sql(
+        statement("corpus/fingerprints_to_compare"), params={"version": f"{copies.VERSION}+{copy_keys.VERSION}"}
+    )
     for batch in to_compare.to_arrow_reader(VIDEOS_PER_READ):
         for video in batch.to_pylist():
             if block and (frames + video["frames"] > FRAMES_PER_BLOCK or len(block) == VIDEOS_PER_BLOCK):
