@@ -193,6 +193,28 @@ def snapshot_after_one_video(session) -> Callable[[], object]:
     return lambda: take_snapshot(session.lake, run_id="scale")
 
 
+def first_search_for_copies(session) -> Callable[[], object]:
+    from resources.corpus.duplicates import MARK, compare_new_videos
+
+    session.lake.delete("batch_states", [MARK])
+    for table in ("comparisons", "copy_keys"):
+        session.lake.delete_all(table)
+    return lambda: compare_new_videos(session.lake, run_id="scale")
+
+
+def copies_of_one_new_video(session) -> Callable[[], object]:
+    from resources.corpus.duplicates import compare_new_videos
+
+    compare_new_videos(session.lake, run_id="scale")
+    session.lake.optimize()
+    one_new_video(session)()
+
+    def run() -> None:
+        assert compare_new_videos(session.lake, run_id="scale").videos == 1
+
+    return run
+
+
 def why(session) -> Callable[[], object]:
     from resources.corpus.lineage import story
 
@@ -287,6 +309,8 @@ ROWS: dict[str, Callable] = {
     "digest the whole lake": digest_all,
     "is the snapshot current": is_current,
     "a snapshot after one new video": snapshot_after_one_video,
+    "the first search for copies": first_search_for_copies,
+    "copies of one new video": copies_of_one_new_video,
     "why": why,
     "tick: registered batches": registered_batches_tick,
     "tick: retries": retry_tick,
@@ -300,6 +324,7 @@ ROWS: dict[str, Callable] = {
 WHOLE = {
     "count the whole lake": "once in a lake",
     "digest the whole lake": "once in a lake",
+    "the first search for copies": "once in a lake",
     "select a subset": "reads every clip",
     "the first statistics": "once in a lake",
     "export": "writes every clip",

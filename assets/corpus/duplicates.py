@@ -2,8 +2,8 @@
 
 import dagster as dg
 
-from resources.corpus.content import content
 from resources.corpus.duplicates import compare_new_videos
+from resources.corpus.snapshots import content_now
 from resources.incremental.materialization import table_metadata
 from resources.lake.schema import DUPLICATES
 from resources.lake.store import Lake
@@ -16,7 +16,7 @@ def duplicates(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
     One row is a pair of videos. Changes with their packets and fingerprints.
     """
     compared = compare_new_videos(lake, run_id=context.run_id, log=context.log.info)
-    pairs = content(lake, DUPLICATES)
+    pairs = content_now(lake, DUPLICATES)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(pairs.digest),
         metadata={

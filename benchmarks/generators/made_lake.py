@@ -3,9 +3,10 @@
     python benchmarks/generators/made_lake.py LAKE --videos 20000 [--videos-per-batch 100]
 
 Units, their provenances and the writes are the product's own (the state of the configured stages, `Lake.upsert`). Only
-what a stage makes of a unit is replaced: a video has 20 clips, a clip 5 frames with pictures of 50 bytes. Nothing is
-spoken, and no model is active, so there are no vectors. A large lake is made by SQL, many batches at once; `run_stages`
-makes the same rows of one batch as a run of the product does. Made again on the same lake, it adds what is missing.
+what a stage makes of a unit is replaced: a video has 20 clips, a clip 5 frames with pictures of 50 bytes. The
+fingerprints are of random pictures, one for each clip, and one video in a hundred is a copy. Nothing is spoken, and no
+model is active, so there are no vectors. A large lake is made by SQL, many batches at once; `run_stages` makes the same
+rows of one batch as a run of the product does. Made again on the same lake, it adds what is missing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from orchestration.cli.session import Session
@@ -176,10 +178,16 @@ _SENTENCE = f"concat_ws(' ', {_SEEN}, {_DONE})"
 _CLIP = "concat_ws('_', unit, lpad(clip.number::varchar, 3, '0'))"
 _CLIPS = f"units cross join (select unnest(range({CLIPS_PER_VIDEO})) as number) as clip"
 _FRAMES = f"{_CLIPS} cross join (select unnest(range({FRAMES_PER_CLIP})) as number) as frame"
+# Each clip shows one picture. Every hundredth video shows what the fiftieth before it does.
+_NUMBER = "regexp_extract(units.label, '([0-9]+)\\.mp4', 1)::bigint"
+_SHOWN = f"if({_NUMBER} % 100 = 0, {_NUMBER} - 50, {_NUMBER})"
+_HASHES = ", ".join(f"md5(concat_ws('/', {_SHOWN}, clip.number, {part}))" for part in range(6))  # 96 bytes
+_SECONDS = np.arange(0, CLIPS_PER_VIDEO * SECONDS_PER_CLIP, SECONDS_PER_CLIP / FRAMES_PER_CLIP, "<f4").tobytes().hex()
 MADE_BY_SQL = {
     "raw_videos": f"""
         select left(unit, 16) as video_id, unit as source_id, label as source, label as path, unit || unit as sha256,
-            'mp4' as container, 'h264' as video_codec, 1280 as width, 720 as height, 25.0 as fps,
+            'mp4' as container, 'h264' as video_codec, 1280 as width, 720 as height, 1280 as display_width,
+            720 as display_height, 25.0 as fps,
             {float(CLIPS_PER_VIDEO * SECONDS_PER_CLIP)} as duration_seconds, 20_000_000 as size_bytes,
             1 as unit_rows, units.*
         from units""",
@@ -197,10 +205,14 @@ MADE_BY_SQL = {
             left(repeat(md5(concat_ws('_', {_CLIP}, frame.number)), 2), 50)::blob as jpeg,
             {CLIPS_PER_VIDEO * FRAMES_PER_CLIP} as unit_rows, units.*
         from {_FRAMES}""",
-    "fingerprints": """
-        select unit as video_id, 0 as frames, ''::blob as seconds, ''::blob as hashes,
-            1 as unit_rows, units.*
-        from units""",
+    "fingerprints": f"""
+        select unit as video_id, {CLIPS_PER_VIDEO * FRAMES_PER_CLIP} as frames, unhex('{_SECONDS}') as seconds,
+            unhex(pictures.hashes) as hashes, 1 as unit_rows, units.*
+        from units
+        cross join lateral (
+            select string_agg(repeat(concat({_HASHES}), {FRAMES_PER_CLIP}), '' order by clip.number) as hashes
+            from (select unnest(range({CLIPS_PER_VIDEO})) as number) as clip
+        ) as pictures""",
     "frame_captions": f"""
         select unit as frame_caption_id, regexp_replace(unit, '_[0-9]+/[a-z]+$', '') as clip_id,
             split_part(unit, '_', 1) as video_id, split_part(unit, '/', 2) as scale,

@@ -5,6 +5,8 @@ Manku, Jain and Das Sarma 2007 find near-duplicate pages), so that the cost grow
 with its square. Then each candidate pair is compared along time: a speed and an offset are fitted to the frames that
 look alike. The score counts the frames of the shorter video that the longer one shows at the fitted moment.
 
+`CopyIndex` holds all keys of some videos in memory. `copy_keys` chooses those that are stored of millions.
+
 It misses: a part of a single restless shot whose seconds fall between the sampled seconds, a picture within a
 picture, and copies that were cropped by much more than a tenth or on one side alone (cropped by 7 % on one side,
 3 of 11 videos were found).
@@ -54,8 +56,8 @@ _SEEDS = np.linspace(0.1, 0.9, 9)  # quantiles of the speeds between pairs of an
 _CLEARLY_CLOSER = 2  # bits of the mean distance: a smaller gain does not justify another speed or offset
 _WAYS_FITTED = 2  # the ways with the most frames alike
 _CROPS = len(CROPS)
-_BLOCK_PAIRS = list(combinations(range(len(BLOCK_BITS)), 2))
-_KEY_BITS = 2 * max(BLOCK_BITS)
+BLOCK_PAIRS = list(combinations(range(len(BLOCK_BITS)), 2))
+KEY_BITS = 2 * max(BLOCK_BITS)
 _DISTANCES_PER_BLOCK = 1 << 20  # bounds memory where a video is very long
 _HITS_PER_BLOCK = 1 << 20  # bounds memory where many videos show the same
 
@@ -86,7 +88,7 @@ class Way:
 # Pairs of crops that are compared: neither frame is cropped, or one of them is.
 _CROPPED = [(0, 0), *((crop, 0) for crop in range(1, len(CROPS))), *((0, crop) for crop in range(1, len(CROPS)))]
 # Orientation and crop of the frames that are looked up; the frames in the index are there with all their crops.
-_PROBED = [("as it is", crop) for crop in range(len(CROPS))] + [(turned, 0) for turned in ORIENTATIONS[1:]]
+PROBED = [("as it is", crop) for crop in range(len(CROPS))] + [(turned, 0) for turned in ORIENTATIONS[1:]]
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class CopyIndex:
         self._video_of_frame, hashes = _joined(self._fingerprints)
         self._entries = hashes.reshape(-1, WORDS)
         videos_of_entries = np.repeat(self._video_of_frame, _CROPS)
-        self._tables = [_KeyTable(_keys(self._entries, pair), videos_of_entries) for pair in _BLOCK_PAIRS]
+        self._tables = [_KeyTable(block_keys(self._entries, pair), videos_of_entries) for pair in BLOCK_PAIRS]
 
     def copies_of(self, videos: Sequence[tuple[str, Fingerprint]]) -> Iterator[tuple[str, str, Copy]]:
         """Yields (left name, right name, how) for each pair of videos that show the same; the lower name is left.
@@ -150,10 +152,10 @@ class CopyIndex:
         """Returns (number in `fingerprints`, number in the index) -> orientations in which a frame of both is alike."""
         video_of_frame, hashes = _joined(fingerprints)
         candidates: dict[tuple[int, int], set[str]] = {}
-        for orientation, crop in _PROBED:
+        for orientation, crop in PROBED:
             probes = oriented(hashes[:, crop], orientation)
-            for pair, table in zip(_BLOCK_PAIRS, self._tables, strict=True):
-                for frames, entries in table.hits(_keys(probes, pair), video_of_frame):
+            for pair, table in zip(BLOCK_PAIRS, self._tables, strict=True):
+                for frames, entries in table.hits(block_keys(probes, pair), video_of_frame):
                     alike = distances(probes[frames], self._entries[entries]) <= ALIKE_BITS
                     numbers, stored = video_of_frame[frames[alike]], self._video_of_frame[entries[alike] // _CROPS]
                     for number in np.unique(numbers << 32 | stored).tolist():
@@ -169,7 +171,7 @@ class _KeyTable:
         _, first = np.unique(keys << 32 | video_of_entry, return_index=True)
         self._keys = keys[first].astype(np.uint32)
         self._entries = first.astype(np.int32)
-        self._is_used = np.zeros(1 << (_KEY_BITS - 3), np.uint8)
+        self._is_used = np.zeros(1 << (KEY_BITS - 3), np.uint8)
         np.bitwise_or.at(self._is_used, self._keys >> 3, np.uint8(1) << (self._keys & 7).astype(np.uint8))
 
     def hits(self, keys: np.ndarray, video_of_frame: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -198,8 +200,8 @@ def _joined(fingerprints: Sequence[Fingerprint]) -> tuple[np.ndarray, np.ndarray
     return numbers, np.concatenate([empty, *(fingerprint.hashes for fingerprint in fingerprints)])
 
 
-def _keys(hashes: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
-    """Joins two blocks of each hash's first word to a key: [frames, WORDS] to [frames] int64."""
+def block_keys(hashes: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
+    """Joins two blocks of each hash's first word to a key below 2 ** KEY_BITS: [frames, WORDS] to [frames] int64."""
     key = np.zeros(len(hashes), np.int64)
     for block in pair:
         bits = BLOCK_BITS[block]

@@ -3,33 +3,60 @@
 Files with equal bytes are not among them: the second one never becomes a video, and `attempts` names it
 (ExactDuplicate).
 
-A video whose fingerprint is new or changed is compared with all the others; the table `comparisons` records that. So an
-interrupted run continues where it was, and a new video costs one scan of the fingerprints.
+What is looked at is what the tables say has changed: batch_states has a row with the versions up to which everything
+was compared, and the rows that differ since are read. Of these, a video whose fingerprint is new or changed is compared
+with those that share a key with it (`resources.corpus.copy_keys`); the table `comparisons` records that. So an
+interrupted run continues where it was, and a publication costs what is new.
 """
+
+from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from resources.lake.schema import COMPARISONS, DUPLICATES
+from resources.corpus.copy_keys import (
+    Candidates,
+    fingerprints_of,
+    remove_former_keys,
+    remove_keys,
+    write_and_find_candidates,
+)
+from resources.incremental.provenance import digest
+from resources.lake.changes import compare as compare_versions
+from resources.lake.schema import BATCH_STATES, COMPARISONS, COPY_KEYS, DUPLICATES, FINGERPRINTS, RAW_VIDEOS, Table
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
 if TYPE_CHECKING:
-    from internvid.video.copies import Copy
-    from internvid.video.fingerprint import Fingerprint
+    import duckdb
 
-FRAMES_PER_INDEX = 1_000_000  # frames of the videos in one index; some 500 MB
-FRAMES_PER_READ = 50_000  # frames of the videos that are compared with an index in one call
+    from internvid.video.copies import Copy
+
+FRAMES_PER_BLOCK = 4_000_000  # of the videos that are looked up together; some 500 MB
+VIDEOS_PER_BLOCK = 10_000
 VIDEOS_PER_READ = 512
+PAIRS_PER_READ = 512  # candidates whose fingerprints are in memory at once
 PAIRS_PER_COMMIT = 5_000
-COLUMNS = ["video_id", "seconds", "hashes"]  # of fingerprints
+MAX_CHANGED = 100_000  # videos whose rows are read by key; of more the tables are read as a whole
+# Of the clips by which copies are judged. Of 20 batches in one condition, Lance plans for a minute, in 3 GB.
+BATCHES_PER_READ = 8
 OF_THE_RUN = ("run_id", "written_at")
+
+# Row of batch_states with the versions up to which all videos were compared.
+MARK = "duplicates/"
+# The tables that decide what is looked at, and what of their rows.
+READ: dict[str, tuple[Table, list[str], str]] = {
+    "raw_videos": (RAW_VIDEOS, ["video_id", "packets_digest"], "hash(packets_digest)"),
+    "fingerprints": (FINGERPRINTS, ["video_id", "digest"], "hash(digest)"),
+    "comparisons": (COMPARISONS, ["video_id", "provenance"], "hash(provenance)"),
+}
 
 
 @dataclass
@@ -66,21 +93,102 @@ class VideoQuality:
 
 def compare_new_videos(lake: Lake, *, run_id: str, log: Callable[[str], object] = lambda text: None) -> Compared:
     """Brings the pairs up to date with the videos and their fingerprints."""
-    from internvid.video.copies import VERSION
-
     compared = Compared()
-    gone = lake.query(statement("corpus/duplicates_without_ground"))["pair_id"].to_pylist()
-    compared.removed += lake.delete(DUPLICATES.name, gone)
-    lake.delete(COMPARISONS.name, lake.query(statement("corpus/compared_without_ground"))["video_id"].to_pylist())
-    same = lake.query(statement("corpus/same_packets")).to_pylist()
-    for first in range(0, len(same), PAIRS_PER_COMMIT):
-        _write(lake, _with_same_packets(lake, same[first : first + PAIRS_PER_COMMIT]), run_id, compared)
-    to_compare = lake.query(statement("corpus/fingerprints_to_compare"), {"version": VERSION})
-    for block in _blocks(to_compare):
-        _compare_block(lake, block, run_id, compared)
-        compared.videos += len(block)
-        log(f"duplicates: {compared.videos:,} of {to_compare.num_rows:,} videos compared with all others")
+    mark = _mark(lake)
+    version = _version()
+    if mark is not None and mark["stage_version"] != version:
+        # What other keys or another comparison made is of no use. The mark last: a run that is killed does so again.
+        lake.delete_all(COMPARISONS.name)
+        lake.delete_all(COPY_KEYS.name)
+        _write_mark(lake, version, {})
+        mark = None
+    since = {} if mark is None else json.loads(mark["table_versions"])
+    now = {name: lake.version(name) for name in READ}
+    if since == now:
+        return compared
+    with _changed_rows(lake, since, now) as connection:
+        _remove_without_ground(lake, connection, compared)
+        same = connection.sql(statement("corpus/same_packets")).to_arrow_table()
+        for batch in same.to_batches(max_chunksize=PAIRS_PER_COMMIT):
+            _write(lake, _with_same_packets(lake, batch.to_pylist()), run_id, compared)
+        for block in _blocks(connection):
+            _compare_block(lake, block, run_id, compared)
+            compared.videos += len(block)
+            log(f"duplicates: {compared.videos:,} videos compared with all others")
+    # Later rows of `comparisons` are of this run: it need not look at them again.
+    _write_mark(lake, version, now | {"comparisons": lake.version("comparisons")})
     return compared
+
+
+def _version() -> str:
+    """Returns a hash of what decides the pairs besides the rows of the tables."""
+    from internvid.video import copies, copy_keys
+
+    names = ("duplicates_without_ground", "compared_without_ground", "same_packets", "fingerprints_to_compare")
+    return digest([copies.VERSION, copy_keys.VERSION, *(statement(f"corpus/{name}") for name in names)])
+
+
+def _mark(lake: Lake) -> dict[str, Any] | None:
+    rows = lake.known(BATCH_STATES.name, [MARK], ["stage_version", "table_versions"]).to_pylist()
+    return rows[0] if rows else None
+
+
+def _write_mark(lake: Lake, version: str, table_versions: dict[str, int]) -> None:
+    row = {
+        "batch_state_id": MARK,
+        "stage": MARK.rstrip("/"),
+        "stage_version": version,
+        "table_versions": json.dumps(table_versions),
+        "written_at": datetime.now(UTC),
+    }
+    lake.upsert(BATCH_STATES.name, pa.Table.from_pylist([row], schema=BATCH_STATES.arrow))
+
+
+@contextmanager
+def _changed_rows(lake: Lake, since: dict[str, int], now: dict[str, int]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens DuckDB with the rows of the four tables that can concern a change since those versions, under their names.
+
+    Those are the rows of the changed videos, of the other videos in their pairs, and of videos with the same packets.
+    Where the changes cannot be told, or are very many, these are the whole tables.
+    """
+    changed: set[str] | None = set()
+    for name, version in now.items():
+        of_table = _changed_videos(lake, name, since.get(name), version)
+        changed = None if changed is None or of_table is None else changed | of_table
+    if changed is None or len(changed) > MAX_CHANGED:
+        with lake.connect([*READ, DUPLICATES.name]) as connection:
+            yield connection
+        return
+    ids = sorted(changed)
+    pairs = _pairs_of(lake, ids, ["video_id", "other_video_id", "kind"])
+    packets = lake.known(RAW_VIDEOS.name, ids, ["packets_digest"])["packets_digest"].drop_null().unique().to_pylist()
+    alike = lake.known(RAW_VIDEOS.name, packets, by="packets_digest")["video_id"].to_pylist()
+    concerned = sorted({*ids, *alike, *pairs["video_id"].to_pylist(), *pairs["other_video_id"].to_pylist()})
+    with lake.connect([]) as connection:
+        connection.register("duplicates", pairs)
+        connection.register("raw_videos", lake.known(RAW_VIDEOS.name, concerned, ["packets_digest"]))
+        connection.register("fingerprints", lake.known(FINGERPRINTS.name, concerned, ["frames", "digest"]))
+        connection.register("comparisons", lake.known(COMPARISONS.name, concerned, ["provenance"]))
+        yield connection
+
+
+def _changed_videos(lake: Lake, name: str, since: int | None, now: int) -> set[str] | None:
+    """Returns the videos of which the table has another row now, or none; None where that cannot be told."""
+    if since is None or since == now:
+        return None if since is None else set()
+    table, columns, content = READ[name]
+    select = f"video_id as key, {content} as content"
+    rows = compare_versions(lake, table, since, lake.dataset(name, now), columns, select, "corpus/changed_videos")
+    return None if rows is None else {video_id for (video_id,) in rows}
+
+
+def _remove_without_ground(lake: Lake, connection: duckdb.DuckDBPyConnection, compared: Compared) -> None:
+    """Removes the pairs that are no longer valid, and what is kept of videos without a fingerprint."""
+    pairs = connection.sql(statement("corpus/duplicates_without_ground")).to_arrow_table()
+    compared.removed += lake.delete(DUPLICATES.name, pairs["pair_id"].to_pylist())
+    gone = connection.sql(statement("corpus/compared_without_ground")).to_arrow_table()["video_id"].to_pylist()
+    remove_keys(lake, gone)
+    lake.delete(COMPARISONS.name, gone)
 
 
 def kept(left: VideoQuality, right: VideoQuality) -> tuple[VideoQuality, str]:
@@ -145,10 +253,7 @@ def _with_same_packets(lake: Lake, pairs: list[dict[str, str]]) -> list[dict[str
 
 def _compare_block(lake: Lake, block: list[dict[str, Any]], run_id: str, compared: Compared) -> None:
     """Compares a block of videos with all videos: writes the pairs, removes obsolete pairs, and records the block."""
-    from internvid.video.copies import CopyIndex
-
     of_block = [row["video_id"] for row in block]
-    index = CopyIndex(_fetched(lake, of_block))
     pair_counts: dict[str, int] = dict.fromkeys(of_block, 0)
     pair_ids: set[str] = set()
     waiting: dict[str, tuple[str, str, Copy]] = {}
@@ -163,19 +268,45 @@ def _compare_block(lake: Lake, block: list[dict[str, Any]], run_id: str, compare
         _write(lake, rows, run_id, compared)
         waiting.clear()
 
-    for fingerprints in _fingerprints(lake):
-        for left, right, copy in index.copies_of(fingerprints):
-            waiting[f"{left}/{right}"] = (left, right, copy)
+    # Of a video that was compared before, another fingerprint may have left keys.
+    remove_former_keys(lake, [row["video_id"] for row in block if row["was_compared"]])
+    for left, right, copy in _copies(lake, write_and_find_candidates(lake, of_block)):
+        waiting[f"{left}/{right}"] = (left, right, copy)
         if len(waiting) >= PAIRS_PER_COMMIT:
             write()
     write()
-    known = lake.query(statement("corpus/pairs_of_videos"), {"video_ids": of_block}).to_pylist()
+    known = _pairs_of(lake, of_block, ["kind"]).to_pylist()
     no_more = [pair["pair_id"] for pair in known if pair["kind"] == "perceptual" and pair["pair_id"] not in pair_ids]
     compared.removed += lake.delete(DUPLICATES.name, no_more)
     lake.upsert(COMPARISONS.name, _notes(block, pair_counts, run_id))
 
 
-def _perceptual_pairs(lake: Lake, copies: dict[str, tuple[str, str, "Copy"]]) -> list[dict[str, Any]]:
+def _copies(lake: Lake, candidates: Candidates) -> Iterator[tuple[str, str, Copy]]:
+    """Yields (lower video_id, higher video_id, how) for each candidate pair of which one is a copy of the other."""
+    from internvid.video.copies import compare
+
+    pairs = sorted(candidates)
+    for first in range(0, len(pairs), PAIRS_PER_READ):
+        part = pairs[first : first + PAIRS_PER_READ]
+        fingerprints = dict(fingerprints_of(lake, sorted({video_id for pair in part for video_id in pair})))
+        for left, right in part:
+            if left not in fingerprints or right not in fingerprints:
+                continue  # the video was forgotten after its keys were read
+            copy = compare(fingerprints[left], fingerprints[right], candidates[left, right])
+            if copy is not None:
+                yield left, right, copy
+
+
+def _pairs_of(lake: Lake, video_ids: Sequence[str], columns: Sequence[str]) -> pa.Table:
+    """Returns the pairs with at least one of the videos, each once: pair_id and the columns."""
+    pairs = pa.concat_tables(
+        lake.known(DUPLICATES.name, video_ids, columns, by=column) for column in ("video_id", "other_video_id")
+    )
+    once = pairs.group_by(DUPLICATES.key).aggregate([(name, "min") for name in columns])
+    return once.rename_columns([DUPLICATES.key, *columns])
+
+
+def _perceptual_pairs(lake: Lake, copies: dict[str, tuple[str, str, Copy]]) -> list[dict[str, Any]]:
     """Returns rows of perceptual pairs. Pairs with the same packets are left out, because they have rows already."""
     judged = _judged(lake, {video_id for left, right, _ in copies.values() for video_id in (left, right)})
     rows = []
@@ -217,8 +348,26 @@ def _pair(left: VideoQuality, right: VideoQuality) -> dict[str, Any]:
 
 
 def _judged(lake: Lake, video_ids: Iterable[str]) -> dict[str, VideoQuality]:
-    rows = lake.query(statement("corpus/copies_to_judge"), {"video_ids": sorted(video_ids)}).to_pylist()
-    return {row["video_id"]: VideoQuality(**row) for row in rows}
+    """Returns the videos that are still there, by id. Read by key, and of the clips the batches of these videos."""
+    import pyarrow.compute as pc
+
+    columns = [
+        *("source_id", "ingest_batch", "packets_digest", "duration_seconds"),
+        *("display_width", "display_height", "size_bytes"),
+    ]
+    videos = lake.known(RAW_VIDEOS.name, sorted(video_ids), columns).sort_by("ingest_batch")
+    batches = sorted(set(videos["ingest_batch"].to_pylist()))
+    judged: dict[str, VideoQuality] = {}
+    for first in range(0, len(batches), BATCHES_PER_READ):
+        part = batches[first : first + BATCHES_PER_READ]
+        of_part = videos.filter(pc.is_in(videos["ingest_batch"], pa.array(part)))
+        sources = lake.known("sources", of_part["source_id"].to_pylist(), ["first_seen_at"])
+        with lake.connect(["clips"], only={"ingest_batch": part}) as connection:
+            connection.register("raw_videos", of_part)
+            connection.register("sources", sources)
+            rows = connection.sql(statement("corpus/copies_to_judge")).to_arrow_table().to_pylist()
+        judged |= {row["video_id"]: VideoQuality(**row) for row in rows}
+    return judged
 
 
 def _write(lake: Lake, rows: list[dict[str, Any]], run_id: str, compared: Compared) -> None:
@@ -236,10 +385,8 @@ def _write(lake: Lake, rows: list[dict[str, Any]], run_id: str, compared: Compar
 
 
 def _stored(lake: Lake, pair_ids: list[str]) -> dict[str, dict[str, Any]]:
-    rows = lake.query(
-        "select * from duplicates where pair_id in (select unnest($pair_ids))", {"pair_ids": pair_ids}
-    ).to_pylist()
-    return {row["pair_id"]: {name: row[name] for name in row if name not in OF_THE_RUN} for row in rows}
+    columns = [name for name in DUPLICATES.column_names if name not in OF_THE_RUN]
+    return {row["pair_id"]: row for row in lake.known(DUPLICATES.name, pair_ids, columns).to_pylist()}
 
 
 def _notes(block: list[dict[str, Any]], pair_counts: dict[str, int], run_id: str) -> pa.Table:
@@ -257,42 +404,21 @@ def _notes(block: list[dict[str, Any]], pair_counts: dict[str, int], run_id: str
     return pa.Table.from_pylist(rows, schema=COMPARISONS.arrow)
 
 
-def _blocks(videos: pa.Table) -> Iterator[list[dict[str, Any]]]:
-    """Yields the videos in blocks whose frames fit in memory."""
+def _blocks(connection: duckdb.DuckDBPyConnection) -> Iterator[list[dict[str, Any]]]:
+    """Yields the videos to compare in blocks that fit in memory."""
+    from internvid.video import copies, copy_keys
+
     block: list[dict[str, Any]] = []
     frames = 0
-    for batch in videos.to_batches(max_chunksize=VIDEOS_PER_READ):
+    to_compare = connection.sql(
+        statement("corpus/fingerprints_to_compare"), params={"version": f"{copies.VERSION}+{copy_keys.VERSION}"}
+    )
+    for batch in to_compare.to_arrow_reader(VIDEOS_PER_READ):
         for video in batch.to_pylist():
-            if block and frames + video["frames"] > FRAMES_PER_INDEX:
+            if block and (frames + video["frames"] > FRAMES_PER_BLOCK or len(block) == VIDEOS_PER_BLOCK):
                 yield block
                 block, frames = [], 0
             block.append(video)
             frames += video["frames"]
     if block:
         yield block
-
-
-def _fetched(lake: Lake, video_ids: list[str]) -> "Iterator[tuple[str, Fingerprint]]":
-    for first in range(0, len(video_ids), VIDEOS_PER_READ):
-        yield from _decoded(lake.fetch("fingerprints", video_ids[first : first + VIDEOS_PER_READ], COLUMNS))
-
-
-def _fingerprints(lake: Lake) -> "Iterator[list[tuple[str, Fingerprint]]]":
-    """Yields all fingerprints, in chunks."""
-    chunk: list[tuple[str, Fingerprint]] = []
-    frames = 0
-    for batch in lake.dataset("fingerprints").scanner(columns=COLUMNS, batch_size=VIDEOS_PER_READ).to_batches():
-        for video in _decoded(batch):
-            chunk.append(video)
-            frames += len(video[1])
-            if frames >= FRAMES_PER_READ:
-                yield chunk
-                chunk, frames = [], 0
-    yield chunk
-
-
-def _decoded(rows: pa.Table | pa.RecordBatch) -> "Iterator[tuple[str, Fingerprint]]":
-    from internvid.video.fingerprint import Fingerprint
-
-    for row in rows.to_pylist():
-        yield row["video_id"], Fingerprint.from_bytes(row["seconds"], row["hashes"])

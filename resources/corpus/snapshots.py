@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from resources.corpus.content import Content, content
 from resources.incremental.provenance import digest
-from resources.lake.schema import CORPUS_SNAPSHOT, pinned_tables
+from resources.lake.schema import CORPUS_SNAPSHOT, Table, pinned_tables
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
@@ -42,6 +42,12 @@ def is_current(lake: Lake) -> bool:
     return bool(newest) and _digests(newest) == _digests(_rows_now(lake, newest))
 
 
+def content_now(lake: Lake, table: Table) -> Content:
+    """Returns the content of the table as it is now, reckoned from the newest snapshot."""
+    before = next((_content(row) for row in newest_snapshot(lake) if row["table_name"] == table.name), None)
+    return content(lake, table, before)
+
+
 def newest_snapshot(lake: Lake) -> list[dict[str, Any]]:
     """Returns the newest snapshot: one row per table, with its name and time; empty where there is no snapshot yet."""
     return lake.query(statement("corpus/newest_snapshot"), tables=[CORPUS_SNAPSHOT.name]).to_pylist()
@@ -59,9 +65,13 @@ def _digests(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {row["table_name"]: row["digest"] for row in rows}
 
 
+def _content(row: dict[str, Any]) -> Content:
+    return Content(row["table_version"], row["row_count"], row["digest"])
+
+
 def _rows_now(lake: Lake, newest: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns the tables as they are now, reckoned from the newest snapshot, whose versions are pinned."""
-    before = {row["table_name"]: Content(row["table_version"], row["row_count"], row["digest"]) for row in newest}
+    before = {row["table_name"]: _content(row) for row in newest}
     contents = {table.name: content(lake, table, before.get(table.name)) for table in pinned_tables()}
     return [
         {"table_name": name, "table_version": now.version, "row_count": now.row_count, "digest": now.digest}

@@ -29,15 +29,19 @@ def rows_with_keys(
     keys: pa.Array | pa.ChunkedArray,
     columns: Iterable[str] = (),
     *,
+    by: str | None = None,
     with_row_address: bool = False,
 ) -> pa.Table:
-    """Returns the rows that have one of the keys, in no order: the key and the columns."""
+    """Returns the rows that have one of the keys, in no order: the key and the columns.
+
+    by: the column that holds `keys`; the table's key unless given. It should have an index.
+    """
     import pyarrow.compute as pc
 
     names = list(dict.fromkeys([table.key, *columns]))
     parts = [
         dataset.scanner(
-            columns=names, filter=pc.field(table.key).isin(part), with_row_address=with_row_address
+            columns=names, filter=pc.field(by or table.key).isin(part), with_row_address=with_row_address
         ).to_table()
         for part in _parts(keys)
     ]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, Table
+from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, COPY_KEYS, DUPLICATES, RAW_VIDEOS, Table
 from resources.lake.vector_index import index_vectors
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ IndexKind = Literal["BTREE", "BITMAP", "INVERTED"]
 def index_kinds(table: Table) -> dict[str, IndexKind]:
     """Column -> kind of Lance index: upserts find rows by key, reads a batch, search finds words.
 
-    In attempts, forgetting finds what names a video, and what is not about videos.
+    In attempts, forgetting finds what names a video, and what is not about videos. The others are read by the search
+    for copies.
     """
     kinds: dict[str, IndexKind] = {table.key: "BTREE"}
     if table.partition is not None:
@@ -69,6 +70,12 @@ def index_kinds(table: Table) -> dict[str, IndexKind]:
         kinds["caption"] = "INVERTED"
     if table.name == ATTEMPTS.name:
         kinds |= {"stage": "BITMAP", "related_key": "BTREE"}
+    if table.name == DUPLICATES.name:
+        kinds |= {"video_id": "BTREE", "other_video_id": "BTREE"}
+    if table.name == RAW_VIDEOS.name:
+        kinds["packets_digest"] = "BTREE"
+    if table.name == COPY_KEYS.name:
+        kinds["copy_key"] = "BTREE"
     return kinds
 
 

@@ -29,7 +29,14 @@ import pyarrow as pa
 from resources.lake import search, writes
 from resources.lake.credentials import with_keys
 from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
-from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
+from resources.lake.maintenance import (
+    Maintenance,
+    add_missing_columns,
+    create_missing_indexes,
+    index_new_rows,
+    maintain,
+    retried,
+)
 from resources.lake.paths import StoragePath, fsspec_options
 from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
 from resources.lake.totals import names_of_totals, totals_sql
@@ -126,6 +133,14 @@ class Lake(dg.ConfigurableResource):
         definition = _definition(table)
         return writes.delete(self.dataset(table), definition, keys)
 
+    def delete_all(self, table: str) -> None:
+        """Deletes every row of the table in one commit, without reading any."""
+        self.dataset(table).delete("true")
+
+    def index_new_rows(self, table: str) -> None:
+        """Adds new rows to the table's indexes before the next maintenance does: where millions come at once."""
+        retried(partial(self.dataset, table), partial(index_new_rows, table=_definition(table)))
+
     def replace_batch(
         self, table: str, ingest_batch: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader
     ) -> Change:
@@ -143,11 +158,14 @@ class Lake(dg.ConfigurableResource):
         wanted = list(columns) if columns is not None else definition.column_names
         return rows_in_order_of_keys(self.dataset(table), definition, keys, wanted)
 
-    def known(self, table: str, keys: Sequence[str], columns: Sequence[str] = ()) -> pa.Table:
+    def known(self, table: str, keys: Sequence[str], columns: Sequence[str] = (), *, by: str | None = None) -> pa.Table:
         """Those rows of the table that have one of the keys, in no order: the key and the columns. Found by the key's
-        index, so however large the table is."""
+        index, so however large the table is.
+
+        by: another column that holds `keys`, text; one with an index (`resources.lake.maintenance.index_kinds`).
+        """
         definition = _definition(table)
-        return rows_with_keys(self.dataset(table), definition, pa.array(keys, pa.string()), columns)
+        return rows_with_keys(self.dataset(table), definition, pa.array(keys, pa.string()), columns, by=by)
 
     def connect(
         self,

@@ -1,9 +1,10 @@
--- The videos $video_ids with the values that decide which of two copies is kept (resources/corpus/duplicates.py).
+-- Videos with the values that decide which of two copies is kept (resources/corpus/duplicates.py).
 -- The duration comes from the clips: a truncated file still has the header of the complete one.
+-- Reads: raw_videos and sources (the rows of these videos alone), clips (of their batches).
 with measured as (
     select video_id, max(end_seconds) as seconds, max(decode_errors) as decode_errors
     from clips
-    where annotation_id is null and video_id in (select unnest($video_ids))
+    where annotation_id is null and video_id in (select video_id from raw_videos)
     group by video_id
 )
 
@@ -19,4 +20,3 @@ select
 from raw_videos
 left join measured using (video_id)
 left join sources using (source_id)
-where raw_videos.video_id in (select unnest($video_ids))

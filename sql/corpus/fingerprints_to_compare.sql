@@ -4,9 +4,12 @@ with expected as (
     from fingerprints
 )
 
-select expected.video_id, expected.frames, expected.provenance
+select
+    expected.video_id,
+    expected.frames,
+    expected.provenance,
+    comparisons.video_id is not null as was_compared
 from expected
-anti join comparisons
-    on expected.video_id = comparisons.video_id
-    and expected.provenance = comparisons.provenance
+left join comparisons on expected.video_id = comparisons.video_id
+where comparisons.provenance is distinct from expected.provenance
 order by expected.video_id

@@ -172,7 +172,9 @@ def test_the_other_video_s_rows_stay_as_they_were(forgotten: dict[str, Any]):
     before, after = forgotten["before"], forgotten["after"]
     gone = {table: len(before[table]) - len(after[table]) for table in CONTENTS}
     alike = {"duplicates": len(before["duplicates"])} if before["duplicates"] else {}  # with the only other one
+    (video_id,) = before["raw_videos"].keys() - after["raw_videos"].keys()
     assert {table: number for table, number in gone.items() if number} == alike | {
+        "copy_keys": sum(key.startswith(video_id) for key in before["copy_keys"]),
         **dict.fromkeys(("sources", "raw_videos", "fingerprints", "comparisons", "speech", "transcripts"), 1),
         **dict.fromkeys(("clips", "clip_captions", "clip_scores", "subsets"), 2),
         **dict.fromkeys(("frames", "frame_captions"), 5),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
 from resources.lake.schema.captions import CLIP_CAPTIONS, FRAME_CAPTIONS
-from resources.lake.schema.corpus import COMPARISONS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
+from resources.lake.schema.corpus import COMPARISONS, COPY_KEYS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
     DOWNLOADS,
@@ -51,6 +51,7 @@ __all__ = [
     "CLIP_EMBEDDINGS",
     "CLIP_SCORES",
     "COMPARISONS",
+    "COPY_KEYS",
     "CORPUS_SNAPSHOT",
     "COSTS",
     "DOWNLOADS",
@@ -102,6 +103,7 @@ TABLES: dict[str, Table] = {
         FINGERPRINTS,
         DUPLICATES,
         COMPARISONS,
+        COPY_KEYS,
         EXPORTS,
         TOMBSTONES,
         CLIPS,

@@ -71,6 +71,24 @@ COMPARISONS = Table(
     ),
 )
 
+COPY_KEYS = Table(
+    "copy_keys",
+    "a key by which copies of a video are looked up: some of its fingerprint, of videos that were compared",
+    key="copy_key_id",
+    pinned=False,
+    key_begins_with_video=True,
+    columns=(
+        key("copy_key_id", "video_id, and the key in hexadecimal digits, joined by /"),
+        Column(
+            "copy_key",
+            pa.int32(),
+            "two blocks of a frame's hash: see internvid/video/copy_keys.py",
+            derived_from=("fingerprints.hashes",),
+        ),
+        Column("further_bits", pa.int64(), "the next 64 bits of the same hash", derived_from=("fingerprints.hashes",)),
+    ),
+)
+
 CORPUS_SNAPSHOT = Table(
     "corpus_snapshot",
     "the version of one table within a pinned state of the whole lake",

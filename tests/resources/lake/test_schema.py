@@ -79,6 +79,16 @@ def test_a_declared_table_takes_no_name_that_another_declaration_has(own_table):
 def test_bookkeeping_and_what_is_made_from_snapshots_is_not_pinned():
     assert COSTS not in pinned_tables()
     assert {table.name for table in TABLES.values() if not table.pinned} == {
-        *("feeds", "feed_polls", "source_checks", "comparisons", "exports", "tombstones", "costs", "batch_states"),
+        *(
+            "feeds",
+            "feed_polls",
+            "source_checks",
+            "comparisons",
+            "copy_keys",
+            "exports",
+            "tombstones",
+            "costs",
+            "batch_states",
+        ),
         *("corpus_snapshot", "subsets", "subset_snapshots", "checkpoints", "evaluations"),
     }

@@ -1,0 +1,175 @@
+"""Writes the keys of videos into the table copy_keys, and finds by them the videos that may be copies.
+
+Only this search belongs here; whether two videos are copies is decided by `internvid.video.copies`, and which videos
+are searched for by `resources.corpus.duplicates`. It costs what is searched for, however many videos there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from resources.lake.lookup import begins_with
+from resources.lake.schema import COPY_KEYS, FINGERPRINTS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from internvid.video.copy_keys import CopyKeys
+    from internvid.video.fingerprint import Fingerprint
+    from resources.lake.store import Lake
+
+VIDEOS_PER_READ = 512
+KEYS_PER_READ = 10_000
+# A key that is looked up by the index takes as long as some 500 rows of a scan. Few keys go by the index in any case.
+MAX_KEYS_BY_INDEX = 50_000
+ROWS_PER_KEY = 500
+ROWS_PER_SCAN_BATCH = 1 << 17
+NEW_ROWS_TO_INDEX = 1_000_000  # such rows are scanned by every search until the next maintenance
+KEY_LENGTH = len("/00000000")  # of the end of copy_key_id, after the video_id
+
+Candidates = dict[tuple[str, str], set[str]]
+
+
+def fingerprints_of(lake: Lake, video_ids: Sequence[str]) -> Iterator[tuple[str, Fingerprint]]:
+    """Yields the videos that have a fingerprint, with it, reading some hundreds at a time."""
+    from internvid.video.fingerprint import Fingerprint
+
+    for first in range(0, len(video_ids), VIDEOS_PER_READ):
+        rows = lake.known(FINGERPRINTS.name, video_ids[first : first + VIDEOS_PER_READ], ["seconds", "hashes"])
+        for row in rows.to_pylist():
+            yield row["video_id"], Fingerprint.from_bytes(row["seconds"], row["hashes"])
+
+
+def write_and_find_candidates(lake: Lake, video_ids: Sequence[str]) -> Candidates:
+    """Writes the keys of the videos, and returns the pairs of one of them and any other video that share a key.
+
+    (lower video_id, higher video_id) -> orientations in which the lower may appear in the higher.
+
+    The keys are written first: of two processes that bring videos at once, the later one finds those of the earlier.
+    Of a key that VIDEOS_PER_KEY videos hold, the videos written here lose theirs again. So no search reads more,
+    and a picture that thousands of videos share pairs each of them with the first of them.
+    """
+    from internvid.video.copies import VIDEOS_PER_KEY
+    from internvid.video.copy_keys import Probes
+    from internvid.video.fingerprint import ORIENTATIONS, inverse_orientation
+
+    named: list[str] = []
+    probes = Probes(_written(lake, video_ids, named))
+    candidates: Candidates = {}
+    superfluous: list[str] = []
+    of_these = pa.array(named, pa.string())
+    for ids, keys, further_bits, rank in _held(lake, probes.distinct_keys):
+        is_first = rank < VIDEOS_PER_KEY
+        superfluous += _of_videos(ids.filter(pa.array(~is_first)), of_these)
+        ids, keys, further_bits = ids.filter(pa.array(is_first)), keys[is_first], further_bits[is_first]
+        for stored, videos, orientations in probes.matches(keys, further_bits):
+            holders = ids.take(pa.array(stored)).to_pylist()
+            for copy_key_id, video, orientation in zip(holders, videos.tolist(), orientations.tolist(), strict=True):
+                video_id, holder, how = named[video], copy_key_id[:-KEY_LENGTH], ORIENTATIONS[orientation]
+                if video_id < holder:
+                    candidates.setdefault((video_id, holder), set()).add(how)
+                elif video_id > holder:
+                    candidates.setdefault((holder, video_id), set()).add(inverse_orientation(how))
+    lake.delete(COPY_KEYS.name, superfluous)
+    return candidates
+
+
+def remove_keys(lake: Lake, video_ids: Iterable[str]) -> None:
+    """Removes all keys of the videos."""
+    for video_id in video_ids:
+        _remove(lake, video_id, kept=frozenset())
+
+
+def _written(lake: Lake, video_ids: Sequence[str], named: list[str]) -> Iterator[dict[str, CopyKeys]]:
+    """Yields the keys of those videos that have a fingerprint, and writes them. named: takes the names of the videos.
+
+    All are written once the last of them was read.
+    """
+    from internvid.video.copy_keys import probed_keys
+
+    parts: list[pa.Table] = []
+    new_rows = 0
+    for video_id, fingerprint in fingerprints_of(lake, video_ids):
+        named.append(video_id)
+        by_orientation = probed_keys(fingerprint)
+        parts.append(_rows(video_id, by_orientation["as it is"]))
+        if len(parts) == VIDEOS_PER_READ:
+            new_rows += lake.upsert(COPY_KEYS.name, pa.concat_tables(parts)).added
+            parts = []
+        yield by_orientation
+    if parts:
+        new_rows += lake.upsert(COPY_KEYS.name, pa.concat_tables(parts)).added
+    if new_rows >= NEW_ROWS_TO_INDEX:
+        lake.index_new_rows(COPY_KEYS.name)
+
+
+def _rows(video_id: str, keys: CopyKeys) -> pa.Table:
+    ids = [f"{video_id}/{key:08x}" for key in keys.keys.tolist()]
+    return pa.table([pa.array(ids, pa.string()), keys.keys, keys.further_bits], schema=COPY_KEYS.arrow)
+
+
+def remove_former_keys(lake: Lake, video_ids: Sequence[str]) -> None:
+    """Removes the keys that videos had by an earlier fingerprint and have not by their present one."""
+    from internvid.video.copy_keys import stored_keys
+
+    for video_id, fingerprint in fingerprints_of(lake, video_ids):
+        _remove(lake, video_id, kept=set(_rows(video_id, stored_keys(fingerprint))[COPY_KEYS.key].to_pylist()))
+
+
+def _remove(lake: Lake, video_id: str, *, kept: set[str] | frozenset[str]) -> None:
+    scanner = lake.dataset(COPY_KEYS.name).scanner(
+        columns=[COPY_KEYS.key], filter=begins_with(COPY_KEYS.key, f"{video_id}/")
+    )
+    lake.delete(COPY_KEYS.name, [key for key in scanner.to_table()[COPY_KEYS.key].to_pylist() if key not in kept])
+
+
+def _held(lake: Lake, keys: np.ndarray) -> Iterator[tuple[pa.Array, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields the rows of copy_keys with one of these keys, in parts: id, key, further bits, and the row's rank among
+    those with the same key. keys: [keys] int32, rising."""
+    import numpy as np
+
+    held = np.zeros(len(keys), np.int32)
+    for rows in _scanned(lake, keys):
+        stored = rows["copy_key"].to_numpy()
+        at = np.minimum(np.searchsorted(keys, stored), max(0, len(keys) - 1))
+        is_wanted = keys[at] == stored if len(keys) else np.zeros(len(stored), bool)
+        at = at[is_wanted]
+        if not len(at):
+            continue
+        order = np.argsort(at, kind="stable")
+        first = np.flatnonzero(np.diff(at[order], prepend=-1))
+        within = np.arange(len(at)) - np.repeat(first, np.diff(first, append=len(at)))
+        rank = np.empty(len(at), np.int64)
+        rank[order] = within + held[at[order]]
+        np.add.at(held, at, 1)
+        wanted = rows.filter(pa.array(is_wanted))
+        yield (
+            wanted[COPY_KEYS.key].combine_chunks() if isinstance(wanted, pa.Table) else wanted[COPY_KEYS.key],
+            stored[is_wanted],
+            wanted["further_bits"].to_numpy(),
+            rank,
+        )
+
+
+def _scanned(lake: Lake, keys: np.ndarray) -> Iterator[pa.RecordBatch]:
+    """Yields rows among which are all with one of the keys: by the index, or where these are very many, the table."""
+    import pyarrow.compute as pc
+
+    dataset = lake.dataset(COPY_KEYS.name)
+    columns = COPY_KEYS.column_names
+    if len(keys) > MAX_KEYS_BY_INDEX and dataset.count_rows() < len(keys) * ROWS_PER_KEY:
+        yield from dataset.scanner(columns=columns, batch_size=ROWS_PER_SCAN_BATCH).to_batches()
+        return
+    for first in range(0, len(keys), KEYS_PER_READ):
+        part = pa.array(keys[first : first + KEYS_PER_READ])
+        yield from dataset.scanner(columns=columns, filter=pc.field("copy_key").isin(part)).to_batches()
+
+
+def _of_videos(ids: pa.Array, video_ids: pa.Array) -> list[str]:
+    """Returns the ids of rows that are of one of the videos."""
+    import pyarrow.compute as pc
+
+    return ids.filter(pc.is_in(pc.utf8_slice_codeunits(ids, 0, -KEY_LENGTH), video_ids)).to_pylist()
