@@ -293,7 +293,32 @@ def statistics_after_one_video(session) -> Callable[[], object]:
     return run
 
 
-def export_all(session) -> Callable[[], object]:
+def first_export(session) -> Callable[[], object]:
+    from resources.corpus.published_export import INTERNVID_JSONL, publish_export
+    from resources.corpus.snapshots import take_snapshot
+    from resources.lake.published_files import withdraw
+
+    snapshot, _, _ = take_snapshot(session.lake, run_id="scale")
+    withdraw(session.lake, INTERNVID_JSONL)
+    return lambda: publish_export(session.lake, snapshot)
+
+
+def export_after_one_video(session) -> Callable[[], object]:
+    from resources.corpus.published_export import publish_export
+    from resources.corpus.snapshots import take_snapshot
+
+    publish_export(session.lake, take_snapshot(session.lake, run_id="scale")[0])
+    one_new_video(session)()
+    snapshot, _, _ = take_snapshot(session.lake, run_id="scale")
+
+    def run() -> None:
+        publication = publish_export(session.lake, snapshot)
+        assert (publication.written, publication.whole_because) == (1, None)
+
+    return run
+
+
+def export_to_a_file(session) -> Callable[[], object]:
     from resources.corpus.exports import export
 
     folder = tempfile.TemporaryDirectory()
@@ -318,7 +343,9 @@ ROWS: dict[str, Callable] = {
     "select a subset": select_a_subset,
     "the first statistics": first_statistics,
     "statistics after one new video": statistics_after_one_video,
-    "export": export_all,
+    "the first export": first_export,
+    "export after one new video": export_after_one_video,
+    "export to one file": export_to_a_file,
 }
 # What reads every clip, and why it may: the others must not grow.
 WHOLE = {
@@ -327,7 +354,8 @@ WHOLE = {
     "the first search for copies": "once in a lake",
     "select a subset": "reads every clip",
     "the first statistics": "once in a lake",
-    "export": "writes every clip",
+    "the first export": "once in a lake",
+    "export to one file": "writes every clip",
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets.partitions import model_key
-from resources.corpus.exports import INTERNVID_JSONL
+from resources.corpus.published_export import INTERNVID_JSONL
 from resources.corpus.report import REPORT
 from resources.corpus.snapshots import is_current, newest_snapshot, newest_snapshot_name
 from resources.corpus.statistics import MART
@@ -20,11 +20,12 @@ from resources.corpus.subset_files import SubsetFiles
 from resources.corpus.subsets import shown
 from resources.incremental.batch_states import read_batch_states
 from resources.incremental.declaration import StageDefinition, configured_stages
-from resources.lake.published_files import modified
+from resources.lake.published_files import MANIFEST, modified
 from resources.lake.store import Lake
 from resources.models.aligner import Aligner
 
-PUBLISHED = (MART, INTERNVID_JSONL, REPORT)  # published files, beside the tables
+# What is published beside the tables -> the file that is written last.
+PUBLISHED = {MART: MART, INTERNVID_JSONL: f"{INTERNVID_JSONL}/{MANIFEST}", REPORT: REPORT}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def is_published(lake: Lake) -> bool:
     if not is_current(lake):
         return False
     taken_at = newest_snapshot(lake)[0]["written_at"]
-    times = [modified(lake, file) for file in PUBLISHED]
+    times = [modified(lake, file) for file in PUBLISHED.values()]
     return all(time is not None and time >= taken_at for time in times)
 
 

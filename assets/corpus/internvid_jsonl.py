@@ -1,13 +1,10 @@
 """`internvid_jsonl`: the dataset in the format in which InternVid was released, for trainers that read it."""
 
-from pathlib import Path
-
 import dagster as dg
 
 from assets.corpus.corpus_snapshot import corpus_snapshot
-from resources.corpus.exports import INTERNVID_JSONL, export
+from resources.corpus.published_export import INTERNVID_JSONL, publish_export
 from resources.corpus.snapshots import newest_snapshot_name
-from resources.lake.published_files import publish
 from resources.lake.store import Lake
 
 
@@ -15,17 +12,20 @@ from resources.lake.store import Lake
 def internvid_jsonl(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
     """Every captioned clip of the newest snapshot as a JSON line: YoutubeID, Start_timestamp, End_timestamp, Caption.
 
-    Changes with the snapshot.
+    A folder with one file for each ingest batch, and manifest.json. Changes with the snapshot, and writes the files of
+    batches that changed.
     """
     snapshot = newest_snapshot_name(lake)
-    lines = 0
-
-    def write(path: Path) -> None:
-        nonlocal lines
-        lines = export(lake, path, at=snapshot)
-
-    path = publish(lake, INTERNVID_JSONL, write)
+    publication = publish_export(lake, snapshot)
+    if publication.whole_because is not None:
+        context.log.info(f"every file was made, because {publication.whole_because}")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(snapshot),
-        metadata={"path": dg.MetadataValue.path(path), "snapshot": snapshot, "dagster/row_count": lines},
+        metadata={
+            "path": dg.MetadataValue.path(str(lake.file(INTERNVID_JSONL))),
+            "snapshot": snapshot,
+            "dagster/row_count": publication.manifest.clips,
+            "files_written": publication.written,
+            "files_kept": publication.kept,
+        },
     )

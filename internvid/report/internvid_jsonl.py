@@ -16,6 +16,9 @@ import pyarrow as pa
 
 from internvid.report.whole_file import whole_file
 
+# Changes with every change of what is written for the same rows: files of another version are made again.
+FORMAT = "internvid-jsonl/1"
+
 REQUIRED_COLUMNS = ("video_id", "source", "start_seconds", "end_seconds", "caption")
 SCORE_NAMES = {"aesthetic_score": "Aesthetic_Score", "umt_score": "UMT_Score"}  # our column -> the released key
 

@@ -16,7 +16,10 @@ def export(
     at: Annotated[str | None, typer.Option(help="A snapshot: the clips as they were then.")] = None,
     subset: Annotated[str | None, typer.Option(help="Only the clips of this subset, as it was made.")] = None,
 ) -> None:
-    """Write every captioned clip as a line of JSON, in the format in which InternVid was released."""
+    """Write every captioned clip as a line of JSON, in the format in which InternVid was released.
+
+    In order of ingest batch, video and time. The export that is published by batches is beside the tables.
+    """
     from resources.corpus.exports import export as export_clips
     from resources.corpus.exports import note_export
     from resources.incremental.progress import progress

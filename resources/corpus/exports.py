@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +11,10 @@ import pyarrow as pa
 from internvid.report.internvid_jsonl import write_internvid_jsonl
 from resources.lake.schema import EXPORTS
 from resources.lake.statements import statement
-from resources.lake.store import Lake
+from resources.lake.store import Lake, tables_in
 
-INTERNVID_JSONL = "internvid.jsonl"
 ROWS_PER_READ = 10_000
+MEMORY_LIMIT = "1GB"  # the sort of a large lake goes on in files
 
 
 def export(
@@ -25,14 +25,24 @@ def export(
     subset: str | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> int:
-    """Writes the captioned clips to a file, in order of video and time. Returns their number.
+    """Writes the captioned clips to a file, in order of batch, video and time. Returns their number.
 
     at: a snapshot; None: the present tables. subset: None: all clips. on_rows: called with the number of written rows.
     """
-    with lake.connect(["clip_captions", "clips", "raw_videos", "subsets"], at=at) as connection:
-        clips = connection.sql(statement("corpus/captioned_clips"), params={"subset": subset})
-        reader = clips.to_arrow_reader(ROWS_PER_READ)
-        return write_internvid_jsonl(reader, path, on_rows)
+    return write_internvid_jsonl(captioned_clips(lake, at=at, subset=subset), path, on_rows)
+
+
+def captioned_clips(
+    lake: Lake, *, at: str | None, subset: str | None = None, ingest_batches: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Streams the captioned clips in order of batch, video and time. ingest_batches: None: all.
+
+    at, subset: as of `export`.
+    """
+    sql = statement("corpus/captioned_clips")
+    only = None if ingest_batches is None else {"ingest_batch": ingest_batches}
+    with lake.connect(tables_in(sql), at=at, only=only, memory_limit=MEMORY_LIMIT) as connection:
+        yield from connection.sql(sql, params={"subset": subset}).to_arrow_reader(ROWS_PER_READ)
 
 
 def note_export(lake: Lake, path: Path, *, subset: str | None, snapshot: str | None, clips: int) -> None:

@@ -9,15 +9,15 @@ Where there is nothing to carry on, or nothing to be sure of, totals are compute
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from resources.incremental.provenance import digest
-from resources.lake.changes import compare
-from resources.lake.schema import TABLES, Table
+from resources.lake.changes import changed_partitions, in_parts
+from resources.lake.schema import TABLES
 from resources.lake.statements import statement
 from resources.lake.store import Lake, tables_in
 from resources.lake.totals import names_of_totals, totals_header, totals_sql
@@ -25,8 +25,6 @@ from resources.lake.totals import names_of_totals, totals_header, totals_sql
 if TYPE_CHECKING:
     import duckdb
 
-PARTITIONS_AT_A_TIME = 50  # some 100,000 clips: an index finds their rows, and these fit into memory
-MADE_BY_STAGE = ("digest", "provenance", "unit_rows", "version", "run_id", "written_at")
 STATEMENTS = (
     "totals_summed",
     "totals_carried_on",
@@ -69,7 +67,10 @@ def totals_at(lake: Lake, snapshot: str, earlier: Totals | None) -> tuple[Totals
 
 def _carried_on(lake: Lake, earlier: Totals, versions: Mapping[str, int]) -> tuple[dict[str, pa.Table], dict[str, str]]:
     """Returns the rows of those totals that can be carried on to these versions, and why the others cannot."""
-    changed = {table: _changed_partitions(lake, TABLES[table], earlier, versions[table]) for table in versions}
+    changed = {
+        table: changed_partitions(lake, TABLES[table], earlier.versions.get(table), versions[table])
+        for table in versions
+    }
     reasons = {name: reason for name in names_of_totals() if (reason := _obstacle(name, earlier, changed))}
     rows = {name: earlier.rows[name] for name in names_of_totals() if name not in reasons}
     partitions = {
@@ -79,7 +80,7 @@ def _carried_on(lake: Lake, earlier: Totals, versions: Mapping[str, int]) -> tup
         for partition in changed[table] or ()
         if partition is not None  # `_obstacle` has said so
     }
-    for part in _parts(sorted(partitions)):
+    for part in in_parts(partitions):
         gone = _computed_over(lake, rows, earlier.versions, part)
         came = _computed_over(lake, rows, versions, part)
         for name in gone:
@@ -106,23 +107,6 @@ def _obstacle(name: str, earlier: Totals, changed: Mapping[str, set[str | None] 
         if None in partitions:
             return f"rows of {table} have no batch"
     return None
-
-
-def _changed_partitions(lake: Lake, table: Table, earlier: Totals, version: int) -> set[str | None] | None:
-    """Returns the partitions of which the table has other rows than then; None where that cannot be told."""
-    since = earlier.versions.get(table.name)
-    if since == version:
-        return set()
-    if since is None or table.partition is None:
-        return None
-    names = table.column_names
-    # What a stage computed is known by its digest, which spares reading it.
-    columns = [table.key, *MADE_BY_STAGE] if all(name in names for name in MADE_BY_STAGE) else names
-    # Names of columns cannot be bound; these come from resources.lake.schema, never from data.
-    select = f"'' as stage, {table.partition} as partition, hash({', '.join(columns)}) as content"
-    now = lake.dataset(table.name, version)
-    rows = compare(lake, table, since, now, [table.partition, *columns], select, "incremental/changed_partitions")
-    return None if rows is None else {partition for _, partition in rows}
 
 
 def _following(connection: duckdb.DuckDBPyConnection, name: str, partitions: list[str]) -> pa.Table | None:
@@ -159,8 +143,3 @@ def _computed(connection: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
 def _statement_digest(name: str) -> str:
     """Returns a hash of all that decides the rows besides the tables."""
     return digest([totals_sql(name), *(statement(f"corpus/{part}") for part in STATEMENTS)])
-
-
-def _parts(partitions: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(partitions), PARTITIONS_AT_A_TIME):
-        yield list(partitions[start : start + PARTITIONS_AT_A_TIME])

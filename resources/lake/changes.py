@@ -7,13 +7,13 @@ rows that compaction merely moved go and come, and cancel out.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from resources.lake.schema import Table
+from resources.lake.schema import MADE_BY, Table
 from resources.lake.statements import statement
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import lance
 
     from resources.lake.store import Lake
+
+
+PARTITIONS_AT_A_TIME = 50  # some 100,000 clips: an index finds their rows, and these fit into memory
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,32 @@ def compare(
         for view, fragments in zip(("gone", "new"), differing, strict=True):
             _register(connection, view, fragments, columns, select)
         return connection.sql(statement(name)).fetchall()
+
+
+def changed_partitions(lake: Lake, table: Table, since: int | None, version: int) -> set[str | None] | None:
+    """Returns the partitions of which the table has other rows at `version` than it had at the version `since`; None
+    where that cannot be told: without an earlier version, or where it was removed.
+    """
+    if since == version:
+        return set()
+    if since is None or table.partition is None:
+        return None
+    made_by = [column.name for column in MADE_BY]
+    # What a stage computed is known by its digest, which spares reading it.
+    is_of_stage = set(made_by) <= set(table.column_names)
+    columns = [table.key, *made_by] if is_of_stage else table.column_names
+    # Names of columns cannot be bound; these come from resources.lake.schema, never from data.
+    select = f"'' as stage, {table.partition} as partition, hash({', '.join(columns)}) as content"
+    now = lake.dataset(table.name, version)
+    rows = compare(lake, table, since, now, [table.partition, *columns], select, "incremental/changed_partitions")
+    return None if rows is None else {partition for _, partition in rows}
+
+
+def in_parts(partitions: Iterable[str]) -> Iterator[list[str]]:
+    """Yields the partitions in order, so many at a time as are read together."""
+    ordered = sorted(partitions)
+    for start in range(0, len(ordered), PARTITIONS_AT_A_TIME):
+        yield ordered[start : start + PARTITIONS_AT_A_TIME]
 
 
 def _register(

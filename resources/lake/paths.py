@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -97,6 +97,7 @@ class StoragePath:
 
     def files(self, *, with_subfolders: bool = False) -> list[tuple[StoragePath, int]]:
         """Every file of the folder with its size in bytes; none where there is no such folder."""
+        self._filesystem.invalidate_cache()  # other processes add and remove files too
         if not self.exists():
             return []
         depth = None if with_subfolders else 1
@@ -117,14 +118,25 @@ class StoragePath:
 
         Readers that have the old file open keep it.
         """
-        beside = self.on_disk.parent if self.is_local else None  # the same disk, so that it takes its place at once
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_FOLDER, dir=beside) as folder:
-            file = Path(folder) / self.name
+        with self.temporary_folder_beside() as folder:
+            file = folder / self.name
             yield file
-            if self.is_local:
-                os.replace(file, self.on_disk)
-            else:
-                self.put(file)
+            self.take(file)
+
+    @contextmanager
+    def temporary_folder_beside(self) -> Iterator[Path]:
+        """A folder on this machine in which files are put together that `take` then puts here."""
+        beside = self.on_disk.parent if self.is_local else None  # the same disk, so that a file moves at once
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_FOLDER, dir=beside) as folder:
+            yield Path(folder)
+
+    def take(self, file: Path) -> None:
+        """Moves a file from a temporary folder beside this path to it, whole or not at all."""
+        if self.is_local:
+            self.on_disk.parent.mkdir(exist_ok=True)
+            os.replace(file, self.on_disk)
+        else:
+            self.put(file)
 
     def put(self, file: str | Path) -> None:
         """Copies a file of this machine to this path, whole or not at all."""
@@ -182,7 +194,8 @@ class StoragePath:
     def remove(self) -> None:
         """Removes the file, or the folder with all that is in it; nothing where there is none."""
         if self.exists():
-            self._filesystem.rm(self._place, recursive=True)
+            with suppress(FileNotFoundError):  # another process removed it since
+                self._filesystem.rm(self._place, recursive=True)
 
     @property
     def _filesystem(self) -> Any:

@@ -1,4 +1,7 @@
-"""Files that the lake gives out beside its tables: the statistics mart, the report, exports. Whole or not at all."""
+"""What the lake gives out beside its tables: the statistics mart, the report, the export. Whole or not at all.
+
+A published folder is what its manifest says: the manifest is written when all files that it names are there.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from resources.lake.store import Lake
+
+MANIFEST = "manifest.json"  # of a published folder
 
 
 def publish(lake: Lake, name: str, write: Callable[[Path], object]) -> str:
@@ -18,6 +23,19 @@ def publish(lake: Lake, name: str, write: Callable[[Path], object]) -> str:
     with target.filled() as file:
         write(file)
     return str(target)
+
+
+def withdraw(lake: Lake, name: str) -> bool:
+    """Removes a published file or folder, and says whether there was one.
+
+    Of a folder the manifest goes first, so that none is left that names files which are gone.
+    """
+    published = lake.file(name)
+    if not published.exists():
+        return False
+    (published / MANIFEST).remove()
+    published.remove()
+    return True
 
 
 def modified(lake: Lake, name: str) -> datetime | None:

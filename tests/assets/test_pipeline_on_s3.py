@@ -69,13 +69,16 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
     folder = checkpoint.removeprefix(f"{session.lake.root}/")
     of_model = {"model.safetensors", "config.json", "receipt.json"}
     assert {f"{folder}/{file}" for file in of_model} < set(published)
+    manifest = json.loads(published["internvid_jsonl/manifest.json"])
+    (exported,) = (f"internvid_jsonl/{file['file']}" for file in manifest["files"])
     assert {file for file in published if not file.startswith(folder)} == {
         "statistics.duckdb",
         "report.html",
-        "internvid.jsonl",
+        "internvid_jsonl/manifest.json",
+        exported,
     }
     captions = dict(session.lake.polars("clip_captions").select("clip_id", "caption").rows())
-    lines = [json.loads(line) for line in published["internvid.jsonl"].decode().splitlines()]
+    lines = [json.loads(line) for line in published[exported].decode().splitlines()]
     assert [line["Caption"] for line in lines] == [
         captions[clip_id] for clip_id in session.lake.polars("clips").sort("start_seconds")["clip_id"]
     ]

@@ -24,7 +24,7 @@ from resources.lake.store import Lake
 pytestmark = pytest.mark.slow
 
 SUBTITLES = "1\n00:00:00,200 --> 00:00:01,000\nThe heron waits at the weir.\n"
-PUBLISHED = ("statistics.duckdb", "internvid.jsonl", "report.html")
+PUBLISHED = ("statistics.duckdb", "internvid_jsonl", "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,10 @@ def test_no_byte_no_word_and_no_id_of_it_is_left_outside_the_tombstones(forgotte
     assert everything <= set(forgotten["found_before"]), "the search finds what there is"
     in_history = {name for name, places in forgotten["found_before"].items() if any("dagster" in one for one in places)}
     assert {"video", "file", "caption", "speech"} <= in_history
+    in_export = {
+        name for name, places in forgotten["found_before"].items() if any("internvid_jsonl" in one for one in places)
+    }
+    assert {"video", "caption", "words"} <= in_export
     assert forgotten["found"] == {}
 
 
@@ -194,7 +198,7 @@ def test_it_says_what_goes_what_had_seen_it_and_that_the_user_s_file_stays(forgo
     assert "`internvid ingest` or the hourly publishing writes it again" in printed
     assert printed.endswith("done")
     assert (place / "synthetic_videos" / "one.mp4").exists()
-    assert not set(PUBLISHED) & {Path(name).name for name in forgotten["files"]}
+    assert not set(PUBLISHED) & {Path(name).parts[1] for name in forgotten["files"] if name.startswith("lake/")}
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(lake: Lake, place: Path):
@@ -228,7 +232,9 @@ def _commits(lake: Lake, table: str) -> int:
 # In the order of the stages, since each run goes on where the last was killed.
 MOMENTS: dict[str, Callable[[Lake, dict[str, int]], bool]] = {
     "tombstones are begun": lambda lake, before: _commits(lake, "tombstones") > before["tombstones"],
-    "a published file is removed": lambda lake, before: not Path(lake.root, "internvid.jsonl").exists(),
+    "a published file is removed": lambda lake, before: (
+        not Path(lake.root, "internvid_jsonl", "manifest.json").exists()
+    ),
     "the snapshot's rows are deleted": lambda lake, before: (
         _commits(lake, "corpus_snapshot") > before["corpus_snapshot"]
     ),

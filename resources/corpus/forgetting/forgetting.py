@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial, reduce
@@ -40,6 +40,7 @@ from resources.incremental.provenance import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
 from resources.lake.lookup import begins_with
 from resources.lake.paths import TEMPORARY_FOLDER, StoragePath, local_path
+from resources.lake.published_files import withdraw
 from resources.lake.schema import ATTEMPTS, CORPUS_SNAPSHOT, TABLES, pinned_tables
 from resources.lake.statements import statement
 
@@ -304,8 +305,11 @@ def _ids_of_sites(names: Names) -> set[str]:
 # --- what there is of it ------------------------------------------------------------------------------------------
 
 
-def survey(lake: Lake, media: Media, instance: dg.DagsterInstance, target: Target, published: Sequence[str]) -> Survey:
-    """Counts what the lake has of the target, and lists what was made with it. published: names of published files."""
+def survey(lake: Lake, media: Media, instance: dg.DagsterInstance, target: Target, published: Iterable[str]) -> Survey:
+    """Counts what the lake has of the target, and lists what was made with it.
+
+    published: names of published files and folders.
+    """
     result = Survey(seen=seen_by(lake, target))
     for table in reversed(tables_to_empty()):
         rows = sum(len(keys) for keys in _keys(lake, table, target))
@@ -454,13 +458,13 @@ def forget(
     *,
     reason: str | None,
     run_id: str,
-    published: Sequence[str],
+    published: Iterable[str],
     also_unfinished: bool = False,
 ) -> Iterator[str]:
     """Removes the target; yields a line of text after each part of the work.
 
     While other runs may still write something of it, the tombstones stay begun, and a later call removes the rest.
-    published: names of published files. also_unfinished: as for `erase_deleted`.
+    published: names of published files and folders. also_unfinished: as for `erase_deleted`.
     """
     going_on = unfinished_runs(instance)
     begin(lake, target.names, reason=reason, run_id=run_id)
@@ -554,10 +558,9 @@ def _remove_training_logs(lake: Lake, target: Target) -> None:
             path.unlink()
 
 
-def _remove_published(lake: Lake, published: Sequence[str], *, also_unfinished: bool) -> Iterator[str]:
+def _remove_published(lake: Lake, published: Iterable[str], *, also_unfinished: bool) -> Iterator[str]:
     for name in published:
-        if (file := lake.file(name)).exists():
-            file.remove()
+        if withdraw(lake, name):
             yield name
     if also_unfinished and (folder := local_path(lake.root)) is not None:
         for left_over in Path(folder).glob(f"{TEMPORARY_FOLDER}*"):  # of a publishing that was killed

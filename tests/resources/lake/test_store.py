@@ -133,6 +133,25 @@ def test_a_connection_at_a_batch_sees_that_batch_alone(lake):
 
 
 @IN_A_FOLDER
+def test_a_long_list_of_batches_is_planned_and_shows_each_row_once(lake):
+    batches = [f"b{number}" for number in range(60)]
+    lake.upsert("clips", pl.concat(clips([f"c{batch}"], batch=batch) for batch in batches))
+    seen = {
+        length: lake.query(
+            "from clips select list(ingest_batch order by clip_id) as seen",
+            only={"ingest_batch": [*batches[:length], batches[0], "none"]},
+        )["seen"][0].as_py()
+        for length in (1, 8, 9, 59)
+    }
+    assert {length: sorted(batches) for length, batches in seen.items()} == {
+        length: sorted(batches[:length]) for length in seen
+    }
+    assert lake.query("from clips select clip_id", only={"ingest_batch": []}).num_rows == 0
+    both = {"ingest_batch": batches[:20], "video_id": [*map(str, range(20)), "v"]}
+    assert lake.query("from clips select clip_id", only=both).num_rows == 20
+
+
+@IN_A_FOLDER
 def test_the_batch_and_the_choice_of_columns_reach_the_scan_of_lance(lake):
     lake.upsert("frames", pl.DataFrame({"frame_id": ["f"], "jpeg": [b"x"], "ingest_batch": ["b1"]}))
     with lake.connect(["frames"], only={"ingest_batch": "b1"}) as connection:
