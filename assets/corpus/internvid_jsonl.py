@@ -7,6 +7,7 @@ import dagster as dg
 from assets.corpus.corpus_snapshot import corpus_snapshot
 from resources.corpus.exports import INTERNVID_JSONL, export
 from resources.corpus.snapshots import newest_snapshot_name
+from resources.incremental.costs import recorded
 from resources.lake.published_files import publish
 from resources.lake.store import Lake
 
@@ -24,7 +25,9 @@ def internvid_jsonl(context: dg.AssetExecutionContext, lake: Lake) -> dg.Materia
         nonlocal lines
         lines = export(lake, path, at=snapshot)
 
-    path = publish(lake, INTERNVID_JSONL, write)
+    with recorded(lake, "internvid_jsonl", run_id=context.run_id) as ledger:
+        path = publish(lake, INTERNVID_JSONL, write)
+        ledger.units = lines
     return dg.MaterializeResult(
         data_version=dg.DataVersion(snapshot),
         metadata={"path": dg.MetadataValue.path(path), "snapshot": snapshot, "dagster/row_count": lines},

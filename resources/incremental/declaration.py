@@ -17,6 +17,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.incremental.batch_states import read_batch_states
+from resources.incremental.costs import starting
 from resources.incremental.stage import Outcome, Output, Stage, Unit, units_sql
 from resources.incremental.state import rows_of
 from resources.lake.schema import Table
@@ -249,7 +250,8 @@ class Computation:
             needed = {variants[unit.variant] for unit in units if unit.variant in variants}
         for name in sorted(needed - self._ready):
             if self.resources[name].is_enabled:
-                self.resources[name].prepare()
+                with starting():
+                    self.resources[name].prepare()
             self._ready.add(name)
 
     @cached_property
