@@ -29,8 +29,8 @@ MAX_ROUNDS = 3  # a run may make units of another batch pending: duplicates ther
 class RunSummary:
     """What the runs of a session did.
 
-    seconds, rows: by table, as the assets reported them. batches: ingest batches that were run. failed_runs: partition or job -> the error that ended its run.
-    alarms, warnings: failed checks in words, by severity.
+    seconds, rows: by table, as the assets reported them. batches: ingest batches that were run. failed_runs: partition
+    or job -> the error that ended its run. alarms, warnings: failed checks in words, by severity.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)

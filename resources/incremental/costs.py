@@ -46,6 +46,9 @@ class Spent:
         return Spent(self.seconds / parts, self.processor_seconds / parts)
 
 
+NOTHING = Spent()
+
+
 @dataclass
 class _Process:
     """What this process spent so far. children: processor seconds of children that are not its own, as they report.
@@ -54,8 +57,8 @@ class _Process:
     """
 
     children: float = 0.0
-    accounted: Spent = Spent()
-    started: Spent = Spent()
+    accounted: Spent = NOTHING
+    started: Spent = NOTHING
     is_starting: bool = False
 
 
@@ -156,7 +159,7 @@ class Ledger:
     starts: Callable[[], Spent] = started
     units: int = 0
     bytes_written: int = 0
-    commits: Spent = Spent()
+    commits: Spent = NOTHING
     sums: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -90,10 +90,12 @@ class CostDrivers:
     """The quantities that the cost of a stage grows with, for estimates.
 
     per_video: True where units are videos and the cost grows with their number and length; else it grows with units.
+    only_web: True where the units are those videos that have to be downloaded.
     requests: model provider -> quantity of its requests, a column of sql/corpus/plan_quantities.sql.
     """
 
     per_video: bool = False
+    only_web: bool = False
     requests: Mapping[str, str] = field(default_factory=dict)
 
 

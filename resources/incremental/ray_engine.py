@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
-from resources.incremental.costs import Spent, processor_seconds, started
+from resources.incremental.costs import NOTHING, Spent, processor_seconds, started
 from resources.incremental.declaration import Computation, StageDefinition, StageRun, StageScope
 from resources.incremental.engine import chunks, computed
 from resources.incremental.faults import ServerUnreachable, SystemFault, raising_faults
@@ -69,7 +69,7 @@ class _Message:
     outcomes: list[Outcome] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)  # of the log
     processor_seconds: float = 0.0
-    started: Spent = Spent()
+    started: Spent = NOTHING
     error: BaseException | None = None
 
 
@@ -213,7 +213,7 @@ class RayEngine:
     _workers: list[_Handle] = field(default_factory=list, init=False)
     _failed_starts: int = field(default=0, init=False)  # since the last that went well
     _processor_seconds: float = field(default=0.0, init=False)
-    _started: Spent = field(default=Spent(), init=False)
+    _started: Spent = field(default=NOTHING, init=False)
 
     def processor_seconds(self) -> float:
         return processor_seconds() + self._processor_seconds

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from resources.incremental.costs import Spent, now_spent, starting
+from resources.incremental.costs import NOTHING, Spent, now_spent, starting
 from resources.incremental.faults import ModelUnavailable, SystemFault
 
 
@@ -111,7 +111,7 @@ class Disabled(ModelProvider):
 class Stopwatch:
     """spent: time that the block took, once it has ended."""
 
-    spent: Spent = Spent()
+    spent: Spent = NOTHING
 
 
 @contextmanager
