@@ -209,8 +209,9 @@ def print_estimate(estimated: "Estimate", lake: str, days: float | None) -> None
         console.print(_machines_in(estimated, days), highlight=False, soft_wrap=True)
     _print_tokens(estimated)
     _print_storage(estimated)
-    for stage, advice in estimated.unmeasured.items():
-        console.print(f"[yellow]not measured:[/yellow] {escape(f'{stage}: {advice}')}", highlight=False, soft_wrap=True)
+    for advice in dict.fromkeys(estimated.unmeasured.values()):
+        names = ", ".join(stage for stage, given in estimated.unmeasured.items() if given == advice)
+        console.print(f"[yellow]not measured:[/yellow] {escape(f'{names}: {advice}')}", highlight=False, soft_wrap=True)
     for note in _notes(estimated):
         console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
 
@@ -243,8 +244,8 @@ def _workers_in_words(estimated: "Estimate") -> str:
 def _print_time(estimated: "Estimate") -> None:
     has_money = estimated.money is not None
     table = TextTable(title="Time", title_justify="left")
-    table.add_column("stage, and its models", overflow="fold")
-    columns = ["units", "s of a core each", "from to", "measured", "core h", "GPU h", "wall h"]
+    table.add_column("stage, and its models", overflow="fold", min_width=30)
+    columns = ["units", "core s each", "range", "measured", "core h", "GPU h", "wall h"]
     for name in columns + ([estimated.prices.currency] if estimated.prices else []):
         table.add_column(name, justify="right")
     for stage in estimated.stages:
@@ -265,7 +266,7 @@ def _print_time(estimated: "Estimate") -> None:
 
 def _stage_cells(stage: "StageCost") -> tuple[str, ...]:
     measured = f"{stage.measured_inputs:,} in {stage.runs:,}" if stage.runs else "never"
-    span = "" if stage.lowest is None or stage.runs < 2 else f"{_figure(stage.lowest)} to {_figure(stage.highest)}"
+    span = "" if stage.lowest is None or stage.runs < 2 else f"{_figure(stage.lowest)}-{_figure(stage.highest)}"
     return (
         stage.stage,
         _many(stage.inputs),

@@ -95,6 +95,10 @@ def starting() -> Iterator[None]:
         _process.started += now_spent() - before
 
 
+def nothing() -> Spent:
+    return NOTHING
+
+
 def started() -> Spent:
     """Returns what the starts of this process took so far."""
     return _process.started
@@ -152,11 +156,12 @@ class Ledger:
     """Sums what a stage spends while it runs. It is created when the stage starts.
 
     clock, starts: return the processor time so far, and what starts took, of all processes that compute the stage.
+    Beside stages, starts are not told apart.
     units: inputs that were worked on. commits: what committing rows took.
     """
 
     clock: Callable[[], float] = processor_seconds
-    starts: Callable[[], Spent] = started
+    starts: Callable[[], Spent] = nothing
     units: int = 0
     bytes_written: int = 0
     commits: Spent = NOTHING

@@ -16,6 +16,8 @@ select
     costs.stage,
     costs.units,
     coalesce(costs.video_seconds, 0) as video_seconds,
+    coalesce(costs.frames, 0)::bigint as frames,
+    coalesce(costs.bytes_written, 0)::bigint as bytes_written,
     costs.wall_seconds,
     costs.processor_seconds,
     greatest(0, costs.processor_seconds - costs.start_processor_seconds - coalesce(models.processor_seconds, 0))

@@ -21,6 +21,7 @@ from resources.corpus.estimate.workers import Workers
 from resources.corpus.exports import INTERNVID_JSONL
 from resources.corpus.report import REPORT
 from resources.corpus.statistics import MART
+from resources.incremental.commits import BYTES_PER_COMMIT
 from resources.incremental.costs import PUBLISHING, REGISTERING, SESSION
 from resources.lake.schema import ATTEMPTS, SOURCES, Table
 from resources.lake.statements import statement
@@ -319,6 +320,16 @@ class _Reckoning:
         """Ratio of the collection's number of videos to the lake's."""
         return self.collection.videos / self.held["videos"]
 
+    @property
+    def mean_seconds(self) -> float:
+        """Mean length of the collection's videos; where there is none, of the lake's."""
+        collection = self.collection
+        return collection.seconds / collection.videos if collection.videos else self.mean_seconds_here
+
+    @property
+    def mean_seconds_here(self) -> float:
+        return self.held["video_seconds"] / self.held["videos"]
+
     def units(self, stage: StageDefinition, inputs_here: int) -> int:
         """Returns the number of the stage's units in the collection. inputs_here: those in the lake."""
         name = stage.name
@@ -333,7 +344,6 @@ class _Reckoning:
 
     def stage(self, stage: StageDefinition, inputs_here: int, models: Mapping[str, str]) -> StageCost:
         name, units = stage.name, self.units(stage, inputs_here)
-        share = _share(units, self.collection.videos) if stage.cost.per_video else 1.0
         of_models = tuple(
             self.model(stage, provider, models[provider], units, inputs_here)
             for provider in stage.cost.requests
@@ -343,20 +353,24 @@ class _Reckoning:
         if not rows:
             missing = f"it never ran in this lake: `internvid ingest` {_some(stage)}" if units else None
             return _empty(name, stage.workers, units, of_models, missing)
-        by_video = any(row["video_seconds"] for row in rows)
-        driver = "video_seconds" if by_video else "units"
+        driver = _driver(rows, per_video=stage.cost.per_video)
         measured = [row for row in rows if row[driver]]
-        amount = self.collection.seconds * share if by_video else units
+        # A video that is as many times longer has as many times the frames.
+        longer = self.mean_seconds / self.mean_seconds_here if driver != "units" else 1.0
+        amount = sum(row[driver] for row in rows) / sum(row["units"] for row in rows) * units * longer
+        if driver == "video_seconds" and stage.cost.per_video:
+            amount = units * self.mean_seconds
         own = _rate(measured, driver, lambda row: max(0.0, _own(row) - (row["commit_processor_seconds"] or 0.0)))
-        commit = _rate(measured, driver, lambda row: row["commit_processor_seconds"] or 0.0)
-        commit_wall = _rate(measured, driver, lambda row: row["commit_wall_seconds"] or 0.0)
         runs = min(self.batches, units)
+        written = sum(row["bytes_written"] for row in measured) / sum(row[driver] for row in measured) * amount
         start = _mean(row["start_processor_seconds"] or 0.0 for row in rows)
-        of_units = own.each * amount + commit.each * amount
+        commit, commit_wall = (
+            _of_commits(measured, name, written, runs) for name in ("commit_processor_seconds", "commit_wall_seconds")
+        )
         of_models_hours = sum(model.processor_hours or 0.0 for model in of_models)
         own_hours = own.of(amount, runs) / 3600
-        processor = start * runs / 3600 + own_hours + commit.of(amount, runs) / 3600 + of_models_hours
-        per_unit = (of_units / 3600 + of_models_hours) * 3600 / units if units else None
+        processor = start * runs / 3600 + own_hours + commit / 3600 + of_models_hours
+        per_unit = own.each * amount / units + of_models_hours * 3600 / units if units else None
         whole = _rate(
             rows, "units", lambda row: (row["processor_seconds"] or 0.0) - (row["start_processor_seconds"] or 0)
         )
@@ -370,13 +384,13 @@ class _Reckoning:
             measured_inputs=sum(row["units"] for row in rows),
             runs=len(rows),
             seconds_per_unit=per_unit,
-            lowest=whole.lowest,
-            highest=whole.highest,
+            lowest=whole.lowest * longer,
+            highest=whole.highest * longer,
             relative_error=_joined(errors),
             processor_hours=processor,
             start_hours=_mean(row["start_wall_seconds"] or 0.0 for row in rows) * runs / 3600,
             worker_hours=own_hours + sum(model.worker_hours for model in of_models),
-            commit_hours=commit_wall.of(amount, runs) / 3600,
+            commit_hours=commit_wall / 3600,
             threads=_threads(rows),
             models=of_models,
             missing=f"{', '.join(never_ran)} never ran in this lake: `internvid ingest` some videos with this profile"
@@ -388,10 +402,8 @@ class _Reckoning:
     def model(self, stage: StageDefinition, provider: str, model: str, units: int, inputs_here: int) -> ModelCost:
         requests = self.held[stage.cost.requests[provider]]
         if stage.cost.per_video:
-            share = requests / self.held["videos"]
-            inputs = round(units * share)
+            inputs = round(units * requests / self.held["videos"])
         else:
-            share = 1.0
             # What is pending beside new videos asks its models as often as the lake's units do.
             inputs = round(requests * _share(units, inputs_here)) if inputs_here else round(requests * self.larger)
         rows = self.asked.get((stage.name, model), [])
@@ -400,7 +412,7 @@ class _Reckoning:
         by_video = any(row["video_seconds"] for row in rows)
         driver = "video_seconds" if by_video else "units"
         measured = [row for row in rows if row[driver]]
-        amount = self.collection.seconds * share if by_video else inputs
+        amount = inputs * self.mean_seconds if by_video else inputs
         runs = min(self.batches, inputs)
         wall = _rate(measured, driver, lambda row: row["model_seconds"])
         processor = _rate(measured, driver, lambda row: row["processor_seconds"])
@@ -502,6 +514,29 @@ def _empty(
 
 def _some(stage: StageDefinition) -> str:
     return "some URLs of videos" if stage.cost.only_web else "some videos with this profile"
+
+
+def _driver(rows: Sequence[Mapping[str, Any]], *, per_video: bool) -> str:
+    """Returns the column of the quantity that the stage's own work grows with."""
+    if any(row["video_seconds"] for row in rows):
+        return "video_seconds"
+    return "frames" if per_video and any(row["frames"] for row in rows) else "units"
+
+
+def _of_commits(rows: Sequence[Mapping[str, Any]], column: str, written: float, runs: int) -> float:
+    """Returns what committing so many bytes takes: a commit at the end of each run, and one when there is enough.
+
+    A commit of few rows takes as long as one of some more, so its cost grows with bytes only where runs of different
+    sizes show it.
+    """
+    commits = [1 + row["bytes_written"] // BYTES_PER_COMMIT for row in rows]
+    costs = [row[column] or 0.0 for row in rows]
+    of_commit, each = sum(costs) / sum(commits), 0.0
+    if all(row["bytes_written"] for row in rows):
+        rate = fitted([row["bytes_written"] for row in rows], costs)
+        if not rate.is_of_one_size:
+            of_commit, each = rate.start * len(rows) / sum(commits), rate.each
+    return of_commit * max(runs, written / BYTES_PER_COMMIT) + each * written
 
 
 def _own(row: Mapping[str, Any]) -> float:

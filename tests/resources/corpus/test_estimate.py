@@ -15,6 +15,7 @@ from resources.corpus.estimate.estimate import Estimate, NothingMeasured, StageC
 from resources.corpus.estimate.prices import HostedModel, Machine, Prices
 from resources.corpus.estimate.prices import Storage as StoragePrice
 from resources.corpus.estimate.workers import Workers
+from resources.incremental.commits import BYTES_PER_COMMIT
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 from resources.media.store import Media
@@ -37,7 +38,7 @@ COSTS: list[dict[str, Any]] = [
     {"stage": "raw_videos", "units": 2, "wall_seconds": 1.0, "processor_seconds": 1.0},
     {"stage": "clips", "units": 2, "wall_seconds": 20.0, "processor_seconds": 46.0, "video_seconds": 200.0}
     | {"start_wall_seconds": 1.0, "start_processor_seconds": 2.0}
-    | {"commit_wall_seconds": 5.0, "commit_processor_seconds": 4.0},
+    | {"commit_wall_seconds": 5.0, "commit_processor_seconds": 4.0, "bytes_written": 10 * BYTES_PER_COMMIT - 1},
     {"stage": "frame_captions", "units": 240, "wall_seconds": 124.0, "processor_seconds": 244.0, "run_id": "1"},
     {"stage": "frame_captions", "units": 240, "model": "A", "model_seconds": 120.0, "processor_seconds": 240.0}
     | {"frames": 240, "run_id": "1", "device": "cpu", "output_tokens": 2400},
@@ -121,6 +122,7 @@ def test_time_grows_with_video_and_inputs_and_counts_the_models_that_are_set(lak
     assert stages["raw_videos"].processor_hours == pytest.approx(0.5)
     clips = stages["clips"]
     assert clips.processor_hours == pytest.approx(44 + 10 * 2 / HOUR)  # 40 s of work and 4 of commits; a start a batch
+    assert clips.seconds_per_unit == pytest.approx(40)
     assert (clips.worker_hours, clips.commit_hours) == (pytest.approx(40), pytest.approx(5))
     assert clips.start_hours == pytest.approx(10 * 1 / HOUR)
     # Its own part: 8.8 s over 440 captions. A of 40 middle frames, at 1 s of the processor; B of 200, at 0.05 s.
@@ -180,6 +182,21 @@ def test_what_was_not_measured_is_named_and_not_guessed(lake: Lake) -> None:
 def test_a_lake_that_measured_nothing_says_so(tmp_path: Path, new_lake: Callable[[Path], Lake]) -> None:
     with pytest.raises(NothingMeasured, match="ingest"):
         estimated_cost(new_lake(tmp_path / "lake"), Collection(1, 1.0))
+
+
+def test_a_commit_of_few_rows_takes_as_long_as_one_of_some_more(lake: Lake) -> None:
+    row = {"stage": "speech", "units": 2, "wall_seconds": 9.0, "processor_seconds": 3.0, "bytes_written": 10}
+    spend(lake, [row | {"commit_wall_seconds": 0.5, "commit_processor_seconds": 0.1}])
+    speech = by_stage(estimated_cost(lake, Collection(1000, 1e5, batches=4), INPUTS | {"speech": 2}))["speech"]
+    assert speech.commit_hours == pytest.approx(4 * 0.5 / HOUR)
+    assert speech.processor_hours == pytest.approx((4 * 0.1 + 1000 * 1.45) / HOUR)
+
+
+def test_fingerprints_take_as_long_as_a_video_has_frames(lake: Lake) -> None:
+    spend(lake, [{"stage": "fingerprints", "units": 2, "wall_seconds": 2.0, "processor_seconds": 2.0, "frames": 100}])
+    stages = by_stage(estimated_cost(lake, Collection(10, 10 * 300.0), INPUTS | {"fingerprints": 2}))
+    assert stages["fingerprints"].inputs == 10
+    assert stages["fingerprints"].processor_hours == pytest.approx(10 * 3 / HOUR)  # videos of the lake have 100 s
 
 
 # --- workers ----------------------------------------------------------------------------------------------------
