@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from resources.corpus.estimate.prices import Machine, Prices
     from resources.corpus.estimate.workers import Workers
 
+MIN_RUNS_WITH_A_RANGE = 3  # a line goes through two
 MIN_BUSY_CORES = 0.5  # on average: below it, without a GPU or server, the machine was busy with other work
 
 
@@ -114,16 +116,19 @@ def workers_of(session: Session, engine: Engine, prices: "Prices | None") -> "tu
         raise ValueError("give --workers for the engine local, or for the engine ray --cpus and --gpus, or --machines")
     settings = session.settings
     own_cores = settings.workers if "workers" in settings.model_fields_set else 1
-    of_ray = {"cpus_per_worker": own_cores, "gpus_per_worker": settings.ray_gpus_per_worker}
+    of_ray = partial(
+        Workers,
+        "ray",
+        concurrent_runs=engine.concurrent_runs,
+        cpus_per_worker=own_cores,
+        gpus_per_worker=settings.ray_gpus_per_worker,
+    )
     if of_machines:
         machine, number = _machine(engine.kind, prices), engine.machines or 1
-        return (
-            Workers("ray", machine.cpus, machine.gpus, engine.concurrent_runs, **of_ray).times(number),
-            machine,
-        )
+        return of_ray(cpus=machine.cpus, gpus=machine.gpus).times(number), machine
     if of_cores:
         cpus = engine.cpus or os.cpu_count() or 1
-        return Workers("ray", cpus, engine.gpus or 0, engine.concurrent_runs, **of_ray), None
+        return of_ray(cpus=cpus, gpus=engine.gpus or 0), None
     return Workers("local", engine.workers or os.cpu_count() or 1, 0, engine.concurrent_runs), None
 
 
@@ -244,7 +249,7 @@ def _workers_in_words(estimated: "Estimate") -> str:
 def _print_time(estimated: "Estimate") -> None:
     has_money = estimated.money is not None
     table = TextTable(title="Time", title_justify="left")
-    table.add_column("stage, and its models", overflow="fold", min_width=30)
+    table.add_column("stage, and its models", overflow="fold", min_width=22)
     columns = ["units", "core s each", "range", "measured", "core h", "GPU h", "wall h"]
     for name in columns + ([estimated.prices.currency] if estimated.prices else []):
         table.add_column(name, justify="right")
@@ -266,7 +271,11 @@ def _print_time(estimated: "Estimate") -> None:
 
 def _stage_cells(stage: "StageCost") -> tuple[str, ...]:
     measured = f"{stage.measured_inputs:,} in {stage.runs:,}" if stage.runs else "never"
-    span = "" if stage.lowest is None or stage.runs < 2 else f"{_figure(stage.lowest)}-{_figure(stage.highest)}"
+    span = (
+        ""
+        if stage.lowest is None or stage.runs < MIN_RUNS_WITH_A_RANGE
+        else f"{_figure(stage.lowest)}-{_figure(stage.highest)}"
+    )
     return (
         stage.stage,
         _many(stage.inputs),

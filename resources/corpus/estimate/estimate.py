@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from resources.lake.store import Lake
 
 KEYS_OF_VIDEOS = ("source_id", "video_id")  # a table with such a key has one row for a video, whatever its length
+MIN_KNOWN_SHARE = 0.9  # of the processor hours: those of stages with enough runs to tell how much they differ
+# Publications and commits of a small lake take what they take at any size, and a line through two of them says nothing:
+# growth counts once it is known within half of itself.
+MAX_ERROR_OF_GROWTH = 0.5
 MAX_MACHINES = 1_000_000
 
 
@@ -172,9 +176,12 @@ class Estimate:
 
     @property
     def relative_error(self) -> float | None:
-        """Half the interval of 95 % around the processor hours, as a share; None where no stage has enough runs."""
-        parts = [(stage.processor_hours or 0.0) * stage.relative_error for stage in self.stages if stage.relative_error]
-        return math.hypot(*parts) / self.processor_hours if parts and self.processor_hours else None
+        """Half the interval of 95 % around the processor hours, as a share; None where many have too few runs."""
+        known = [stage for stage in self.stages if stage.relative_error is not None]
+        hours = sum(stage.processor_hours or 0.0 for stage in known)
+        if not known or hours < MIN_KNOWN_SHARE * self.processor_hours:
+            return None
+        return math.hypot(*((stage.processor_hours or 0.0) * (stage.relative_error or 0.0) for stage in known)) / hours
 
     @property
     def bottleneck(self) -> StageCost:
@@ -426,10 +433,8 @@ class _Reckoning:
             wall.of(amount, runs) / 3600,
             processor.of(amount, runs) / 3600,
             frames / seconds if frames and seconds else None,
-            *(
-                round(sum(row[tokens] for row in rows) / asked * inputs)
-                for tokens in ("prompt_tokens", "output_tokens")
-            ),
+            prompt_tokens=round(sum(row["prompt_tokens"] for row in rows) / asked * inputs),
+            output_tokens=round(sum(row["output_tokens"] for row in rows) / asked * inputs),
             relative_error=processor.relative_error,
         )
 
@@ -449,11 +454,11 @@ class _Reckoning:
         rate = _rate(rows, "units", lambda row: row["processor_seconds"] or 0.0)
         if name == SESSION:
             cost, missing = rate.of(amount, 0), None
-        elif rate.is_of_one_size:
+        elif name in PUBLISHING and not _is_growth_known(rate):
             cost = _mean(row["processor_seconds"] or 0.0 for row in rows) if amount else 0.0
             missing = (
-                "it ran at one size of the lake only, and what grows is not known, so it is counted as it was: "
-                "`internvid ingest` more videos, and plan again"
+                "how much it grows with the lake is not known from its runs, so it is counted as it was: `internvid "
+                "ingest` more videos, in three commands or more of different sizes, and plan again"
             )
         else:
             cost, missing = rate.of(amount, runs), None
@@ -463,7 +468,7 @@ class _Reckoning:
             inputs=amount,
             measured_inputs=sum(row["units"] for row in rows),
             runs=len(rows),
-            seconds_per_unit=None if rate.is_of_one_size and name != SESSION else rate.each,
+            seconds_per_unit=None if missing else rate.each,
             lowest=rate.lowest,
             highest=rate.highest,
             relative_error=rate.relative_error,
@@ -516,6 +521,11 @@ def _some(stage: StageDefinition) -> str:
     return "some URLs of videos" if stage.cost.only_web else "some videos with this profile"
 
 
+def _is_growth_known(rate: Rate) -> bool:
+    error = rate.relative_error
+    return not rate.is_of_one_size and error is not None and error <= MAX_ERROR_OF_GROWTH
+
+
 def _driver(rows: Sequence[Mapping[str, Any]], *, per_video: bool) -> str:
     """Returns the column of the quantity that the stage's own work grows with."""
     if any(row["video_seconds"] for row in rows):
@@ -527,14 +537,14 @@ def _of_commits(rows: Sequence[Mapping[str, Any]], column: str, written: float, 
     """Returns what committing so many bytes takes: a commit at the end of each run, and one when there is enough.
 
     A commit of few rows takes as long as one of some more, so its cost grows with bytes only where runs of different
-    sizes show it.
+    sizes show how much.
     """
     commits = [1 + row["bytes_written"] // BYTES_PER_COMMIT for row in rows]
     costs = [row[column] or 0.0 for row in rows]
     of_commit, each = sum(costs) / sum(commits), 0.0
     if all(row["bytes_written"] for row in rows):
         rate = fitted([row["bytes_written"] for row in rows], costs)
-        if not rate.is_of_one_size:
+        if _is_growth_known(rate):
             of_commit, each = rate.start * len(rows) / sum(commits), rate.each
     return of_commit * max(runs, written / BYTES_PER_COMMIT) + each * written
 

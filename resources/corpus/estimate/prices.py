@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -73,7 +74,7 @@ def read_prices(file: Path) -> Prices:
         raise ValueError(f"{file}: {'; '.join(map(_in_words, error.errors()))}") from error
 
 
-def _in_words(problem: dict) -> str:
+def _in_words(problem: Mapping[str, Any]) -> str:
     key = ".".join(map(str, problem["loc"]))
     match problem["type"]:
         case "missing":

@@ -155,13 +155,15 @@ def test_what_a_run_takes_beside_its_units_is_told_by_runs_of_different_sizes(la
     assert by_stage(estimated_cost(lake, Collection(1000, 1e5)))["clips"].relative_error is None  # a single run
 
 
-def test_publishing_that_ran_at_one_size_counts_as_it_was_and_says_so(lake: Lake) -> None:
+def test_publishing_counts_as_it_was_until_its_growth_is_known(lake: Lake) -> None:
     row = {"stage": "statistics", "units": 40, "wall_seconds": 3.0, "processor_seconds": 2.0}
     spend(lake, [row])
     estimated = estimated_cost(lake, Collection(20, 2000.0))
     assert by_stage(estimated)["statistics"].processor_hours == pytest.approx(2 / HOUR)
-    assert "more videos" in estimated.unmeasured["statistics"]
-    spend(lake, [row | {"units": 80, "processor_seconds": 2.4}])  # 1.6 s, and 0.01 s for each clip
+    assert "how much it grows" in estimated.unmeasured["statistics"]
+    spend(lake, [row | {"units": 80, "processor_seconds": 2.4}])  # a line goes through any two
+    assert "statistics" in estimated_cost(lake, Collection(20, 2000.0)).unmeasured
+    spend(lake, [row | {"units": 160, "processor_seconds": 3.2}])  # 1.6 s, and 0.01 s for each clip
     estimated = estimated_cost(lake, Collection(20, 2000.0))
     assert by_stage(estimated)["statistics"].processor_hours == pytest.approx((1.6 + 0.01 * 400) / HOUR)
     assert "statistics" not in estimated.unmeasured
