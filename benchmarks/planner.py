@@ -2,7 +2,7 @@
 
     python benchmarks/planner.py [--videos N] [--seconds S] [--times T] [--folder FOLDER]
 
-Renders videos, ingests N of them in two commands of different sizes, has T times as many planned from that lake, and
+Renders videos, ingests N of them in three commands of different sizes, has T times as many planned from that lake, and
 ingests as many other ones into a new lake. Prints predicted and measured processor seconds by stage, bytes, and wall
 seconds. Processor seconds are the honest comparison: those of the wall are right on a quiet machine only. Ends with an
 error where processor seconds in all, or bytes in all, differ by more than the limit. FOLDER keeps videos and lakes;
@@ -28,6 +28,7 @@ from resources.lake.store import Lake
 COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")
 FRAMES_PER_SECOND = 24
 SECONDS_PER_SHOT = 2.5
+COMMANDS = 3  # of different sizes, each with twice the videos of the one before
 LIMIT = 0.20
 
 
@@ -47,12 +48,12 @@ def measured(folder: Path, videos: int, times: int, seconds: float) -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(f"{videos} videos of {seconds:g} s, and {times} times as many\n", flush=True)
     small, large = folder / "small", folder / "large"
-    first = max(1, videos // 4)
     for number in range(videos * (1 + times)):
         rendered(folder / "videos" / ("small" if number < videos else "large"), number, seconds)
-    ingested(sorted((folder / "videos" / "small").glob("*.mp4"))[:first], small, "first")
-    ingested([folder / "videos" / "small"], small, "second")
-    ingested([folder / "videos" / "large"], large, "first")
+    files = sorted((folder / "videos" / "small").glob("*.mp4"))
+    for number in range(COMMANDS):
+        ingested(files[: max(number + 1, videos >> (COMMANDS - 1 - number))], small, str(number))
+    ingested([folder / "videos" / "large"], large, "all")
     hours = videos * times * seconds / 3600
     report(planned(small, videos * times, hours), large)
 
@@ -119,7 +120,7 @@ def report(plan: dict[str, Any], folder: Path) -> None:
     for name, size in sizes.items():
         line(name, in_tables[name], size)
     ratios.append(line("all", sum(in_tables.values()), sum(sizes.values())))
-    seconds = json.loads(folder.with_name(f"{folder.name}-first.json").read_text())
+    seconds = json.loads(folder.with_name(f"{folder.name}-all.json").read_text())
     print("\nseconds of the wall, to be believed on a quiet machine only")
     line("all", plan["wall_hours"] * 3600, seconds)
     if any(abs(ratio - 1) > LIMIT for ratio in ratios):

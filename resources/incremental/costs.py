@@ -76,9 +76,13 @@ def processor_seconds() -> float:
     return time.process_time() + ended.ru_utime + ended.ru_stime + _process.children
 
 
-def note_processor_seconds(seconds: float) -> None:
-    """Adds the processor time of a child that the kernel does not count for this process: its parent is a server."""
-    _process.children += seconds
+def note_processor_seconds(seconds: float, *, of_start: float) -> None:
+    """Adds the processor time of a child that the kernel does not count for this process: its parent is a server.
+
+    of_start: what the child's start took beside `seconds`. There are as many children however many inputs follow.
+    """
+    _process.children += seconds + of_start
+    _process.started += Spent(0.0, of_start)
 
 
 @contextmanager

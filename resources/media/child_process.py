@@ -133,9 +133,9 @@ class Children:
             while not call.future.done() and call.pool.active:
                 wait([call.future], timeout=1.0)  # a pool that gives up may forget a call
             try:
-                result, processor_seconds = call.future.result(timeout=0)
+                result, start_seconds, work_seconds = call.future.result(timeout=0)
                 if self._has_server:  # else the kernel counts a child for this process, once it has ended
-                    note_processor_seconds(processor_seconds)
+                    note_processor_seconds(work_seconds, of_start=start_seconds)
                 return result
             except TimeoutError:
                 if call.future.done():
@@ -199,18 +199,22 @@ class _Spawned(_WithoutMain, SpawnProcess):
 _MAIN_IS_AWAY = threading.Lock()
 
 
-def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float]:
-    """Runs in the child. Returns the result, and the processor time of this process since it returned one before.
+def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, float]:
+    """Runs in the child. Returns the result, and two processor times of this process: what its start took, if this is
+    its first call, and what it took since.
 
     It returns errors as results; one that the parent cannot unpickle would break the pool.
     """
     global _returned_at
+    start_seconds = 0.0
+    if not _returned_at:
+        start_seconds = _returned_at = time.process_time()
     try:
         result = work(*arguments)
     except BaseException as error:  # noqa: BLE001 - the boundary: whatever a file brings about is its outcome
         result = portable(error)
     before, _returned_at = _returned_at, time.process_time()
-    return result, _returned_at - before
+    return result, start_seconds, _returned_at - before
 
 
 _returned_at = 0.0  # processor time of this process

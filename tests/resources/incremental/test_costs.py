@@ -20,12 +20,13 @@ def busy(seconds: float) -> float:
 
 
 def test_decoding_children_are_in_the_processor_time_of_the_process_that_has_them() -> None:
-    here, everywhere = time.process_time(), processor_seconds()
+    here, everywhere, starts = time.process_time(), processor_seconds(), started()
     results = ordered(
         busy, [0.2, 0.3, 0.1], arguments=lambda s: (s,), seconds=lambda s: 120, workers=2, memory_bytes=None
     )
     assert [result for _, result in results] == [0.2, 0.3, 0.1]
     assert processor_seconds() - everywhere - (time.process_time() - here) >= 0.6
+    assert 0 < (started() - starts).processor_seconds < 0.3  # of the children, without what they worked
 
 
 def test_what_a_start_takes_is_counted_once_though_starts_are_nested() -> None:
