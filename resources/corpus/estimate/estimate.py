@@ -358,7 +358,7 @@ class _Reckoning:
         )
         rows = self.runs.get(name, [])
         if not rows:
-            missing = f"it never ran in this lake: `internvid ingest` {_some(stage)}" if units else None
+            missing = f"it never ran in this lake: `internvid ingest` {_videos_to_ingest(stage)}" if units else None
             return _empty(name, stage.workers, units, of_models, missing)
         driver = _driver(rows, per_video=stage.cost.per_video)
         measured = [row for row in rows if row[driver]]
@@ -517,7 +517,7 @@ def _empty(
     return StageCost(name, kind, units, 0, 0, None, None, None, None, None, 0.0, 0.0, 0.0, 1.0, models, missing)
 
 
-def _some(stage: StageDefinition) -> str:
+def _videos_to_ingest(stage: StageDefinition) -> str:
     return "some URLs of videos" if stage.cost.only_web else "some videos with this profile"
 
 

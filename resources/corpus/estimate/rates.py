@@ -47,7 +47,7 @@ def fitted(amounts: Sequence[float], costs: Sequence[float]) -> Rate:
     x, y = np.asarray(amounts, float), np.asarray(costs, float)
     if not len(x) or (x <= 0).any():
         raise ValueError("a rate is fitted to runs that worked on something")
-    is_of_one_size = len(x) < 2 or x.max() < MIN_RATIO_OF_SIZES * x.min()
+    is_of_one_size = len(x) < 2 or bool(x.max() < MIN_RATIO_OF_SIZES * x.min())
     start, each, parameters = 0.0, float(y.sum() / x.sum()), 1
     if not is_of_one_size:
         weights = 1 / x

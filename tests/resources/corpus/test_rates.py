@@ -1,5 +1,8 @@
 """Rates fitted to runs: what a run costs beside its units, and how well that is known."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,8 @@ def test_a_start_is_told_from_units_by_runs_of_different_sizes() -> None:
     assert (rate.start, rate.each) == (pytest.approx(3), pytest.approx(0.5))
     assert rate.of(100, runs=2) == pytest.approx(2 * 3 + 50)
     assert rate.of(0, runs=2) == 0
-    assert not rate.is_of_one_size
+    assert rate.is_of_one_size is False
+    json.dumps(asdict(rate))  # numbers of Python, for the estimate is written as JSON
 
 
 @pytest.mark.parametrize("amounts", [[5], [10, 10], [10, 12]])

@@ -25,8 +25,10 @@ def test_decoding_children_are_in_the_processor_time_of_the_process_that_has_the
         busy, [0.2, 0.3, 0.1], arguments=lambda s: (s,), seconds=lambda s: 120, workers=2, memory_bytes=None
     )
     assert [result for _, result in results] == [0.2, 0.3, 0.1]
-    assert processor_seconds() - everywhere - (time.process_time() - here) >= 0.6
-    assert 0 < (started() - starts).processor_seconds < 0.3  # of the children, without what they worked
+    of_children = processor_seconds() - everywhere - (time.process_time() - here)
+    of_starts = (started() - starts).processor_seconds
+    assert of_starts > 0
+    assert of_children - of_starts >= 0.6
 
 
 def test_what_a_start_takes_is_counted_once_though_starts_are_nested() -> None:
