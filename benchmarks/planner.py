@@ -138,7 +138,7 @@ def line(name: str, predicted: float | None, measured: float) -> float:
 def live_bytes(lake: Lake, table: str) -> int:
     from resources.corpus.estimate.storage import rows_and_bytes
 
-    return rows_and_bytes(lake, table)[1]
+    return sum(size for _, size in rows_and_bytes(lake, table))
 
 
 if __name__ == "__main__":

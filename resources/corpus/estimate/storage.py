@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resources.corpus.estimate.rates import fitted
 from resources.lake.vector_index import BYTES_PER_INDEXED_VECTOR, ROWS_WITHOUT_INDEX
 
 if TYPE_CHECKING:
@@ -68,15 +69,28 @@ class Storage:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a table has now. old_bytes: of data files that its newest version does not use.
+    """What a table has now. fragments: rows and bytes of each. old_bytes: of data files that its newest version does
+    not use.
 
     index_bytes: of the indexes that have rows, by the column; each with the number of those rows.
     """
 
-    rows: int
-    bytes: int
+    fragments: list[tuple[int, int]]
     index_bytes: dict[str, tuple[int, int]]
     old_bytes: int
+
+    @property
+    def rows(self) -> int:
+        return sum(rows for rows, _ in self.fragments)
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self.fragments)
+
+    def bytes_of(self, rows: int) -> float:
+        """Returns the bytes of so many rows in one fragment. What a file takes beside its rows is in each of them."""
+        counts, sizes = zip(*((count, size) for count, size in self.fragments if count), strict=True)
+        return fitted(counts, sizes).of(rows, runs=1)
 
 
 def stored(lake: Lake, table: Table, group: str, larger: float) -> Stored | None:
@@ -85,6 +99,7 @@ def stored(lake: Lake, table: Table, group: str, larger: float) -> Stored | None
     if not now.rows:
         return None
     rows = round(now.rows * larger)
+    size = round(now.bytes_of(rows))
     of_row = [size / indexed for size, indexed in now.index_bytes.values()]
     of_row += [
         BYTES_PER_INDEXED_VECTOR
@@ -97,16 +112,15 @@ def stored(lake: Lake, table: Table, group: str, larger: float) -> Stored | None
         group,
         rows,
         now.rows,
-        round(now.bytes * larger),
+        size,
         round(sum(of_row) * rows) if of_row else None,
-        round(now.bytes * larger * copies),
+        round(size * copies),
     )
 
 
 def measured(lake: Lake, table: Table) -> Measured:
     """Reads the sizes of the table from its newest manifest, and lists its data files for those of old versions."""
     dataset = lake.dataset(table.name)
-    rows, size = rows_and_bytes(lake, table.name)
     indexes = {
         index.field_names[0]: (index.total_size_bytes or 0, index.num_rows_indexed)
         for index in dataset.describe_indices()
@@ -114,16 +128,21 @@ def measured(lake: Lake, table: Table) -> Measured:
     }
     live = {Path(file.path).name for fragment in dataset.get_fragments() for file in fragment.data_files()}
     of_old = sum(size for name, size in _data_files(lake, table.name) if name not in live)
-    return Measured(rows, size, indexes, of_old)
+    return Measured(rows_and_bytes(lake, table.name), indexes, of_old)
 
 
-def rows_and_bytes(lake: Lake, table: str) -> tuple[int, int]:
-    """Returns rows and bytes of the data files of the table's newest version."""
-    dataset = lake.dataset(table)
-    files = [file for fragment in dataset.get_fragments() for file in fragment.data_files()]
+def rows_and_bytes(lake: Lake, table: str) -> list[tuple[int, int]]:
+    """Returns rows and bytes of each fragment of the table's newest version."""
+    fragments = lake.dataset(table).get_fragments()
+    files = [fragment.data_files() for fragment in fragments]
     # A manifest of an earlier version of Lance does not say how large a file is.
-    on_disk = {} if all(file.file_size_bytes for file in files) else dict(_data_files(lake, table))
-    return dataset.count_rows(), sum(file.file_size_bytes or on_disk.get(Path(file.path).name, 0) for file in files)
+    is_known = all(file.file_size_bytes for of_fragment in files for file in of_fragment)
+    on_disk = {} if is_known else dict(_data_files(lake, table))
+    sizes = [
+        sum(file.file_size_bytes or on_disk.get(Path(file.path).name, 0) for file in of_fragment)
+        for of_fragment in files
+    ]
+    return [(fragment.count_rows(), size) for fragment, size in zip(fragments, sizes, strict=True)]
 
 
 def _data_files(lake: Lake, table: str) -> Iterator[tuple[str, int]]:
