@@ -261,20 +261,77 @@ def test_the_ledger_says_what_was_read_and_how_long_each_stage_took(lake, folder
     assert 0 < captioned["model_seconds"] < of_stage["frame_captions"]["wall_seconds"]
 
 
+PRICES = """
+currency = "EUR"
+[machines.small]
+cpus = 4
+per_hour = 2.0
+[storage]
+per_gb_month = 0.5
+"""
+
+
 def test_plan_reckons_a_collection_from_what_the_lake_measured(root):
-    asked = ("plan", "--videos", "7000000", "--minutes", "5.9", "--days", "30")
+    asked = ("plan", "--videos", "7000000", "--hours", "688000", "--days", "30")
     plan = json.loads(succeeded(internvid(*asked, "--json", lake=root)))
-    assert plan["video_hours"] == pytest.approx(7_000_000 * 5.9 / 60)
+    assert (plan["videos"], plan["video_hours"]) == (7_000_000, pytest.approx(688_000))
     assert (plan["measured_videos"], plan["measured_hours"]) == (2, pytest.approx(6 / 3600))
     stages = {stage["stage"]: stage for stage in plan["stages"]}
     assert stages["clips"]["inputs"] == 7_000_000
-    assert stages["frame_captions"]["inputs"] == pytest.approx(10 / 6 * 7_000_000 * 5.9 * 60, abs=1)
-    assert plan["wall_hours"] == pytest.approx(sum(stage["wall_hours"] or 0 for stage in stages.values()))
-    assert plan["machines"] == -(-plan["wall_hours"] // (24 * 30))
+    assert stages["frame_captions"]["inputs"] == pytest.approx(10 / 6 * 688_000 * 3600, abs=1)
+    assert plan["wall_hours"] == pytest.approx(sum(stage["wall_hours"] for stage in plan["stages"]))
+    assert plan["bottleneck"] == max(plan["stages"], key=lambda stage: stage["wall_hours"])["stage"]
+    assert plan["storage"]["total_bytes"] > 0
+    assert plan["money"] is None
+    # What was never done here is named with what to run; nothing is made up.
+    assert stages["downloads"]["inputs"] == 0
+    assert "internvid ingest" in plan["unmeasured"]["statistics"]
     text = succeeded(internvid(*asked, lake=root))
-    assert "7,000,000 videos of 5.9 minutes: 688,000 hours of video" in text
+    assert "7,000,000 videos, 688,000 hours" in text
     assert "on 2 videos, 0.00 hours" in text
-    assert f"In 30 days: {plan['machines']:,} machines like the one that measured" in text
+    assert f"Bottleneck: {plan['bottleneck']}" in text
+
+
+def test_plan_takes_a_folder_of_videos_or_what_is_pending(root, folder):
+    plan = json.loads(succeeded(internvid("plan", folder / BRACKETS, "--workers", "3", "--json", lake=root)))
+    assert (plan["videos"], plan["video_hours"], plan["batches"]) == (1, pytest.approx(3 / 3600), 1)
+    assert plan["storage"]["video_bytes"] == (folder / BRACKETS).stat().st_size
+    assert (plan["workers"]["engine"], plan["workers"]["cpus"]) == ("local", 3)
+    plan = json.loads(succeeded(internvid("plan", "--pending", "--json", lake=root)))
+    assert (plan["videos"], plan["batches"], plan["processor_hours"]) == (0, 0, 0)
+
+
+def test_plan_says_what_machines_cost(root, tmp_path):
+    prices = tmp_path / "prices.toml"
+    prices.write_text(PRICES)
+    asked = ("plan", "--videos", "1000", "--prices", prices, "--machines", "3")
+    plan = json.loads(succeeded(internvid(*asked, "--json", lake=root)))
+    assert (plan["workers"]["engine"], plan["workers"]["cpus"], plan["currency"]) == ("ray", 12, "EUR")
+    assert plan["money"] == pytest.approx(plan["wall_hours"] * 3 * 2)
+    assert plan["money_per_month"] == pytest.approx(plan["storage"]["total_bytes"] / 1e9 * 0.5)
+    assert "3 machines, 12 cores" in succeeded(internvid(*asked, lake=root))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "say what is to come"),
+        (("--videos", "1", "--pending"), "say what is to come"),
+        (("--pending", "--hours", "1"), "--hours goes with --videos"),
+        (("--videos", "1", "--machines", "2"), "give --prices FILE"),
+        (("--videos", "1", "--kind", "large", "--prices", "PRICES"), "'large'; there are: small"),
+        (("--videos", "1", "--prices", "BROKEN"), "the key machines.small.cpus is missing"),
+        (("--videos", "1", "--prices", "no.toml"), "no file of prices: no.toml"),
+        (("--videos", "1", "--workers", "1", "--cpus", "2"), "--workers for the engine local"),
+    ],
+)
+def test_plan_refuses_what_it_cannot_reckon_with(root, tmp_path, arguments, message):
+    files = {"PRICES": tmp_path / "prices.toml", "BROKEN": tmp_path / "broken.toml"}
+    files["PRICES"].write_text(PRICES)
+    files["BROKEN"].write_text(PRICES.replace("cpus = 4", ""))
+    done = internvid("plan", *(str(files.get(argument, argument)) for argument in arguments), lake=root)
+    assert message in refused(done)
+    assert done.returncode == 2
 
 
 # --- what is not there ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.captions.words import nouns_and_verbs
-from resources.incremental.costs import Cost
+from resources.incremental.costs import Cost, Spent, starting
 from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.samples import contact_sheet, rows_sample
 from resources.incremental.stage import Done, Failed, Outcome, Rows, Unit, together_or_one_by_one
@@ -54,6 +54,8 @@ def clip_captions(run: StageRun, units: list[Unit], *, summariser: Summariser) -
 
 def caption(run: StageRun, summariser: Summariser, units: list[Unit]) -> Iterator[Outcome]:
     """Yields a caption for each unit, a clip: summarised, or as imported."""
+    with starting():
+        nouns_and_verbs("The first caption loads the tagger.")
     yield from as_imported(run.lake, [unit for unit in units if unit.variant == IMPORTED])
     to_summarise = [unit for unit in units if unit.variant != IMPORTED]
     if to_summarise:
@@ -92,9 +94,9 @@ def summarise(run: StageRun, summariser: Summariser, units: list[Unit]) -> list[
     to_summarise = [(_measures(clip), _timed(clip, captions[clip["clip_id"]])) for clip in clips]
     with stopwatch() as watch:
         summaries = summariser.summarise(to_summarise)
-    seconds = watch.seconds / len(units)
+    spent = watch.spent / len(units)
     return [
-        _outcome(summariser, unit, clip, summary, seconds)
+        _outcome(summariser, unit, clip, summary, spent)
         for unit, clip, summary in zip(units, clips, summaries, strict=True)
     ]
 
@@ -117,10 +119,10 @@ def _timed(clip: dict[str, Any], captions: list[dict[str, Any]]) -> list[TimedCa
 
 
 def _outcome(
-    summariser: Summariser, unit: Unit, clip: dict[str, Any], summary: ClipSummary | Exception, seconds: float
+    summariser: Summariser, unit: Unit, clip: dict[str, Any], summary: ClipSummary | Exception, spent: Spent
 ) -> Outcome:
     if isinstance(summary, Exception):
-        return Failed(unit, summary, Cost.of(summariser, seconds))
+        return Failed(unit, summary, Cost.of(summariser, spent))
     row = {
         "clip_id": unit.key,
         "video_id": clip["video_id"],
@@ -129,4 +131,4 @@ def _outcome(
         **vars(summary),
         **vars(nouns_and_verbs(summary.caption)),
     }
-    return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, seconds, tokens=summary))
+    return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, spent, tokens=summary))

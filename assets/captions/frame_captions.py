@@ -7,7 +7,7 @@ captioner that sees several frames is enabled.
 from collections.abc import Iterator
 
 from internvid.captions.measured import FrameCaption
-from resources.incremental.costs import Cost
+from resources.incremental.costs import Cost, Spent
 from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.faults import system_fault_of
 from resources.incremental.stage import Done, Failed, Outcome, Rows, Unit, together_or_one_by_one
@@ -87,9 +87,9 @@ def _of_frames(lake: Lake, captioner: Captioner, units: list[Unit]) -> dict[str,
     frames = lake.fetch("frames", frame_ids, ["frame_id", "clip_id", "video_id", "seconds", "jpeg"]).to_pylist()
     with stopwatch() as watch:
         captions = captioner.caption([frame.pop("jpeg") for frame in frames])
-    seconds = watch.seconds / len(units)
+    spent = watch.spent / len(units)
     by_frame = {frame["frame_id"]: (frame, caption) for frame, caption in zip(frames, captions, strict=True)}
-    return {unit.key: _outcome(captioner, unit, *by_frame[unit.label], seconds, frames=1) for unit in units}
+    return {unit.key: _outcome(captioner, unit, *by_frame[unit.label], spent, frames=1) for unit in units}
 
 
 def _of_clip(run: StageRun, captioner: Captioner, unit: Unit) -> Outcome:
@@ -106,7 +106,7 @@ def _of_clip(run: StageRun, captioner: Captioner, unit: Unit) -> Outcome:
                 raise fault from error
             caption = error
     keys = {"frame_id": None, "clip_id": unit.label, "video_id": clip["video_id"], "seconds": clip["start_seconds"]}
-    return _outcome(captioner, unit, keys, caption, watch.seconds, frames=len(jpegs))
+    return _outcome(captioner, unit, keys, caption, watch.spent, frames=len(jpegs))
 
 
 def _outcome(
@@ -114,13 +114,13 @@ def _outcome(
     unit: Unit,
     keys: dict[str, object],
     caption: FrameCaption | Exception,
-    seconds: float,
+    spent: Spent,
     *,
     frames: int,
 ) -> Outcome:
     """keys: the row's ids and its time in the video."""
     if isinstance(caption, Exception):
-        return Failed(unit, caption, Cost.of(captioner, seconds, frames=frames))
+        return Failed(unit, caption, Cost.of(captioner, spent, frames=frames))
     row = {
         "frame_caption_id": unit.key,
         **keys,
@@ -129,5 +129,5 @@ def _outcome(
         "revision": captioner.revision,
         **vars(caption),
     }
-    cost = Cost.of(captioner, seconds, frames=frames, tokens=caption)
+    cost = Cost.of(captioner, spent, frames=frames, tokens=caption)
     return Done(unit, (Rows.of([row], FRAME_CAPTIONS),), cost=cost)

@@ -7,6 +7,7 @@ batches depend on the snapshot.
 import dagster as dg
 
 from resources.corpus.snapshots import take_snapshot
+from resources.incremental.costs import clips_in, recorded
 from resources.lake.store import Lake
 
 
@@ -16,7 +17,9 @@ def corpus_snapshot(context: dg.AssetExecutionContext, lake: Lake) -> dg.Materia
 
     One row is the version of one table in a snapshot. Changes when any table's rows do.
     """
-    name, rows, is_new = take_snapshot(lake, run_id=context.run_id)
+    with recorded(lake, "corpus_snapshot", run_id=context.run_id) as ledger:
+        name, rows, is_new = take_snapshot(lake, run_id=context.run_id)
+        ledger.units = clips_in(lake) if is_new else 0
     context.log.info(f"{'new snapshot' if is_new else 'nothing changed since'} {name}")
     records = [
         dg.TableRecord({key: str(row[key]) for key in ("table_name", "table_version", "row_count")}) for row in rows

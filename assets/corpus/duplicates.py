@@ -4,6 +4,7 @@ import dagster as dg
 
 from resources.corpus.duplicates import compare_new_videos
 from resources.corpus.snapshots import content_now
+from resources.incremental.costs import recorded
 from resources.incremental.materialization import table_metadata
 from resources.lake.schema import DUPLICATES
 from resources.lake.store import Lake
@@ -15,7 +16,9 @@ def duplicates(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
 
     One row is a pair of videos. Changes with their packets and fingerprints.
     """
-    compared = compare_new_videos(lake, run_id=context.run_id, log=context.log.info)
+    with recorded(lake, "duplicates", run_id=context.run_id) as ledger:
+        compared = compare_new_videos(lake, run_id=context.run_id, log=context.log.info)
+        ledger.units = compared.videos
     pairs = content_now(lake, DUPLICATES)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(pairs.digest),

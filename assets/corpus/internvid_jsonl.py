@@ -5,6 +5,7 @@ import dagster as dg
 from assets.corpus.corpus_snapshot import corpus_snapshot
 from resources.corpus.published_export import INTERNVID_JSONL, publish_export
 from resources.corpus.snapshots import newest_snapshot_name
+from resources.incremental.costs import recorded
 from resources.lake.store import Lake
 
 
@@ -16,7 +17,9 @@ def internvid_jsonl(context: dg.AssetExecutionContext, lake: Lake) -> dg.Materia
     batches that changed.
     """
     snapshot = newest_snapshot_name(lake)
-    publication = publish_export(lake, snapshot)
+    with recorded(lake, "internvid_jsonl", run_id=context.run_id) as ledger:
+        publication = publish_export(lake, snapshot)
+        ledger.units = sum(file.clips for file in publication.manifest.files if file.snapshot == snapshot)
     if publication.whole_because is not None:
         context.log.info(f"every file was made, because {publication.whole_because}")
     return dg.MaterializeResult(

@@ -7,6 +7,7 @@ import dagster as dg
 from assets.corpus.statistics import statistics
 from resources.corpus.report import REPORT, write
 from resources.corpus.snapshots import newest_snapshot_name
+from resources.incremental.costs import clips_in, recorded
 from resources.incremental.declaration import StageDefinition, counts_by_stage
 from resources.lake.published_files import publish
 
@@ -22,8 +23,10 @@ def build_report(stages: Sequence[StageDefinition]) -> dg.AssetsDefinition:
         It describes the newest snapshot. Changes with the statistics.
         """
         lake = context.resources.lake
-        counts = counts_by_stage(lake, stages, {name: getattr(context.resources, name) for name in needs})
-        path = publish(lake, REPORT, lambda path: write(lake, counts, path))
+        with recorded(lake, "report", run_id=context.run_id) as ledger:
+            counts = counts_by_stage(lake, stages, {name: getattr(context.resources, name) for name in needs})
+            path = publish(lake, REPORT, lambda path: write(lake, counts, path))
+            ledger.units = clips_in(lake)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(newest_snapshot_name(lake)), metadata={"path": dg.MetadataValue.path(path)}
         )

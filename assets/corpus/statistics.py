@@ -5,6 +5,7 @@ import dagster as dg
 from assets.corpus.corpus_snapshot import corpus_snapshot
 from resources.corpus.snapshots import newest_snapshot_name
 from resources.corpus.statistics import publish_mart
+from resources.incremental.costs import clips_in, recorded
 from resources.lake.store import Lake
 
 
@@ -16,7 +17,9 @@ def statistics(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeR
     totals of the earlier file are carried on with what changed since.
     """
     snapshot = newest_snapshot_name(lake)
-    path, tables = publish_mart(lake, snapshot, context.log.info)
+    with recorded(lake, "statistics", run_id=context.run_id) as ledger:
+        path, tables = publish_mart(lake, snapshot, context.log.info)
+        ledger.units = clips_in(lake)
     (table_1,) = tables["table_1"].to_pylist()
     records = [dg.TableRecord({"measure": name, "value": str(value)}) for name, value in table_1.items()]
     return dg.MaterializeResult(

@@ -10,7 +10,7 @@ from resources.catalog.downloader import Cooldown, Downloader, Wanted, remove_fo
 from resources.catalog.exclusions import Exclusions
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.costs import Cost
-from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit, Waiting
 from resources.lake.schema import DOWNLOADS
@@ -35,6 +35,7 @@ def configure(scope: StageScope, *, downloader: Downloader, **needed: object) ->
     providers=("downloader",),
     resources=("media", "admission", "failure_policy"),
     samples={DOWNLOADS.name: ("url", "title", "channel", "duration_seconds", "format", "licence")},
+    cost=CostDrivers(per_video=True, only_web=True),
 )
 def downloads(
     run: StageRun,

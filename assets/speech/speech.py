@@ -104,7 +104,12 @@ def _recognised(transcriber: Transcriber, unit: Unit, video: SpokenVideo, heard:
             transcript = transcriber.recognise(heard.windows())
         except Exception as error:  # noqa: BLE001 - the boundary: whatever a video's sound raises is its failure
             return Failed(unit, error, asked)
-    cost = replace(asked, model_seconds=watch.seconds, output_tokens=transcript.output_tokens)
+    cost = replace(
+        asked,
+        model_seconds=watch.spent.seconds,
+        processor_seconds=watch.spent.processor_seconds,
+        output_tokens=transcript.output_tokens,
+    )
     if not transcript.cues:
         return Skipped(unit, "NoSpeech", f"{WITHOUT_SUBTITLES}, and no words are recognised in it", cost=cost)
     origin = {

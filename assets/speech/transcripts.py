@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from internvid.speech.cues import Cue
 from internvid.speech.division import VERSION, words_within
-from resources.incremental.costs import FREE, Cost
+from resources.incremental.costs import FREE, Cost, Spent
 from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.stage import Done, Failed, Outcome, Rows, Skipped, Unit, together_or_one_by_one
 from resources.lake.schema import TRANSCRIPTS
@@ -55,7 +55,7 @@ def divide(run: StageRun, translator: Translator, units: list[Unit]) -> list[Out
         with stopwatch() as watch:
             translated = translator.translate(texts)
         english = dict(zip((unit.key for unit in foreign), translated, strict=True))
-        costs = {key: _cost(translator, watch.seconds / len(foreign), answer) for key, answer in english.items()}
+        costs = {key: _cost(translator, watch.spent / len(foreign), answer) for key, answer in english.items()}
     return [
         _outcome(translator, unit, speech[unit.key], english.get(unit.key), costs.get(unit.key, FREE)) for unit in units
     ]
@@ -72,10 +72,10 @@ def _speech_within(cues: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"text": " ".join(parts), "cues": len(parts), **origin}
 
 
-def _cost(translator: Translator, seconds: float, answer: "Generated | Exception") -> Cost:
+def _cost(translator: Translator, spent: Spent, answer: "Generated | Exception") -> Cost:
     if not translator.is_enabled:
         return FREE
-    return Cost.of(translator, seconds, tokens=None if isinstance(answer, Exception) else answer)
+    return Cost.of(translator, spent, tokens=None if isinstance(answer, Exception) else answer)
 
 
 def _outcome(

@@ -43,7 +43,8 @@ def embed(run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: li
     captions = run.lake.fetch("clip_captions", [unit.key for unit in units], ["video_id", "caption"])
     with stopwatch() as watch:
         vectors = encoder.encode_texts(captions["caption"].to_pylist())
-    cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(units))
+    spent = watch.spent / len(units)
+    cost = Cost(active.checkpoint_id, str(encoder.device), spent.seconds, spent.processor_seconds)
     return [
         Done(unit, (Rows.of([vector_row(unit.key, video_id, active, vector)], CAPTION_EMBEDDINGS),), cost=cost)
         for unit, video_id, vector in zip(units, captions["video_id"].to_pylist(), vectors, strict=True)

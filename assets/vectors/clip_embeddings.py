@@ -62,7 +62,14 @@ def embed(
         videos = _pictures(run, [unit.key for unit in clips], encoder.frames)
         with stopwatch() as watch:
             vectors = encoder.encode_videos(videos)
-        cost = Cost(active.checkpoint_id, str(encoder.device), watch.seconds / len(clips), frames=encoder.frames)
+        spent = watch.spent / len(clips)
+        cost = Cost(
+            active.checkpoint_id,
+            str(encoder.device),
+            spent.seconds,
+            spent.processor_seconds,
+            frames=encoder.frames,
+        )
         of_clips = video_ids[first : first + clips_per_call]
         for unit, video_id, vector in zip(clips, of_clips, vectors, strict=True):
             row = vector_row(unit.key, video_id, active, vector)

@@ -121,7 +121,7 @@ def _by_scorer(
     with stopwatch() as watch:
         values = scorer.score(to_score)
     for unit, clip, value in zip(units, to_score, values, strict=True):
-        cost = Cost.of(scorer, watch.seconds / len(units), frames=len(clip.frames))
+        cost = Cost.of(scorer, watch.spent / len(units), frames=len(clip.frames))
         if isinstance(value, Exception) and not isinstance(value, NoScore):
             yield Failed(unit, value, cost)
             continue

@@ -7,7 +7,7 @@ from operator import itemgetter
 from resources.catalog.admission import Admission
 from resources.catalog.benchmark_videos import BenchmarkVideos
 from resources.incremental.costs import Cost
-from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
+from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import FINGERPRINTS
 from resources.lake.statements import statement
@@ -33,6 +33,7 @@ def configure(scope: StageScope, *, media: Media, cut_detection: CutDetection, a
     outputs=(FINGERPRINTS,),
     configure=configure,
     resources=("media", "cut_detection", "admission"),
+    cost=CostDrivers(per_video=True),
 )
 def fingerprints(
     run: StageRun, units: list[Unit], *, media: Media, cut_detection: CutDetection, admission: Admission

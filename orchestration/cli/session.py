@@ -29,12 +29,13 @@ MAX_ROUNDS = 3  # a run may make units of another batch pending: duplicates ther
 class RunSummary:
     """What the runs of a session did.
 
-    seconds, rows: by table, as the assets reported them. failed_runs: partition or job -> the error that ended its run.
-    alarms, warnings: failed checks in words, by severity.
+    seconds, rows: by table, as the assets reported them. batches: ingest batches that were run. failed_runs: partition
+    or job -> the error that ended its run. alarms, warnings: failed checks in words, by severity.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
+    batches: set[str] = field(default_factory=set)
     failed_runs: dict[str, str] = field(default_factory=dict)
     alarms: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -72,7 +73,9 @@ class Session:
         Raises FileNotFoundError where the lake must exist and does not, and ValueError for invalid settings.
         """
         from orchestration.configured import configured
+        from resources.incremental.costs import Ledger
 
+        self.ledger = Ledger()
         self.settings = settings or Settings()
         self.resources = configured(self.settings)
         self.lake: Lake = self.resources["lake"]
@@ -110,7 +113,18 @@ class Session:
             self.train(*model, summary)
             self.run_pending_batches(summary)
         self.publish_what_changed(summary)
+        self._note_costs(summary)
         return summary
+
+    def _note_costs(self, summary: RunSummary) -> None:
+        """Writes what the session took beside its stages: the start, Dagster, the decisions. It counts batches."""
+        from uuid import uuid4
+
+        from resources.incremental.costs import SESSION
+
+        self.ledger.units = len(summary.batches)
+        if summary.batches:
+            self.ledger.write(self.lake, SESSION, "", f"internvid/{uuid4().hex[:16]}")
 
     def run_pending_batches(self, summary: RunSummary) -> None:
         """Runs the ingest job for each batch with pending units, until there is none."""
@@ -126,6 +140,7 @@ class Session:
             ]
             for batch in batches:
                 notes.print(f"[bold]{batch}[/bold]")
+                summary.batches.add(batch)
                 self.instance.add_dynamic_partitions("ingest_batch", [batch])
                 self.run("ingest", summary, partition=batch)
             if not batches:

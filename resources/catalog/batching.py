@@ -48,4 +48,22 @@ class IngestBatcher:
     def _hours_per_batch(self) -> float:
         if self._fixed_hours_per_batch is not None:
             return self._fixed_hours_per_batch
-        return min(MAX_HOURS_PER_BATCH, max(MIN_HOURS_PER_BATCH, self._registered_hours * SHARE_OF_LAKE))
+        return max_hours_of_batch(self._registered_hours)
+
+
+def max_hours_of_batch(registered_hours: float) -> float:
+    """Returns the upper bound on a batch's hours of video. registered_hours: those of the batches before it."""
+    return min(MAX_HOURS_PER_BATCH, max(MIN_HOURS_PER_BATCH, registered_hours * SHARE_OF_LAKE))
+
+
+def count_batches(
+    videos: int, seconds: float, *, registered_hours: float = 0.0, hours_per_batch: float | None = None
+) -> int:
+    """Returns the number of batches that videos of this length in all are given. hours_per_batch: as of the batcher."""
+    batches, left = 0, videos
+    hours = seconds / 3600 / videos if videos else 0.0
+    while left > 0:
+        bound = hours_per_batch or max_hours_of_batch(registered_hours)
+        taken = min(left, VIDEOS_PER_BATCH, max(1, int(bound / hours)) if hours else VIDEOS_PER_BATCH)
+        batches, left, registered_hours = batches + 1, left - taken, registered_hours + taken * hours
+    return batches

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 
@@ -14,6 +15,7 @@ from internvid.speech.sidecars import SUFFIXES as SUBTITLE_SUFFIXES
 from internvid.speech.sidecars import SidecarFinder
 from resources.catalog.batching import IngestBatcher
 from resources.catalog.tombstones import Tombstones
+from resources.incremental.costs import REGISTERING, recorded
 from resources.incremental.provenance import digest
 from resources.lake.paths import local_path
 from resources.lake.schema import SOURCES
@@ -75,8 +77,21 @@ def register(
     files of each commit. Raises FileNotFoundError for a location that does not exist.
     """
     lake.create_tables()
+    with recorded(lake, REGISTERING, run_id=f"{run_id}/{uuid4().hex[:16]}") as ledger:
+        registered = _register(lake, media, locations, run_id, batcher or new_batcher(lake, hours_per_batch), on_files)
+        ledger.units = registered.new + registered.changed
+    return registered
+
+
+def _register(
+    lake: Lake,
+    media: Media,
+    locations: Sequence[str],
+    run_id: str,
+    batcher: IngestBatcher,
+    on_files: Callable[[int], object],
+) -> Registered:
     registered = Registered()
-    batcher = batcher or new_batcher(lake, hours_per_batch)
     tombstones = Tombstones(lake)
     files = video_files(locations, registered)
     sidecars = SidecarFinder(is_video)

@@ -98,6 +98,11 @@ class Commits:
 
     def flush(self) -> None:
         """Commits outputs in their order, then attempts, so that units of an interrupted commit stay pending."""
+        with self.report.ledger.committing():
+            self._commit()
+        self._start()
+
+    def _commit(self) -> None:
         for output, batches in zip(self.stage.outputs, self.slices, strict=True):
             if batches:
                 change = self.lake.upsert(output.table.name, pa.Table.from_batches(batches))
@@ -105,7 +110,6 @@ class Commits:
                 _add(self.report.changed, output.table.name, change.changed)
         if self.attempts:
             self.lake.upsert("attempts", pa.Table.from_pylist(self.attempts, schema=TABLES["attempts"].arrow))
-        self._start()
 
     def remove_stale(self, state: StageState) -> bool:
         """Removes rows without a present unit, and obsolete attempts. Returns whether there were such rows."""

@@ -17,6 +17,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.incremental.batch_states import read_batch_states
+from resources.incremental.costs import starting
 from resources.incremental.stage import Outcome, Output, Stage, Unit, units_sql
 from resources.incremental.state import rows_of
 from resources.lake.schema import Table
@@ -89,10 +90,12 @@ class CostDrivers:
     """The quantities that the cost of a stage grows with, for estimates.
 
     per_video: True where units are videos and the cost grows with their number and length; else it grows with units.
+    only_web: True where the units are those videos that have to be downloaded.
     requests: model provider -> quantity of its requests, a column of sql/corpus/plan_quantities.sql.
     """
 
     per_video: bool = False
+    only_web: bool = False
     requests: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -249,7 +252,8 @@ class Computation:
             needed = {variants[unit.variant] for unit in units if unit.variant in variants}
         for name in sorted(needed - self._ready):
             if self.resources[name].is_enabled:
-                self.resources[name].prepare()
+                with starting():
+                    self.resources[name].prepare()
             self._ready.add(name)
 
     @cached_property

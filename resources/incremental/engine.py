@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from resources.incremental.costs import processor_seconds
+from resources.incremental.costs import Spent, processor_seconds, started
 from resources.incremental.faults import system_fault_of
 from resources.incremental.stage import Compute, Failed, Outcome, Stage, Unit
 
@@ -27,6 +27,9 @@ class Engine(Protocol):
     def processor_seconds(self) -> float:
         """Returns the processor time that the engine's processes have used so far, summed over all cores."""
 
+    def started(self) -> Spent:
+        """Returns what starts took in the engine's processes so far: loading models, reading what is pending."""
+
 
 class LocalEngine:
     """Computes chunk after chunk in this process, in the order of the units."""
@@ -37,6 +40,9 @@ class LocalEngine:
 
     def processor_seconds(self) -> float:
         return processor_seconds()
+
+    def started(self) -> Spent:
+        return started()
 
 
 def chunks(units: list[Unit], size: int) -> list[list[Unit]]:

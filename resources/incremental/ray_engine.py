@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
-from resources.incremental.costs import processor_seconds
+from resources.incremental.costs import NOTHING, Spent, processor_seconds, started
 from resources.incremental.declaration import Computation, StageDefinition, StageRun, StageScope
 from resources.incremental.engine import chunks, computed
 from resources.incremental.faults import ServerUnreachable, SystemFault, raising_faults
@@ -69,6 +69,7 @@ class _Message:
     outcomes: list[Outcome] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)  # of the log
     processor_seconds: float = 0.0
+    started: Spent = NOTHING
     error: BaseException | None = None
 
 
@@ -86,7 +87,7 @@ class Worker:
 
     def outcomes(self, order: _Order, chunk: list[Unit]) -> Iterator[_Message]:
         """Computes the chunk. An error ends the last message, because one that is raised would lose its class."""
-        used = processor_seconds()
+        used, started_before = processor_seconds(), started()
         size, since = 0, time.monotonic()
         try:
             with raising_faults():
@@ -102,6 +103,7 @@ class Worker:
                 error.add_note(f"in a worker on {platform.node()}:\n{traceback.format_exc()}")
             self._message.error = portable(error)
         self._message.processor_seconds = processor_seconds() - used  # of children too: they have ended by now
+        self._message.started = started() - started_before
         yield self._taken()
 
     def _taken(self) -> _Message:
@@ -211,9 +213,13 @@ class RayEngine:
     _workers: list[_Handle] = field(default_factory=list, init=False)
     _failed_starts: int = field(default=0, init=False)  # since the last that went well
     _processor_seconds: float = field(default=0.0, init=False)
+    _started: Spent = field(default=NOTHING, init=False)
 
     def processor_seconds(self) -> float:
         return processor_seconds() + self._processor_seconds
+
+    def started(self) -> Spent:
+        return started() + self._started
 
     def outcomes(self, stage: Stage, compute: Compute, units: list[Unit]) -> Iterator[Outcome]:
         """Yields outcomes as they come. The memory that they take is bounded by the chunks in the workers' hands.
@@ -361,6 +367,9 @@ class RayEngine:
         for line in message.lines:
             log(line)
         self._processor_seconds += message.processor_seconds
+        # Workers start beside each other: the wall's seconds of one of them are those of all.
+        together = message.started.seconds / max(1, len(self._workers))
+        self._started += Spent(together, message.started.processor_seconds)
         for outcome in message.outcomes:
             del not_come[outcome.unit.key]
             yield outcome

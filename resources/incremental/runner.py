@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from resources.incremental.commits import Commits, Report
-from resources.incremental.costs import Ledger
+from resources.incremental.costs import Ledger, starting
 from resources.incremental.engine import Engine, LocalEngine
 from resources.incremental.faults import SystemFault, TooManyFailures, raising_faults
 from resources.incremental.progress import progress
@@ -46,11 +46,12 @@ def process_pending(
     """
     started = time.monotonic()
     engine = engine or LocalEngine()
-    report = Report(ledger=Ledger(engine.processor_seconds))
+    report = Report(ledger=Ledger(engine.processor_seconds, engine.started))
     commits = Commits(lake, stage, run_id, report, policy or FailurePolicy())
     with raising_faults(lake.root):
         for _ in range(MAX_PASSES):
-            state = read_state(lake, stage, partition)
+            with starting():
+                state = read_state(lake, stage, partition)
             has_removed = commits.remove_stale(state)
             if state.pending:
                 _process(stage, compute, state.pending, commits, log, engine)
@@ -61,7 +62,8 @@ def process_pending(
     report.units = state.counts
     report.seconds = time.monotonic() - started
     if report.processed:
-        report.ledger.write(lake, stage.name, partition, run_id, units=report.processed, wall_seconds=report.seconds)
+        report.ledger.units = report.processed
+        report.ledger.write(lake, stage.name, partition, run_id)
     return report
 
 

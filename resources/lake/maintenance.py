@@ -41,6 +41,9 @@ COMPACTION_BATCH_BYTES = 16 * 2**20
 # building the index holds some 0.5, 1.4 and 3.6 GB per 10 million keys.
 KEYS_PER_PAGE = 1024
 
+# Old versions stay so long: a reader that opened one may go on, and a mistake can be looked at.
+KEEP_VERSIONS_FOR = timedelta(days=7)
+
 TRIES = 30
 
 

@@ -31,6 +31,7 @@ from resources.lake import search, writes
 from resources.lake.credentials import with_keys
 from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
 from resources.lake.maintenance import (
+    KEEP_VERSIONS_FOR,
     Maintenance,
     add_missing_columns,
     create_missing_indexes,
@@ -274,7 +275,7 @@ class Lake(dg.ConfigurableResource):
         carried = [set(self.dataset(table.name).tags.list()) for table in pinned_tables()]
         return sorted(set.intersection(*carried))
 
-    def optimize(self, *, keep_versions_for: timedelta = timedelta(days=7)) -> dict[str, Maintenance]:
+    def optimize(self, *, keep_versions_for: timedelta = KEEP_VERSIONS_FOR) -> dict[str, Maintenance]:
         """Compacts and indexes every table and removes versions that are older and not tagged; writers may go on."""
         return {
             table.name: maintain(partial(self.dataset, table.name), table, keep_versions_for=keep_versions_for)

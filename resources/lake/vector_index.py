@@ -27,6 +27,7 @@ ROWS_WITHOUT_INDEX = 50_000
 # processor a query by text, over a million vectors in clusters whose noise has no direction, which is the hardest case:
 # 0.99 and 17 with 40 vectors compared exactly, 1.00 and 20 with 100 (297 MB, built in 101 s of the processor). With
 # 1 bit 0.83 and 20 with 100 compared, 0.97 and 27 with 400 (106 MB, 67 s). IVF_SQ took 63 for 0.96 (735 MB, 72 s).
+BYTES_PER_INDEXED_VECTOR = 300
 INDEX: dict[str, Any] = {"index_type": "IVF_RQ", "num_bits": 3, "metric": "cosine"}
 
 # Beyond 17 million rows partitions grow rather than their number, which the training's time grows with twice over.

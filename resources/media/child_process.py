@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
@@ -29,6 +30,8 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from resources.incremental.costs import note_processor_seconds
 
 Input = TypeVar("Input")
 
@@ -104,6 +107,7 @@ class Children:
         # The server listens at a socket in the folder for temporary files, and the path of a socket is short.
         has_room = len(os.fsencode(tempfile.gettempdir())) <= MAX_SOCKET_FOLDER
         context = multiprocessing.get_context("forkserver" if has_room else "spawn")
+        self._has_server = has_room
         if has_room:
             context.set_forkserver_preload(IMPORTED_ONCE)
         return ProcessPool(
@@ -129,7 +133,10 @@ class Children:
             while not call.future.done() and call.pool.active:
                 wait([call.future], timeout=1.0)  # a pool that gives up may forget a call
             try:
-                return call.future.result(timeout=0)
+                result, start_seconds, work_seconds = call.future.result(timeout=0)
+                if self._has_server:  # else the kernel counts a child for this process, once it has ended
+                    note_processor_seconds(work_seconds, of_start=start_seconds)
+                return result
             except TimeoutError:
                 if call.future.done():
                     text = f"not finished after {call.seconds:.0f} s, its limit by length; the child was killed"
@@ -192,12 +199,25 @@ class _Spawned(_WithoutMain, SpawnProcess):
 _MAIN_IS_AWAY = threading.Lock()
 
 
-def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Runs in the child. It returns errors as results; one that the parent cannot unpickle would break the pool."""
+def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, float]:
+    """Runs in the child. Returns the result, and two processor times of this process: what its start took, if this is
+    its first call, and what it took since.
+
+    It returns errors as results; one that the parent cannot unpickle would break the pool.
+    """
+    global _returned_at
+    start_seconds = 0.0
+    if not _returned_at:
+        start_seconds = _returned_at = time.process_time()
     try:
-        return work(*arguments)
+        result = work(*arguments)
     except BaseException as error:  # noqa: BLE001 - the boundary: whatever a file brings about is its outcome
-        return portable(error)
+        result = portable(error)
+    before, _returned_at = _returned_at, time.process_time()
+    return result, start_seconds, _returned_at - before
+
+
+_returned_at = 0.0  # processor time of this process
 
 
 def portable(error: BaseException) -> BaseException:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pyarrow as pa
 
+from resources.incremental.costs import starting
 from resources.incremental.faults import ModelUnavailable
 from resources.lake.schema import ACTIVE_CHECKPOINT
 from resources.lake.store import Lake
@@ -61,7 +62,8 @@ class Aligner(dg.ConfigurableResource):
         Raises ModelUnavailable where its folder is gone or holds other weights than were activated.
         """
         try:
-            return _encoder(str(local_folder(lake, active.path)), active.digest, self.device)
+            with starting():
+                return _encoder(str(local_folder(lake, active.path)), active.digest, self.device)
         except (FileNotFoundError, ValueError) as error:
             raise ModelUnavailable(str(error)) from error
 

@@ -10,11 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Any, Literal
 
 import dagster as dg
 
+from resources.incremental.costs import NOTHING, Spent, now_spent, starting
 from resources.incremental.faults import ModelUnavailable, SystemFault
 
 
@@ -70,7 +70,8 @@ class ModelProvider(dg.ConfigurableResource, ABC):
     def _loaded(self) -> Any:
         """Returns the loaded model. Raises ModelUnavailable where loading fails: no row caused it."""
         try:
-            return self._load()
+            with starting():
+                return self._load()
         except SystemFault:
             raise
         except Exception as error:  # whatever a library raises for missing, broken or too large weights
@@ -108,17 +109,17 @@ class Disabled(ModelProvider):
 
 @dataclass
 class Stopwatch:
-    """seconds: duration of the block, once it has ended."""
+    """spent: time that the block took, once it has ended."""
 
-    seconds: float = 0.0
+    spent: Spent = NOTHING
 
 
 @contextmanager
 def stopwatch() -> Iterator[Stopwatch]:
     """Measures a call of a model, for the ledger of costs."""
     watch = Stopwatch()
-    started = perf_counter()
+    before = now_spent()
     try:
         yield watch
     finally:
-        watch.seconds = perf_counter() - started
+        watch.spent = now_spent() - before

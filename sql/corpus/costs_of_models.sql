@@ -1,15 +1,15 @@
--- Total costs of each model in all runs of a stage. device: where the model ran last.
+-- What each model took in each run of a stage. device: where it ran.
 select
     stage,
     model,
-    arg_max(device, written_at) as device,
-    sum(units)::bigint as units,
-    sum(model_seconds) as model_seconds,
-    coalesce(sum(video_seconds), 0) as video_seconds,
-    coalesce(sum(frames), 0)::bigint as frames,
-    coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens,
-    coalesce(sum(output_tokens), 0)::bigint as output_tokens
+    device,
+    units,
+    model_seconds,
+    coalesce(processor_seconds, 0) as processor_seconds,
+    coalesce(video_seconds, 0) as video_seconds,
+    coalesce(frames, 0)::bigint as frames,
+    coalesce(prompt_tokens, 0)::bigint as prompt_tokens,
+    coalesce(output_tokens, 0)::bigint as output_tokens
 from costs
-where model <> ''
-group by stage, model
-order by stage, min(written_at), model
+where model <> '' and units > 0
+order by written_at, cost_id

@@ -64,13 +64,13 @@ BATCH_STATES = Table(
 
 COSTS = Table(
     "costs",
-    "what one run spent on one partition of one stage, by one model",
+    "what one run spent on one partition of one stage, by one model; or on registering, publishing, and its session",
     key="cost_id",
     partition="partition",
     pinned=False,
     columns=(
         key("cost_id", "run_id, stage, partition and model, joined by /"),
-        Column("stage", TEXT, "which stage"),
+        Column("stage", TEXT, "which stage; or registering, session, an asset that publishes"),
         Column("partition", TEXT, "the stage's Dagster partition"),
         Column("model", TEXT, "the model that was called; empty in the row of the stage as a whole"),
         Column(
@@ -80,8 +80,16 @@ COSTS = Table(
         Column(
             "processor_seconds",
             pa.float64(),
-            "of all cores, by the stage as a whole and its child processes; null in the row of a model",
+            "of all cores, by the stage as a whole and its child processes; of a model those of its calls",
         ),
+        Column(
+            "start_wall_seconds",
+            pa.float64(),
+            "of wall_seconds, those that do not grow with the inputs: loading models, reading what is pending",
+        ),
+        Column("start_processor_seconds", pa.float64(), "of processor_seconds, the same"),
+        Column("commit_wall_seconds", pa.float64(), "of wall_seconds, those in which rows were committed"),
+        Column("commit_processor_seconds", pa.float64(), "of processor_seconds, the same"),
         Column("model_seconds", pa.float64(), "spent waiting for the model; null in the row of the stage as a whole"),
         Column("video_seconds", pa.float64(), "of video that was read"),
         Column("frames", pa.int64(), "that were decoded from video, or given to the model"),

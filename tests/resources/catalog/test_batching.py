@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from lake_copies import IN_A_FOLDER
 
-from resources.catalog.batching import MAX_HOURS_PER_BATCH, VIDEOS_PER_BATCH, IngestBatcher
+from resources.catalog.batching import MAX_HOURS_PER_BATCH, VIDEOS_PER_BATCH, IngestBatcher, count_batches
 from resources.catalog.files import new_batcher
 from resources.lake.store import Lake
 
@@ -56,3 +56,10 @@ def test_what_the_lake_holds_decides_the_size_of_the_next_batch(lake: Lake, regi
     filled = hours_by_batch(new_batcher(lake), 80, 1.0)
     assert max(filled.values()) == hours
     assert "2026-01-02-0003" not in filled
+
+
+def test_batches_are_counted_as_the_batcher_would_make_them() -> None:
+    for videos, seconds, per_batch in ((0, 60.0, None), (10, 3600.0, None), (7, 5000.0, 3.0), (12_000, 5.0, None)):
+        batcher = IngestBatcher([], date(2026, 1, 1), per_batch)
+        made = {batcher.key_for(seconds) for _ in range(videos)}
+        assert count_batches(videos, videos * seconds, hours_per_batch=per_batch) == len(made)
