@@ -29,7 +29,7 @@ import pyarrow as pa
 from resources.lake import search, writes
 from resources.lake.credentials import with_keys
 from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
-from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain
+from resources.lake.maintenance import Maintenance, add_missing_columns, create_missing_indexes, maintain, tidy
 from resources.lake.paths import StoragePath, fsspec_options
 from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
 from resources.lake.totals import names_of_totals, totals_sql
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import polars as pl
     from lancedb import DBConnection
 
+KEEP_VERSIONS_FOR = timedelta(days=7)
 TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
 
 # Rows with the value, with one of the values of a list, or with a value from the first to the last of a pair.
@@ -110,16 +111,22 @@ class Lake(dg.ConfigurableResource):
         moment, readers may see it twice until the later of them is done.
         Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
         """
-        definition = _definition(table)
-        return writes.upsert(partial(self.dataset, table), definition, rows)
+        definition, dataset = _definition(table), self.dataset(table)
+        change = writes.upsert(dataset, partial(self.dataset, table), definition, rows)
+        if change.version is not None:
+            tidy(dataset, partial(self.dataset, table), definition)
+        return change
 
     def insert_new(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
         """Adds the rows whose keys the table lacks: of two that insert the same key at once, the first wins.
 
         The cost grows with the table: some 60 ms per million rows. Raises as `upsert` does.
         """
-        definition = _definition(table)
-        return writes.insert_new(self.dataset(table), definition, rows)
+        definition, dataset = _definition(table), self.dataset(table)
+        change = writes.insert_new(dataset, definition, rows)
+        if change.version is not None:
+            tidy(dataset, partial(self.dataset, table), definition)
+        return change
 
     def delete(self, table: str, keys: Sequence[str]) -> int:
         """Deletes the rows with these keys in one commit. Returns how many there were."""
@@ -254,7 +261,7 @@ class Lake(dg.ConfigurableResource):
         carried = [set(self.dataset(table.name).tags.list()) for table in pinned_tables()]
         return sorted(set.intersection(*carried))
 
-    def optimize(self, *, keep_versions_for: timedelta = timedelta(days=7)) -> dict[str, Maintenance]:
+    def optimize(self, *, keep_versions_for: timedelta = KEEP_VERSIONS_FOR) -> dict[str, Maintenance]:
         """Compacts and indexes every table and removes versions that are older and not tagged; writers may go on."""
         return {
             table.name: maintain(partial(self.dataset, table.name), table, keep_versions_for=keep_versions_for)
