@@ -122,7 +122,7 @@ def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> No
 def index_new_rows(
     dataset: lance.LanceDataset, table: Table, *, small_rows: int = SMALL_SEGMENT_ROWS, max_rows: int | None = None
 ) -> None:
-    """Adds to the indexes of `index_kinds` the rows that they lack. Without such rows nothing changes.
+    """Adds to the indexes of `index_kinds` the rows that they lack, and merges small segments. Else nothing changes.
 
     small_rows, max_rows: as `segments_to_merge` has them.
     """
@@ -130,9 +130,11 @@ def index_new_rows(
     for index in dataset.describe_indices():
         if index_kinds(table).keys().isdisjoint(index.field_names):
             continue
-        if new_rows := sum(fragment.count_rows() for fragment in fragments_without(dataset, index)):
-            segments = rows_of_segments(dataset, index)
-            behind[segments_to_merge(segments, new_rows, small_rows=small_rows, max_rows=max_rows)].append(index.name)
+        new_rows = sum(fragment.count_rows() for fragment in fragments_without(dataset, index))
+        segments = rows_of_segments(dataset, index)
+        merged = segments_to_merge(segments, new_rows, small_rows=small_rows, max_rows=max_rows)
+        if new_rows or merged > 1:
+            behind[merged].append(index.name)
     for merged, names in behind.items():
         dataset.optimize.optimize_indices(index_names=names, num_indices_to_merge=merged)
 
