@@ -1,6 +1,6 @@
 """The segments of an index, and how rows are added to it.
 
-Lance keeps an index as segments: new rows become a further one, at the cost of these rows alone. A look-up visits all
+Lance keeps an index as segments: new rows become a further one, at the cost of these rows alone. A search visits all
 of them, so small segments are merged with older ones on the way. Rows are so rewritten a few times in all, and the
 number of segments grows with the logarithm of the rows.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import lance
-    from lance.indices import IndexDescription
+    from lance.lance.indices import IndexDescription
 
 # New segments are merged with an older one up to so many times their size.
 MERGED_RATIO = 2
@@ -25,7 +25,7 @@ def rows_of_segments(dataset: lance.LanceDataset, index: IndexDescription) -> li
 
 
 def fragments_without(dataset: lance.LanceDataset, index: IndexDescription) -> list[lance.LanceFragment]:
-    """Returns the fragments with rows that the index lacks: a look-up reads each of them."""
+    """Returns the fragments with rows that the index lacks: a search reads each of them."""
     covered = {number for segment in index.segments for number in segment.fragment_ids}
     return [fragment for fragment in dataset.get_fragments() if fragment.fragment_id not in covered]
 

@@ -4,8 +4,8 @@ Only functions over one open table belong here; `resources.lake.store` says whic
 `resources.lake.vector_index` how vectors are indexed. A change may lose a race against a writer (the writer never
 does): then it is tried again on the newest version. Where nothing is new, no version is written.
 
-Two do this work. Writers do the small part of it as they go (`tidy`), since what they have just written costs most: a
-look-up by key takes 1.3 ms more for each fragment that the index lacks, 1.3 s after a thousand commits. Every night
+Two do this work. Writers do the small part of it as they go (`tidy`), since what they have just written costs most:
+reading a key takes 1.3 ms more for each fragment that the index lacks, 1.3 s after a thousand commits. Every night
 `maintain` does the rest.
 """
 

@@ -108,7 +108,7 @@ class Lake(dg.ConfigurableResource):
 
         Columns are cast to the table's types, and missing ones are null. A RecordBatchReader is passed on batch by
         batch. If no row is left to write, nothing is committed. Where two processes add the same row at the same
-        moment, readers may see it twice until the later of them is done.
+        moment, readers may see it twice until the later of them is done. Some commits index and compact what is new.
         Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
         """
         definition, dataset = _definition(table), self.dataset(table)
