@@ -100,12 +100,15 @@ def activate_checkpoint() -> None:
 
 @dg.op(pool="index")
 def optimize_tables(context: dg.OpExecutionContext, lake: Lake) -> None:
-    """Compacts the tables, folds new rows into their indexes, and removes old versions that no snapshot pins."""
+    """Compacts the tables, folds new rows into their indexes, and removes old snapshots and versions."""
+    from resources.corpus.snapshots import remove_unused_snapshots
+
     lake.create_tables()
+    context.log.info(f"snapshots removed: {len(remove_unused_snapshots(lake))}")
     for table, result in lake.optimize().items():
         context.log.info(f"{table}: {result}")
 
 
-@dg.job(description="Compacts and indexes the tables and removes old versions. May run beside writers.")
+@dg.job(description="Compacts and indexes the tables and removes old snapshots and versions. May run beside writers.")
 def maintenance() -> None:
     optimize_tables()

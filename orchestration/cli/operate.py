@@ -104,8 +104,11 @@ def _environment(session: Session) -> dict[str, str]:
 
 
 def maintain(lake: LakeOption = None) -> None:
-    """Compact and index the tables, and remove old versions that no snapshot pins. Writers may go on meanwhile."""
+    """Compact and index the tables, and remove old snapshots and versions. Writers may go on meanwhile."""
+    from resources.corpus.snapshots import remove_unused_snapshots
+
     session = existing(lake)
+    console.print(f"snapshots removed: {len(remove_unused_snapshots(session.lake))}")
     for table, done in session.lake.optimize().items():
         console.print(f"{table}: {done}")
 

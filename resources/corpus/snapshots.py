@@ -5,7 +5,8 @@ Statistics, subsets and checkpoints are computed from a snapshot, so they are re
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from resources.corpus.content import Content, content
 from resources.incremental.provenance import digest
+from resources.lake.maintenance import KEEP_VERSIONS_FOR
 from resources.lake.schema import CORPUS_SNAPSHOT, Table, pinned_tables
 from resources.lake.statements import statement
 from resources.lake.store import Lake
@@ -59,6 +61,32 @@ def newest_snapshot_name(lake: Lake) -> str:
     if not rows:
         raise dg.Failure("there is no snapshot yet: materialise corpus_snapshot first")
     return rows[0]["snapshot"]
+
+
+def remove_unused_snapshots(lake: Lake, *, older_than: timedelta = KEEP_VERSIONS_FOR) -> list[str]:
+    """Removes the snapshots that are older and that no subset, checkpoint or export was made from, but the newest.
+
+    A snapshot each hour would else keep every row once for each time that compaction wrote it. Returns their names.
+    """
+    before = {"before": datetime.now(UTC) - older_than}
+    names = lake.query(statement("corpus/unused_snapshots"), before)["snapshot"].to_pylist()
+    remove_snapshots(lake, names)
+    return names
+
+
+def remove_snapshots(lake: Lake, names: Sequence[str]) -> None:
+    """Removes the snapshots, so that maintenance may remove the versions that only they pin."""
+    rows = lake.query(
+        "select snapshot_table from corpus_snapshot where snapshot in (select unnest($names::varchar[]))",
+        {"names": sorted(names)},
+        tables=[CORPUS_SNAPSHOT.name],
+    )
+    # Rows first: a snapshot that is named has all of its tags.
+    lake.delete(CORPUS_SNAPSHOT.name, rows["snapshot_table"].to_pylist())
+    for table in pinned_tables():
+        tags = lake.dataset(table.name).tags
+        for name in set(names) & set(tags.list()):
+            tags.delete(name)
 
 
 def _digests(rows: list[dict[str, Any]]) -> dict[str, str]:

@@ -38,6 +38,7 @@ from resources.lake.maintenance import (
     index_new_rows,
     maintain,
     retried,
+    tidy,
 )
 from resources.lake.paths import StoragePath, fsspec_options
 from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
@@ -117,19 +118,25 @@ class Lake(dg.ConfigurableResource):
 
         Columns are cast to the table's types, and missing ones are null. A RecordBatchReader is passed on batch by
         batch. If no row is left to write, nothing is committed. Where two processes add the same row at the same
-        moment, readers may see it twice until the later of them is done.
+        moment, readers may see it twice until the later of them is done. Some commits index and compact what is new.
         Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
         """
-        definition = _definition(table)
-        return writes.upsert(partial(self.dataset, table), definition, rows)
+        definition, dataset = _definition(table), self.dataset(table)
+        change = writes.upsert(dataset, partial(self.dataset, table), definition, rows)
+        if change.version is not None:
+            tidy(dataset, partial(self.dataset, table), definition)
+        return change
 
     def insert_new(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
         """Adds the rows whose keys the table lacks: of two that insert the same key at once, the first wins.
 
         The cost grows with the table: some 60 ms per million rows. Raises as `upsert` does.
         """
-        definition = _definition(table)
-        return writes.insert_new(self.dataset(table), definition, rows)
+        definition, dataset = _definition(table), self.dataset(table)
+        change = writes.insert_new(dataset, definition, rows)
+        if change.version is not None:
+            tidy(dataset, partial(self.dataset, table), definition)
+        return change
 
     def delete(self, table: str, keys: Sequence[str]) -> int:
         """Deletes the rows with these keys in one commit. Returns how many there were."""

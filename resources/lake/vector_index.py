@@ -3,16 +3,15 @@
 All of it stands in one place because the numbers belong together. Only functions over one open table belong here;
 `resources.lake.maintenance` says when they run, and `resources.lake.search` what is searched for.
 
-Lance keeps an index as segments. The first holds the rows of its training, and stays as it is: it tells how much of
-the table is newer. New rows are assigned to its partitions and added as further segments. Lance would add one each
-time, and a search visits every one of them, so small segments are merged on the way.
+The first segment of an index holds the rows of its training, and stays as it is: it tells how much of the table is
+newer. New rows are assigned to its partitions and added as further segments (`resources.lake.index_segments`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from resources.lake import index_segments
 from resources.lake.schema import VECTOR, Table
 
 if TYPE_CHECKING:
@@ -42,10 +41,6 @@ PARTITIONS_PROBED = 40
 VECTORS_COMPARED = 100
 MIN_COMPARED_PER_RESULT = 2
 
-# New segments are merged with older ones up to so many times their size: rows are rewritten a few times in all, and
-# the number of segments grows with the logarithm of the rows.
-MERGED_RATIO = 2
-
 
 def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int = ROWS_WITHOUT_INDEX) -> None:
     """Indexes the table's searched vectors, or adds the rows that their index lacks. Without such rows nothing changes.
@@ -60,7 +55,8 @@ def index_vectors(dataset: lance.LanceDataset, table: Table, *, from_rows: int =
         if outdated and rows >= from_rows:
             _train(dataset, column)
         elif segments and sum(segments) < rows:
-            _add_new_rows(dataset, column, segments)
+            merged = index_segments.segments_to_merge(segments[1:], rows - sum(segments))
+            dataset.optimize.optimize_indices(index_names=[_name(column)], num_indices_to_merge=merged)
 
 
 def drop_vector_indexes(dataset: lance.LanceDataset) -> None:
@@ -88,10 +84,9 @@ def rows_of_segments(dataset: lance.LanceDataset, column: str) -> list[int]:
     Empty without an index, and for an index of another type, as earlier versions of this software made it. Read from
     the table's manifest alone.
     """
-    rows = {fragment.fragment_id: fragment.count_rows() for fragment in dataset.get_fragments()}
     for index in dataset.describe_indices():
         if index.field_names == [column] and index.index_type == INDEX["index_type"]:
-            return [sum(rows.get(number, 0) for number in segment.fragment_ids) for segment in index.segments]
+            return index_segments.rows_of_segments(dataset, index)
     return []
 
 
@@ -107,17 +102,6 @@ def _train(dataset: lance.LanceDataset, column: str) -> None:
         sample_rate=min(MAX_SAMPLE_PER_PARTITION, TRAINING_VECTORS // partitions),
         replace=True,
     )
-
-
-def _add_new_rows(dataset: lance.LanceDataset, column: str, segments: Sequence[int]) -> None:
-    merged_rows = dataset.count_rows() - sum(segments)
-    merged_segments = 0
-    for rows in reversed(segments[1:]):
-        if rows > MERGED_RATIO * merged_rows:
-            break
-        merged_rows += rows
-        merged_segments += 1
-    dataset.optimize.optimize_indices(index_names=[_name(column)], num_indices_to_merge=merged_segments)
 
 
 def _name(column: str) -> str:

@@ -56,13 +56,15 @@ class Change:
 
 
 def upsert(
-    open_newest: Callable[[], lance.LanceDataset], table: Table, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader
+    dataset: lance.LanceDataset,
+    open_newest: Callable[[], lance.LanceDataset],
+    table: Table,
+    rows: pa.Table | pl.DataFrame | pa.RecordBatchReader,
 ) -> Change:
     """Adds rows with new keys and replaces those that are there, as `Lake.upsert` says.
 
-    open_newest: opens the table at its newest version; called again where doubles have to be removed.
+    open_newest: opens the table at its newest version; called where doubles have to be removed.
     """
-    dataset = open_newest()
     if table.name in MADE_BY_SEVERAL_UNITS:
         return _upsert_on_condition(dataset, table, rows)
     read_version = dataset.version

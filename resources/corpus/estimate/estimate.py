@@ -18,7 +18,7 @@ from resources.corpus.estimate.prices import Machine, Prices
 from resources.corpus.estimate.rates import Rate, fitted
 from resources.corpus.estimate.storage import Storage, stored
 from resources.corpus.estimate.workers import Workers
-from resources.corpus.exports import INTERNVID_JSONL
+from resources.corpus.published_export import INTERNVID_JSONL
 from resources.corpus.report import REPORT
 from resources.corpus.statistics import MART
 from resources.incremental.commits import BYTES_PER_COMMIT
@@ -504,10 +504,9 @@ class _Reckoning:
 
     def _published_bytes(self, lake: Lake) -> int:
         """The export has a line for each clip; the report and the statistics are as large as they are."""
-        sizes = {
-            file.name: size for file, size in lake.file("").files() if file.name in (INTERNVID_JSONL, REPORT, MART)
-        }
-        return round(sizes.pop(INTERNVID_JSONL, 0) * self.larger) + sum(sizes.values())
+        export = sum(size for _, size in lake.file(INTERNVID_JSONL).files())
+        others = sum(size for file, size in lake.file("").files() if file.name in (REPORT, MART))
+        return round(export * self.larger) + others
 
 
 def _empty(

@@ -36,12 +36,13 @@ from resources.corpus.lineage import (
     training_folders,
     training_indexes,
 )
+from resources.corpus.snapshots import remove_snapshots
 from resources.incremental.provenance import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
 from resources.lake.lookup import begins_with
 from resources.lake.paths import TEMPORARY_FOLDER, StoragePath, local_path
 from resources.lake.published_files import withdraw
-from resources.lake.schema import ATTEMPTS, CORPUS_SNAPSHOT, TABLES, pinned_tables
+from resources.lake.schema import ATTEMPTS, TABLES, pinned_tables
 from resources.lake.statements import statement
 
 if TYPE_CHECKING:
@@ -569,17 +570,7 @@ def _remove_published(lake: Lake, published: Iterable[str], *, also_unfinished: 
 
 def _remove_snapshots(lake: Lake, target: Target) -> list[str]:
     names = snapshots_that_hold(lake, target)
-    rows = lake.query(
-        "select snapshot_table from corpus_snapshot where snapshot in (select unnest($names))",
-        {"names": sorted(names)},
-        tables=[CORPUS_SNAPSHOT.name],
-    )
-    # Rows first: a snapshot that is named has all of its tags.
-    lake.delete(CORPUS_SNAPSHOT.name, rows["snapshot_table"].to_pylist())
-    for table in pinned_tables():
-        tags = lake.dataset(table.name).tags
-        for name in names & set(tags.list()):
-            tags.delete(name)
+    remove_snapshots(lake, sorted(names))
     return sorted(names)
 
 

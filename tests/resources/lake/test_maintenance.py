@@ -9,6 +9,7 @@ import pytest
 from lake_copies import IN_A_FOLDER
 from lake_rows import (
     AT_ONCE,
+    at_once,
     clips,
     contents,
     embed_clips,
@@ -18,7 +19,8 @@ from lake_rows import (
     vectors,
 )
 
-from resources.lake.maintenance import compact
+from resources.lake.index_segments import fragments_without, rows_of_segments, segments_to_merge
+from resources.lake.maintenance import FRAGMENTS_PER_TIDY, compact, index_new_rows
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 from resources.lake.vector_index import index_vectors
@@ -123,3 +125,75 @@ def test_maintenance_with_nothing_new_writes_no_version(tmp_path, new_lake):
     before = {table: lake.version(table) for table in TABLES}
     lake.optimize()
     assert {table: lake.version(table) for table in TABLES} == before
+
+
+@IN_A_FOLDER
+def test_many_small_commits_leave_few_fragments_and_few_that_an_index_lacks(lake):
+    for commit in range(3 * FRAGMENTS_PER_TIDY):
+        lake.upsert("clips", pl.concat([clips(["same"], provenance=str(commit)), clips([f"new{commit}"])]))
+    dataset = lake.dataset("clips")
+    for index in dataset.describe_indices():
+        assert len(fragments_without(dataset, index)) < FRAGMENTS_PER_TIDY
+        assert len(index.segments) <= 3
+    assert len(dataset.get_fragments()) < FRAGMENTS_PER_TIDY + 3
+    assert contents(lake, "clips") == expected(
+        clips(["same"], provenance=str(commit)), clips([f"new{number}" for number in range(commit + 1)])
+    )
+
+
+@IN_A_FOLDER
+def test_writers_at_once_tidy_beside_one_another_and_lose_nothing(lake, writers):
+    commits = FRAGMENTS_PER_TIDY // 2
+    at_once(writers, _upsert_new_rows, [(lake, f"w{writer}", commits) for writer in range(4)])
+    dataset = lake.dataset("clips")
+    assert len(dataset.get_fragments()) < 2 * FRAGMENTS_PER_TIDY
+    keys = [f"w{writer}/{commit}" for writer in range(4) for commit in range(commits)]
+    assert contents(lake, "clips") == expected(clips(keys))
+
+
+def _upsert_new_rows(lake: Lake, prefix: str, commits: int) -> None:
+    for commit in range(commits):
+        lake.upsert("clips", clips([f"{prefix}/{commit}"]))
+
+
+@IN_A_FOLDER
+def test_a_writer_leaves_large_fragments_and_segments_to_the_night(lake):
+    for number in range(3):
+        lake.upsert("clips", clips([f"{number}/{row}" for row in range(100)]))
+        index_new_rows(lake.dataset("clips"), TABLES["clips"], small_rows=0, max_rows=99)
+        compact(lake.dataset("clips"), small_bytes=0, max_bytes=1)
+    assert segments(lake, "clips") == [100, 100, 100]
+    assert len(lake.dataset("clips").get_fragments()) == 3
+    tidy(lake, "clips")
+    assert segments(lake, "clips") == [300]
+    assert len(lake.dataset("clips").get_fragments()) == 1
+
+
+def segments(lake: Lake, table: str) -> list[int]:
+    dataset = lake.dataset(table)
+    return next(
+        rows_of_segments(dataset, index)
+        for index in dataset.describe_indices()
+        if index.field_names == [TABLES[table].key]
+    )
+
+
+def test_segments_stay_few_and_rows_are_rewritten_a_few_times():
+    sizes: list[int] = []
+    rewritten = 0
+    for _ in range(1000):
+        merged = segments_to_merge(sizes, 1)
+        kept = sizes[: len(sizes) - merged]
+        rewritten += sum(sizes[len(kept) :]) + 1
+        sizes = [*kept, sum(sizes[len(kept) :]) + 1]
+        assert len(sizes) <= 10
+    assert sum(sizes) == 1000
+    assert rewritten < 20 * 1000  # 500 times, if all were rewritten each time
+
+
+def test_a_segment_is_merged_if_it_is_small_or_no_larger_than_twice_what_is_newer_but_never_if_it_is_large():
+    assert segments_to_merge([100, 12, 4], 2) == 2
+    assert segments_to_merge([100, 13, 4], 2) == 1
+    assert segments_to_merge([100, 13, 4], 2, small_rows=13) == 2
+    assert segments_to_merge([100, 13, 4], 2, small_rows=100, max_rows=13) == 2
+    assert segments_to_merge([100, 13, 4], 2, small_rows=100) == 3
