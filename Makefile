@@ -9,10 +9,11 @@ PORT ?= 3000
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
-# Dagster's SQLite files are synced some thousand times in a small ingest. Where 4 GiB of memory are free for files, the
-# tests' are there, and removed at the end; those of a test that failed are kept by calling pytest itself.
+# Dagster's SQLite files are synced some thousand times in a small ingest. Where 4 GiB of memory are free for files, and
+# programs run from there, the tests' files are there, and removed at the end. pytest itself keeps those of a failed test.
 IN_MEMORY = if test -w /dev/shm && df -k /dev/shm | awk 'NR == 2 {exit $$4 < 4194304}'; then \
-	TMPDIR=$$(mktemp -d /dev/shm/tests.XXXXXX); export TMPDIR; trap 'rm -rf "$$TMPDIR"' EXIT; fi
+	memory=$$(mktemp -d /dev/shm/tests.XXXXXX); trap 'rm -rf "$$memory"' EXIT; \
+	if cp /bin/true $$memory/runs && $$memory/runs; then TMPDIR=$$memory; export TMPDIR; fi; fi
 PYTEST := $(BIN)/pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 # The long tests wait for servers and the daemon half of their time: one process more than there are cores.
 MORE_THAN_CORES = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')

@@ -104,8 +104,8 @@ class PostgresServer:
 
 @contextmanager
 def running_postgres() -> Iterator[PostgresServer]:
-    # Not in pytest's folder, which only its owner may enter.
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    # Not in pytest's folder, nor in TMPDIR: only their owner may enter them.
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
     try:
         folder.chmod(0o755)
         server = PostgresServer(folder)
