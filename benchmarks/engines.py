@@ -5,7 +5,7 @@
 Renders videos, and runs `internvid ingest` on them into a new lake with each engine: with a Ray that the run starts by
 itself, in turn with the local one. Both compute the same rows on the same cores, so what Ray takes longer is its
 overhead: starting it and its workers, and carrying units and rows. Prints wall seconds by stage, and processor seconds
-of this run's processes and workers as the ledger of costs has them: without those of the children that decode.
+of this run's processes, workers and decoding children as the ledger of costs has them.
 """
 
 import argparse

@@ -249,8 +249,8 @@ def _workers_in_words(estimated: "Estimate") -> str:
 def _print_time(estimated: "Estimate") -> None:
     has_money = estimated.money is not None
     table = TextTable(title="Time", title_justify="left")
-    table.add_column("stage, and its models", overflow="fold", min_width=22)
-    columns = ["units", "core s each", "range", "measured", "core h", "GPU h", "wall h"]
+    table.add_column("stage, and its models", overflow="fold", min_width=20)
+    columns = ["units", "core s", "range", "measured", "core h", "GPU h", "wall h"]
     for name in columns + ([estimated.prices.currency] if estimated.prices else []):
         table.add_column(name, justify="right")
     for stage in estimated.stages:
