@@ -14,9 +14,9 @@ BIN := .venv/bin
 IN_MEMORY = if test -w /dev/shm && df -k /dev/shm | awk 'NR == 2 {exit $$4 < 4194304}'; then \
 	memory=$$(mktemp -d /dev/shm/tests.XXXXXX); trap 'rm -rf "$$memory"' EXIT; \
 	if cp /bin/true $$memory/runs && $$memory/runs; then TMPDIR=$$memory; export TMPDIR; fi; fi
+# Tests wait for disks and processes, the long ones also for servers and the daemon: more processes than there are cores.
+MORE_THAN_CORES = $$(expr $$(getconf _NPROCESSORS_ONLN) + $(1))
 PYTEST := $(BIN)/pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
-# The long tests wait for servers and the daemon half of their time: one process more than there are cores.
-MORE_THAN_CORES = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable
 
 .PHONY: demo test test-slow test-all check ui setup bench learn clean
@@ -26,10 +26,10 @@ demo: .venv/ready ## the main job: on rendered sample videos, or on VIDEOS=folde
 	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",sample-videos) --lake "$(LAKE)"
 
 test: .venv/ready-dev check ## static checks, then the tests, within ten minutes on two cores
-	@$(IN_MEMORY); $(PYTEST) --numprocesses auto -m "not slow"
+	@$(IN_MEMORY); $(PYTEST) --numprocesses $(call MORE_THAN_CORES,1) -m "not slow"
 
 test-slow: .venv/ready-dev ## the long tests: killed processes, servers, a real UI, S3, models through the whole loop
-	@$(IN_MEMORY); $(PYTEST) --numprocesses $(MORE_THAN_CORES) -m slow
+	@$(IN_MEMORY); $(PYTEST) --numprocesses $(call MORE_THAN_CORES,2) -m slow
 
 test-all: test test-slow ## every test
 
