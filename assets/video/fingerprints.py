@@ -23,9 +23,11 @@ def configure(scope: StageScope, *, media: Media, cut_detection: CutDetection, a
     from internvid.video.fingerprint import VERSION
 
     if scope.lake is None:
-        return Configuration(({"": VERSION},), chunk_size=256)
+        return Configuration(({"": VERSION},), chunk_size=256, is_divisible=True)
     compared = admission.benchmarks(scope.lake, media, cut_detection.settings()).version
-    return Configuration(({"": f"{VERSION}+benchmarks-{compared[:8]}" if compared else VERSION},), chunk_size=256)
+    return Configuration(
+        ({"": f"{VERSION}+benchmarks-{compared[:8]}" if compared else VERSION},), chunk_size=256, is_divisible=True
+    )
 
 
 @stage(
@@ -33,6 +35,7 @@ def configure(scope: StageScope, *, media: Media, cut_detection: CutDetection, a
     outputs=(FINGERPRINTS,),
     configure=configure,
     resources=("media", "cut_detection", "admission"),
+    workers="cpu",
     cost=CostDrivers(per_video=True),
 )
 def fingerprints(
