@@ -144,9 +144,8 @@ def test_a_file_that_stays_is_not_touched_and_one_that_was_lost_or_cut_off_is_ma
 
 
 @IN_A_FOLDER
-@pytest.mark.parametrize("seed", [0, 2])
-def test_after_random_changes_the_files_in_order_are_what_the_command_exports(lake, tmp_path, seed):
-    changing = ChangingLake(lake, seed)
+def test_after_random_changes_the_files_in_order_are_what_the_command_exports(lake, tmp_path):
+    changing = ChangingLake(lake, seed=0)
     changing.add_batch()
     changing.add_batch()
     publish(lake)
