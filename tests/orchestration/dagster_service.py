@@ -43,6 +43,13 @@ mutation ($sensor: SensorSelector!) {
 STOP_SENSOR = """
 mutation ($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }
 """
+TICKS = """
+query ($sensor: SensorSelector!) {
+  sensorOrError(sensorSelector: $sensor) {
+    ... on Sensor { sensorState { ticks(limit: 100) { timestamp status runKeys } } }
+  }
+}
+"""
 ADD_PARTITION = """
 mutation ($repository: RepositorySelector!, $key: String!) {
   addDynamicPartition(repositorySelector: $repository, partitionsDefName: "ingest_batch", partitionKey: $key) {
@@ -134,6 +141,14 @@ class Service:
             state = self.graphql(SENSOR_STATE, sensor=selector)["sensorState"]
             stopped = self.graphql(STOP_SENSOR, id=state["id"])
             assert stopped["__typename"] == "StopSensorMutationResult", stopped
+            # A tick in progress may see what is registered from now on.
+            self.wait(
+                lambda: "STARTED" not in {tick["status"] for tick in self.ticks(sensor)}, seconds=SECONDS_TO_START
+            )
+
+    def ticks(self, sensor: str) -> list[dict[str, Any]]:
+        state = self.graphql(TICKS, sensor={**REPOSITORY_SELECTOR, "sensorName": sensor})["sensorState"]
+        return state["ticks"]
 
     def backfilled(self, assets: Sequence[str], batches: Sequence[str]) -> dict[str, Any]:
         """A backfill of the assets in the batches, as it ended."""

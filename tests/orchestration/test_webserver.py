@@ -64,13 +64,6 @@ query ($filter: RunsFilter!) {
   }
 }
 """
-TICKS = """
-query ($sensor: SensorSelector!) {
-  sensorOrError(sensorSelector: $sensor) {
-    ... on Sensor { sensorState { ticks(limit: 100) { timestamp status runKeys } } }
-  }
-}
-"""
 RESOURCES = """
 query ($repository: RepositorySelector!) {
   allTopLevelResourceDetailsOrError(repositorySelector: $repository) {
@@ -133,14 +126,12 @@ def test_a_file_copied_into_the_inbox_of_a_running_service_ends_as_captions_by_o
 
     batch = service.wait(batch_with_captions, seconds=SECONDS_TO_CAPTIONS)
 
-    def ticks(sensor: str) -> list[dict[str, Any]]:
-        state = service.graphql(TICKS, sensor={**REPOSITORY_SELECTOR, "sensorName": sensor})["sensorState"]
-        return state["ticks"]
-
     # Another tick that finds nothing new: the file was registered, and its batch requested, once.
-    ticks_before = len(ticks("inbox_sensor"))
-    service.wait(lambda: len(ticks("inbox_sensor")) > ticks_before, seconds=120)
-    requested = [key for tick in ticks("registered_batches_sensor") for key in tick["runKeys"] if key.startswith(batch)]
+    ticks_before = len(service.ticks("inbox_sensor"))
+    service.wait(lambda: len(service.ticks("inbox_sensor")) > ticks_before, seconds=120)
+    requested = [
+        key for tick in service.ticks("registered_batches_sensor") for key in tick["runKeys"] if key.startswith(batch)
+    ]
     assert len(requested) == 1
     runs = service.graphql(RUNS_OF_BATCH, filter={"tags": [{"key": "dagster/partition", "value": batch}]})["results"]
     assert len(runs) == 1, runs
