@@ -89,7 +89,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def batches(
     service: Service, synthetic_video: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> list[str]:
-    """Four videos registered as four batches, each known to Dagster as a partition.
+    """Four videos registered as four batches, as by the command line, each known to Dagster as a partition.
 
     The sensors that would take the batches by themselves are switched off.
     """
@@ -97,7 +97,7 @@ def batches(
         service.switch(sensor, on=False)
     folder = tmp_path_factory.mktemp("synthetic_videos")
     synthetic_videos = [str(synthetic_video(folder, f"film_{number}.mp4", number)) for number in range(4)]
-    registered = register(service.lake, service.media, synthetic_videos, run_id="test", hours_per_batch=4 / 3600)
+    registered = register(service.lake, service.media, synthetic_videos, run_id=RUN_ID, hours_per_batch=4 / 3600)
     for batch in sorted(registered.batches):
         service.add_partition(batch)
     return sorted(registered.batches)
