@@ -19,13 +19,17 @@ MORE_THAN_CORES = $$(expr $$(getconf _NPROCESSORS_ONLN) + $(1))
 PYTEST := $(BIN)/pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable
 
-.PHONY: demo test test-slow test-all check ui setup bench learn clean
+.PHONY: demo test test-fast test-slow test-all check ui setup bench learn clean
 
 demo: .venv/ready ## the main job: on rendered sample videos, or on VIDEOS=folder
 	@$(if $(VIDEOS),,$(BIN)/internvid sample-videos sample-videos)
 	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",sample-videos) --lake "$(LAKE)"
 
-test: .venv/ready-dev check ## static checks, then the tests, within ten minutes on two cores
+# mypy takes one core for most of a minute: beside the tests, which leave some of both.
+test: .venv/ready-dev ## static checks and the tests, within ten minutes on two cores
+	@$(MAKE) --no-print-directory --jobs 2 test-fast check
+
+test-fast: .venv/ready-dev
 	@$(IN_MEMORY); $(PYTEST) --numprocesses $(call MORE_THAN_CORES,1) -m "not slow"
 
 test-slow: .venv/ready-dev ## the long tests: killed processes, servers, a real UI, S3, models through the whole loop

@@ -319,7 +319,7 @@ def export_after_one_video(session) -> Callable[[], object]:
 
 
 def export_to_a_file(session) -> Callable[[], object]:
-    from resources.corpus.exports import export
+    from resources.corpus.exports.jsonl import export
 
     folder = tempfile.TemporaryDirectory()
     return lambda: export(session.lake, Path(folder.name, "internvid.jsonl"))

@@ -7,11 +7,12 @@
 
 The videos are taken into a lake in a temporary folder, each second sampled so often that every compared clip has at
 least 8 frames. A sample is then 8 frames of a clip, one of each eighth of it, resized to one size. `lake` reads them
-through `LakeClips`, a batch at a time. `decord` opens the video, seeks and decodes them, as trainers do that read
-videos (one VideoReader a clip, one thread); `decord_resized` has the decoder resize as well. The same clips in the
-same random order, in turn, in one run, each way in as many processes of its own. Figures are samples per second of
+through `internvid.data.ClipDataset`, a batch at a time. `decord` opens the video, seeks and decodes them, as trainers
+do that read videos (one VideoReader a clip, one thread); `decord_resized` has the decoder resize as well. The same
+clips in random order, in turn, in one run, each way in as many processes of its own. Figures are samples per second of
 wall time, without start-up, and of the processor's time, which other load on the machine disturbs less; the median of
-the repetitions. No video is left out but those that decord cannot open.
+the repetitions. At the end stands the memory of a process that reads through the lake's loader, after each of three
+epochs. No video is left out but those that decord cannot open.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from pathlib import Path
 
 import numpy as np
 
+from internvid.data import ClipBatches, ClipDataset, Epochs
 from internvid.synthetic.render import SAMPLE_VIDEOS, VideoPlan, render_all
 from internvid.viclip.frame_choice import middle_frames
 from resources.lake.store import Lake
@@ -47,11 +49,16 @@ Sampling = tuple[float, int]
 
 @dataclass(frozen=True)
 class Share:
-    """The share of a process: clips by position in the index, each with its file and its span of frames in that."""
+    """The share of a process. positions: of its clips in the index, in the order in which decord reads them.
+
+    spans: file of each of these clips, and its first frame and the one after its last.
+    """
 
     lake: Lake
     index: Path
     size: int
+    number: int
+    processes: int
     positions: list[int]
     spans: list[tuple[str, int, int]]
 
@@ -70,16 +77,33 @@ def resized(video: np.ndarray, size: int) -> np.ndarray:
 
 def by_lake(share: Share, passes: int) -> int:
     """Loads the clips so often over; returns the number of bytes, which every way must agree on."""
+    return sum(batch.frames.nbytes for batch in dataset(share, passes))
+
+
+def dataset(share: Share, epochs: int) -> ClipDataset:
+    """Returns this process's part of the clips, as a trainer reads them: in a random order, with random frames."""
     clips = LakeClips(share.lake, share.index, SNAPSHOT, short_side=share.size)
-    total = 0
-    for _ in range(passes):
-        for start in range(0, len(share.positions), BATCH):
-            picks = [
-                (position, middle_frames(int(clips.frame_counts[position]), FRAMES))
-                for position in share.positions[start : start + BATCH]
-            ]
-            total += sum(resized(video, share.size).nbytes for video in clips.frames(picks))
-    return total
+    return ClipDataset(
+        Epochs(clips, batch_size=BATCH * share.processes, epochs=epochs),
+        ClipBatches(clips, frames=FRAMES, size=share.size, crop_scale=(1.0, 1.0), flip=False),
+        rank=share.number,
+        ranks=share.processes,
+    )
+
+
+def memory_by_epoch(share: Share, epochs: int, results: multiprocessing.Queue) -> None:
+    """Runs in a separate process: reports its memory in MB after each epoch."""
+    megabytes, before = [], 0
+    for batch in dataset(share, epochs):
+        if batch.epoch > before:
+            megabytes.append(resident_megabytes())
+            before = batch.epoch
+    results.put([*megabytes, resident_megabytes()])
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def by_decord(share: Share, passes: int, **size: int) -> int:
@@ -144,6 +168,7 @@ def ingest(paths: list[Path], folder: Path, frames_per_second: float, short_side
     from assets.partitions import ingest_batches
     from assets.video.clips import clips_and_frames
     from resources.catalog.files import register
+    from resources.incremental.engine import LocalEngine
     from resources.incremental.materialization import build_asset
     from resources.incremental.retries import FailurePolicy
     from resources.media.cut_detection import CutDetection
@@ -164,6 +189,7 @@ def ingest(paths: list[Path], folder: Path, frames_per_second: float, short_side
                 "media": media,
                 "cut_detection": cut_detection,
                 "failure_policy": FailurePolicy(),
+                "engine": LocalEngine(),
             },
             instance=instance,
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
@@ -214,10 +240,12 @@ def shares_of(lake: Lake, rows: list[dict], size: int, processes: int, folder: P
             lake,
             index.path,
             size,
+            number,
+            processes,
             [int(position) for position in part],
             [(rows[position]["path"], rows[position]["start_frame"], rows[position]["end_frame"]) for position in part],
         )
-        for part in (order[number::processes] for number in range(processes))
+        for number, part in enumerate(order[number::processes] for number in range(processes))
     ]
 
 
@@ -257,6 +285,13 @@ def compare(paths: list[Path], folder: Path, options: argparse.Namespace) -> Non
                     + ", ".join(f"lake/{way} {speed['lake'] / speed[way]:.1f}" for way in WAYS[1:]),
                     flush=True,
                 )
+            spawn = multiprocessing.get_context("spawn")
+            results = spawn.Queue()
+            process = spawn.Process(target=memory_by_epoch, args=(replace(shares[0], processes=1), 3, results))
+            process.start()
+            megabytes = ", ".join(f"{value:,.0f}" for value in results.get(timeout=3600))
+            process.join()
+            print(f"  to {size}x{size}, memory after each epoch of the lake's loader: {megabytes} MB", flush=True)
 
 
 def profile(share: Share) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from typing import TypeVar
 
+from internvid.ahead import prepared_ahead
+
 Input = TypeVar("Input")
+Prepared = TypeVar("Prepared")
 Answer = TypeVar("Answer")
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")  # messages of a GPU and of a CPU
@@ -28,34 +33,60 @@ class Batches:
         A batch that fails for another reason than memory is repeated input by input. An input that fails alone gets its
         error as the answer.
         """
+        return self.map_prepared(lambda batch: batch, run, inputs)
+
+    def map_prepared(
+        self,
+        prepare: Callable[[Sequence[Input]], Prepared],
+        run: Callable[[Prepared], Sequence[Answer]],
+        inputs: Sequence[Input],
+    ) -> list[Answer | Exception]:
+        """As `map`, of `run(prepare(batch))`: a thread prepares the next batch while a batch runs.
+
+        prepare: what needs no GPU, such as decoding and resizing. An error of it is one of its batch.
+        """
         answers: list[Answer | Exception] = []
         while len(answers) < len(inputs):
-            batch = inputs[len(answers) : len(answers) + self.size]
-            batch_answers, error = _run_or_error(run, batch)
-            if error is not None and _is_out_of_memory(error):
-                # Not where the error was caught: there, its traceback still referenced the tensors.
-                _empty_cache()
-            if error is None:
-                answers += batch_answers
-            elif len(batch) == 1:
-                answers.append(error)
-            elif _is_out_of_memory(error):
-                self.size = len(batch) // 2
-            else:
-                answers += Batches(1).map(run, batch)
+            size = self.size
+            batches = [inputs[first : first + size] for first in range(len(answers), len(inputs), size)]
+            # For the last batch alone a thread would be of no use.
+            prepared = prepared_ahead(partial(_result_or_error, prepare), batches, threads=1 if len(batches) > 1 else 0)
+            with closing(prepared):
+                for batch, ready in zip(batches, prepared, strict=True):
+                    outcome = ready if isinstance(ready, Exception) else _answers_or_error(run, ready, len(batch))
+                    if not isinstance(outcome, Exception):
+                        answers += outcome
+                        continue
+                    if _is_out_of_memory(outcome):
+                        # Not where the error was caught: there, its traceback still referenced the tensors.
+                        _empty_cache()
+                    if len(batch) == 1:
+                        answers.append(outcome)
+                    elif _is_out_of_memory(outcome):
+                        self.size = len(batch) // 2
+                        break  # what is prepared already is too large as well
+                    else:
+                        answers += Batches(1).map_prepared(prepare, run, batch)
         return answers
 
 
-def _run_or_error(
-    run: Callable[[Sequence[Input]], Sequence[Answer]], batch: Sequence[Input]
-) -> tuple[Sequence[Answer], Exception | None]:
+def _result_or_error(function: Callable[[Sequence[Input]], Prepared], batch: Sequence[Input]) -> Prepared | Exception:
     try:
-        answers = run(batch)
+        return function(batch)
     except Exception as error:  # noqa: BLE001 - the boundary: the error becomes the answer of its input
-        return [], error.with_traceback(None)
-    if len(answers) != len(batch):
-        raise RuntimeError(f"a batch of {len(batch)} inputs got {len(answers)} answers")
-    return answers, None
+        return error.with_traceback(None)
+
+
+def _answers_or_error(
+    run: Callable[[Prepared], Sequence[Answer]], prepared: Prepared, expected: int
+) -> Sequence[Answer] | Exception:
+    try:
+        answers = run(prepared)
+    except Exception as error:  # noqa: BLE001 - as above
+        return error.with_traceback(None)
+    if len(answers) != expected:
+        raise RuntimeError(f"a batch of {expected} inputs got {len(answers)} answers")
+    return answers
 
 
 def _is_out_of_memory(error: Exception) -> bool:

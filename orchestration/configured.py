@@ -10,6 +10,7 @@ from orchestration.ray_workers import WorkerSetup
 from orchestration.settings import PREFIX, Settings
 from resources.catalog.admission import Admission
 from resources.catalog.inbox import Inbox
+from resources.corpus.interleaving import Interleaving
 from resources.corpus.subset_files import SubsetFiles
 from resources.incremental.engine import Engine, LocalEngine
 from resources.incremental.ray_engine import RayEngine
@@ -27,6 +28,7 @@ def configured(settings: Settings) -> dict[str, Any]:
     """Returns every resource by its name. Raises ValueError for invalid settings of providers."""
     storage_options = without_keys(settings.storage_options, f"{PREFIX}STORAGE_OPTIONS")
     models = providers(settings.profile, settings.providers)
+    aligner = Aligner(device=settings.device, precision=settings.precision)
     return {
         "lake": Lake(root=settings.lake, storage_options=storage_options),
         "media": Media(
@@ -44,24 +46,27 @@ def configured(settings: Settings) -> dict[str, Any]:
         "inbox": Inbox(folder=settings.inbox, settled_seconds=settings.inbox_settled_seconds),
         "failure_policy": FailurePolicy(retries_file=settings.retries, max_failure_share=settings.max_failure_share),
         "subset_files": SubsetFiles(folder=settings.subsets),
-        "aligner": Aligner(device=settings.device),
+        "interleaving": Interleaving(drop=settings.interleaved_drop, seed=settings.interleaved_seed),
+        "aligner": aligner,
         "trainer": Trainer(
             device=settings.device,
             processes=settings.processes,
             initialise_from=settings.clip,
             max_steps=settings.trial_steps,
         ),
-        "engine": _engine(settings, models),
+        "engine": _engine(settings, models, aligner),
         **models,
     }
 
 
-def _engine(settings: Settings, models: Mapping[str, ModelProvider]) -> Engine:
+def _engine(settings: Settings, models: Mapping[str, ModelProvider], aligner: Aligner) -> Engine:
     if settings.engine == "local":
         return LocalEngine()
     cores = settings.workers if "workers" in settings.model_fields_set else 1
+    # The versions of vectors are made here, so workers compute in the precision that they name.
+    setup = WorkerSetup.of(settings, models, cores=cores, precision=aligner.resolved_precision)
     return RayEngine(
-        WorkerSetup.of(settings, models, cores=cores),
+        setup,
         address=settings.ray_address,
         max_workers=settings.ray_workers,
         cpus_per_worker=cores,

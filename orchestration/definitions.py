@@ -8,8 +8,10 @@ import dagster as dg
 from assets.checks import captions, whole_lake
 from assets.corpus import corpus_snapshot, duplicates, internvid_jsonl, statistics
 from assets.corpus.report import build_report
+from assets.dialogue.instructions import build_instructions
 from assets.ingest import annotations, feed_polls, feeds, source_checks, sources
-from assets.partitions import INGEST_BATCH, partitions_of
+from assets.model.exports import build_exports
+from assets.partitions import EXPORT, INGEST_BATCH, SUBSET, partitions_of
 from assets.stages import stage_definitions
 from assets.vectors import active_checkpoint
 from orchestration.automation import build_automation, follow_inputs
@@ -64,7 +66,12 @@ def definitions(
         )
         for definition in stages
     ]
-    others = [*dg.load_assets_from_modules(ASSET_MODULES, include_specs=True), build_report(batch_stages)]
+    others = [
+        *dg.load_assets_from_modules(ASSET_MODULES, include_specs=True),
+        build_report(batch_stages),
+        build_instructions(partitions[SUBSET]),
+        build_exports(partitions[EXPORT]),
+    ]
     jobs = build_jobs(stages)
     return dg.Definitions(
         assets=[*stage_assets, *_completed(others, batch_stages, owners)],

@@ -13,6 +13,7 @@ from typing import Any
 
 from assets.partitions import model_key
 from resources.corpus.published_export import INTERNVID_JSONL
+from resources.corpus.published_subset import FOLDERS, published_subsets, read_subset_manifest
 from resources.corpus.report import REPORT
 from resources.corpus.snapshots import is_current, newest_snapshot, newest_snapshot_name
 from resources.corpus.statistics import MART
@@ -21,6 +22,7 @@ from resources.corpus.subsets import shown
 from resources.incremental.batch_states import read_batch_states
 from resources.incremental.declaration import StageDefinition, configured_stages
 from resources.lake.published_files import MANIFEST, modified
+from resources.lake.schema import INTERLEAVED
 from resources.lake.store import Lake
 from resources.models.aligner import Aligner
 
@@ -98,3 +100,38 @@ def outdated_subsets(lake: Lake, subset_files: SubsetFiles) -> dict[str, dict[st
         for row in rows
         if row["subset"] in known and row["snapshot"] != newest
     }
+
+
+def outdated_documents(lake: Lake, subset_files: SubsetFiles) -> dict[str, str]:
+    """Returns the subsets that were written and whose files are of an older selection or gone, each with its snapshot.
+
+    A subset whose snapshot was removed has to be selected first.
+    """
+    rows = lake.query("select subset, snapshot from subset_snapshots order by subset").to_pylist()
+    if not rows:
+        return {}
+    known, pinned = subset_files.all(), set(lake.tags())
+    return {
+        row["subset"]: row["snapshot"]
+        for row in rows
+        if row["subset"] in known
+        and row["snapshot"] in pinned
+        and not _is_written(lake, row["subset"], row["snapshot"])
+        and _has_documents(lake, row["subset"])
+    }
+
+
+def _is_written(lake: Lake, subset: str, snapshot: str) -> bool:
+    manifests = [read_subset_manifest(lake.file(folder) / subset) for folder in FOLDERS]
+    return all(manifest is not None and manifest.snapshot == snapshot for manifest in manifests)
+
+
+def _has_documents(lake: Lake, subset: str) -> bool:
+    import pyarrow.compute as pc
+
+    return lake.dataset(INTERLEAVED.name).count_rows(filter=pc.field("subset") == subset) > 0  # by the index
+
+
+def published_names(lake: Lake) -> list[str]:
+    """Returns the names of all published files and folders, those by subset included."""
+    return [*PUBLISHED, *published_subsets(lake)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from filelock import FileLock
 
 from orchestration.settings import Settings, variable_of
 from resources.incremental.faults import SystemFault, raising_faults
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-POOLS = ("download", "decode", "speech", "caption", "embed", "score", "compute", "select", "train", "index")
+POOLS = ("download", "decode", "speech", "caption", "embed", "score", "compute", "select", "export", "train", "index")
 POOL_LIMITS = {"download": 1}  # steps at once: the rate limit of a site is kept within a run
 HEADER = "# Written by internvid from its settings at each start. Without this line the file is yours, and stays.\n"
 IN_DAGSTER_YAML = ("postgres_url", "max_concurrent_runs")  # the settings that dagster.yaml follows
@@ -46,7 +47,8 @@ def workspace_file(settings: Settings) -> Path:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Opens Dagster's instance, and sets the limits of its pools.
+    """Opens Dagster's instance, and sets the limits of its pools. Processes of this machine do so one after the other:
+    of several that create the tables of SQLite at once, Dagster lets all but one fail.
 
     Raises SystemFault where the database does not answer or refuses.
     """
@@ -54,11 +56,15 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
     if settings.postgres_url is not None:
         _require_postgres(settings.postgres_url)
-    instance = dg.DagsterInstance.from_config(str(dagster_home(settings)))
-    # Of every pool: in Postgres, two runs that are the first in a pool without a limit break each other's transaction.
-    default = dict.fromkeys(POOLS, settings.max_concurrent_runs)
-    for pool, limit in (default | POOL_LIMITS | settings.pool_limits).items():
-        instance.event_log_storage.set_concurrency_slots(pool, limit)
+    home = dagster_home(settings)
+    with FileLock(home / "opening.lock"):
+        instance = dg.DagsterInstance.from_config(str(home))
+        instance.schedule_storage  # noqa: B018 - created when it is asked for, like the two others
+        # Of every pool: in Postgres, two runs that are the first in a pool without a limit break each other's
+        # transaction.
+        default = dict.fromkeys(POOLS, settings.max_concurrent_runs)
+        for pool, limit in (default | POOL_LIMITS | settings.pool_limits).items():
+            instance.event_log_storage.set_concurrency_slots(pool, limit)
     return instance
 
 

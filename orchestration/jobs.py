@@ -62,9 +62,19 @@ def build_jobs(stages: Sequence[StageDefinition]) -> list[Any]:
             description="Selects a subset from the newest snapshot.",
         ),
         dg.define_asset_job(
+            "write",
+            selection=dg.AssetSelection.assets("interleaved", "instructions"),
+            description="Writes a subset as interleaved documents, and the dialogues about its clips, as files.",
+        ),
+        dg.define_asset_job(
             "train",
             selection=dg.AssetSelection.assets("checkpoints", "evaluations"),
             description="Trains a recipe on a subset, and evaluates the checkpoint.",
+        ),
+        dg.define_asset_job(
+            "export",
+            selection=dg.AssetSelection.assets("exports"),
+            description="Writes a subset as files, in one of the forms that trainers and hubs read.",
         ),
         activate_checkpoint,
         dg.define_asset_job(

@@ -22,8 +22,8 @@ class WorkerSetup:
     environment: dict[str, str] = field(repr=False)
 
     @classmethod
-    def of(cls, settings: Settings, models: Mapping[str, ModelProvider], *, cores: int) -> WorkerSetup:
-        """cores: of each worker, which are as many decoding processes."""
+    def of(cls, settings: Settings, models: Mapping[str, ModelProvider], *, cores: int, precision: str) -> WorkerSetup:
+        """cores: of each worker, which are as many decoding processes. precision: of vectors, on every worker."""
         keys = {getattr(model, "key_variable", "") for model in models.values()}
         environment = {
             name: text
@@ -33,7 +33,7 @@ class WorkerSetup:
         return cls(
             environment
             | {variable_of("lake"): absolute(settings.lake), variable_of("workers"): str(cores)}
-            | {variable_of("engine"): "local"}
+            | {variable_of("engine"): "local", variable_of("precision"): precision}
         )
 
     def __call__(self) -> tuple[Mapping[str, StageDefinition], Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from assets.partitions import ingest_batches
-from orchestration.due import next_run_to_first_model, outdated_subsets
+from orchestration.due import next_run_to_first_model, outdated_documents, outdated_subsets
 from orchestration.settings import Settings
 from resources.catalog.inbox import Inbox, InboxContents
 from resources.corpus.forgetting.run_history import unfinished_runs
@@ -121,7 +121,32 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
             ]
         )
 
-    return [inbox_sensor, registered_batches_sensor, retry_sensor, outdated_subsets_sensor]
+    @dg.sensor(
+        job_name="write",
+        minimum_interval_seconds=2 * SECONDS_BETWEEN_TICKS,
+        default_status=RUNNING,
+        description="Writes again the subsets that were written as documents and selected again since.",
+    )
+    def outdated_documents_sensor(
+        context: dg.SensorEvaluationContext, lake: Lake, subset_files: SubsetFiles
+    ) -> dg.SensorResult | dg.SkipReason:
+        lake.create_tables()
+        outdated = outdated_documents(lake, subset_files)
+        if not outdated:
+            return dg.SkipReason("every subset that was written is as it was last selected")
+        requests = [
+            dg.RunRequest(partition_key=subset, run_key=f"write/{subset}/{snapshot}")
+            for subset, snapshot in outdated.items()
+        ]
+        return dg.SensorResult(run_requests=requests)
+
+    return [
+        inbox_sensor,
+        registered_batches_sensor,
+        retry_sensor,
+        outdated_subsets_sensor,
+        outdated_documents_sensor,
+    ]
 
 
 def build_first_model_sensor(settings: Settings, jobs: Sequence[Any]) -> dg.SensorDefinition:

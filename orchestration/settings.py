@@ -53,6 +53,12 @@ class Settings(BaseSettings):
         "many cores; 1 unless set",
     )
     device: str = Field(default="auto", description="where models run, as torch names it; auto: a GPU if there is one")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="of the vectors of clips and captions, and part of their version: another one recomputes them all. "
+        "auto: bfloat16 where models run on a GPU, else float32. With the engine ray, auto is what suits the machine "
+        "that starts the run; name bfloat16 where that has no GPU and the workers do",
+    )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process",
         description="how a run that the UI or the daemon starts works on its steps: one after the other in the process "
@@ -142,6 +148,16 @@ class Settings(BaseSettings):
     )
     subsets: str | None = Field(default=None, description="a folder of your own subsets, one SQL file each")
     stages: str | None = Field(default=None, description="a folder of your own stages, a Python and an SQL file each")
+    interleaved_drop: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="probability with which the video of a clip is left out of an interleaved document, its texts "
+        "staying; the paper's is 0.3",
+    )
+    interleaved_seed: int = Field(
+        default=42, description="of the videos that are left out, and of which two make a document together"
+    )
     owner: str | None = Field(
         default=None, description="who answers for the lake, shown with every asset: an e-mail address, or team:NAME"
     )

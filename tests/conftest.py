@@ -1,6 +1,8 @@
 """What tests of several folders share: tiny videos, an S3 server, and looks at processes and at whole tables."""
 
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,11 +26,27 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+TESTS = Path(__file__).parent
 BUCKET = "lakes"
 COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")
 
 # What differs between two runs that make the same rows.
 OF_THE_RUN = ("run_id", "written_at", "first_seen_at")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Imports no file whose tests the marker `slow` deselects: every process of the run would."""
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    text = collection_path.read_text()
+    if config.option.markexpr == "not slow" and re.search(r"^pytestmark = .*mark\.slow", text, re.MULTILINE):
+        return True
+    if config.option.markexpr == "slow":
+        # Parameters of the fixtures that files of a folder share are marked, too.
+        above = [TESTS / folder / "conftest.py" for folder in collection_path.relative_to(TESTS).parents[:-1]]
+        if not any("mark.slow" in part for part in [text, *(path.read_text() for path in above if path.exists())]):
+            return True
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,7 +80,9 @@ def synthetic_video() -> Callable[..., Path]:
         )
         plan = VideoPlan("synthetic_video", shots, width=160, height=120, fps=10, sound=False)
         path = render(plan, folder / f".{name}.rendering", seed=number)
-        return path.rename(folder / name)
+        video = path.rename(folder / name)
+        shutil.rmtree(path.parent)  # with the truth about it
+        return video
 
     return rendered
 
@@ -121,26 +141,40 @@ def processes_in_session() -> Callable[[int], list[str]]:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
-    """until(condition): waits for it to become true; a minute without that fails the test."""
+    """until(condition): waits for it to become true; three minutes without that fail the test."""
 
     def wait(condition: Callable[[], Any], what: str = "condition") -> None:
-        for _ in range(1200):
+        for _ in range(3600):
             if condition():
                 return
             time.sleep(0.05)
-        raise TimeoutError(f"waited a minute for {what}")
+        raise TimeoutError(f"waited three minutes for {what}")
 
     return wait
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[dict[str, str]]:
-    """Lance's storage options for a bucket named BUCKET on a moto server, in a process of its own."""
+    """Lance's storage options for a bucket named BUCKET on an S3 server, in a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, str(TESTS / "s3_server.py"), str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

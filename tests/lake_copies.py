@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from resources.lake.format import FILE
 from resources.lake.store import Lake
 
 # For tests of what no storage can change: those under tests/resources run on a lake in a folder and on one in a bucket.
@@ -25,11 +26,12 @@ def linked_copy(source: Path, target: Path) -> Path:
 
 
 def upload(source: Path, target: Lake, tables: Collection[str]) -> None:
-    """Copies these tables of a lake in a folder into a bucket."""
+    """Copies these tables of a lake in a folder into a bucket, and its format."""
     access = {name: target.storage_options[name] for name in ("aws_access_key_id", "aws_secret_access_key")}
     region = target.storage_options["aws_region"]
     client = boto3.client("s3", endpoint_url=target.storage_options["aws_endpoint"], region_name=region, **access)
     bucket, _, prefix = target.root.removeprefix("s3://").partition("/")
     files = [file for table in tables for file in (source / f"{table}.lance").rglob("*") if file.is_file()]
+    files.append(source / FILE)
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda file: client.upload_file(file, bucket, f"{prefix}/{file.relative_to(source)}"), files))

@@ -44,7 +44,7 @@ def told_of(jpeg: bytes) -> str:
 class ScriptedServer(ThreadingHTTPServer):
     """script: for what a question is about, what happens at each try; after that, and without a script, the answer.
 
-    An act is a name of ACTS, a status, or a status with headers. late(about): seconds until the answer.
+    An act is a name of ACTS, a status, a status with headers, or {"says": text}. late(about): seconds until the answer.
     """
 
     daemon_threads = True
@@ -103,6 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.answer(act, {"error": {"message": f"scripted {act}"}})
             case (int(), dict()):
                 self.answer(act[0], {"error": {"message": f"scripted {act[0]}"}}, act[1])
+            case {"says": text}:
+                self.answer(200, completion(text))
             case "cut off":
                 self.answer(200, completion(about), cut=True)
             case "filtered":

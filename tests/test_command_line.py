@@ -75,6 +75,7 @@ def test_ingest_says_what_it_found_what_it_made_and_what_failed(first_run):
         "transcripts": ["0", "0", "0"],
         "frame_captions": ["10", "0", "0"],
         "clip_captions": ["4", "0", "0"],
+        "dialogues": ["2", "0", "0"],
         "clip_embeddings": ["0", "0", "0"],  # no model is active
         "caption_embeddings": ["0", "0", "0"],
         "clip_scores": ["4", "0", "0"],
@@ -117,6 +118,7 @@ def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
         ["transcripts", "0", "0", "0", "0", "0", "0"],
         ["frame_captions", "10", "10", "0", "0", "0", "0"],
         ["clip_captions", "4", "4", "0", "0", "0", "0"],
+        ["dialogues", "2", "2", "0", "0", "0", "0"],
         ["caption_embeddings", "0", "0", "0", "0", "0", "0"],  # no model is active
         ["clip_embeddings", "0", "0", "0", "0", "0", "0"],
         ["clip_scores", "4", "4", "0", "0", "0", "0"],

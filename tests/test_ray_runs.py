@@ -30,6 +30,7 @@ COMPARED = (
     "transcripts",
     "frame_captions",
     "clip_captions",
+    "dialogues",
     "clip_scores",
     "attempts",
 )
@@ -114,6 +115,7 @@ def expected(
         "transcripts": 2,
         "frame_captions": 5 * VIDEOS,
         "clip_captions": 2 * VIDEOS,
+        "dialogues": VIDEOS,
         "clip_scores": 2 * VIDEOS,
         "attempts": 1 + VIDEOS - 1,  # the broken video; the videos in which nothing is said
     }

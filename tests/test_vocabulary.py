@@ -4,8 +4,9 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -117,9 +118,11 @@ def names(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 yield node.lineno, asname or name.rsplit(".", 1)[-1]
 
 
-def words_of(name: str) -> str:
-    """`StepReport` as `Step_Report`: the parts of a name, all between underscores."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+@cache
+def unwanted_names(name: str) -> tuple[Word, ...]:
+    """The words of NAMES that a name has. `StepReport` is `Step_Report`: the parts are all between underscores."""
+    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return tuple(word for word in NAMES if re.fullmatch(word.pattern, parts))
 
 
 def texts(source: str) -> Iterator[tuple[int, str]]:
@@ -133,26 +136,24 @@ def texts(source: str) -> Iterator[tuple[int, str]]:
 
 def uses_in_names(path: str, source: str) -> Iterator[Use]:
     for line, name in names(ast.parse(source)):
-        for word in NAMES:
-            if word.is_in(path) and re.fullmatch(word.pattern, words_of(name)):
-                yield Use(path, line, name, word.better)
+        yield from (Use(path, line, name, word.better) for word in unwanted_names(name) if word.is_in(path))
 
 
-def uses_in_texts(path: str, lines: Iterator[tuple[int, str]]) -> Iterator[Use]:
-    for line, text in lines:
-        for word in TEXTS:
-            if word.is_in(path):
-                for match in re.finditer(word.pattern, text, re.IGNORECASE):
-                    yield Use(path, line, match.group(), word.better)
+def uses_in_texts(path: str, source: str, lines: Callable[[str], Iterable[tuple[int, str]]]) -> Iterator[Use]:
+    words = [word for word in TEXTS if word.is_in(path) and re.search(word.pattern, source, re.IGNORECASE)]
+    for line, text in lines(source) if words else ():
+        for word in words:
+            for match in re.finditer(word.pattern, text, re.IGNORECASE):
+                yield Use(path, line, match.group(), word.better)
 
 
 def uses_of(path: str, source: str) -> Iterator[Use]:
     """The words that a file uses and should not, exceptions included."""
     if path.endswith(".py"):
         yield from uses_in_names(path, source)
-        yield from uses_in_texts(path, texts(source))
+        yield from uses_in_texts(path, source, texts)
     else:
-        yield from uses_in_texts(path, enumerate(source.splitlines(), start=1))
+        yield from uses_in_texts(path, source, lambda text: enumerate(text.splitlines(), start=1))
 
 
 def files() -> list[str]:

@@ -3,43 +3,15 @@ them: weights, settings, tokeniser, image processor. The weights are large enoug
 seen.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    BartConfig,
-    BertTokenizer,
-    Blip2Config,
-    Blip2ForConditionalGeneration,
-    BlipConfig,
-    BlipForConditionalGeneration,
-    BlipImageProcessorPil,
-    CLIPImageProcessorPil,
-    CLIPVisionConfig,
-    Florence2Config,
-    Florence2ForConditionalGeneration,
-    GitConfig,
-    GitForCausalLM,
-    GPT2Config,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    OPTConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2VLImageProcessorPil,
-    Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
-    VisionEncoderDecoderConfig,
-    VisionEncoderDecoderModel,
-    ViTConfig,
-    ViTImageProcessorPil,
-)
 
 WORDS = [
     "a", "the", "of", "in", "on", "photo", "picture", "man", "woman", "child", "dog", "cat", "bird", "horse",
@@ -56,7 +28,7 @@ CHAT = """{%- for message in messages %}<|im_start|>{{ message['role'] }} {% for
 def blip(folder: Path) -> Path:
     tokenizer = _bert_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["[DEC]"]})
-    config = BlipConfig(
+    config = transformers.BlipConfig(
         text_config={
             **_sizes(hidden_size=32, num_attention_heads=4),
             "vocab_size": len(tokenizer),
@@ -67,20 +39,25 @@ def blip(folder: Path) -> Path:
         },
         vision_config=_vision(),
     )
-    return _saved(folder, BlipForConditionalGeneration(config), tokenizer, BlipImageProcessorPil(size=_square()))
+    return _saved(
+        folder,
+        transformers.BlipForConditionalGeneration(config),
+        tokenizer,
+        transformers.BlipImageProcessorPil(size=_square()),
+    )
 
 
 def blip_2(folder: Path) -> Path:
     tokenizer = _word_tokenizer(bos="</s>", eos="</s>", pad="<pad>", others=["<image>"])
     vision = _vision()
-    config = Blip2Config(
+    config = transformers.Blip2Config(
         vision_config=vision,
         qformer_config={
             **_sizes(hidden_size=32, num_attention_heads=4),
             "vocab_size": len(tokenizer),
             "encoder_hidden_size": vision["hidden_size"],
         },
-        text_config=OPTConfig(
+        text_config=transformers.OPTConfig(
             hidden_size=32,
             ffn_dim=64,
             num_hidden_layers=2,
@@ -96,13 +73,13 @@ def blip_2(folder: Path) -> Path:
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
     settings = {"processor_class": "Blip2Processor", "num_query_tokens": 4}
-    model = Blip2ForConditionalGeneration(config)
-    return _saved(folder, model, tokenizer, BlipImageProcessorPil(size=_square()), settings)
+    model = transformers.Blip2ForConditionalGeneration(config)
+    return _saved(folder, model, tokenizer, transformers.BlipImageProcessorPil(size=_square()), settings)
 
 
 def git(folder: Path) -> Path:
     tokenizer = _bert_tokenizer()
-    config = GitConfig(
+    config = transformers.GitConfig(
         **_sizes(hidden_size=32, num_attention_heads=4),
         vision_config=_vision(),
         vocab_size=len(tokenizer),
@@ -111,15 +88,15 @@ def git(folder: Path) -> Path:
         eos_token_id=tokenizer.sep_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    images = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=_square())
-    return _saved(folder, GitForCausalLM(config), tokenizer, images)
+    images = transformers.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=_square())
+    return _saved(folder, transformers.GitForCausalLM(config), tokenizer, images)
 
 
 def florence_2(folder: Path) -> Path:
     tokenizer = _word_tokenizer(
         bos="<s>", eos="</s>", pad="<pad>", others=["<image>"], named={"image_token": "<image>"}
     )
-    config = Florence2Config(
+    config = transformers.Florence2Config(
         vision_config={
             "depths": (1,),
             "patch_size": (7,),
@@ -133,7 +110,7 @@ def florence_2(folder: Path) -> Path:
             "projection_dim": 32,
             "drop_path_rate": 0.0,
         },
-        text_config=BartConfig(
+        text_config=transformers.BartConfig(
             d_model=32,
             encoder_layers=1,
             decoder_layers=2,
@@ -155,14 +132,14 @@ def florence_2(folder: Path) -> Path:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    images = CLIPImageProcessorPil(size=_square(), do_center_crop=False)
+    images = transformers.CLIPImageProcessorPil(size=_square(), do_center_crop=False)
     images.image_seq_length = (SIDE // 4) ** 2 + 1  # patches, and their mean
-    return _saved(folder, Florence2ForConditionalGeneration(config), tokenizer, images)
+    return _saved(folder, transformers.Florence2ForConditionalGeneration(config), tokenizer, images)
 
 
 def qwen_2_5_vl(folder: Path) -> Path:
     tokenizer = _qwen_tokenizer()
-    config = Qwen2_5_VLConfig(
+    config = transformers.Qwen2_5_VLConfig(
         vision_config={
             "depth": 2,
             "hidden_size": 32,
@@ -176,12 +153,12 @@ def qwen_2_5_vl(folder: Path) -> Path:
         text_config=_llm(tokenizer) | {"rope_parameters": _mrope([1, 1, 2])},
         **_qwen_tokens(tokenizer),
     )
-    return _qwen(folder, Qwen2_5_VLForConditionalGeneration(config), tokenizer, patch=4)
+    return _qwen(folder, transformers.Qwen2_5_VLForConditionalGeneration(config), tokenizer, patch=4)
 
 
 def qwen_3_vl(folder: Path) -> Path:
     tokenizer = _qwen_tokenizer()
-    config = Qwen3VLConfig(
+    config = transformers.Qwen3VLConfig(
         vision_config={
             "depth": 2,
             "hidden_size": 32,
@@ -196,16 +173,16 @@ def qwen_3_vl(folder: Path) -> Path:
         | {"head_dim": 8, "rope_parameters": _mrope([2, 1, 1]) | {"mrope_interleaved": True}},
         **_qwen_tokens(tokenizer),
     )
-    return _qwen(folder, Qwen3VLForConditionalGeneration(config), tokenizer, patch=4)
+    return _qwen(folder, transformers.Qwen3VLForConditionalGeneration(config), tokenizer, patch=4)
 
 
 def llava(folder: Path) -> Path:
     tokenizer = _word_tokenizer(
         bos="<s>", eos="</s>", pad="<pad>", others=["<image>", "<|im_start|>", "<|im_end|>", "user", "assistant"]
     )
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(**_vision()).to_dict(),
-        text_config=LlamaConfig(**_llm(tokenizer)).to_dict(),
+    config = transformers.LlavaConfig(
+        vision_config=transformers.CLIPVisionConfig(**_vision()).to_dict(),
+        text_config=transformers.LlamaConfig(**_llm(tokenizer)).to_dict(),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=(SIDE // 8) ** 2,
         vision_feature_layer=-1,
@@ -217,15 +194,15 @@ def llava(folder: Path) -> Path:
         "vision_feature_select_strategy": "default",
         "image_token": "<image>",
     }
-    images = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=_square())
-    folder = _saved(folder, LlavaForConditionalGeneration(config), tokenizer, images, settings)
+    images = transformers.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=_square())
+    folder = _saved(folder, transformers.LlavaForConditionalGeneration(config), tokenizer, images, settings)
     (folder / "chat_template.jinja").write_text(CHAT.replace("IMAGE", "<image>"))
     return folder
 
 
 def vit_gpt2(folder: Path) -> Path:
     tokenizer = _word_tokenizer(bos="<|end|>", eos="<|end|>", pad=None, others=[])
-    text = GPT2Config(
+    text = transformers.GPT2Config(
         n_embd=32,
         n_layer=2,
         n_head=4,
@@ -234,10 +211,17 @@ def vit_gpt2(folder: Path) -> Path:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
-    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(ViTConfig(**_vision()), text)
+    config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(
+        transformers.ViTConfig(**_vision()), text
+    )
     config.decoder_start_token_id = tokenizer.bos_token_id
     config.pad_token_id = config.eos_token_id = tokenizer.eos_token_id
-    return _saved(folder, VisionEncoderDecoderModel(config), tokenizer, ViTImageProcessorPil(size=_square()))
+    return _saved(
+        folder,
+        transformers.VisionEncoderDecoderModel(config),
+        tokenizer,
+        transformers.ViTImageProcessorPil(size=_square()),
+    )
 
 
 CLASSES: dict[str, Callable[[Path], Path]] = {
@@ -260,7 +244,7 @@ def _vision() -> dict[str, int]:
     return _sizes(hidden_size=32, num_attention_heads=4, image_size=SIDE, patch_size=8)
 
 
-def _llm(tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
+def _llm(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, object]:
     return {
         **_sizes(hidden_size=32, num_attention_heads=4, num_key_value_heads=2),
         "vocab_size": len(tokenizer),
@@ -275,19 +259,19 @@ def _mrope(section: list[int]) -> dict[str, object]:
     return {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": section}
 
 
-def _bert_tokenizer() -> BertTokenizer:
+def _bert_tokenizer() -> transformers.BertTokenizer:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    return BertTokenizer(vocab={word: at for at, word in enumerate([*special, *WORDS])})
+    return transformers.BertTokenizer(vocab={word: at for at, word in enumerate([*special, *WORDS])})
 
 
 def _word_tokenizer(
     *, bos: str | None, eos: str, pad: str | None, others: list[str], named: dict[str, str] | None = None
-) -> PreTrainedTokenizerFast:
+) -> transformers.PreTrainedTokenizerFast:
     """others: special tokens beside these; named: those of them that the tokeniser has an attribute for."""
     special = list(dict.fromkeys(token for token in [bos, eos, pad, "<unk>", *others] if token))
     words = Tokenizer(models.WordLevel({word: at for at, word in enumerate([*special, *WORDS])}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
+    return transformers.PreTrainedTokenizerFast(
         tokenizer_object=words,
         unk_token="<unk>",
         bos_token=bos,
@@ -297,7 +281,7 @@ def _word_tokenizer(
     )
 
 
-def _qwen_tokenizer() -> PreTrainedTokenizerFast:
+def _qwen_tokenizer() -> transformers.PreTrainedTokenizerFast:
     vision = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
     return _word_tokenizer(
         bos=None,
@@ -307,16 +291,18 @@ def _qwen_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _qwen_tokens(tokenizer: PreTrainedTokenizerFast) -> dict[str, int]:
+def _qwen_tokens(tokenizer: transformers.PreTrainedTokenizerFast) -> dict[str, int]:
     tokens = {"image_token": "image_pad", "video_token": "video_pad"} | {
         f"vision_{edge}_token": f"vision_{edge}" for edge in ("start", "end")
     }
     return {f"{name}_id": tokenizer.convert_tokens_to_ids(f"<|{token}|>") for name, token in tokens.items()}
 
 
-def _qwen(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, patch: int) -> Path:
+def _qwen(
+    folder: Path, model: transformers.PreTrainedModel, tokenizer: transformers.PreTrainedTokenizerFast, *, patch: int
+) -> Path:
     """Pictures keep their own size: more pixels, more tokens."""
-    images = Qwen2VLImageProcessorPil(patch_size=patch, min_pixels=16 * 16, max_pixels=40 * 40)
+    images = transformers.Qwen2VLImageProcessorPil(patch_size=patch, min_pixels=16 * 16, max_pixels=40 * 40)
     folder = _saved(folder, model, tokenizer, images)
     template = CHAT.replace("IMAGE", "<|vision_start|> <|image_pad|> <|vision_end|>")
     (folder / "chat_template.jinja").write_text(template)
@@ -325,8 +311,8 @@ def _qwen(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFa
 
 def _saved(
     folder: Path,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
+    model: transformers.PreTrainedModel,
+    tokenizer: transformers.PreTrainedTokenizerFast,
     images: object,
     processor: dict[str, object] | None = None,
 ) -> Path:

@@ -8,23 +8,7 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from transformers import (
-    M2M100Config,
-    M2M100ForConditionalGeneration,
-    M2M100Tokenizer,
-    MarianConfig,
-    MarianMTModel,
-    MarianTokenizer,
-    NllbTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen2Tokenizer,
-    T5Config,
-    T5ForConditionalGeneration,
-    T5Tokenizer,
-)
+import transformers
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüßéABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?-(){}\"'"
@@ -37,9 +21,9 @@ CHAT_TEMPLATE = (
 def tiny_t5(folder: Path, context: int = 512) -> Path:
     """Reads letter by letter."""
     vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0), ("▁", -2.0), *((letter, -3.0) for letter in LETTERS)]
-    tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=context)
+    tokenizer = transformers.T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=context)
     torch.manual_seed(0)
-    config = T5Config(
+    config = transformers.T5Config(
         vocab_size=len(tokenizer),
         d_model=32,
         d_kv=16,
@@ -50,14 +34,14 @@ def tiny_t5(folder: Path, context: int = 512) -> Path:
         initializer_factor=3.0,  # at 1 a random model says the same whatever it reads
         tie_word_embeddings=False,
     )
-    return _save(_talkative(T5ForConditionalGeneration(config), range(3)), tokenizer, folder)
+    return _save(_talkative(transformers.T5ForConditionalGeneration(config), range(3)), tokenizer, folder)
 
 
 def tiny_chat(folder: Path, context: int = 512) -> Path:
     """A causal model with a chat template, that reads byte by byte."""
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     vocabulary = {token: number for number, token in enumerate([*bytes_to_unicode().values(), *special])}
-    tokenizer = Qwen2Tokenizer(
+    tokenizer = transformers.Qwen2Tokenizer(
         vocab=vocabulary,
         merges=[],
         eos_token="<|im_end|>",
@@ -67,7 +51,7 @@ def tiny_chat(folder: Path, context: int = 512) -> Path:
         model_max_length=context,
     )
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = transformers.Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -81,7 +65,7 @@ def tiny_chat(folder: Path, context: int = 512) -> Path:
         bos_token_id=None,
     )
     bytes_without_letters = [number for token, number in vocabulary.items() if token not in LETTERS]
-    model = _talkative(Qwen2ForCausalLM(config), bytes_without_letters)
+    model = _talkative(transformers.Qwen2ForCausalLM(config), bytes_without_letters)
     # As chat models come: answers are drawn by chance, unless told not to.
     model.generation_config.update(do_sample=True, temperature=0.7, top_p=0.8, top_k=20)
     return _save(model, tokenizer, folder)
@@ -92,10 +76,12 @@ def tiny_marian(folder: Path, source: str | None = "de", target: str | None = "e
     vocabulary = {piece: number for number, piece in enumerate(["</s>", "<unk>", *pieces, "<pad>"])}
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     spm = str(folder / "sentencepiece.bpe.model")
-    tokenizer = MarianTokenizer(spm, spm, str(folder / "vocab.json"), source_lang=source, target_lang=target)
+    tokenizer = transformers.MarianTokenizer(
+        spm, spm, str(folder / "vocab.json"), source_lang=source, target_lang=target
+    )
     torch.manual_seed(seed)
     pad = vocabulary["<pad>"]
-    config = MarianConfig(
+    config = transformers.MarianConfig(
         vocab_size=len(vocabulary),
         **_SMALL,
         max_position_embeddings=64,
@@ -105,7 +91,7 @@ def tiny_marian(folder: Path, source: str | None = "de", target: str | None = "e
         decoder_start_token_id=pad,
         forced_eos_token_id=0,
     )
-    model = _talkative(MarianMTModel(config), [0, 1, pad])
+    model = _talkative(transformers.MarianMTModel(config), [0, 1, pad])
     # As opus-mt models come.
     model.generation_config.update(num_beams=2, bad_words_ids=[[pad]], forced_eos_token_id=0, max_length=64)
     return _save(model, tokenizer, folder)
@@ -115,7 +101,9 @@ def tiny_nllb(folder: Path) -> Path:
     """Reads letter by letter."""
     vocabulary = {token: number for number, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "▁", *LETTERS])}
     languages = ["eng_Latn", "deu_Latn", "fra_Latn"]
-    tokenizer = NllbTokenizer(vocab=vocabulary, merges=[], extra_special_tokens=languages, model_max_length=64)
+    tokenizer = transformers.NllbTokenizer(
+        vocab=vocabulary, merges=[], extra_special_tokens=languages, model_max_length=64
+    )
     return _save(_m2m100(len(tokenizer)), tokenizer, folder)
 
 
@@ -123,7 +111,7 @@ def tiny_m2m100(folder: Path) -> Path:
     pieces = _sentencepiece(folder)
     vocabulary = {piece: number for number, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", *pieces])}
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    tokenizer = M2M100Tokenizer(str(folder / "vocab.json"), str(folder / "sentencepiece.bpe.model"))
+    tokenizer = transformers.M2M100Tokenizer(str(folder / "vocab.json"), str(folder / "sentencepiece.bpe.model"))
     return _save(_m2m100(len(vocabulary) + 108), tokenizer, folder)  # 100 languages and 8 made-up words
 
 
@@ -140,9 +128,9 @@ _SMALL = {
 }
 
 
-def _m2m100(vocabulary_size: int) -> M2M100ForConditionalGeneration:
+def _m2m100(vocabulary_size: int) -> transformers.M2M100ForConditionalGeneration:
     torch.manual_seed(0)
-    config = M2M100Config(
+    config = transformers.M2M100Config(
         vocab_size=vocabulary_size,
         **_SMALL,
         max_position_embeddings=64,
@@ -152,7 +140,7 @@ def _m2m100(vocabulary_size: int) -> M2M100ForConditionalGeneration:
         decoder_start_token_id=2,
     )
     return _talkative(
-        M2M100ForConditionalGeneration(config), [*range(4), *range(4 + len(LETTERS) + 1, vocabulary_size)]
+        transformers.M2M100ForConditionalGeneration(config), [*range(4), *range(4 + len(LETTERS) + 1, vocabulary_size)]
     )
 
 
@@ -172,14 +160,14 @@ def _sentencepiece(folder: Path) -> Iterable[str]:
     return [trained.id_to_piece(number) for number in range(3, trained.get_piece_size())]
 
 
-def _talkative(model: PreTrainedModel, unlikely: Iterable[int]) -> PreTrainedModel:
+def _talkative(model: transformers.PreTrainedModel, unlikely: Iterable[int]) -> transformers.PreTrainedModel:
     """The model, made to write letters rather than these tokens: left to chance it may begin with the end."""
     with torch.no_grad():
         model.get_output_embeddings().weight[list(unlikely)] *= 0.01
     return model
 
 
-def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:
+def _save(model: transformers.PreTrainedModel, tokenizer: transformers.PreTrainedTokenizerBase, folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -6,23 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import (
-    CLIPConfig,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPTokenizer,
-    CLIPVisionConfig,
-    SiglipConfig,
-    SiglipImageProcessorPil,
-    SiglipModel,
-    SiglipTextConfig,
-    SiglipVisionConfig,
-    ViTConfig,
-    ViTForImageClassification,
-    ViTImageProcessorPil,
-)
 
 WIDTH = 16  # of a CLIP's vectors
 PLACES = 24  # tokens that its text tower reads
@@ -33,37 +18,45 @@ def tiny_clip(folder: Path, *, seed: int = 0, width: int = WIDTH) -> Path:
     """A CLIP that reads letter by letter."""
     tokenizer = _letters()
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    text = CLIPTextConfig(vocab_size=len(tokenizer), max_position_embeddings=PLACES, **ends, **SMALL)
-    vision = CLIPVisionConfig(image_size=32, patch_size=8, **SMALL)
+    text = transformers.CLIPTextConfig(vocab_size=len(tokenizer), max_position_embeddings=PLACES, **ends, **SMALL)
+    vision = transformers.CLIPVisionConfig(image_size=32, patch_size=8, **SMALL)
     torch.manual_seed(seed)
-    model = CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=width))
+    model = transformers.CLIPModel(
+        transformers.CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=width)
+    )
     model.save_pretrained(folder)
-    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    transformers.CLIPImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    ).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
 def tiny_siglip(folder: Path) -> Path:
     tokenizer = _letters()
-    text = SiglipTextConfig(vocab_size=len(tokenizer), max_position_embeddings=PLACES, projection_size=32, **SMALL)
-    vision = SiglipVisionConfig(image_size=32, patch_size=8, **SMALL)
+    text = transformers.SiglipTextConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=PLACES, projection_size=32, **SMALL
+    )
+    vision = transformers.SiglipVisionConfig(image_size=32, patch_size=8, **SMALL)
     torch.manual_seed(0)
-    SiglipModel(SiglipConfig(text_config=text.to_dict(), vision_config=vision.to_dict())).save_pretrained(folder)
-    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    transformers.SiglipModel(
+        transformers.SiglipConfig(text_config=text.to_dict(), vision_config=vision.to_dict())
+    ).save_pretrained(folder)
+    transformers.SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
 def tiny_classifier(folder: Path, *labels: str, problem_type: str | None = None) -> Path:
     """A ViT whose answers differ much from picture to picture."""
-    config = ViTConfig(
+    config = transformers.ViTConfig(
         image_size=32, patch_size=8, id2label=dict(enumerate(labels)), problem_type=problem_type, **SMALL
     )
     torch.manual_seed(0)
-    model = ViTForImageClassification(config)
+    model = transformers.ViTForImageClassification(config)
     torch.nn.init.normal_(model.classifier.weight)
     model.save_pretrained(folder)
-    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    transformers.ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
 
 
@@ -82,7 +75,7 @@ def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
     return np.kron(patches, np.ones((-(-height // 4), -(-width // 4), 1), np.uint8))[:height, :width]
 
 
-def _letters() -> CLIPTokenizer:
+def _letters() -> transformers.CLIPTokenizer:
     alphabet = sorted(ByteLevel.alphabet())
     words = [*alphabet, *(f"{letter}</w>" for letter in alphabet), "<|startoftext|>", "<|endoftext|>"]
-    return CLIPTokenizer(vocab={word: at for at, word in enumerate(words)}, merges=[])
+    return transformers.CLIPTokenizer(vocab={word: at for at, word in enumerate(words)}, merges=[])

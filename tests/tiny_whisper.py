@@ -3,14 +3,7 @@
 from pathlib import Path
 
 import torch
-from transformers import (
-    GenerationConfig,
-    WhisperConfig,
-    WhisperFeatureExtractor,
-    WhisperForConditionalGeneration,
-    WhisperProcessor,
-    WhisperTokenizer,
-)
+import transformers
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 LANGUAGES = ("en", "de", "jw")
@@ -24,12 +17,12 @@ SPECIAL = (
 def save_whisper(folder: Path) -> Path:
     """Writes one into the folder, as `save_pretrained` does."""
     vocabulary = {letter: number for number, letter in enumerate(bytes_to_unicode().values())}  # as of GPT-2
-    tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[], pad_token="<|endoftext|>")
+    tokenizer = transformers.WhisperTokenizer(vocab=vocabulary, merges=[], pad_token="<|endoftext|>")
     tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL[:11])})
     tokenizer.add_tokens(list(SPECIAL[11:]))
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
     torch.manual_seed(1)
-    config = WhisperConfig(
+    config = transformers.WhisperConfig(
         vocab_size=len(tokenizer),
         num_mel_bins=80,
         d_model=16,
@@ -47,10 +40,10 @@ def save_whisper(folder: Path) -> Path:
         suppress_tokens=None,
         begin_suppress_tokens=None,
     )
-    model = WhisperForConditionalGeneration(config)
+    model = transformers.WhisperForConditionalGeneration(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)  # as made, it would say the same of everything
-    model.generation_config = GenerationConfig(
+    model.generation_config = transformers.GenerationConfig(
         is_multilingual=True,
         lang_to_id={f"<|{language}|>": ids[f"<|{language}|>"] for language in LANGUAGES},
         task_to_id={"transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]},
@@ -64,5 +57,7 @@ def save_whisper(folder: Path) -> Path:
         return_timestamps=True,
     )
     model.save_pretrained(folder)
-    WhisperProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer).save_pretrained(folder)
+    transformers.WhisperProcessor(transformers.WhisperFeatureExtractor(feature_size=80), tokenizer).save_pretrained(
+        folder
+    )
     return folder

@@ -93,7 +93,15 @@ class Drip:
     seconds_between: float = 0.05
 
 
-Answer = File | Status | Redirect | Page | Hang | Drip
+@dataclass(frozen=True)
+class Endless:
+    """The text again and again, as fast as it is taken, until the client goes or the server ends."""
+
+    text: str
+    type: str = "text/html; charset=utf-8"
+
+
+Answer = File | Status | Redirect | Page | Hang | Drip | Endless
 Act = Answer | Callable[[], Answer]  # a function is asked anew each time
 
 TEXT_PAGE = Page("<html><head><title>Words</title></head><body><p>Only words are here.</p></body></html>")
@@ -241,6 +249,8 @@ class _Handler(BaseHTTPRequestHandler):
             case Hang():
                 self.server.stopping.wait()
                 self.close_connection = True
+            case Endless(text, type_):
+                self._endless(text.encode(), type_)
             case Drip(seconds_between):
                 self._drip(seconds_between)
 
@@ -295,6 +305,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(data)
                 if speed is not None and count:
                     self.server.stopping.wait(len(data) / speed)
+
+    def _endless(self, block: bytes, type_: str) -> None:
+        if self._begin(200, {"Content-Type": type_, "Connection": "close"}):
+            while not self.server.stopping.is_set():
+                self.wfile.write(block)
+        self.close_connection = True
 
     def _drip(self, seconds_between: float) -> None:
         if self._begin(200, {"Content-Type": "video/mp4", "Content-Length": "100000000"}):

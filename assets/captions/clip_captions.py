@@ -6,6 +6,7 @@ from typing import Any
 
 from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
 from internvid.captions.words import nouns_and_verbs
+from internvid.text.search_terms import indexed_terms
 from resources.incremental.costs import Cost, Spent, starting
 from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.samples import contact_sheet, rows_sample
@@ -17,7 +18,7 @@ from resources.models.provider import stopwatch
 from resources.models.summariser import Summariser
 
 IMPORTED = "imported"  # variant of the clips that came with a caption
-WORDS_VERSION = "hanta-1.2"  # nouns and verbs are part of the row, so their tagger is part of its version
+WORDS_VERSION = "words-2+hanta-1.2"  # nouns and verbs are part of the row, so their tagger is part of its version
 MEASURES = ("motion", "stillness", "blackness", "pan_x", "pan_y", "zoom", "moving_share", "mover_x", "mover_y")
 
 
@@ -79,9 +80,14 @@ def as_imported(lake: Lake, units: list[Unit]) -> Iterator[Outcome]:
             "prompt_tokens": None,
             "output_tokens": None,
             "evidence": None,
-            **vars(nouns_and_verbs(annotation["caption"])),
+            **_words(annotation["caption"]),
         }
         yield Done(unit, (Rows.of([row], CLIP_CAPTIONS),))
+
+
+def _words(caption: str) -> dict[str, Any]:
+    """Returns the columns that follow from the caption alone."""
+    return {"caption_terms": indexed_terms(caption), **vars(nouns_and_verbs(caption))}
 
 
 def summarise(run: StageRun, summariser: Summariser, units: list[Unit]) -> list[Outcome]:
@@ -129,6 +135,6 @@ def _outcome(
         "model": summariser.model,
         "revision": summariser.revision,
         **vars(summary),
-        **vars(nouns_and_verbs(summary.caption)),
+        **_words(summary.caption),
     }
     return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, spent, tokens=summary))

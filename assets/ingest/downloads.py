@@ -66,15 +66,16 @@ def fetch(
     source_ids = [unit.key for unit in units]
     rows = {row["source_id"]: row for row in run.lake.fetch("sources", source_ids, columns).to_pylist()}
     stored = _stored_downloads(run, downloader, units)
+    smaller = {key: stored.pop(key) for key in list(stored) if stored[key]["below_available"]}
     tombstones = Tombstones(run.lake)
     by_key = {}
     for unit in units:
         source = rows[unit.key]
         about = (source["uri"], source["site_key"], source["channel_id"], source["channel"])
-        if forgotten := tombstones.refuses_source(*about):
-            yield Skipped(unit, "Forgotten", forgotten)
-        elif excluded := exclusions.refuses(*about):
-            yield Skipped(unit, *excluded)
+        forgotten = tombstones.refuses_source(*about)
+        if refused := ("Forgotten", forgotten) if forgotten else exclusions.refuses(*about):
+            remove_folder(media.download_folder(unit.key))
+            yield Skipped(unit, *refused)
         elif unit.key in stored:
             yield _judged_again(downloader, unit, stored[unit.key])
         else:
@@ -84,7 +85,17 @@ def fetch(
         for key, unit in by_key.items()
     ]
     for item, result in downloader.fetch(wanted, sites_in_cooldown(run.lake), policy) if wanted else ():
-        yield _outcome(media, downloader, exclusions, by_key[item.key], rows[item.key], item, result)
+        outcome = _outcome(media, downloader, exclusions, by_key[item.key], rows[item.key], item, result)
+        if not _goes_on(outcome, policy):
+            remove_folder(item.folder)
+        yield _kept(outcome, smaller[item.key]) if item.key in smaller else outcome
+
+
+def _goes_on(outcome: Outcome, policy: FailurePolicy) -> bool:
+    """Says whether a later try will come by itself and go on with what was fetched so far."""
+    if not isinstance(outcome, Failed):
+        return isinstance(outcome, Waiting)
+    return policy.retry(type(outcome.error)).next_try(outcome.unit.tries + 1, datetime.now(UTC)) is not None
 
 
 def _stored_downloads(run: StageRun, downloader: Downloader, units: list[Unit]) -> dict[str, dict[str, Any]]:
@@ -94,6 +105,21 @@ def _stored_downloads(run: StageRun, downloader: Downloader, units: list[Unit]) 
     ).to_pylist()
     form = f"{downloader.form_version}+"
     return {row["source_id"]: row for row in rows if row["version"].startswith(form)}
+
+
+def _kept(outcome: Outcome, row: dict[str, Any]) -> Outcome:
+    """Keeps the smaller file of an earlier try where this one gives none, and says why it is tried again.
+
+    row: of the earlier download, with the columns of `downloads`.
+    """
+    from internvid.web.errors import BelowAvailable
+
+    if isinstance(outcome, Done):
+        return outcome
+    why = f"{type(outcome.error).__name__}: {outcome.error}" if isinstance(outcome, Failed) else outcome.reason
+    content = {name: row[name] for name in DOWNLOADS.content.names}
+    improvable = BelowAvailable(f"the smaller file stays, as the last try gave none: {why}")
+    return Done(outcome.unit, (Rows.of([content], DOWNLOADS),), improvable=improvable)
 
 
 def _judged_again(downloader: Downloader, unit: Unit, row: dict[str, Any]) -> Outcome:
@@ -118,13 +144,11 @@ def _outcome(
     if isinstance(result, Cooldown):
         return Waiting(unit, result.site, result.reason_class, result.reason, result.until, was_tried=result.was_asked)
     if isinstance(result, LeftOut):
-        remove_folder(wanted.folder)
         return Skipped(unit, result.reason_class, result.reason)
     if isinstance(result, BaseException):
         return Failed(unit, result)
     metadata = result.metadata
     if excluded := exclusions.refuses(source["uri"], metadata["site_key"], metadata["channel_id"], metadata["channel"]):
-        remove_folder(wanted.folder)
         return Skipped(unit, *excluded)
     try:
         return _stored(media, downloader, unit, source, wanted, result)
@@ -136,17 +160,17 @@ def _stored(
     media: Media, downloader: Downloader, unit: Unit, source: dict[str, Any], wanted: Wanted, downloaded: "Downloaded"
 ) -> Outcome:
     """Moves the file into the media store, if its measured length and size fulfil the rules."""
+    from internvid.web.errors import BelowAvailable
+
     ((_, inspected),) = media.inspect([downloaded.path])
     if isinstance(inspected, BaseException):
         return Failed(unit, inspected)
     probe = inspected.probe
-    seconds = downloaded.metadata["duration_seconds"] or probe.duration_seconds
+    seconds = downloaded.metadata["duration_seconds"] or inspected.packets.duration_seconds
     if left_out := _against_the_rules(downloader, seconds, min(probe.display_width, probe.display_height)):
-        remove_folder(wanted.folder)
         return Skipped(unit, *left_out)
     path = media.take_in(downloaded.path, downloaded.sha256)
     subtitles = [media.take_in_beside(file, f"subtitles/{unit.key}/{Path(file).name}") for file in downloaded.subtitles]
-    remove_folder(wanted.folder)
     row = {
         "source_id": unit.key,
         "url": wanted.url,
@@ -159,8 +183,11 @@ def _stored(
         "fetched_at": datetime.now(UTC),
         **downloaded.metadata,
         "duration_seconds": seconds,
+        "below_available": downloaded.below_available is not None,
     }
-    return Done(unit, (Rows.of([row], DOWNLOADS),), cost=Cost(bytes_read=downloaded.size_bytes))
+    improvable = BelowAvailable(downloaded.below_available) if downloaded.below_available else None
+    cost = Cost(bytes_read=downloaded.size_bytes)
+    return Done(unit, (Rows.of([row], DOWNLOADS),), cost=cost, improvable=improvable)
 
 
 def _against_the_rules(downloader: Downloader, seconds: float | None, side: int | None) -> tuple[str, str] | None:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.partitions import INGEST_BATCH
+from assets.partitions import add_ingest_batches
 from resources.catalog.downloader import Downloader
 from resources.catalog.feeds import MAX_POLLS, poll
 from resources.incremental.materialization import table_metadata
@@ -34,7 +34,7 @@ def feed_polls(
     result = poll(
         lake, downloader, failure_policy, config.plans, config.max_polls, run_id=context.run_id, log=context.log.info
     )
-    context.instance.add_dynamic_partitions(INGEST_BATCH, sorted(result.batches))
+    add_ingest_batches(context.instance, result.batches)
     if result.new:
         # Polling registers sources: the UI shows `sources` as changed, as when files are registered.
         context.instance.report_runless_asset_event(

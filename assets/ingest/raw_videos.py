@@ -21,7 +21,7 @@ SHOWN = ("duration_seconds", "display_width", "display_height", "video_codec", "
 
 def configure(scope: StageScope, *, media: Media) -> Configuration:
     """The version names what a row depends on besides the file: the probe, and whether bytes are imported."""
-    return Configuration(({"": f"probe/2+{media.keep}"},))
+    return Configuration(({"": f"probe/3+{media.keep}"},))
 
 
 @stage(
@@ -100,13 +100,18 @@ def _done(media: Media, unit: Unit, video_id: str, file: str, inspected: Inspect
         path = media.store(file, inspected.sha256)
     except OSError as error:
         return Failed(unit, error)
+    packets = inspected.packets
     row = {
         "video_id": video_id,
         "source_id": unit.key,
         "source": unit.label,
         "path": path,
         "sha256": inspected.sha256,
-        "packets_digest": inspected.packets_digest,
+        "packets_digest": packets.digest,
+        "duration_seconds": packets.duration_seconds,
+        "short_of_header": packets.short_of_header,
+        "frame_count": packets.frame_count,
+        "fps": packets.fps,
         "size_bytes": inspected.size_bytes,
         **vars(inspected.probe),
     }

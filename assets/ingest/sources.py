@@ -35,7 +35,8 @@ def sources(
             "files_new": registered.new,
             "files_changed": registered.changed,
             "files_unchanged": registered.unchanged,
-            "files_ignored": registered.ignored,
+            "files_ignored": registered.tally.passed_over_files,
+            "files_ignored_by_suffix": [str(kind) for kind in registered.tally.passed_over.values()],
             "batches": sorted(registered.batches),
         }
     )

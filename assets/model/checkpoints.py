@@ -19,6 +19,11 @@ from resources.models.aligner import ActiveCheckpoint, Aligner
 from resources.training.checkpoint_files import publish_folder, training_folder
 from resources.training.trainer import Trainer
 
+# What training measured of itself: the last ones say whether its device waited.
+MEASURED = (
+    "steps", "samples", "seconds", "loss", "accuracy", "samples_per_second", "waiting_share", "peak_share",
+    "memory_bytes",
+)  # fmt: skip
 MIN_CLIPS = 2  # the contrastive loss compares a clip with other clips
 
 
@@ -110,7 +115,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         context,
         lake,
         recipe,
-        chosen,
+        chosen["clip_id"],
         snapshot=made_from["snapshot"],
         folder=folder,
         receipt=receipt,
@@ -124,7 +129,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         "path": publish_folder(lake, trained.checkpoint, checkpoint_id),
         "weights_digest": trained.digest,
         "clips": trained.clips,
-        **{name: getattr(trained, name) for name in ("steps", "samples", "seconds", "loss", "accuracy")},
+        **{name: getattr(trained, name) for name in MEASURED},
     }
     return Done(unit, (Rows.of([row], CHECKPOINTS),))
 
@@ -144,5 +149,6 @@ def metrics_of(lake: Lake, model: str) -> dict[str, Any]:
     row = newest(lake, model)
     if row is None:
         return {}
-    shown = ("checkpoint_id", "snapshot", "clips", "steps", "samples", "loss", "accuracy")
-    return {"path": dg.MetadataValue.path(row["path"]), **{name: row[name] for name in shown}}
+    shown = ("checkpoint_id", "snapshot", "clips", *MEASURED)
+    measured = {name: row[name] for name in shown if row[name] is not None}
+    return {"path": dg.MetadataValue.path(row["path"]), **measured}

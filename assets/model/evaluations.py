@@ -1,8 +1,6 @@
 """`evaluations`: metrics of trained models, measured on videos that no subset trains on."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +14,7 @@ from resources.incremental.samples import rows_sample
 from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import EVALUATIONS
 from resources.lake.store import Lake
+from resources.lake.temporary_folders import temporary_folder
 from resources.models.aligner import ActiveCheckpoint, Aligner
 from resources.training.lake_clips import LakeClips, index_clips
 
@@ -31,7 +30,7 @@ def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
     held_out = held_out_clips(scope.lake, row["snapshot"]) if row else pa.table({"clip_id": [], "content": []})
     content = digest(held_out["clip_id"].to_pylist(), held_out["content"].to_pylist())
     parameters = pa.table({"model": [scope.partition], "benchmark": [HELD_OUT], "content": [content]})
-    return Configuration(({HELD_OUT: VERSION},), chunk_size=1, parameters=parameters)
+    return Configuration(({HELD_OUT: VERSION + aligner.precision_suffix},), chunk_size=1, parameters=parameters)
 
 
 def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
@@ -69,8 +68,8 @@ def evaluate(lake: Lake, aligner: Aligner, unit: Unit) -> Outcome:
     if len(clip_ids) < 2:
         return Skipped(unit, "TooFewClips", f"{len(clip_ids)} clips in the test videos; retrieval needs at least 2")
     encoder = aligner.encoder(lake, ActiveCheckpoint(row["checkpoint_id"], row["path"], row["weights_digest"]))
-    with TemporaryDirectory(prefix="internvid-") as folder:
-        index = index_clips(lake, clip_ids, Path(folder, "clips.arrow"), snapshot=row["snapshot"])
+    with temporary_folder() as folder:
+        index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=row["snapshot"])
         clips = LakeClips(lake, index.path, row["snapshot"])
         positions = list(range(len(clips)))
         video = encoder.encode_clips(clips, positions, batch_size=aligner.clips_per_call)

@@ -8,7 +8,7 @@ from resources.incremental.costs import Cost
 from resources.incremental.declaration import CostDrivers, StageRun, stage
 from resources.incremental.stage import Done, Outcome, Rows, Unit, together_or_one_by_one
 from resources.lake.schema import CAPTION_EMBEDDINGS
-from resources.models.aligner import ActiveCheckpoint, Aligner
+from resources.models.aligner import ActiveCheckpoint, Aligner, require_telling_apart
 from resources.models.provider import stopwatch
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ def caption_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) ->
 def embed(run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit]) -> list[Outcome]:
     """Embeds the caption of each unit, a clip."""
     captions = run.lake.fetch("clip_captions", [unit.key for unit in units], ["video_id", "caption"])
+    texts = captions["caption"].to_pylist()
     with stopwatch() as watch:
-        vectors = encoder.encode_texts(captions["caption"].to_pylist())
+        vectors = encoder.encode_texts(texts)
+    require_telling_apart(active, vectors, texts)
     spent = watch.spent / len(units)
     cost = Cost(active.checkpoint_id, str(encoder.device), spent.seconds, spent.processor_seconds)
     return [

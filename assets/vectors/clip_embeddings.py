@@ -1,5 +1,7 @@
 """`clip_embeddings`: vectors of clips in the space that they share with captions, by the active checkpoint."""
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from resources.incremental.declaration import Configuration, CostDrivers, StageR
 from resources.incremental.stage import Done, Outcome, Rows, Unit, together_or_one_by_one
 from resources.lake.schema import CLIP_EMBEDDINGS, VECTOR_SIZE
 from resources.lake.statements import statement
-from resources.models.aligner import ActiveCheckpoint, Aligner
+from resources.models.aligner import ActiveCheckpoint, Aligner, require_telling_apart
 from resources.models.provider import stopwatch
 
 if TYPE_CHECKING:
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
 
     from internvid.viclip.encoder import Encoder
 
+SECONDS_BETWEEN_LINES = 60.0
+
 
 def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
     """There are no units until a checkpoint is active. After a change of the checkpoint every vector is recomputed."""
     active = None if scope.lake is None else aligner.active(scope.lake)
     version = "no checkpoint" if active is None else aligner.version(active)
     models = pa.table({"model": pa.array([] if active is None else [active.checkpoint_id], pa.string())})
-    return Configuration(({"": version},), parameters=models)
+    return Configuration(({"": version},), aligner.clips_per_chunk, models)
 
 
 @stage(
@@ -52,29 +56,41 @@ def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> It
 
 
 def embed(
-    run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int
+    run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int | None
 ) -> list[Outcome]:
     """Embeds the frames of each unit, a clip."""
-    outcomes: list[Outcome] = []
-    video_ids = run.lake.fetch("clips", [unit.key for unit in units], ["video_id"])["video_id"].to_pylist()
-    for first in range(0, len(units), clips_per_call):
-        clips = units[first : first + clips_per_call]
-        videos = _pictures(run, [unit.key for unit in clips], encoder.frames)
-        with stopwatch() as watch:
-            vectors = encoder.encode_videos(videos)
-        spent = watch.spent / len(clips)
-        cost = Cost(
-            active.checkpoint_id,
-            str(encoder.device),
-            spent.seconds,
-            spent.processor_seconds,
-            frames=encoder.frames,
-        )
-        of_clips = video_ids[first : first + clips_per_call]
-        for unit, video_id, vector in zip(clips, of_clips, vectors, strict=True):
-            row = vector_row(unit.key, video_id, active, vector)
-            outcomes.append(Done(unit, (Rows.of([row], CLIP_EMBEDDINGS),), cost=cost))
-    return outcomes
+    from internvid.viclip.frame_choice import middle_frames
+
+    clip_ids = [unit.key for unit in units]
+    video_ids = run.lake.fetch("clips", clip_ids, ["video_id"])["video_id"].to_pylist()
+    clips = _StoredClips(run, clip_ids)
+    with stopwatch() as watch:
+        # Frames are read and decoded in it: on a GPU, while earlier clips are computed.
+        vectors = encoder.encode_clips(clips, range(len(units)), batch_size=clips_per_call)
+    # What went in is read again only where all vectors are equal.
+    picks = ((clip, middle_frames(int(count), encoder.frames)) for clip, count in enumerate(clips.frame_counts))
+    require_telling_apart(active, vectors, (tuple(clips.jpegs([pick])[0]) for pick in picks))
+    say_now_and_then(run, encoder)
+    spent = watch.spent / len(units)
+    cost = Cost(
+        active.checkpoint_id, str(encoder.device), spent.seconds, spent.processor_seconds, frames=encoder.frames
+    )
+    return [
+        Done(unit, (Rows.of([vector_row(unit.key, video_id, active, vector)], CLIP_EMBEDDINGS),), cost=cost)
+        for unit, video_id, vector in zip(units, video_ids, vectors, strict=True)
+    ]
+
+
+_last_line: dict[str, float] = {}  # the run that wrote it -> when, by the monotonic clock
+
+
+def say_now_and_then(run: StageRun, encoder: "Encoder") -> None:
+    """Logs whether the device waits for frames: after a run's first chunk, and then about once a minute."""
+    now = time.monotonic()
+    if now - _last_line.get(run.run_id, -math.inf) >= SECONDS_BETWEEN_LINES:
+        _last_line.clear()
+        _last_line[run.run_id] = now
+        run.log(f"embedding on {encoder.device} in {encoder.precision}: {encoder.use()}")
 
 
 def vector_row(clip_id: str, video_id: str, active: ActiveCheckpoint, vector: "np.ndarray") -> dict[str, object]:
@@ -97,21 +113,32 @@ def padded(vector: "np.ndarray") -> "np.ndarray":
     return np.pad(vector, (0, VECTOR_SIZE - len(vector))).astype(np.float32)
 
 
-def _pictures(run: StageRun, clip_ids: Sequence[str], wanted: int) -> "list[np.ndarray]":
-    """Returns `wanted` frames of each clip, [frames, height, width, 3] uint8.
+class _StoredClips:
+    """The stored frames of clips, as the encoder reads them: the middle frames of equal parts of the clip."""
 
-    The clip's stored frames are divided into `wanted` equal parts; the middle frame of each part is taken.
-    """
-    import numpy as np
+    def __init__(self, run: StageRun, clip_ids: Sequence[str]) -> None:
+        import numpy as np
 
-    from internvid.viclip.frame_choice import middle_frames
+        rows = run.query(statement("inputs/frames_of_clips"), {"clip_ids": list(clip_ids)})
+        of_clip = dict(zip(rows["clip_id"].to_pylist(), rows["frame_ids"].to_pylist(), strict=True))
+        self.lake = run.lake
+        self.frame_ids = [of_clip[clip_id] for clip_id in clip_ids]
+        self.frame_counts = np.array([len(frame_ids) for frame_ids in self.frame_ids], np.int32)
 
-    rows = run.query(statement("inputs/frames_of_clips"), {"clip_ids": list(clip_ids)})
-    of_clip = dict(zip(rows["clip_id"].to_pylist(), rows["frame_ids"].to_pylist(), strict=True))
-    chosen = {
-        clip_id: [of_clip[clip_id][at] for at in middle_frames(len(of_clip[clip_id]), wanted)] for clip_id in clip_ids
-    }
-    frame_ids = sorted({frame_id for frames in chosen.values() for frame_id in frames})
-    jpegs = run.lake.fetch("frames", frame_ids, ["jpeg"])["jpeg"].to_pylist()
-    pictures = {frame_id: rgb_of_jpeg(jpeg) for frame_id, jpeg in zip(frame_ids, jpegs, strict=True)}
-    return [np.stack([pictures[frame_id] for frame_id in chosen[clip_id]]) for clip_id in clip_ids]
+    def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> "list[np.ndarray]":
+        """Returns [frames, height, width, 3] uint8 for each pick, as `internvid.viclip.clips.Clips` says."""
+        import numpy as np
+
+        clips = []
+        for jpegs in self.jpegs(picks):
+            pictures = {jpeg: rgb_of_jpeg(jpeg) for jpeg in set(jpegs)}  # a repeated frame is decoded once
+            clips.append(np.stack([pictures[jpeg] for jpeg in jpegs]))
+        return clips
+
+    def jpegs(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[list[bytes]]:
+        """Returns the chosen frames of each pick as they are stored."""
+        chosen = [[self.frame_ids[clip][at] for at in positions] for clip, positions in picks]
+        frame_ids = sorted({frame_id for frames in chosen for frame_id in frames})
+        stored = self.lake.fetch("frames", frame_ids, ["jpeg"])["jpeg"].to_pylist()
+        jpeg_of = dict(zip(frame_ids, stored, strict=True))
+        return [[jpeg_of[frame_id] for frame_id in frames] for frames in chosen]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from internvid.video.settings import ScanSettings
     from internvid.video.spans import Span
 
+VIDEO_COLUMNS = ["video_id", "path", "duration_seconds", "short_of_header", "size_bytes"]
 IMPORTED = "imported"  # variant of the units whose clips are spans of imported annotations
 
 
@@ -69,9 +70,7 @@ def clips_and_frames(
 
 def cut_and_sample(run: StageRun, media: Media, settings: "ScanSettings", units: list[Unit]) -> Iterator[Outcome]:
     """Scans each video in a child process: for its cuts, or for its annotated spans."""
-    videos = run.lake.fetch(
-        "raw_videos", [_video_id(unit) for unit in units], ["video_id", "path", "duration_seconds", "size_bytes"]
-    ).to_pylist()
+    videos = run.lake.fetch("raw_videos", [_video_id(unit) for unit in units], VIDEO_COLUMNS).to_pylist()
     annotated = _annotated(run, [_video_id(unit) for unit in units if unit.variant == IMPORTED])
     to_scan = [
         ToScan(
@@ -84,11 +83,26 @@ def cut_and_sample(run: StageRun, media: Media, settings: "ScanSettings", units:
     for unit, video, (_, scanned) in zip(units, videos, media.scan(to_scan, settings), strict=True):
         if isinstance(scanned, BaseException):
             yield Failed(unit, scanned)
-        elif unit.variant == IMPORTED:
+            continue
+        _flag_what_falls_short(video, scanned, is_whole=unit.variant != IMPORTED)
+        if unit.variant == IMPORTED:
             yield _of_spans(run.lake, unit, video, annotated[video["video_id"]], scanned, run.run_id)
         else:
             rows = _rows(video["video_id"], scanned)
             yield Done(unit, rows, release=scanned.remove, cost=_cost(scanned, video["size_bytes"]))
+
+
+def _flag_what_falls_short(video: dict[str, Any], scanned: Scanned, *, is_whole: bool) -> None:
+    """Flags the clips of a video of which less is there, or less was decoded, than its header says.
+
+    is_whole: whether the video was decoded to its end.
+    """
+    from internvid.video.packets import falls_short
+
+    decoded = max((clip.end_seconds for clip in scanned.clips), default=0.0)
+    if video["short_of_header"] or (is_whole and falls_short(decoded, video["duration_seconds"])):
+        for clip in scanned.clips:
+            clip.flags.append("short_of_header")
 
 
 def _video_id(unit: Unit) -> str:

@@ -217,11 +217,12 @@ MADE_BY_SQL = {
         select unit as frame_caption_id, regexp_replace(unit, '_[0-9]+/[a-z]+$', '') as clip_id,
             split_part(unit, '_', 1) as video_id, split_part(unit, '/', 2) as scale,
             split_part(unit, '/', 1) as frame_id,
-            {_SENTENCE} as caption, 'made' as model, 'success' as status,
+            {_SENTENCE} as caption, caption as caption_terms, 'made' as model, 'success' as status,
             1 as unit_rows, units.*
         from units""",
     "clip_captions": f"""
-        select unit as clip_id, split_part(unit, '_', 1) as video_id, {_SENTENCE} as caption, 'made' as model,
+        select unit as clip_id, split_part(unit, '_', 1) as video_id, {_SENTENCE} as caption, caption as caption_terms,
+        'made' as model,
             'success' as status, 6 as word_count, 1 as unit_rows, units.*
         from units""",
     "clip_scores": """

@@ -104,9 +104,9 @@ class MergingSummariser:
         written = sorted((c for c in captions if c.caption.strip()), key=lambda c: (c.seconds, c.scale, c.caption))
         if not written:
             raise ValueError("a clip without frame captions cannot be summarised: caption at least one frame")
-        free = [c for c in written if _phrases(c) is None]
+        free = [c for c in written if phrases_of(c) is None]
         # Keyed by time: the middle frame may be captioned twice, once as coarse and once as fine.
-        phrased = list({c.seconds: phrases for c in written if (phrases := _phrases(c)) is not None}.items())
+        phrased = list({c.seconds: phrases for c in written if (phrases := phrases_of(c)) is not None}.items())
 
         motion = _motion_sentences(measures)
         room = _MAX_WORDS - sum(_count_words(sentence.text) for sentence in motion)
@@ -171,7 +171,7 @@ class _Topic:
         ]
 
 
-def _phrases(caption: TimedCaption) -> list[dict[str, Any]] | None:
+def phrases_of(caption: TimedCaption) -> list[dict[str, Any]] | None:
     """Reads the phrases of a caption by the embedded captioner; None for free text."""
     if caption.model != measured.MODEL or caption.evidence is None:
         return None

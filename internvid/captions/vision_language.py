@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
+from threading import Lock
 from typing import Any, Literal
 
 import torch
@@ -144,6 +145,18 @@ class Request:
     generation: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """Frames whose captions the model can write. errors: of each frame, None where it was decoded.
+
+    pictures: number of decoded frames. read: the model's input; None without decoded frames.
+    """
+
+    errors: list[Exception | None]
+    pictures: int
+    read: BatchFeature | None
+
+
 class VisionLanguageCaptioner:
     """Captions frames with one model and one request.
 
@@ -156,6 +169,7 @@ class VisionLanguageCaptioner:
         self.image_processor = weights.image_processor
         self.request = request
         self.batches = Batches(frames_per_batch)
+        self.tokenising = Lock()
         self.kind: str = self.model.config.model_type
         self.is_chat = self.processor is not None and bool(self.processor.chat_template)
         self.sees_several = self.is_chat and "video_processor" in self.processor.get_attributes()
@@ -179,7 +193,9 @@ class VisionLanguageCaptioner:
             else:
                 places_by_size.setdefault(size, []).append(place)
         for places in places_by_size.values():
-            size_captions = self.batches.map(self._describe, [jpegs[place] for place in places])
+            size_captions = self.batches.map_prepared(
+                self._prepared, self._described, [jpegs[place] for place in places]
+            )
             captions |= zip(places, size_captions, strict=True)
         return [captions[place] for place in range(len(jpegs))]
 
@@ -197,34 +213,45 @@ class VisionLanguageCaptioner:
         for picture in pictures:
             if isinstance(picture, Exception):
                 raise picture
-        (caption,) = self._write([[picture for picture in pictures if isinstance(picture, Image.Image)]])
+        together = [picture for picture in pictures if isinstance(picture, Image.Image)]
+        (caption,) = self._write(self._read([together]), 1)
         if isinstance(caption, Exception):
             raise caption
         return caption
 
-    def _describe(self, jpegs: Sequence[bytes]) -> list[FrameCaption | Exception]:
-        """Captions each frame. All frames have one size."""
+    def _prepared(self, jpegs: Sequence[bytes]) -> _Prepared:
+        """Decodes frames of one size and prepares the model's input. Runs in a thread, while the model writes."""
         decoded = _pictures(jpegs)
+        errors = [picture if isinstance(picture, Exception) else None for picture in decoded]
         pictures = [[picture] for picture in decoded if isinstance(picture, Image.Image)]
-        captions = iter(self._write(pictures) if pictures else ())
-        return [next(captions) if isinstance(picture, Image.Image) else picture for picture in decoded]
+        return _Prepared(errors, len(pictures), self._read(pictures) if pictures else None)
+
+    def _described(self, prepared: _Prepared) -> list[FrameCaption | Exception]:
+        """Returns the caption of each frame, or its error."""
+        captions = iter(() if prepared.read is None else self._write(prepared.read, prepared.pictures))
+        return [next(captions) if error is None else error for error in prepared.errors]
 
     @torch.inference_mode()
-    def _write(self, pictures: list[list[Image.Image]]) -> list[FrameCaption | Exception]:
-        """Writes a caption of each list of pictures, or returns `EmptyAnswer`. All lists have one length."""
-        read = self._read(pictures)
+    def _write(self, read: BatchFeature, rows: int) -> list[FrameCaption | Exception]:
+        """Writes a caption of each row of the model's input, or returns `EmptyAnswer`."""
+        read = read.to(self.model.device, dtype=self.model.dtype)
         start = _Start()
         tokens = self.model.generate(
             **read, generation_config=self.generation, logits_processor=LogitsProcessorList([start])
         )
         # Whether a row begins with the prompt or with the decoder's first token differs by model.
         mask = read.get("attention_mask")
-        prompts = [start.tokens] * len(pictures) if mask is None else mask.sum(1).tolist()
+        prompts = [start.tokens] * rows if mask is None else mask.sum(1).tolist()
         written = tokens[:, start.tokens :].tolist()
         return [self._caption(prompt, row) for prompt, row in zip(prompts, written, strict=True)]
 
     def _read(self, pictures: list[list[Image.Image]]) -> BatchFeature:
-        """Prepares the model's input, on its device."""
+        """Prepares the model's input, on the CPU. pictures: for each row; all rows have equally many."""
+        # A tokeniser changes its settings for a call, and must not be used by two threads meanwhile.
+        with self.tokenising:
+            return self._read_alone(pictures)
+
+    def _read_alone(self, pictures: list[list[Image.Image]]) -> BatchFeature:
         if self.is_chat:
             text = self._chat(len(pictures[0]))
             bos = self.tokenizer.bos_token
@@ -245,7 +272,7 @@ class VisionLanguageCaptioner:
                 "attention_mask",
             ):  # its tokeniser ends the prompt, which the model has to continue
                 read[name] = read[name][:, :-1]
-        return read.to(self.model.device, dtype=self.model.dtype)
+        return read
 
     def _chat(self, pictures: int) -> str:
         content: list[dict[str, str]] = [{"type": "image"}] * pictures
@@ -259,7 +286,8 @@ class VisionLanguageCaptioner:
         """Decodes a caption. tokens: as written, with the padding after the end token."""
         end = next((index for index, token in enumerate(tokens) if token in self.ends), None)
         tokens = tokens if end is None else tokens[: end + 1]
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        with self.tokenising:
+            text = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
         if not text:
             return EmptyAnswer(f"the model wrote nothing ({len(tokens)} tokens, none of them text)")
         return FrameCaption(text, None, "truncated" if end is None else "success", prompt_tokens, len(tokens))

@@ -8,7 +8,7 @@ Both methods choose the same frames.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import av
@@ -19,6 +19,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from internvid.evaluation.benchmarks import Item
 from internvid.viclip.frame_choice import CHOICES
+from internvid.video.demuxing import packets_or_error
 from internvid.video.pictures import Orientations, upright
 from internvid.video.probe import UnreadableVideo, no_frame, open_video, video_stream
 
@@ -41,7 +42,16 @@ def read_frames(
     choice: a name of `frame_choice.CHOICES`. Raises UnreadableVideo, FileNotFoundError and PermissionError as `probe`
     does, and UnreadableVideo if no frame is in the span.
     """
-    choose = CHOICES[choice]
+    return frames_at(path, start_seconds, end_seconds, lambda frame_count: CHOICES[choice](frame_count, count))
+
+
+def frames_at(
+    path: str, start_seconds: float | None, end_seconds: float | None, choose: Callable[[int], Sequence[int]]
+) -> np.ndarray:
+    """Returns the chosen frames as `read_frames` does, and raises as it does.
+
+    choose: returns the positions of frames within the span, in order of time, given the number of its frames.
+    """
     with open_video(path) as container:
         stream = video_stream(container, path)
         index = _index(container, stream)
@@ -49,7 +59,7 @@ def read_frames(
             ticks, keyframes = index
             seconds = [(tick - ticks[0]) * float(stream.time_base or 0) for tick in ticks]
             inside = _inside(seconds, start_seconds, end_seconds)
-            chosen_ticks = [ticks[inside[position]] for position in choose(len(inside), count)]
+            chosen_ticks = [ticks[inside[position]] for position in choose(len(inside))]
             frames = _frames_by_seeking(container, stream, sorted(set(chosen_ticks)), keyframes)
             if frames is not None:
                 return _stacked([frames[tick] for tick in chosen_ticks])
@@ -60,7 +70,7 @@ def read_frames(
         if not seconds:
             raise no_frame(container, source.last_error)
     inside = _inside(seconds, start_seconds, end_seconds)
-    positions = [inside[position] for position in choose(len(inside), count)]
+    positions = [inside[position] for position in choose(len(inside))]
     chosen_positions = set(positions)
     with open_video(path) as container:
         pictures = _Pictures()
@@ -144,7 +154,7 @@ class _Decoded:
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
         self._container, self._stream = container, stream
-        self.last_error: av.error.FFmpegError | None = None
+        self.last_error: Exception | None = None
 
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float]]:
         rate = self._stream.average_rate or self._stream.guessed_rate
@@ -160,15 +170,10 @@ class _Decoded:
 
     def _frames(self) -> Iterator[av.VideoFrame]:
         """Decodes packet by packet, so that an error loses one packet and not the rest of the file."""
-        packets = self._container.demux(self._stream)
         consecutive_errors = 0
-        while consecutive_errors < _MAX_CONSECUTIVE_ERRORS:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError as error:
-                self.last_error = error
-                return
-            if packet is None:
+        for packet in packets_or_error(self._container, [self._stream]):
+            if isinstance(packet, Exception):
+                self.last_error = packet
                 return
             try:
                 yield from packet.decode()  # type: ignore[misc]
@@ -178,6 +183,8 @@ class _Decoded:
             except av.error.FFmpegError as error:
                 self.last_error = error
                 consecutive_errors += 1
+                if consecutive_errors == _MAX_CONSECUTIVE_ERRORS:
+                    return
 
 
 class _Pictures:

@@ -1,64 +1,31 @@
 """Reads released annotations: spans of videos with captions and scores.
 
-The columns decide the form of the list, in any file format of `rows`:
-
-* one span a row: a column for its start, one for its end (InternVid, and lists of (url, start, end, caption));
-* one video a row, with lists of spans and captions: as columns of text that hold Python lists (Panda-70M), or as
-  lists themselves (HowTo100M's JSON: video_id -> start, end, text);
-* one video a row with a caption of the whole of it (WebVid).
+The columns decide the form of the list (`annotation_forms`), in any file format of `rows`; this module checks what the
+form's rows say, and parses times and scores.
 """
 
 from __future__ import annotations
 
-import ast
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from internvid.lists.items import (
-    ADDRESS_COLUMNS,
-    SECONDS_COLUMNS,
-    YOUTUBE_COLUMNS,
-    address_column,
-    address_in,
-    seconds_in,
-    shown,
-    text_in,
-)
+from internvid.lists.annotation_forms import WANTED, Entry, Form, form_of
+from internvid.lists.items import address_column, found_address, seconds_in, shown
 from internvid.lists.rows import BadItem, Row, read_rows
 from internvid.lists.times import seconds_of
-
-START_COLUMNS = ("start_timestamp", "start_seconds", "start_time", "start", "begin")
-END_COLUMNS = ("end_timestamp", "end_seconds", "end_time", "end")
-CAPTION_COLUMNS = ("caption", "text", "sentence", "description", "name")
-SPANS_COLUMN = "timestamp"  # Panda-70M's: [[start, end], …]
-# Column -> name of the score. InternVid renamed UMT-SIM to UMT_Score.
-SCORES = {
-    "aesthetic_score": "aesthetic_score",
-    "umt_score": "umt_score",
-    "umt_sim": "umt_score",
-    "matching_score": "matching_score",
-    "clip_score": "clip_score",
-    "clipscore": "clip_score",
-    "score": "score",
-}
-WANTED = frozenset(
-    [
-        *(*ADDRESS_COLUMNS, *YOUTUBE_COLUMNS, *SECONDS_COLUMNS),
-        *(*START_COLUMNS, *END_COLUMNS, *CAPTION_COLUMNS, SPANS_COLUMN, *SCORES),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """An annotated span of a video. row: as `Row.number`. start_seconds, end_seconds: from the video's first frame.
 
-    end_seconds: None for the video's end. scores: by name, as released. video_seconds: duration of the complete video,
-    None if the list does not say it.
+    url: a URL, or a path; a relative path starts at the list's folder. end_seconds: None for the video's end. scores:
+    by name, as released. video_seconds: duration of the complete video, None if not stated. clip: name of a
+    file that holds the span alone, None if the list names none. is_whole_clip: whether the list gives no span: then it
+    is the whole of that file, and nothing is known of it without the file.
     """
 
     row: int
@@ -66,156 +33,74 @@ class Annotation:
     start_seconds: float
     end_seconds: float | None
     caption: str | None
-    scores: dict[str, float]
+    scores: dict[str, float] = field(default_factory=dict)
     video_seconds: float | None = None
+    clip: str | None = field(default=None, compare=False)  # where it may lie, not what is said of it
+    is_whole_clip: bool = False
 
 
-class _Form(Enum):
-    SPAN_A_ROW = auto()
-    SPANS_IN_LISTS = auto()
-    WHOLE_VIDEO = auto()
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of a list, and its form."""
-
-    form: _Form
-    address: str
-    start: str | None
-    end: str | None
-    caption: str | None
-    scores: dict[str, str]
-
-    def scores_in(self, cells: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns raw scores by name; of two columns for the same score, the one with a value."""
-        return {name: cells[column] for column, name in self.scores.items() if cells.get(column) not in (None, "")}
-
-
-def read_annotations(path: Path) -> Iterator[list[Annotation | BadItem]]:
+def read_annotations(
+    path: Path, on_form: Callable[[Form], object] = lambda form: None
+) -> Iterator[list[Annotation | BadItem]]:
     """Yields the spans of the file in its order, in chunks of a few thousand rows.
 
-    A row or span that cannot be used becomes a BadItem. Raises as `read_rows`, and ValueError if the columns match no
-    known form.
+    A row or span that cannot be used becomes a BadItem. on_form: called with the form once it is known. Raises as
+    `read_rows`, and ValueError if the columns match no known form.
     """
-    columns: _Columns | None = None
+    form: Form | None = None
     for rows in read_rows(path, WANTED):
-        columns = columns or _columns(rows, path)
+        if form is None and (form := _form(rows, path)) is not None:
+            on_form(form)
         annotations: list[Annotation | BadItem] = []
         for row in rows:
             if isinstance(row, BadItem):
                 annotations.append(row)
-            elif columns is not None:  # never None once there is a readable row
-                annotations += _row_annotations(row, columns)
+            elif form is not None:  # never None once there is a readable row
+                annotations += _row_annotations(row, form, path.parent)
         yield annotations
 
 
-def _columns(rows: list[Row | BadItem], path: Path) -> _Columns | None:
-    """Finds the columns in the names of a chunk's rows; None if no row could be read."""
+def _form(rows: list[Row | BadItem], path: Path) -> Form | None:
+    """Finds the form by the columns of a chunk's rows; None if no row could be read."""
     readable = [row for row in rows if isinstance(row, Row)]
     if not readable:
         return None
     names = {name for row in readable for name in row.cells}
-    address = address_column(rows, path)
-    assert address is not None
-    start, end, caption = (
-        next((name for name in known if name in names), None) for known in (START_COLUMNS, END_COLUMNS, CAPTION_COLUMNS)
-    )
-    if SPANS_COLUMN in names or (start and isinstance(readable[0].cells.get(start), list)):
-        form = _Form.SPANS_IN_LISTS
-    elif start and end:
-        form = _Form.SPAN_A_ROW
-    elif caption and not start and not end:
-        form = _Form.WHOLE_VIDEO
-    else:
+    fullest = max(readable[:100], key=lambda row: sum(cell not in (None, "") for cell in row.cells.values()))
+    form = form_of(names, fullest.cells)
+    if form is None:
+        address_column(rows, path)  # raises where no column says where a video is
         raise ValueError(
             f"{path.name}: its columns ({shown(names)}) are of no form that is known here. Beside the video it needs "
             "start and end; or timestamp, with the spans of a video; or a caption of the whole video"
         )
-    scores = {column: name for column, name in SCORES.items() if column in names}
-    return _Columns(form, address, start, end, caption, scores)
+    return form
 
 
-def _row_annotations(row: Row, columns: _Columns) -> list[Annotation | BadItem]:
+def _row_annotations(row: Row, form: Form, folder: Path) -> list[Annotation | BadItem]:
     try:
-        url = address_in(row.cells, columns.address)
-        entries = _ENTRY_READERS[columns.form](row.cells, columns)
+        entries = form.entries(row.cells)
     except ValueError as error:
         return [BadItem(row.number, str(error))]
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        # A form expects what its dataset has; another shape in one row is that row's fault.
+        return [BadItem(row.number, f"it is not as rows of {form.name} are: {type(error).__name__}: {error}")]
     video_seconds = seconds_in(row.cells)
     annotations: list[Annotation | BadItem] = []
-    for number, (start, end, caption, scores) in enumerate(entries, start=1):
+    for number, entry in enumerate(entries, start=1):
         try:
-            span = _span(start, end)
-            numbers = {name: value for name, raw in scores.items() if (value := _score(name, raw)) is not None}
+            annotations.append(_annotation(row.number, entry, folder, video_seconds))
         except ValueError as error:
             annotations.append(BadItem(row.number, str(error), number if len(entries) > 1 else None))
-        else:
-            text = None if caption is None else str(caption).strip() or None
-            annotations.append(Annotation(row.number, url, *span, text, numbers, video_seconds))
     return annotations
 
 
-_Entry = tuple[Any, Any, Any, dict[str, Any]]  # start, end, caption, scores: unparsed
-
-
-def _span_a_row(cells: Mapping[str, Any], columns: _Columns) -> list[_Entry]:
-    start = text_in(cells, columns.start or "")
-    if start is None:
-        raise ValueError(f"nothing stands in its column {columns.start}")
-    end, caption = text_in(cells, columns.end or ""), text_in(cells, columns.caption or "")
-    return [(start, end, caption, columns.scores_in(cells))]
-
-
-def _whole_video(cells: Mapping[str, Any], columns: _Columns) -> list[_Entry]:
-    caption = text_in(cells, columns.caption or "")
-    if caption is None:
-        raise ValueError(f"nothing stands in its column {columns.caption}")
-    return [(0.0, None, caption, columns.scores_in(cells))]
-
-
-def _spans_in_lists(cells: Mapping[str, Any], columns: _Columns) -> list[_Entry]:
-    if SPANS_COLUMN in cells:
-        spans = _list(cells[SPANS_COLUMN], SPANS_COLUMN)
-        for span in spans:
-            if not isinstance(span, list | tuple) or len(span) != 2:
-                raise ValueError(f"its column {SPANS_COLUMN} should hold pairs of start and end, not {span!r:.80}")
-        starts, ends = [span[0] for span in spans], [span[1] for span in spans]
-    else:
-        starts = _list(cells.get(columns.start or ""), columns.start)
-        ends = _list(cells.get(columns.end), columns.end) if columns.end else [None] * len(starts)
-    captions = _list(cells.get(columns.caption), columns.caption) if columns.caption else [None] * len(starts)
-    scores = {name: _list(cell, name) for name, cell in columns.scores_in(cells).items()}
-    lengths = {"spans": len(starts), "ends": len(ends), "captions": len(captions)} | {
-        name: len(values) for name, values in scores.items()
-    }
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"its lists differ in length: {', '.join(f'{n} {name}' for name, n in lengths.items())}")
-    if not starts:
-        raise ValueError("it has no span")
-    return [
-        (start, end, caption, {name: values[index] for name, values in scores.items()})
-        for index, (start, end, caption) in enumerate(zip(starts, ends, captions, strict=True))
-    ]
-
-
-_ENTRY_READERS = {
-    _Form.SPAN_A_ROW: _span_a_row,
-    _Form.SPANS_IN_LISTS: _spans_in_lists,
-    _Form.WHOLE_VIDEO: _whole_video,
-}
-
-
-def _list(cell: Any, column: str | None) -> list[Any]:
-    """Parses a cell that is a list, or the text of a Python list; only literals are evaluated."""
-    if isinstance(cell, str):
-        try:
-            cell = ast.literal_eval(cell)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            raise ValueError(f"its column {column} is no list as Python writes one: {cell[:80]!r}") from None
-    if not isinstance(cell, list | tuple):
-        raise ValueError(f"its column {column} should hold a list, not {cell!r:.80}")
-    return list(cell)
+def _annotation(row: int, entry: Entry, folder: Path, video_seconds: float | None) -> Annotation:
+    start, end = _span(entry.start, entry.end)
+    scores = {name: value for name, raw in entry.scores.items() if (value := _score(name, raw)) is not None}
+    caption = None if entry.caption is None else str(entry.caption).strip() or None
+    url = found_address(entry.address, folder) if entry.address else ""
+    return Annotation(row, url, start, end, caption, scores, video_seconds, entry.clip, entry.is_whole_clip)
 
 
 def _span(start: Any, end: Any) -> tuple[float, float | None]:

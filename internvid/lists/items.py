@@ -10,11 +10,14 @@ from typing import Any
 
 from internvid.lists.rows import BadItem, Row, read_rows
 from internvid.lists.times import seconds_of
-from internvid.web.addresses import youtube_url
+from internvid.web.addresses import meant_url, youtube_url
 
 # By precedence: WebVid's `videoid` is Shutterstock's id; the video is at the `contentUrl` beside it.
-ADDRESS_COLUMNS = ("address", "url", "video_url", "contenturl", "link", "webpage_url", "uri", "path", "file")
-YOUTUBE_COLUMNS = ("youtube_id", "youtubeid", "video_id", "videoid")
+ADDRESS_COLUMNS = (
+    *("address", "url", "video_url", "contenturl", "link", "webpage_url", "uri", "path", "file"),
+    *("file_name", "filename", "video_path", "video_file", "file_path", "video", "videos"),
+)
+YOUTUBE_COLUMNS = ("youtube_id", "youtubeid", "video_id", "videoid", "ytid", "yt_id")
 COLUMNS = {
     "title": ("title",),
     "channel": ("channel", "channel_name", "uploader"),
@@ -27,6 +30,9 @@ WANTED = frozenset(
 )
 
 MAX_ADDRESS_CHARACTERS = 4096  # servers refuse URLs beyond 8 KiB
+LINE_COLUMN = "address"  # of a text file, whose lines have no columns
+_BULLET = re.compile(r"[-*•]\s+")
+_COMMENT = re.compile(r"\s+#.*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -55,7 +61,7 @@ def read_items(path: Path) -> Iterator[list[Item | BadItem]]:
     column: str | None = None
     for rows in read_rows(path, WANTED):
         column = column or address_column(rows, path)
-        yield [row if isinstance(row, BadItem) else _item(row, column) for row in rows]
+        yield [item for row in rows for item in _items(row, column, path.parent)]
 
 
 def address_column(rows: list[Row | BadItem], path: Path) -> str | None:
@@ -79,6 +85,8 @@ def shown(columns: Collection[str]) -> str:
 def address_in(cells: Mapping[str, Any], column: str | None) -> str:
     """Returns the address in the row. Raises ValueError if the cell is empty or cannot be an address."""
     address = text_in(cells, column or "")
+    if address is not None and column == LINE_COLUMN:
+        address = _bare(address)
     if address is None:
         raise ValueError(f"nothing stands in its column {column}")
     if column in YOUTUBE_COLUMNS:
@@ -88,6 +96,29 @@ def address_in(cells: Mapping[str, Any], column: str | None) -> str:
     if _CONTROL.search(address):
         raise ValueError(f"its address holds control characters: {address[:80]!r}")
     return address
+
+
+def _bare(line: str) -> str:
+    """Returns the address in a line of text: without a mark of a list, quotes, and a comment after it."""
+    line = _COMMENT.sub("", line.lstrip("\ufeff")).strip()
+    line = _BULLET.sub("", line)
+    return line.strip("\"'<>,; \t") or line
+
+
+def found_address(address: str, folder: Path) -> str:
+    """Returns the URL that is meant by a bare id, a URL without scheme or a line of yt-dlp's archive; else the address.
+
+    A file of that name in the list's folder comes first. Raises ValueError as `meant_url`.
+    """
+    if "://" in address:
+        return address
+    try:
+        url = meant_url(address)
+    except ValueError:
+        if (folder / address).exists():
+            return address
+        raise
+    return address if url is None or (folder / address).exists() else url
 
 
 def text_in(cells: Mapping[str, Any], column: str) -> str | None:
@@ -110,9 +141,19 @@ def seconds_in(cells: Mapping[str, Any]) -> float | None:
     return None
 
 
-def _item(row: Row, column: str | None) -> Item | BadItem:
+def _items(row: Row | BadItem, column: str | None, folder: Path) -> list[Item | BadItem]:
+    """Returns the videos of a row: several where its cell is a list."""
+    if isinstance(row, BadItem):
+        return [row]
+    cell = row.cells.get(column or "")
+    if not isinstance(cell, list):
+        return [_item(row, column, folder)]
+    return [_item(Row(row.number, row.cells | {column or "": video}), column, folder) for video in cell]
+
+
+def _item(row: Row, column: str | None, folder: Path) -> Item | BadItem:
     try:
-        address = address_in(row.cells, column)
+        address = found_address(address_in(row.cells, column), folder)
     except ValueError as error:
         return BadItem(row.number, str(error))
     texts = {

@@ -169,9 +169,15 @@ def _json_lines(path: Path, wanted: Collection[str], _: str | None) -> Iterator[
 
 
 def _json(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:
-    """Reads one JSON document: a list of objects, or an object of objects, whose names become the column `video_id`."""
+    """Reads one JSON document: a list of objects, or an object of objects, whose names become the column `video_id`.
+
+    Of an object that is one row by itself, or that holds lists of rows, see `_rows_of_object`.
+    """
     import ijson
 
+    if _holds_rows_inside(path):
+        yield from _rows_of_object(json.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf")))
+        return
     with path.open("rb") as file:
         first = next((byte for byte in iter(lambda: file.read(1), b"") if not byte.isspace()), b"")
         file.seek(0)
@@ -188,6 +194,67 @@ def _json(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | 
                     yield BadItem(number, "not a JSON object, {…}")
         except ijson.JSONError as error:
             raise ValueError(f"{path.name} is no JSON document, or not all of one: {error}") from error
+
+
+# Names that stand in an object beside its rows, or around them: MSR-VTT, Vript, FineVideo, YouCook2.
+_NAMES_AROUND_ROWS = {
+    *("info", "videos", "sentences", "meta", "data", "database", "version", "taxonomy", "content_metadata", "clips"),
+    *("annotations", "results", "type"),
+}
+
+
+def _holds_rows_inside(path: Path) -> bool:
+    """Says whether the document is an object that is no table of videos by their ids, by its first name and value."""
+    import ijson
+
+    with path.open("rb") as file:
+        events = ijson.parse(file)
+        try:
+            first = next(events, ("", "", None))
+            name, value = next(events, ("", "", None)), next(events, ("", "", None))
+        except ijson.JSONError:
+            return False  # what is wrong with it is told where its rows are read
+    return (
+        first[1] == "start_map"
+        and name[1] == "map_key"
+        and (name[2] in _NAMES_AROUND_ROWS or value[1] not in ("start_map", "end_map"))
+    )
+
+
+def _rows_of_object(document: dict[str, Any]) -> Iterator[Row | BadItem]:
+    """Yields the rows of an object: those of its list; with `sentences` beside `videos`, one for each sentence; of its
+    `database`; or the object as a single row.
+    """
+    videos, sentences = document.get("videos"), document.get("sentences")
+    if isinstance(videos, list) and isinstance(sentences, list):
+        rows: Iterable[Any] = _joined(videos, sentences)
+    elif isinstance(database := document.get("database"), dict):
+        rows = ({"video_id": name} | row if isinstance(row, dict) else row for name, row in database.items())
+    else:
+        lists = [document[name] for name in ("data", "annotations", "videos", "clips", "results") if name in document]
+        rows_inside = next(
+            (rows for rows in lists if isinstance(rows, list) and rows and isinstance(rows[0], dict)), None
+        )
+        has_own_columns = "video_id" in document or "url" in document or "video" in document
+        rows = [document] if rows_inside is None or has_own_columns else rows_inside
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, dict):
+            yield Row(number, {plain(name): cell for name, cell in row.items()})
+        else:
+            yield BadItem(number, "not a JSON object, {…}")
+
+
+def _joined(videos: list[Any], sentences: list[Any]) -> Iterator[Any]:
+    """Yields each sentence with the columns of its video, then the videos without a sentence."""
+    by_id = {video.get("video_id"): video for video in videos if isinstance(video, dict)}
+    without = dict(by_id)
+    for sentence in sentences:
+        if isinstance(sentence, dict):
+            without.pop(sentence.get("video_id"), None)
+            yield by_id.get(sentence.get("video_id"), {}) | sentence
+        else:
+            yield sentence
+    yield from without.values()
 
 
 def _parquet(path: Path, wanted: Collection[str], _: str | None) -> Iterator[Row | BadItem]:

@@ -21,6 +21,7 @@ FORMAT = "internvid-jsonl/1"
 
 REQUIRED_COLUMNS = ("video_id", "source", "start_seconds", "end_seconds", "caption")
 SCORE_NAMES = {"aesthetic_score": "Aesthetic_Score", "umt_score": "UMT_Score"}  # our column -> the released key
+CLIP_FILE = "clip_file"  # a column that the release does not have
 
 _YOUTUBE_URL = re.compile(
     r"https?://(?:(?:[a-z0-9-]+\.)*youtube(?:-nocookie)?\.com/(?:watch/?\?(?:[^#]*&)?v=|shorts/|embed/|live/|v/)"
@@ -36,7 +37,8 @@ def write_internvid_jsonl(
     """Writes the clips as InternVid annotations; returns the number of lines.
 
     rows: batches with the columns video_id, source (URI), start_seconds, end_seconds (from the video's first frame)
-        and caption, and optionally aesthetic_score and umt_score: a score is written if it is a finite number.
+        and caption, and optionally aesthetic_score and umt_score: a score is written if it is a finite number; and
+        clip_file: where the clip's own file is, which is written as Clip_File where there is one.
         Batches are consumed one at a time, so the file may be larger than memory.
     on_rows: called after each batch with the number of lines so far.
 
@@ -83,6 +85,7 @@ def _lines(batch: pa.RecordBatch) -> Iterator[str]:
         for name, released_name in SCORE_NAMES.items()
         if name in batch.schema.names
     ]
+    clip_files = batch.column(CLIP_FILE).to_pylist() if CLIP_FILE in batch.schema.names else [None] * batch.num_rows
     for index, (video_id, source, start_seconds, end_seconds, caption) in enumerate(zip(*columns, strict=True)):
         if caption is None or start_seconds is None or end_seconds is None or end_seconds < start_seconds:
             raise ValueError(f"video {video_id}, {start_seconds} to {end_seconds} s: no caption, or an impossible time")
@@ -95,4 +98,6 @@ def _lines(batch: pa.RecordBatch) -> Iterator[str]:
         for released_name, values in scores:
             if values[index] is not None and math.isfinite(values[index]):
                 line[released_name] = values[index]
+        if clip_files[index] is not None:
+            line["Clip_File"] = clip_files[index]
         yield json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"

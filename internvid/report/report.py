@@ -1,13 +1,14 @@
 """Writes the report: one HTML file that a browser opens from disk, with every picture, plot and style inside it.
 
 This module and `report.html` decide the content, its order and its words. The numbers come from the statistics mart
-(`sql/statistics/*.sql`), plots from `charts`, small pictures from `contact_sheet`.
+(`sql/statistics/*.sql`), plots from `charts`, clips from `shown_clips`.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,33 +17,27 @@ import duckdb
 import jinja2
 from markupsafe import Markup
 
-from internvid.report.charts import Bar, bar_chart
-from internvid.report.contact_sheet import data_uri, smaller_jpeg
+from internvid.captions.words import part_of
+from internvid.report.charts import Bar, Column, Line, bar_chart, bar_picture, histogram, line_chart
+from internvid.report.pages import page_environment
+from internvid.report.shown_clips import ShownClip, for_a_page
 from internvid.report.whole_file import whole_file
+from internvid.report.word_cloud import WORDS, CloudWord, stopwords_of, word_cloud
+from internvid.text.languages import NAMES
 
 Row = Mapping[str, Any]
 
-_FRAME_WIDTH = 240  # pixels: a strip of four fills a card of the page
-_FRAMES_A_CLIP = 4
 _WORDS_SHOWN = 15
 _FAILURES_SHOWN = 100
 _VIDEOS_SHOWN = 10
-_PEERS = ("InternVid", "HD-VILA-100M", "HowTo100M", "WebVid10M")  # the large ones among table_1_published
+_DAYS_SHOWN, _LANGUAGES_SHOWN, _CATEGORIES_SHOWN = 15, 12, 16
+_SECONDS_SHOWN, _CAPTION_WORDS_SHOWN = 60, 60  # of histograms; what is beyond is in their notes
+_BARS_OF_A_PICTURE = 10
 _NOTHING = "–"
-
-
-@dataclass(frozen=True)
-class ContactClip:
-    """A clip to show. video: its readable name. jpegs: frames in order of time, as JPEG files."""
-
-    clip_id: str
-    video: str
-    start_seconds: float
-    end_seconds: float
-    caption: str
-    model: str
-    jpegs: list[bytes]
-    flags: list[str] = field(default_factory=list)
+_PAPER_SCORES = {
+    "aesthetics": "In the paper 75 % of clips have 4 to 6, by LAION’s predictor.",
+    "video_text_similarity": "In the paper more than 80 % of clips have 0.3 to 0.4, by UMT.",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ class Chart:
 def write_report(
     path: Path,
     statistics: Path,
-    contact_sheet: Sequence[ContactClip],
+    contact_sheet: Sequence[ShownClip],
     *,
     title: str,
     lake: str,
@@ -103,8 +98,14 @@ def write_report(
         comparison=_comparison(used),
         unknown_durations=_first(used["table_1"]).get("videos_of_unknown_duration") or 0,
         duration_charts=_duration_charts(used),
+        language_charts=_language_charts(used),
+        score_charts=_score_charts(used),
         word_charts=_word_charts(used),
         words_note=_words_note(used),
+        clouds=_clouds(used),
+        growth_charts=_growth_charts(used),
+        waterfalls=_waterfalls(used),
+        costs_per_clip=used["costs_per_kept_clip"],
         picture_charts=_picture_charts(used),
         file_charts=_file_charts(used),
         largest_videos=used["videos_by_clips"][:_VIDEOS_SHOWN],
@@ -116,12 +117,33 @@ def write_report(
         failures_left_out=_failures_left_out(used),
         costs=used["costs_by_stage"],
         table_sizes=used["table_sizes"],
-        clips=[_shown_clip(clip) for clip in contact_sheet],
+        clips=[for_a_page(clip) for clip in contact_sheet],
         more=[(titles[name], tables[name]) for name in tables if name not in used.names],
     )
     with whole_file(path) as file:
         file.write(page)
     return path
+
+
+def plots_markdown(tables: Mapping[str, list[Row]]) -> str:
+    """Returns Markdown with the paper's figures over a lake as pictures, for the page of an asset: some 60 KB.
+
+    tables: rows of the statistics, by name.
+    """
+    figures = (
+        ("figure_3a_languages", "language", "Spoken languages (3a)"),
+        ("figure_3b_video_durations", "bucket", "Video durations (3b)"),
+        ("figure_3c_categories", "category", "Categories (3c)"),
+        ("figure_4a_clip_durations", "bucket", "Clip durations (4a)"),
+        ("figure_4b_caption_words", "bucket", "Words of a caption (4b)"),
+        ("resolutions", "resolution", "Resolutions"),
+    )
+    pictures = []
+    for name, label, title in figures:
+        if bars := _share_bars(tables[name][:_BARS_OF_A_PICTURE], label):
+            png = b64encode(bar_picture(bars, title=title)).decode("ascii")
+            pictures.append(f"![{title}](data:image/png;base64,{png})")
+    return "\n\n".join(pictures) or "*Nothing to count yet.*"
 
 
 class _Used(dict[str, list[Row]]):
@@ -189,8 +211,7 @@ def _comparison(used: _Used) -> list[dict[str, str | bool]]:
     row = _first(used["table_1"])
     if not row:
         return []
-    published = {peer["dataset"]: peer for peer in used["table_1_published"]}
-    peers = [published[name] for name in _PEERS if name in published]
+    peers = used["table_1_published"]
     here: dict[str, str | bool] = {
         "is_here": True,
         "dataset": "this lake",
@@ -240,14 +261,180 @@ def _duration_charts(used: _Used) -> list[Chart]:
             "Figure 4b: share of clip captions. Above 20 words the paper has 11 % in all.",
             label="bucket",
         ),
+        _histogram(
+            used["clip_duration_histogram"],
+            "Clip durations by the second",
+            "Share of clips",
+            start="from_seconds",
+            end=_SECONDS_SHOWN,
+            unit="seconds",
+        ),
+        _histogram(
+            used["caption_length_histogram"],
+            "Caption lengths by the word",
+            "Share of clip captions",
+            start="words",
+            end=_CAPTION_WORDS_SHOWN,
+            unit="words",
+        ),
+    ]
+
+
+def _language_charts(used: _Used) -> list[Chart]:
+    return [
+        _shares(
+            used["figure_3a_languages"][:_LANGUAGES_SHOWN],
+            "Spoken languages",
+            "Figure 3a: share of videos, by the language of most of their clips. Of the paper’s shares it is not known "
+            "which belongs to which language.",
+            label="language",
+        ),
+        _shares(
+            used["figure_3c_categories"][:_CATEGORIES_SHOWN],
+            "Categories",
+            "Figure 3c: share of videos, by the categories that their sites state.",
+            label="category",
+        ),
+    ]
+
+
+def _score_charts(used: _Used) -> list[Chart]:
+    """Returns a histogram for each score and model."""
+    kinds = dict.fromkeys((row["score"], row["model"]) for row in used["figure_4c_scores"])
+    return [
+        _histogram(
+            [row for row in used["figure_4c_scores"] if (row["score"], row["model"]) == kind],
+            kind[0].replace("_", " ").capitalize(),
+            f"Figure 4c: share of clips with a score by {kind[1]}. {_PAPER_SCORES.get(kind[0], '')}".strip(),
+            start="from_value",
+            step=0.1,
+            unit=kind[0].replace("_", " "),
+        )
+        for kind in kinds
     ]
 
 
 def _word_charts(used: _Used) -> list[Chart]:
+    curve = [row for row in used["rarefaction"] if row["unique_verbs"] > 0 and row["unique_nouns"] > 0]
     return [
         _shares(used["top_verbs"][:_WORDS_SHOWN], "Verbs", "Share of clip captions that hold the verb.", label="verb"),
         _shares(used["top_nouns"][:_WORDS_SHOWN], "Nouns", "Share of clip captions that hold the noun.", label="noun"),
+        _curve(curve),
+        _shares(
+            [row for row in used["demographic_words"] if row["captions"]][:_WORDS_SHOWN],
+            "Ages, genders, origins",
+            "Share of clip captions that hold the word, as the model wrote it.",
+            label="word",
+        ),
     ]
+
+
+def _curve(rows: Sequence[Row]) -> Chart:
+    title = "Different words"
+    note = "To expect in captions drawn at random: compare lakes of different sizes at the same number of captions."
+    if not rows:
+        return Chart(title, note, None)
+    last = rows[-1]
+    description = (
+        f"{title}: {number(last['unique_verbs'])} verbs and {number(last['unique_nouns'])} nouns in "
+        f"{count(last['captions'])} captions"
+    )
+    lines = [
+        Line("nouns", [(row["captions"], row["unique_nouns"]) for row in rows]),
+        Line("verbs", [(row["captions"], row["unique_verbs"]) for row in rows]),
+    ]
+    return Chart(title, note, line_chart(lines, x_label="captions", description=description))
+
+
+def _clouds(used: _Used) -> list[Chart]:
+    """Returns the word clouds: of captions, and of the speech in each language."""
+    of_captions = _worth_showing(
+        [CloudWord(row["word"], row["captions"], row["part"]) for row in used["figure_15_caption_words"]], "en"
+    )
+    of_captions = [replace(word, kind=word.kind or part_of(word.word)) for word in of_captions[:WORDS]]
+    clouds = [_cloud("Words of captions", "Figure 15: nouns in blue, verbs in green.", of_captions)]
+    for language in dict.fromkeys(row["language"] for row in used["figure_16_spoken_words"]):
+        spoken_words = [
+            CloudWord(row["word"], row["clips"])
+            for row in used["figure_16_spoken_words"]
+            if row["language"] == language
+        ]
+        name = NAMES.get(language, language)
+        shown = _worth_showing(spoken_words, language)
+        clouds.append(_cloud(f"Speech in {name}", "Figure 16: words of the speech.", shown))
+    return clouds
+
+
+def _worth_showing(words: Sequence[CloudWord], language: str) -> list[CloudWord]:
+    """Returns the words that say something: without those like the and of, numbers, and single letters."""
+    without = stopwords_of(language)
+    return [word for word in words if word.word not in without and len(word.word) > 1 and not word.word.isdigit()]
+
+
+def _cloud(title: str, note: str, words: Sequence[CloudWord]) -> Chart:
+    if not words:
+        return Chart(title, note, None)
+    first = ", ".join(f"{word.word} ({count(word.count)})" for word in words[:_WORDS_SHOWN])
+    return Chart(title, note, word_cloud(words, description=f"{title}: {first}"))
+
+
+def _growth_charts(used: _Used) -> list[Chart]:
+    days = used["growth"][-_DAYS_SHOWN:]
+    max_clips = max((row["clips"] for row in days), default=0)
+    bars = (
+        [Bar(label=f"{row['day']:%Y-%m-%d}", share=row["clips"] / max_clips, text=count(row["clips"])) for row in days]
+        if max_clips
+        else []
+    )
+    months = [row for row in used["link_rot"] if row["reason"] == "available"][:_DAYS_SHOWN]
+    available = [
+        Bar(label=f"month {row['months_since_first_seen']}", share=row["share"], text=share(row["share"]))
+        for row in months
+    ]
+    return [
+        _bars("Clips by day", "By the day on which their source was first seen; the latest days.", bars),
+        _bars("Links that work", "Share of web sources that were available, by months since first seen.", available),
+    ]
+
+
+def _waterfalls(used: _Used) -> list[Chart]:
+    """Returns a chart for each subset: the clips that each of its conditions left."""
+    rows = used["subset_waterfalls"]
+    return [
+        _bars(
+            f"Subset {subset}",
+            f"Clips left after each condition, of {snapshot}.",
+            [
+                Bar(label=row["condition"], share=row["share"] or 0, text=count(row["clips_left"]))
+                for row in rows
+                if row["subset"] == subset
+            ],
+        )
+        for subset, snapshot in dict.fromkeys((row["subset"], row["snapshot"]) for row in rows)
+    ]
+
+
+def _bars(title: str, note: str, bars: Sequence[Bar]) -> Chart:
+    if not bars:
+        return Chart(title, note, None)
+    in_words = "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
+    return Chart(title, note, bar_chart(bars, description=f"{title}: {in_words}"))
+
+
+def _histogram(
+    rows: Sequence[Row], title: str, note: str, *, start: str, unit: str, step: float = 1, end: float | None = None
+) -> Chart:
+    """Returns a histogram of rows with a `share`. end: last step that is drawn; the note has the share beyond it."""
+    drawn = [row for row in rows if end is None or row[start] < end]
+    if not drawn:
+        return Chart(title, note, None)
+    beyond = sum(row["share"] for row in rows) - sum(row["share"] for row in drawn)
+    if end is not None:
+        note = f"{note}; from {end:g} {unit} on: {share(max(0.0, round(beyond, 9)))}."
+    peak = max(drawn, key=lambda row: row["share"])
+    description = f"{title}: most at {number(peak[start])} {unit}, {share(peak['share'])}"
+    columns = [Column(row[start], row["share"]) for row in drawn]
+    return Chart(title, note, histogram(columns, step=step, unit=unit, description=description))
 
 
 def _words_note(used: _Used) -> str:
@@ -286,7 +473,11 @@ def _file_charts(used: _Used) -> list[Chart]:
 
 def _shares(rows: Sequence[Row], title: str, note: str, *, label: str) -> Chart:
     """Returns a chart of rows with a `share` and optionally a `paper_share`; an empty one while every share is null."""
-    bars = [
+    return _bars(title, note, _share_bars(rows, label))
+
+
+def _share_bars(rows: Sequence[Row], label: str) -> list[Bar]:
+    return [
         Bar(
             label=str(row[label]),
             share=row["share"],
@@ -297,10 +488,6 @@ def _shares(rows: Sequence[Row], title: str, note: str, *, label: str) -> Chart:
         for row in rows
         if row["share"] is not None
     ]
-    if not bars:
-        return Chart(title, note, None)
-    in_words = "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
-    return Chart(title, note, bar_chart(bars, description=f"{title}: {in_words}"))
 
 
 def _up_to(rows: Sequence[Row], bucket: str, words: str) -> str:
@@ -315,19 +502,6 @@ def _up_to(rows: Sequence[Row], bucket: str, words: str) -> str:
 def _failures_left_out(used: _Used) -> int:
     failed = sum(row["inputs"] for row in used["attempts_by_stage"] if row["outcome"] == "failed")
     return max(0, failed - min(len(used["failures"]), _FAILURES_SHOWN))
-
-
-def _shown_clip(clip: ContactClip) -> dict[str, Any]:
-    jpegs = clip.jpegs
-    if len(jpegs) > _FRAMES_A_CLIP:
-        last = len(jpegs) - 1
-        jpegs = [jpegs[round(index * last / (_FRAMES_A_CLIP - 1))] for index in range(_FRAMES_A_CLIP)]
-    small = [smaller_jpeg(jpeg, width=_FRAME_WIDTH) for jpeg in jpegs]
-    return {
-        "clip": clip,
-        "span": f"{clock(clip.start_seconds)} – {clock(clip.end_seconds)}",
-        "pictures": [None if jpeg is None else data_uri(jpeg) for jpeg in small],
-    }
 
 
 def _first(rows: Sequence[Row]) -> Row:
@@ -347,6 +521,11 @@ def number(value: float | None) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def small(value: float | None) -> str:
+    """Formats a number that may be far below 1, to two digits: 0.0042."""
+    return _NOTHING if value is None else number(value) if value >= 1 else f"{value:.2g}"
+
+
 def share(value: float | None) -> str:
     """Formats a share of 0 to 1 in per cent; only exactly 0 and 1 read as 0 % and 100 %."""
     if value is None:
@@ -356,14 +535,6 @@ def share(value: float | None) -> str:
     if 0.999 < value < 1:
         return ">99.9 %"
     return f"{100 * value:.1f}".removesuffix(".0") + " %"
-
-
-def clock(seconds: float) -> str:
-    """Formats a time: 1:02:03.4, or 2:03.4 below an hour; truncated to tenths, not rounded."""
-    tenths = int(seconds * 10 + 1e-6)
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{tenths / 10:04.1f}" if hours else f"{minutes}:{tenths / 10:04.1f}"
 
 
 def took(seconds: float | None) -> str:
@@ -392,13 +563,7 @@ def cell(value: Any) -> str:
 
 
 def _page_template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # always: the default depends on the file's suffix
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: list[Callable[..., str]] = [count, number, share, took, cell]
+    environment = page_environment()
+    filters: list[Callable[..., str]] = [count, number, small, share, took, cell]
     environment.filters.update({f"as_{function.__name__}": function for function in filters})
     return environment.get_template("report.html")

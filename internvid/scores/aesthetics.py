@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from internvid.batches import Batches
 from internvid.scores.clip_tower import ClipTower
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class ClipAesthetics:
 
     def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
         """Scores each picture, [height, width, 3] uint8 RGB; the result is the error for one that fails."""
-        return self.batches.map(self._scores, pictures)
+        return self.batches.map_prepared(self.tower.pixels, self._scores, pictures)
 
-    def _scores(self, pictures: Sequence[np.ndarray]) -> list[float]:
-        return self.head.score(self.tower.picture_vectors(pictures)).tolist()
+    def _scores(self, pixels: torch.Tensor) -> list[float]:
+        return self.head.score(self.tower.vectors_of_pixels(pixels)).tolist()

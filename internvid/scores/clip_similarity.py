@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,13 @@ class ClipSimilarity:
 
     def score(self, pairs: Sequence[Pair]) -> list[float | Exception]:
         """The cosine of each pair, in their order; the result is the error for one that fails."""
-        return self.batches.map(self._cosines, pairs)
+        return self.batches.map_prepared(self._prepared, self._cosines, pairs)
 
-    def _cosines(self, pairs: Sequence[Pair]) -> list[float]:
-        pictures = self.tower.picture_vectors([picture for picture, _ in pairs])
-        texts = self.tower.text_vectors([text for _, text in pairs])
+    def _prepared(self, pairs: Sequence[Pair]) -> tuple[Any, Any]:
+        pixels = self.tower.pixels([picture for picture, _ in pairs])
+        return pixels, self.tower.tokens([text for _, text in pairs])
+
+    def _cosines(self, prepared: tuple[Any, Any]) -> list[float]:
+        pixels, tokens = prepared
+        pictures, texts = self.tower.vectors_of_pixels(pixels), self.tower.vectors_of_tokens(tokens)
         return np.einsum("nd,nd->n", pictures, texts).tolist()

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn import functional
 
 from internvid.hub import HubModel
+from internvid.scores.hub_pixels import HubPixels
 
 Dtype = torch.dtype | Literal["auto"]
 
@@ -28,43 +28,53 @@ class ClipTower:
     ) -> None:
         from transformers import AutoModel
 
-        self.source = hub_model.source
-        model = AutoModel.from_pretrained(dtype=dtype, **self.source)
+        self.hub_model = hub_model
+        model = AutoModel.from_pretrained(dtype=dtype, **hub_model.source)
         if not hasattr(model, "get_image_features"):
             raise ValueError(f"{hub_model.name} is a {type(model).__name__}, which gives no vectors of pictures")
         self.model = model.to(device).eval()
 
     @cached_property
-    def picture_processor(self) -> Any:
-        from transformers import AutoImageProcessor
-
-        return AutoImageProcessor.from_pretrained(backend="pil", **self.source)
+    def hub_pixels(self) -> HubPixels:
+        return HubPixels(self.hub_model)
 
     @cached_property
     def tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(**self.source)
+        return AutoTokenizer.from_pretrained(**self.hub_model.source)
 
-    @torch.inference_mode()
     def picture_vectors(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Embeds pictures: [n, width] float32.
 
         pictures: each [height, width, 3] uint8 RGB, of any size; the model's own processor resizes and crops them.
         """
-        images = [Image.fromarray(picture) for picture in pictures]
-        pixels = self.picture_processor(images=images, return_tensors="pt")["pixel_values"]
-        features = self.model.get_image_features(pixel_values=pixels.to(self.model.device, self.model.dtype))
-        return _normalised(features.pooler_output)
+        return self.vectors_of_pixels(self.pixels(pictures))
+
+    def pixels(self, pictures: Sequence[np.ndarray]) -> torch.Tensor:
+        """Prepares pictures for `vectors_of_pixels`, on the CPU: a thread may do so ahead of the model."""
+        return self.hub_pixels.prepared(pictures)
 
     @torch.inference_mode()
+    def vectors_of_pixels(self, pixels: torch.Tensor) -> np.ndarray:
+        pixel_values = self.hub_pixels.on_device(pixels, self.model.device, self.model.dtype)
+        features = self.model.get_image_features(pixel_values=pixel_values)
+        return _normalised(features.pooler_output)
+
     def text_vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Embeds texts: [n, width] float32. Texts longer than the model reads (CLIP: 77 tokens) are truncated."""
+        return self.vectors_of_tokens(self.tokens(texts))
+
+    def tokens(self, texts: Sequence[str]) -> Any:
+        """Prepares texts for `vectors_of_tokens`, on the CPU."""
         # Padded to the full length: SigLIP was trained so, and to other models it makes no difference.
         max_tokens = self.model.config.text_config.max_position_embeddings
-        tokens = self.tokenizer(
+        return self.tokenizer(
             list(texts), padding="max_length", truncation=True, max_length=max_tokens, return_tensors="pt"
         )
+
+    @torch.inference_mode()
+    def vectors_of_tokens(self, tokens: Any) -> np.ndarray:
         features = self.model.get_text_features(**tokens.to(self.model.device))
         return _normalised(features.pooler_output)
 

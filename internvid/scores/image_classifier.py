@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
 
 from internvid.batches import Batches
 from internvid.hub import HubModel
+from internvid.scores.hub_pixels import HubPixels
 
 MULTI_LABEL = "multi_label_classification"  # the labels do not exclude each other
 
@@ -32,7 +32,7 @@ class ImageClassifier:
         dtype: torch.dtype | Literal["auto"] = torch.float32,
         pictures_per_batch: int = 32,
     ) -> None:
-        from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+        from transformers import AutoConfig, AutoModelForImageClassification
 
         known = {label: at for at, label in AutoConfig.from_pretrained(**hub_model.source).id2label.items()}
         unknown = [label for label in labels if label not in known]
@@ -42,18 +42,17 @@ class ImageClassifier:
         self.chosen = sorted({known[label] for label in labels})
         model = AutoModelForImageClassification.from_pretrained(dtype=dtype, **hub_model.source)
         self.model = model.to(device).eval()
-        self.processor = AutoImageProcessor.from_pretrained(backend="pil", **hub_model.source)
+        self.pixels = HubPixels(hub_model)
         self.batches = Batches(pictures_per_batch)
 
     def score(self, pictures: Sequence[np.ndarray]) -> list[float | Exception]:
         """Scores each picture, [height, width, 3] uint8 RGB, 0 to 1; the result is the error for one that fails."""
-        return self.batches.map(self._probabilities, pictures)
+        return self.batches.map_prepared(self.pixels.prepared, self._probabilities, pictures)
 
     @torch.inference_mode()
-    def _probabilities(self, pictures: Sequence[np.ndarray]) -> list[float]:
-        images = [Image.fromarray(picture) for picture in pictures]
-        pixels = self.processor(images=images, return_tensors="pt")["pixel_values"]
-        logits = self.model(pixel_values=pixels.to(self.model.device, self.model.dtype)).logits.float()
+    def _probabilities(self, prepared: torch.Tensor) -> list[float]:
+        pixels = self.pixels.on_device(prepared, self.model.device, self.model.dtype)
+        logits = self.model(pixel_values=pixels).logits.float()
         # A softmax over a single output would always be 1.
         if logits.shape[1] == 1 or self.model.config.problem_type == MULTI_LABEL:
             return logits.sigmoid()[:, self.chosen].amax(dim=1).tolist()

@@ -20,7 +20,18 @@ ROLLING_SHARE = 0.4
 
 _DRAWING = re.compile(r"\{[^}]*\\p[1-9]")
 _OVERRIDE = re.compile(r"\{\\[^}]*\}")
-_TAG = re.compile(r"</?[a-zA-Z0-9][^<>]*>|</?>")
+# Names of tags, of WebVTT, SRT and what converters leave of other forms. Other words between < and > are said:
+# "I <3 NY. >> Me too." Attributes have a value, but in <v Fred>, <lang en> and <c.yellow>.
+_NAMES = (
+    "b|i|u|s|c|v|lang|ruby|rt|rp|rb|font|span|p|br|em|strong|small|big|sub|sup|strike|del|ins|tt|tts|center|div|a|body|"
+    "html|head|sync|sami|text|blink|color|style|q|h[1-6]|ul|li|img"
+)
+_ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s<>"']*)"""
+_TAG = re.compile(
+    rf"<\s*/\s*(?:{_NAMES})\s*>|</?>|<\s*(?:{_NAMES})(?:\.[^\s<>]*)?(?:{_ATTRIBUTE})*\s*/?\s*>|"
+    r"<(?:v|lang)(?:\.[^\s<>]*)?\s+[^<>]*>|<font\s[^<>]*>|<\d+:\d\d(?:[:.,]\d+)*>",
+    re.IGNORECASE,
+)
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _NO_SPEECH = re.compile(r"(?:\s|[-♪♫♬#*]|\[[^\]]*\]|\([^)]*\)|（[^）]*）|【[^】]*】)*")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from internvid.hub import HubModel
 from internvid.speech.language import language_code
-from internvid.speech.recognition import LANGUAGE_WINDOWS, Recognised, cues_within
+from internvid.speech.recognition import LANGUAGE_WINDOWS, Recognised, Recognition
 from internvid.speech.sound import Window
 
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ class FasterWhisper:
         if not first:
             return Recognised(None, [])
         language = self._spoken_language(first)
-        cues, output_tokens = [], 0
+        recognition = Recognition()
         for window in chain(first, windows):
             segments, _ = self.model.transcribe(
                 window.samples, language=language, condition_on_previous_text=False, **self.generation
             )
             heard = list(segments)
-            output_tokens += sum(len(segment.tokens) for segment in heard)
-            cues += cues_within(window, [(segment.start, segment.end, segment.text) for segment in heard])
-        return Recognised(language_code(language), cues, output_tokens)
+            recognition.output_tokens += sum(len(segment.tokens) for segment in heard)
+            recognition.add(window, [(segment.start, segment.end, segment.text) for segment in heard])
+        return recognition.recognised(language_code(language))
 
     def _spoken_language(self, windows: list[Window]) -> str:
         """Returns the language that Whisper detects in most of the windows."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,9 +14,16 @@ if TYPE_CHECKING:
 
 MIN_LETTERS = 20  # with fewer the detection is unreliable
 MAX_CHARACTERS = 20_000  # more text does not improve the detection
+MIN_OF_SHORT = 0.7  # of the probability, for half as many letters: else a word like "llama" decides
 MIN_CONFIDENCE = 0.5  # of the probability among 140 languages
 
 _NO_LANGUAGE = {"und", "mul", "mis", "zxx", "root"}
+_LANGUAGES_BY_SCRIPT = {
+    **{"CJK": "zh", "HANGUL": "ko", "THAI": "th", "LAO": "lo", "KHMER": "km", "MYANMAR": "my", "TIBETAN": "bo"},
+    **{"GREEK": "el", "HEBREW": "he", "ARMENIAN": "hy", "GEORGIAN": "ka", "ETHIOPIC": "am", "SINHALA": "si"},
+    **{"BENGALI": "bn", "TAMIL": "ta", "TELUGU": "te", "KANNADA": "kn", "MALAYALAM": "ml", "GUJARATI": "gu"},
+    **{"GURMUKHI": "pa", "ORIYA": "or"},
+}
 _CODES_BY_NAME = {name.lower(): code for code, name in NAMES.items()}
 
 
@@ -44,6 +53,32 @@ def language_of(text: str) -> str | None:
         return None
     code, _ = _identifier().classify(text[:MAX_CHARACTERS])
     return language_code(code)
+
+
+def caption_language(text: str) -> str | None:
+    """Returns the language of a caption; English where nothing speaks against it, as captions are short.
+
+    In letters other than Latin ones it is never English: there it is None if nothing is certain.
+    """
+    letters = [letter for letter in text if letter.isalpha()]
+    latin = sum(letter < "\u0250" or "\u1e00" <= letter <= "\u1eff" for letter in letters)
+    name, probability = _identifier().classify(text[:MAX_CHARACTERS])
+    code = language_code(name)
+    if 2 * latin < len(letters):
+        return None if code == "en" else code or _language_of_script(letters)
+    if code in (None, "en"):
+        return "en"
+    has_accents = any(letter > "\x7f" for letter in letters)
+    is_long = len(letters) >= MIN_LETTERS or has_accents
+    return code if is_long or (len(letters) >= MIN_LETTERS / 2 and probability >= MIN_OF_SHORT) else "en"
+
+
+def _language_of_script(letters: list[str]) -> str | None:
+    """Returns the language that alone uses most of these letters' script, or uses it most."""
+    counts = Counter(unicodedata.name(letter, "").split(" ")[0] for letter in letters)
+    if counts["HIRAGANA"] or counts["KATAKANA"]:
+        return "ja"
+    return _LANGUAGES_BY_SCRIPT.get(counts.most_common(1)[0][0])
 
 
 @cache

@@ -7,13 +7,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from internvid.speech.language import language_code
 
-SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".json3")
+# Forms that cannot be read (pictures, codes of broadcasters) are among them: they are told of, by name.
+SUFFIXES = tuple(
+    f".{suffix}"
+    for suffix in (
+        *(
+            "srt",
+            "vtt",
+            "webvtt",
+            "ass",
+            "ssa",
+            "sbv",
+            "lrc",
+            "sub",
+            "mpl",
+            "mpl2",
+            "ttml",
+            "dfxp",
+            "itt",
+            "smi",
+            "sami",
+        ),
+        *("json3", "srv1", "srv2", "srv3", "stl", "scc", "sup", "usf", "rt", "jss"),
+    )
+)
 
 _AUTOMATIC = {"auto", "asr", "automatic", "generated"}
 _FORCED = {"forced", "foreign"}  # subtitles of foreign speech only
@@ -74,20 +97,24 @@ class SidecarFinder:
         return [folder / name for name in sorted({*names.get(video.stem, ()), *names.get(video.name, ())})]
 
     def _names_by_video(self, folder: Path) -> dict[str, list[str]]:
-        """Returns video name, with or without suffix -> names of its subtitle files.
-
-        A subtitle file belongs to the longest matching name: `video.2.srt` to `video.2.mp4` and not to `video.mp4`.
-        """
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not entry.name.startswith(".")]
-        subtitles = [name for name in names if name.lower().endswith(SUFFIXES)]
-        if not subtitles:
-            return {}
-        videos = {form for name in names if self._is_video(name) for form in (name, Path(name).stem)}
-        names_by_video: dict[str, list[str]] = {}
-        for name in subtitles:
-            parts = name.split(".")
-            prefixes = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
-            if owner := next((prefix for prefix in prefixes if prefix in videos), None):
-                names_by_video.setdefault(owner, []).append(name)
-        return names_by_video
+            # Whoever opens a pipe waits for a writer.
+            return subtitles_by_video([entry.name for entry in entries if entry.is_file()], self._is_video)
+
+
+def subtitles_by_video(names: Sequence[str], is_video: Callable[[str], bool]) -> dict[str, list[str]]:
+    """Returns video name, with or without suffix -> names of its subtitle files. names: of the files in a folder.
+
+    A subtitle file belongs to the longest matching name: `video.2.srt` to `video.2.mp4` and not to `video.mp4`.
+    """
+    subtitles = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+    if not subtitles:
+        return {}
+    videos = {form for name in names if is_video(name) for form in (name, Path(name).stem)}
+    names_by_video: dict[str, list[str]] = {}
+    for name in subtitles:
+        parts = name.split(".")
+        prefixes = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+        if owner := next((prefix for prefix in prefixes if prefix in videos), None):
+            names_by_video.setdefault(owner, []).append(name)
+    return names_by_video

@@ -14,8 +14,10 @@ import av
 import av.container
 import av.error
 import numpy as np
+from av.stream import Disposition
 
-from internvid.video.probe import first_frame_seconds, open_video
+from internvid.video.demuxing import packets_or_error
+from internvid.video.probe import first_frame_seconds, open_video, sound_stream
 
 HERTZ = 16_000  # the sampling rate of Whisper and Silero
 
@@ -29,6 +31,17 @@ _MIN_SPEECH_FRAMES = int(0.2 * _FRAMES_PER_SECOND)  # of a window; less is a cli
 # Silero's own thresholds: speech begins above the first and continues above the second.
 _BEGIN_PROBABILITY, _CONTINUE_PROBABILITY = 0.5, 0.35
 
+# Channels cancel where the mix has less energy than this share of the loudest one. Of equal channels it has twice as
+# much or more, of one channel beside silence half, of one among six a tenth.
+_CANCELLED_SHARE = 0.05
+_MEMORY_SECONDS = 0.05  # after which a sound counts half: where the phase turns, less than a syllable is lost
+_MARKS = (  # dispositions that say why a sound was chosen, or what else it is
+    (Disposition.original, "original"),
+    (Disposition.dub, "dub"),
+    (Disposition.comment, "commentary"),
+    (Disposition.visual_impaired, "description"),
+    (Disposition.default, "default"),
+)
 _MAX_DRIFT_SECONDS = 0.1  # between actual and expected time of sound; more is a gap, or another clock
 _MAX_CONSECUTIVE_ERRORS = 1000
 
@@ -95,60 +108,111 @@ def windows(path: str, detector: SpeechDetector) -> Iterator[Window]:
 # --- decoding -----------------------------------------------------------------------------------------------------
 
 
+def chosen_sound(path: str) -> str | None:
+    """Names the sound that is listened to: `stream 2 (jpn, original)`. None without sound.
+
+    Raises as `internvid.video.probe.probe`.
+    """
+    with open_video(path) as container:
+        stream = sound_stream(container)
+        if stream is None:
+            return None
+        marks = [name for flag, name in _MARKS if stream.disposition & flag]
+        texts = [stream.language, stream.metadata.get("title"), *marks]
+        words = ", ".join(" ".join(text.split())[:80] for text in texts if text and text != "und")
+        return f"stream {stream.index}" + (f" ({words})" if words else "")
+
+
 def _decoded(path: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Yields (seconds by the container's clock, [samples] float32) of the default sound, at 16 kHz, mixed to mono.
+    """Yields (seconds by the container's clock, [samples] float32) of the chosen sound, at 16 kHz, mixed to mono.
 
     Pieces follow each other without a gap, except where the sound itself has one.
     """
     with open_video(path) as container:
-        stream = container.streams.best("audio")
-        if not isinstance(stream, av.AudioStream) or stream.codec_context is None:
+        stream = sound_stream(container)
+        if stream is None:
             return
-        resampler: av.AudioResampler | None = None
+        mixer: _Mixer | None = None
         form = None
         start, samples_yielded, seconds_decoded = 0.0, 0, 0.0  # of this piece
-        for frame in _frames(container, stream):
+        for frame in sound_frames(container, stream):
             now = start + seconds_decoded if frame.time is None else frame.time
             frame_form = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if resampler is None or frame_form != form or abs(now - start - seconds_decoded) > _MAX_DRIFT_SECONDS:
-                if resampler is not None:
-                    for samples in _resampled(resampler, None):
+            if mixer is None or frame_form != form or abs(now - start - seconds_decoded) > _MAX_DRIFT_SECONDS:
+                if mixer is not None:
+                    for samples in mixer.mix(None):
                         yield start + samples_yielded / HERTZ, samples
                         samples_yielded += len(samples)
-                resampler, form = av.AudioResampler(format="flt", layout="mono", rate=HERTZ), frame_form
+                mixer, form = _Mixer(frame.layout.name, frame.layout.nb_channels), frame_form
                 start, samples_yielded, seconds_decoded = now, 0, 0.0
             frame.pts = None  # else the resampler would fill gaps, by its own clock
             seconds_decoded += frame.samples / frame.sample_rate
-            for samples in _resampled(resampler, frame):
+            for samples in mixer.mix(frame):
                 yield start + samples_yielded / HERTZ, samples
                 samples_yielded += len(samples)
-        if resampler is not None:
-            for samples in _resampled(resampler, None):
+        if mixer is not None:
+            for samples in mixer.mix(None):
                 yield start + samples_yielded / HERTZ, samples
                 samples_yielded += len(samples)
 
 
-def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+class _Mixer:
+    """Resamples to 16 kHz and mixes to mono. Where channels cancel each other, it takes the loudest instead of the mix.
+
+    One of two channels may be in opposite phase (a cable, a "vocal remover", a wide microphone): their sum is silence,
+    and nothing warns of it. Energies are compared over some tenths of a second.
+    """
+
+    def __init__(self, layout: str, channels: int) -> None:
+        self._mono = av.AudioResampler(format="flt", layout="mono", rate=HERTZ)
+        self._each = av.AudioResampler(format="fltp", layout=layout, rate=HERTZ) if channels > 1 else None
+        self._energies = np.zeros(channels)
+        self._mix_energy = 0.0
+
+    def mix(self, frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
+        """Yields pieces of [samples] float32. frame: None at the end."""
+        mixes = [resampled.to_ndarray().reshape(-1) for resampled in _resampled(self._mono, frame)]
+        if self._each is not None:
+            channels = [resampled.to_ndarray() for resampled in _resampled(self._each, frame)]
+            mixes = [self._without_cancelling(mix, each) for mix, each in zip(mixes, channels, strict=True)]
+        for mix in mixes:
+            yield np.clip(mix, -1.0, 1.0)  # MP2 and other codecs decode beyond that
+
+    def _without_cancelling(self, mix: np.ndarray, each: np.ndarray) -> np.ndarray:
+        """Judges a packet, which may hold seconds, in blocks. mix: [samples] float32. each: [channels, samples]."""
+        starts = range(0, len(mix), FRAME_SAMPLES)
+        blocks = [self._judged(mix[at : at + FRAME_SAMPLES], each[:, at : at + FRAME_SAMPLES]) for at in starts]
+        return np.concatenate(blocks)
+
+    def _judged(self, mix: np.ndarray, each: np.ndarray) -> np.ndarray:
+        kept = 0.5 ** (len(mix) / HERTZ / _MEMORY_SECONDS)
+        self._energies = kept * self._energies + np.square(each, dtype=np.float64).sum(axis=1)
+        self._mix_energy = kept * self._mix_energy + float(np.square(mix, dtype=np.float64).sum())
+        loudest = int(self._energies.argmax())
+        return each[loudest] if self._mix_energy < _CANCELLED_SHARE * self._energies[loudest] else mix
+
+
+def sound_frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
     """Decodes packet by packet, so that an error costs that packet and not the rest of the file."""
-    packets = container.demux(stream)
     consecutive_errors = 0
-    while consecutive_errors < _MAX_CONSECUTIVE_ERRORS:
+    for packet in packets_or_error(container, [stream]):
+        if isinstance(packet, Exception):
+            return  # `scan` counts what is missing of the file
         try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            yield from packet.decode()
+            yield from packet.decode()  # type: ignore[misc]  # of a sound stream
             consecutive_errors = 0
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
             consecutive_errors += 1
+            if consecutive_errors == _MAX_CONSECUTIVE_ERRORS:
+                return
 
 
-def _resampled(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[np.ndarray]:
+def _resampled(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> Iterator[av.AudioFrame]:
     for resampled in resampler.resample(frame):
         if resampled is not None and resampled.samples:
-            yield np.clip(resampled.to_ndarray().reshape(-1), -1.0, 1.0)  # MP2 and other codecs decode beyond that
+            yield resampled
 
 
 # --- windows ------------------------------------------------------------------------------------------------------

@@ -1,15 +1,13 @@
 """Reads the subtitles that came with a video: files beside it, and streams within it.
 
-FFmpeg parses SRT, WebVTT, ASS and embedded streams; this module parses YouTube's json3 and detects text encodings.
-Subtitles are untrusted like the video itself: read them in a child process with limits.
+`internvid.speech.forms` reads the files, FFmpeg the streams; this module detects encodings, puts cues on the video's
+clock and chooses. Subtitles are untrusted like the video itself: read them in a child process with limits.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +17,8 @@ from av.stream import Discard, Disposition
 from av.subtitles.stream import SubtitleStream
 
 from internvid.speech.cues import Cue, RawCue, tidy_cues
+from internvid.speech.forms.detection import read_cues, refuse_binary
+from internvid.speech.forms.reading import Reading, UnreadableSubtitles
 from internvid.speech.language import language_code, language_of
 from internvid.speech.sidecars import tags_in_name
 from internvid.video.probe import first_frame_seconds, open_video
@@ -46,12 +46,8 @@ _DAMAGED_SHARE = 0.5  # of the characters beyond ASCII: with more, the file is n
 _TEXT_CODECS = {"mov_text", "subrip", "srt", "webvtt", "ass", "ssa", "text"}  # other codecs hold pictures
 _LEAD_IN_SECONDS = 0.05  # of inaudible sound before the first picture, which its encoder needs to begin
 _WORD_TIMES = re.compile(r"<\d+:\d\d(?::\d\d)?\.\d+>\s*<c")  # as YouTube's automatic captions mark each word
-_VTT_LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
-_CUE_TIMES = re.compile(r"\d:\d\d[.,:]\d+\s*-->|^Dialogue:", re.MULTILINE)
-
-
-class UnreadableSubtitles(ValueError):
-    """The subtitles cannot be read. The message names the file or stream, and the reason."""
+_MAX_FPS = 300.0  # beyond it the header's rate is that of a clock, not of pictures
+_CLOCK_WRAP_SECONDS = 2**33 / 90_000  # after which the clock of MPEG-TS begins again
 
 
 @dataclass(frozen=True)
@@ -64,12 +60,16 @@ class SubtitleFile:
 
 @dataclass(frozen=True)
 class Subtitles:
-    """Subtitles of a video. cues: in seconds from its first frame. origin: the file's name, or the stream's number."""
+    """Subtitles of a video. cues: in seconds from its first frame. origin: the file's name, or the stream's number.
+
+    problems: what could not be read: cues of these subtitles, and files or streams that go before them.
+    """
 
     kind: Kind
     origin: str
     language: str | None
     cues: list[Cue]
+    problems: tuple[str, ...] = ()
 
 
 def subtitles_of(path: str, name: str, files: Sequence[SubtitleFile], kinds: Sequence[str]) -> Subtitles | None:
@@ -85,33 +85,91 @@ def subtitles_of(path: str, name: str, files: Sequence[SubtitleFile], kinds: Seq
     An unreadable candidate is skipped for the next best. Raises UnreadableSubtitles if all others were unreadable, and
     as `internvid.video.probe.probe`.
     """
-    problems = []
+    problems: list[str] = []
     with open_video(path) as container:
-        candidates: list[_Candidate] = [*(_File(name, file) for file in files), *_streams(path, container)]
+        fps = _frame_rate(container)
+        candidates: list[_Candidate] = [*_tracks(name, files, fps, problems), *_streams(path, container)]
+        if set(kinds) <= {"embedded"}:
+            problems.clear()  # of files that are not wanted
         original_languages = (candidate.language for candidate in candidates if candidate.is_original)
         spoken_language = next(original_languages, None) or _sound_language(container)
         usable = [candidate for candidate in candidates if candidate.kind in kinds and not candidate.is_forced]
-        first_frame = first_frame_seconds(path) if usable else 0.0
-        file_origin = _subtitle_file_origin(container, first_frame)
+        clock = _Clock.of(path, container) if usable else _Clock()
         for candidate in sorted(usable, key=lambda candidate: candidate.rank(kinds, spoken_language)):
-            shift = (0.0 if candidate.kind == "embedded" else file_origin) - first_frame
-            try:
-                raw = list(candidate.read())
-            except UnreadableSubtitles as error:
-                problems.append(f"{candidate.origin}: {error}")
-                continue
-            cues, is_rolling = tidy_cues(raw, shift_seconds=shift, may_overlap=candidate.kind != "automatic")
+            reading = candidate.read()
+            if reading.complaint:
+                problems.append(f"{candidate.origin}: {reading.complaint}")
+            shift = clock.shift_of_stream if candidate.kind == "embedded" else clock.shift(reading)
+            cues, is_rolling = tidy_cues(reading.cues, shift_seconds=shift, may_overlap=candidate.kind != "automatic")
             kind: Kind = "automatic" if is_rolling and candidate.kind == "uploaded" else candidate.kind
             if cues and kind in kinds:
                 language = candidate.language or language_of(" ".join(cue.text for cue in cues))
-                return Subtitles(kind, candidate.origin, language, cues)
+                return Subtitles(kind, candidate.origin, language, cues, tuple(problems))
     if problems:
         raise UnreadableSubtitles("; ".join(problems))
     return None
 
 
+@dataclass(frozen=True)
+class _Clock:
+    """The times of a video by its container's clock, in seconds.
+
+    file_origin: where players begin, which is the zero of a subtitle file. end: None if unknown. is_broadcast: whether
+    the clock is that of MPEG-TS, which an X-TIMESTAMP-MAP names.
+    """
+
+    first_frame: float = 0.0
+    file_origin: float = 0.0
+    end: float | None = None
+    is_broadcast: bool = False
+
+    @staticmethod
+    def of(path: str, container: av.container.InputContainer) -> _Clock:
+        first_frame = first_frame_seconds(path)
+        start = (container.start_time or 0) / av.time_base
+        lasts = container.duration
+        return _Clock(
+            first_frame,
+            first_frame if abs(start - first_frame) < _LEAD_IN_SECONDS else start,
+            start + lasts / av.time_base if lasts else None,
+            "mpegts" in container.format.name,
+        )
+
+    @property
+    def shift_of_stream(self) -> float:
+        return -self.first_frame
+
+    def shift(self, reading: Reading) -> float:
+        """Returns what to add to a file's times to count from the first frame.
+
+        A map of HLS names a time of MPEG-TS. In a container with another clock, downloaders may have moved the pictures
+        to zero without the words: the map is not applied where only without it the words lie within the video.
+        """
+        shift = self.file_origin - self.first_frame
+        mapped = reading.clock_seconds
+        if mapped is None:
+            return shift
+        if self.is_broadcast:
+            periods = round((mapped - self.first_frame) / _CLOCK_WRAP_SECONDS)
+            return mapped - periods * _CLOCK_WRAP_SECONDS - self.first_frame
+        last = max((cue.start_seconds for cue in reading.cues if cue.start_seconds is not None), default=0.0)
+        lasts = None if self.end is None else self.end - self.file_origin
+        if lasts is not None and last < lasts <= last + mapped:
+            return shift
+        return shift + mapped
+
+
+def _frame_rate(container: av.container.InputContainer) -> float | None:
+    """Returns the pictures per second by the header, for subtitles that count them; None if it cannot be true."""
+    for stream in container.streams.video:
+        for rate in (stream.average_rate, stream.guessed_rate):
+            if rate and 1 <= rate <= _MAX_FPS:
+                return float(rate)
+    return None
+
+
 class _Candidate:
-    """Subtitles that may be chosen; they are read only then."""
+    """Subtitles that may be chosen."""
 
     kind: Kind
     origin: str
@@ -126,32 +184,44 @@ class _Candidate:
         language_rank = 1 if self.language is None else 2 * is_foreign
         return kinds.index(self.kind), language_rank, not self.is_default, self.language != "en", self.origin
 
-    def read(self) -> Iterable[RawCue]:
-        """Yields the cues. Raises UnreadableSubtitles."""
+    def read(self) -> Reading:
         raise NotImplementedError
 
 
-class _File(_Candidate):
-    def __init__(self, video: str, file: SubtitleFile) -> None:
+class _Track(_Candidate):
+    """A track of a subtitle file."""
+
+    def __init__(self, video: str, file: SubtitleFile, reading: Reading, *, has_word_times: bool) -> None:
         tags = tags_in_name(video, file.name)
         self.origin = file.name
-        self.text = text_of(file.data, tags.language)
-        self.events = _json3_events(self.text)
-        self.language = tags.language or self._vtt_language()
+        self.reading = reading
+        self.language = tags.language or language_code(reading.language)
         self.is_original, self.is_forced = tags.is_original, tags.is_forced
-        has_word_times = bool(_WORD_TIMES.search(self.text)) or any(map(_is_recognised, self.events or ()))
-        self.kind = "automatic" if tags.is_automatic or has_word_times else "uploaded"
+        is_automatic = tags.is_automatic or has_word_times or reading.is_automatic
+        self.kind = "automatic" if is_automatic else "uploaded"
 
-    def _vtt_language(self) -> str | None:
-        match = _VTT_LANGUAGE.search(self.text[:1000])
-        return language_code(match[1]) if match and self.text.startswith("WEBVTT") else None
+    def read(self) -> Reading:
+        return self.reading
 
-    def read(self) -> Iterable[RawCue]:
-        if self.events is not None:
-            return [_json3_cue(event) for event in self.events]
-        if self.text.strip() and not self.text.startswith("WEBVTT") and not _CUE_TIMES.search(self.text):
-            raise UnreadableSubtitles("these are no subtitles: there is no time in it")
-        return _decoded(self.text)
+
+def _tracks(video: str, files: Sequence[SubtitleFile], fps: float | None, problems: list[str]) -> list[_Track]:
+    """Reads the files. Adds those that are no subtitles to the problems."""
+    tracks = []
+    for file in files:
+        try:
+            refuse_binary(file.data)
+            text = text_of(file.data, tags_in_name(video, file.name).language)
+            readings = read_cues(text, fps)
+        except UnreadableSubtitles as error:
+            problems.append(f"{file.name}: {error}")
+            continue
+        has_word_times = bool(_WORD_TIMES.search(text))
+        for reading in readings:
+            track = _Track(video, file, reading, has_word_times=has_word_times)
+            if len(readings) > 1:  # languages in one file: then each track has its own
+                track.language = language_code(reading.language) or track.language
+            tracks.append(track)
+    return tracks
 
 
 class _Stream(_Candidate):
@@ -164,14 +234,14 @@ class _Stream(_Candidate):
         self.is_forced = bool(stream.disposition & Disposition.forced)
         self.is_default = bool(stream.disposition & Disposition.default)
 
-    def read(self) -> Iterable[RawCue]:
+    def read(self) -> Reading:
         """Reads from a container of its own, in which all other streams can be discarded."""
         with open_video(self.path) as container:
             for stream in container.streams:
                 stream.discard = Discard.default if stream.index == self.number else Discard.all
             stream = container.streams[self.number]
             assert isinstance(stream, SubtitleStream)
-            yield from _stream_cues(container, stream)
+            return _stream_cues(container, stream)
 
 
 def _streams(path: str, container: av.container.InputContainer) -> list[_Stream]:
@@ -182,96 +252,52 @@ def _streams(path: str, container: av.container.InputContainer) -> list[_Stream]
     ]
 
 
-def _subtitle_file_origin(container: av.container.InputContainer, first_frame: float) -> float:
-    """Returns where players begin, in seconds by the container's clock: the zero of a subtitle file's times."""
-    start = (container.start_time or 0) / av.time_base
-    return first_frame if abs(start - first_frame) < _LEAD_IN_SECONDS else start
-
-
 def _sound_language(container: av.container.InputContainer) -> str | None:
     """Returns the language tag of the sound stream as a code."""
     sound = container.streams.best("audio")
     return None if sound is None else language_code(sound.language)
 
 
-# --- formats that FFmpeg parses --------------------------------------------------------------------------------------
-
-
-def _decoded(text: str) -> Iterator[RawCue]:
-    """Yields the cues of SRT, WebVTT or ASS. The text decides which format it is, not the file's name."""
-    if text.startswith("WEBVTT"):
-        form = "webvtt"
-    else:
-        form = "ass" if "[Script Info]" in text or "\nDialogue:" in text else "srt"
-    try:
-        with av.open(io.BytesIO(text.encode()), "r", format=form) as container:
-            yield from _stream_cues(container, container.streams.subtitles[0])
-    except (av.error.FFmpegError, IndexError) as error:
-        raise UnreadableSubtitles(f"FFmpeg cannot read it as {form}: {error}") from error
-
-
-def _stream_cues(container: av.container.InputContainer, stream: SubtitleStream) -> Iterator[RawCue]:
-    """Yields cues with the container's times. A packet that does not decode is skipped."""
+def _stream_cues(container: av.container.InputContainer, stream: SubtitleStream) -> Reading:
+    """Reads cues with the container's times. A packet that does not decode is counted, by its number."""
     assert stream.time_base is not None
-    for packet in container.demux(stream):
+    reading = Reading(stream.codec_context.name if stream.codec_context else "a stream")
+    for number, packet in enumerate(container.demux(stream), start=1):
         if packet.pts is None:
+            if packet.size:
+                reading.lose(number, "its packet has no time")
             continue
         try:
             lines = [part.dialogue.decode(errors="replace") for part in packet.decode() if hasattr(part, "dialogue")]
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            reading.lose(number, f"its packet does not decode: {error}")
             continue
         start = float(packet.pts * stream.time_base)
         end = start + float(packet.duration * stream.time_base) if packet.duration else None
-        yield RawCue(start, end, "\n".join(lines))
-
-
-# --- json3 --------------------------------------------------------------------------------------------------------
-
-
-def _json3_events(text: str) -> list[dict[str, Any]] | None:
-    """Returns the events with text; None if the text is not json3."""
-    if not text.lstrip().startswith("{"):
-        return None
-    try:
-        events = json.loads(text)["events"]
-        return [event for event in events if event.get("segs") and all(isinstance(seg, dict) for seg in event["segs"])]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _is_recognised(event: dict[str, Any]) -> bool:
-    """Whether a machine made the event: only then it has a time or confidence a word, or appends to a line."""
-    return bool(event.get("aAppend")) or any("acAsrConf" in seg or "tOffsetMs" in seg for seg in event["segs"])
-
-
-def _json3_cue(event: dict[str, Any]) -> RawCue:
-    try:
-        text = "".join(str(seg.get("utf8") or "") for seg in event["segs"])
-        start = float(event["tStartMs"]) / 1000
-        lasts = event.get("dDurationMs")
-        return RawCue(start, None if lasts is None else start + float(lasts) / 1000, text)
-    except (KeyError, TypeError, ValueError):
-        return RawCue(None, None, "")
+        reading.cues.append(RawCue(start, end, "\n".join(lines)))
+    return reading
 
 
 # --- encodings ----------------------------------------------------------------------------------------------------
 
 
 def text_of(data: bytes, language: str | None = None) -> str:
-    """Decodes a file's bytes; line ends become \\n.
+    """Decodes a file's bytes; line ends become \\n, and NUL characters are left out.
 
     Detects any form of Unicode, also damaged; else a code page, from the language if the bytes do not decide.
     Never fails: an undecodable byte becomes a replacement character.
     """
-    return _decode_text(data, language).replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    text = _decode_text(data, language).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    return text.lstrip("\ufeff").replace("\u2028", "\n").replace("\x85", "\n")
 
 
 def _decode_text(data: bytes, language: str | None) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
-    if data.count(0) > len(data) / 8:  # UTF-16 without a mark: in Latin text every second byte is 0
-        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", errors="replace")
+    if (encoding_without_mark := _wide_encoding(data)) is not None:
+        return data.decode(encoding_without_mark, errors="replace")
+    data = data.replace(b"\0", b"")
     text = data.decode("utf-8", errors="replace")
     damaged = text.count("\ufffd")
     if damaged <= _DAMAGED_SHARE * sum(character > "\x7f" for character in text):
@@ -285,3 +311,15 @@ def _decode_text(data: bytes, language: str | None) -> str:
     fitting = (guess for guess in guesses if _CODE_PAGES.get(language_of(str(guess)) or "") == guess.encoding)
     guessed = next(fitting, guesses.best())
     return data.decode("cp1252", errors="replace") if guessed is None else str(guessed)
+
+
+def _wide_encoding(data: bytes) -> str | None:
+    """Returns UTF-16's name for text without a mark: every second byte of Latin letters, digits and line ends is 0.
+
+    NUL bytes of a damaged file, or at its end, stand at even and odd places alike.
+    """
+    body = data.rstrip(b"\0")
+    even, odd = body[::2].count(0), body[1::2].count(0)
+    if max(even, odd) * 8 <= len(body) or min(even, odd) * 4 > max(even, odd):
+        return None
+    return "utf-16-be" if even > odd else "utf-16-le"

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
+from internvid.ahead import made_ahead
 from internvid.hub import HubModel
 from internvid.speech.language import language_code
-from internvid.speech.recognition import LANGUAGE_WINDOWS, Recognised, cues_within
+from internvid.speech.recognition import LANGUAGE_WINDOWS, Recognised, Recognition
 from internvid.speech.sound import HERTZ, Window
 
 
@@ -51,12 +52,14 @@ class Whisper:
         if not first:
             return Recognised(None, [])
         language = self._spoken_language(first[:LANGUAGE_WINDOWS])
-        cues, output_tokens = [], 0
-        for batch in _batches(chain(first, windows), self.windows_per_call):
-            for window, segments in zip(batch, self._segments(batch, language), strict=True):
-                output_tokens += sum(len(segment["tokens"]) for segment in segments)
-                cues += cues_within(window, map(self._segment, segments))
-        return Recognised(language_code(language), cues, output_tokens)
+        recognition = Recognition()
+        batches = _batches(chain(first, windows), self.windows_per_call)
+        # The next windows are cut out of the video, and their features computed, while the model writes.
+        for batch, features in made_ahead((batch, self._features(batch)) for batch in batches):
+            for window, segments in zip(batch, self._segments(features, language), strict=True):
+                recognition.output_tokens += sum(len(segment["tokens"]) for segment in segments)
+                recognition.add(window, map(self._segment, segments))
+        return recognition.recognised(language_code(language))
 
     @property
     def _is_multilingual(self) -> bool:
@@ -71,23 +74,25 @@ class Whisper:
             return self.language
         ids: Counter[int] = Counter()
         for batch in _batches(windows, self.windows_per_call):
-            ids.update(self.model.detect_language(**self._features(batch)).tolist())
+            ids.update(self.model.detect_language(**self._on_device(self._features(batch))).tolist())
         ((language_id, _),) = ids.most_common(1)
         names = {number: name for name, number in self.model.generation_config.lang_to_id.items()}
         return names[language_id].strip("<|>")
 
     @torch.inference_mode()
-    def _segments(self, windows: list[Window], language: str) -> list[list[dict[str, Any]]]:
+    def _segments(self, features: torch.Tensor, language: str) -> list[list[dict[str, Any]]]:
         """Returns the segments of each window as `generate` makes them: start and end in seconds, and tokens."""
         options = {"language": language, "task": "transcribe"} if self._is_multilingual else {}
         return self.model.generate(
-            **self._features(windows), return_timestamps=True, return_segments=True, **options, **self.generation
+            **self._on_device(features), return_timestamps=True, return_segments=True, **options, **self.generation
         )["segments"]
 
-    def _features(self, windows: list[Window]) -> dict[str, torch.Tensor]:
+    def _features(self, windows: list[Window]) -> torch.Tensor:
         """Returns [windows, mel bins, 3000]: each window padded with silence to 30 s, as Whisper was trained."""
         sounds = [window.samples for window in windows]
-        features = self.processor.feature_extractor(sounds, sampling_rate=HERTZ, return_tensors="pt").input_features
+        return self.processor.feature_extractor(sounds, sampling_rate=HERTZ, return_tensors="pt").input_features
+
+    def _on_device(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"input_features": features.to(self.model.device, self.model.dtype)}
 
     def _segment(self, segment: dict[str, Any]) -> tuple[float, float, str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -32,7 +32,7 @@ from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.tokenizer import FILE_NAME as TOKENIZER
 from internvid.viclip.tokenizer import Tokenizer
-from internvid.viclip.weights import config_from_weights, load_into, read_weights
+from internvid.viclip.weights import config_from_weights, load_into, read_weights, require_answers
 
 WEIGHTS, CONFIG, RECEIPT = "model.safetensors", "config.json", "receipt.json"
 BELONGS_TO = "belongs_to"  # in the header of the weights: a hash of configuration and vocabulary
@@ -99,6 +99,7 @@ def load_checkpoint(folder: Path, device: str | torch.device = "cpu") -> Checkpo
         checkpoint, weights = _saved(files)
     try:
         load_into(checkpoint.model, weights)
+        require_answers(weights)
     except ValueError as error:
         raise ValueError(f"{files.weights}: {error}") from error
     checkpoint.model.to(device).eval()
@@ -148,8 +149,11 @@ def _files(folder: Path) -> _Files:
 def _saved(files: _Files) -> tuple[Checkpoint, dict[str, Tensor]]:
     assert files.config is not None, "a saved checkpoint has a configuration"
     weights = read_weights(files.weights)
-    with safe_open(files.weights, framework="pt") as opened:
-        expected_hash = (opened.metadata() or {}).get(BELONGS_TO)
+    try:
+        with safe_open(files.weights, framework="pt") as opened:
+            expected_hash = (opened.metadata() or {}).get(BELONGS_TO)
+    except SafetensorError as error:  # weights all the same, but of torch.save
+        raise ValueError(f"{files.weights} is no safetensors file, as its name says: {error}") from error
     if expected_hash != _hash(files.config, files.vocabulary):
         raise ValueError(
             f"{files.weights} belongs to another {CONFIG} or {TOKENIZER} than those beside it: a save over another "
@@ -207,8 +211,8 @@ def _hash(*paths: Path) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+    except (ValueError, RecursionError) as error:  # nested too deeply to be read
+        raise ValueError(f"{path} is no JSON that can be read: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} is no JSON object, but {type(content).__name__}")
     return content

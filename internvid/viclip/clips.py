@@ -9,31 +9,37 @@ from typing import Any, Protocol
 import numpy as np
 
 
-class Clips(Protocol):
-    """Clips by position, 0 to len - 1. Pickling is cheap; storage is opened lazily, in the process that reads.
+class StoredFrames(Protocol):
+    """Frames of clips by the clips' position, which encoding needs.
 
-    video_numbers: [clips] int64; clips of one video have the same number.
     frame_counts: [clips] int32; number of stored frames of each clip, at least one.
     """
 
     @property
-    def video_numbers(self) -> np.ndarray: ...
+    def frame_counts(self) -> np.ndarray: ...
+
+    def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
+        """Returns [frames, height, width, 3] uint8 RGB for each pick.
+
+        picks: (position of the clip, positions of its frames, in order of time). A frame position may occur more than
+        once; the frame is then repeated. Sizes may differ from clip to clip. May be called by several threads at once.
+        """
+
+
+class Clips(StoredFrames, Protocol):
+    """Clips by position, 0 to len - 1. Pickling is cheap; storage is opened lazily, in the process that reads.
+
+    video_numbers: [clips] int64; clips of one video have the same number.
+    """
 
     @property
-    def frame_counts(self) -> np.ndarray: ...
+    def video_numbers(self) -> np.ndarray: ...
 
     def __len__(self) -> int: ...
 
     def clip_ids(self, positions: Sequence[int]) -> list[str]: ...
 
     def captions(self, positions: Sequence[int]) -> list[str]: ...
-
-    def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
-        """Returns [frames, height, width, 3] uint8 RGB for each pick.
-
-        picks: (position of the clip, positions of its frames, in order of time). A frame position may occur more than
-        once; the frame is then repeated. Sizes may differ from clip to clip.
-        """
 
 
 @dataclass(frozen=True)

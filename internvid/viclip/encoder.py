@@ -1,67 +1,120 @@
-"""Embeds clips and texts with a checkpoint: used by search, by evaluation and for the lake's embeddings."""
+"""Embeds clips and texts with a checkpoint: used by search, by evaluation and for the lake's embeddings.
+
+Frames travel as bytes: they are read, decoded and resized by threads ahead of the device, copied from pinned memory on
+a stream of their own, and normalised on the device.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from internvid.ahead import prepared_ahead
+from internvid.viclip.arithmetic import forward_flops, measured_peak
 from internvid.viclip.checkpoint import Checkpoint
-from internvid.viclip.clips import Clips
+from internvid.viclip.clips import StoredFrames
+from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.device import Use, Waits, peak_memory_bytes
 from internvid.viclip.frame_choice import CHOICES
+from internvid.viclip.precision import Precision, precision_on
 from internvid.viclip.tokenizer import prepare_text
 
-VIDEOS_PER_BATCH = 16
+VIDEOS_PER_BATCH = 16  # on a CPU
+MAX_VIDEOS_PER_BATCH = 64  # on a GPU: 131,000 tokens of ViCLIP-L/14 fill an H100, more only take memory
 TEXTS_PER_BATCH = 256
+CLIPS_PER_READ = 16  # their frames are in memory together, before they are resized
+SHARE_OF_MEMORY = 0.5  # of a GPU's free memory, for what one batch takes: other programs may use the card
+BYTES_PER_VALUE = 64  # of a token in the vision tower: the values of a block that exist at one time
+MAX_THREADS = 8  # that prepare frames; on a slow core one thread prepares 70 clips of 455x256 a second
+# So many clips take an H100 some 17 s with ViCLIP-L/14 (247 a second, and 280 compiled): a search compiles nothing.
+COMPILE_AFTER_CLIPS = 4096
 
 
 class Encoder:
     """Returns embeddings as float32 vectors of length one: their dot product is the cosine.
 
-    The other rows of a batch change a vector by less than 1e-5 (rounding).
-    frames: number of frames that represent a clip; None: the length of the model's temporal embedding.
+    The other rows of a batch change a vector by less than 1e-5 (rounding) in float32.
+    frames: number of frames that represent a clip; None: the length of the model's temporal embedding. precision: of
+    the computation; auto: bfloat16 on a GPU, float32 on a CPU.
+    threads: number of threads that prepare batches ahead of the device; 0: none does.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str | torch.device = "cpu", *, frames: int | None = None
+        self,
+        checkpoint: Checkpoint,
+        device: str | torch.device = "cpu",
+        *,
+        frames: int | None = None,
+        precision: Precision = "auto",
     ) -> None:
         self.device = torch.device(device)
         self.model = checkpoint.model.to(self.device).eval()
         self.tokenizer, self.preprocessing = checkpoint.tokenizer, checkpoint.preprocessing
         self.frames = frames or self.model.config.frames
+        self.precision: Literal["float32", "bfloat16"] = precision_on(self.device.type, precision)
+        self.on_gpu = self.device.type == "cuda"
+        self.clips_per_batch = self._clips_per_batch()
+        # On a CPU nothing is prepared ahead: it would take the model's cores.
+        self.threads = min(MAX_THREADS, os.cpu_count() or 1) if self.on_gpu else 0
+        self.waits = Waits(self.device)
+        self.stream = torch.cuda.Stream(self.device) if self.on_gpu else None
+        self._encoded_clips, self._is_compiled = 0, False
+        self._seconds, self._waited = 0.0, 0.0  # in which clips were encoded
 
     @property
     def width(self) -> int:
         """Length of a vector."""
         return self.model.config.embed_dim
 
-    def encode_clips(
-        self, clips: Clips, positions: Sequence[int], *, choice: str = "middle", batch_size: int = VIDEOS_PER_BATCH
-    ) -> np.ndarray:
-        """Returns [n, width], in the order of `positions`. Reads the chosen frames only, one batch at a time.
+    def use(self) -> Use:
+        """Returns how well the device was used for encoding clips, since this encoder was made."""
+        seconds = max(self._seconds, 1e-9)
+        peak_share = None
+        if self.on_gpu:
+            flops = self._encoded_clips * forward_flops(self.model.config, frames=self.frames)[0]
+            peak_share = flops / seconds / self._peak
+        return Use(self._encoded_clips / seconds, self._waited / seconds, peak_share, peak_memory_bytes(self.device))
 
-        choice: a name of `frame_choice.CHOICES`. Clips with too few frames repeat their last one.
+    @cached_property
+    def _peak(self) -> float:
+        return measured_peak(self.device, torch.bfloat16 if self.precision == "bfloat16" else torch.float32)
+
+    def encode_clips(
+        self, clips: StoredFrames, positions: Sequence[int], *, choice: str = "middle", batch_size: int | None = None
+    ) -> np.ndarray:
+        """Returns [n, width], in the order of `positions`. Reads the chosen frames only, few batches at a time.
+
+        choice: a name of `frame_choice.CHOICES`. Clips with too few frames repeat their last one. batch_size: None:
+        as many as the device takes.
         """
         choose = _choice(choice)
         counts = clips.frame_counts
 
-        def batch_frames(batch: Sequence[int]) -> list[np.ndarray]:
-            return clips.frames([(position, choose(int(counts[position]), self.frames)) for position in batch])
+        def pixels(batch: Sequence[int]) -> Tensor:
+            resized = []
+            for read in _batches(batch, CLIPS_PER_READ):
+                picks = [(position, choose(int(counts[position]), self.frames)) for position in read]
+                resized.append(self.preprocessing.pixels(clips.frames(picks)))
+            return torch.cat(resized) if len(resized) > 1 else resized[0]
 
-        positions = [int(position) for position in positions]
-        return self._vectors(self._video_embeddings(batch_frames(batch)) for batch in _batches(positions, batch_size))
+        return self._video_vectors(pixels, [int(position) for position in positions], batch_size)
 
     def encode_videos(
-        self, videos: Sequence[np.ndarray], *, choice: str = "middle", batch_size: int = VIDEOS_PER_BATCH
+        self, videos: Sequence[np.ndarray], *, choice: str = "middle", batch_size: int | None = None
     ) -> np.ndarray:
         """Returns [n, width]. videos: each [t, h, w, 3] uint8 RGB, of any t, h and w; `choice` selects their frames."""
         choose = _choice(choice)
         chosen_frames = [video[choose(len(video), self.frames)] for video in videos]
-        return self._vectors(self._video_embeddings(batch) for batch in _batches(chosen_frames, batch_size))
+        return self._video_vectors(self.preprocessing.pixels, chosen_frames, batch_size)
 
     def encode_texts(
         self, texts: Sequence[str], *, prepare: bool = True, batch_size: int = TEXTS_PER_BATCH
@@ -71,21 +124,89 @@ class Encoder:
         prepare: apply `prepare_text`, as training and the paper's evaluation do; the published demonstration does not.
         """
         prepared = [prepare_text(text) for text in texts] if prepare else list(texts)
-        return self._vectors(self._text_embeddings(batch) for batch in _batches(prepared, batch_size))
+        return self._vectors(self._token_ids, _batches(prepared, batch_size), self._text_embeddings)
+
+    def _video_vectors(
+        self, pixels: Callable[[Any], Tensor], videos: Sequence[Any], batch_size: int | None
+    ) -> np.ndarray:
+        """pixels: returns [b, t, 3, size, size] uint8 of a batch of `videos`, in whatever form they are."""
+        size = batch_size or self.clips_per_batch
+        self.waits.take()  # those for texts
+        began = time.perf_counter()
+        vectors = self._vectors(pixels, _batches(videos, size), partial(self._video_embeddings, full=size))
+        self._seconds += time.perf_counter() - began
+        self._waited += self.waits.take()
+        return vectors
+
+    def _vectors(
+        self, prepare: Callable[[Any], Tensor], batches: Iterable[Any], embed: Callable[[Tensor], Tensor]
+    ) -> np.ndarray:
+        parts = [functional.normalize(embed(batch).float(), dim=1) for batch in self._prepared(prepare, batches)]
+        # Only at the end are they copied back: a copy waits for the device, which would then wait for the next batch.
+        return torch.cat(parts).cpu().numpy() if parts else np.zeros((0, self.width), np.float32)
+
+    def _prepared(self, prepare: Callable[[Any], Tensor], batches: Iterable[Any]) -> Iterator[Tensor]:
+        """Yields each batch on the device."""
+        # Each thread prepares a batch of its own, so torch's own threads would only be in each other's way.
+        one_thread = partial(torch.set_num_threads, 1) if self.threads else None
+        pinned = (lambda batch: prepare(batch).pin_memory()) if self.on_gpu else prepare
+        prepared = prepared_ahead(pinned, batches, threads=self.threads, initializer=one_thread)
+        with closing(prepared):
+            while True:
+                with self.waits.pause():
+                    batch = next(prepared, None)
+                if batch is None:
+                    return
+                yield self._uploaded(batch)
+
+    def _uploaded(self, tensor: Tensor) -> Tensor:
+        if self.stream is None:
+            return tensor.to(self.device)
+        with torch.cuda.stream(self.stream):
+            uploaded = tensor.to(self.device, non_blocking=True)
+        current = torch.cuda.current_stream(self.device)
+        current.wait_stream(self.stream)
+        uploaded.record_stream(current)
+        return uploaded
 
     @torch.inference_mode()
-    def _video_embeddings(self, videos: Sequence[np.ndarray]) -> Tensor:
-        return self.model.encode_video(self.preprocessing.frames(videos).to(self.device))
+    def _video_embeddings(self, pixels: Tensor, *, full: int) -> Tensor:
+        """pixels: [b, t, 3, size, size] uint8, on the device. full: clips of a full batch."""
+        clips = len(pixels)
+        self._encoded_clips += clips
+        if self.on_gpu and not self._is_compiled and self._encoded_clips > COMPILE_AFTER_CLIPS:
+            self._is_compiled = True
+            for block in self.model.vision_encoder.transformer.resblocks:
+                block.compile(dynamic=False)
+        if self._is_compiled and clips < full:  # for another shape all would be compiled again
+            pixels = functional.pad(pixels, (0, 0, 0, 0, 0, 0, 0, 0, 0, full - clips))
+        with self._autocast():
+            return self.model.encode_video(self.preprocessing.normalised(pixels))[:clips]
 
-    @torch.inference_mode()
-    def _text_embeddings(self, texts: Sequence[str]) -> Tensor:
+    def _token_ids(self, texts: Sequence[str]) -> Tensor:
         token_ids = self.tokenizer(texts)
         max_length = int(token_ids.argmax(dim=1).max()) + 1  # tokens after the end token have no effect
-        return self.model.encode_text(token_ids[:, :max_length].to(self.device))
+        return token_ids[:, :max_length]
 
-    def _vectors(self, embeddings: Iterator[Tensor]) -> np.ndarray:
-        parts = [functional.normalize(part.float(), dim=1).cpu().numpy() for part in embeddings]
-        return np.concatenate(parts) if parts else np.zeros((0, self.width), np.float32)
+    @torch.inference_mode()
+    def _text_embeddings(self, token_ids: Tensor) -> Tensor:
+        with self._autocast():
+            return self.model.encode_text(token_ids)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def _clips_per_batch(self) -> int:
+        if not self.on_gpu:
+            return VIDEOS_PER_BATCH
+        free = torch.cuda.mem_get_info(self.device)[0] * SHARE_OF_MEMORY
+        return clips_within(free, self.model.config, self.frames)
+
+
+def clips_within(free_bytes: float, config: ViCLIPConfig, frames: int) -> int:
+    """Returns how many clips of a forward pass fit into the memory, from 1 to MAX_VIDEOS_PER_BATCH."""
+    tokens = 1 + config.patches_per_frame * frames
+    return int(min(max(free_bytes // (tokens * config.vision_width * BYTES_PER_VALUE), 1), MAX_VIDEOS_PER_BATCH))
 
 
 def _choice(name: str) -> Callable[[int, int], list[int]]:

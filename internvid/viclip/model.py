@@ -9,6 +9,9 @@ Parameters have the names and shapes of the released checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +20,11 @@ from torch.utils.checkpoint import checkpoint
 from internvid.viclip.config import ViCLIPConfig
 
 MIN_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
+
+# What the backward pass computes again instead of keeping it, with the additional computation for it: nothing; the
+# activations of the MLPs (element by element, next to nothing); the MLPs up to them (a ninth of a step, and half of the
+# memory); whole blocks (a third of a step, and nearly all of the memory).
+Recompute = Literal["nothing", "activations", "mlp", "blocks"]
 
 # Standard deviation of the spatial and temporal embeddings of a model that is trained from scratch: the same size as
 # the patch embeddings. CLIP's 0.09 and zeros suit pretrained towers; with them benchmarks/learning.py needed more steps
@@ -53,24 +61,36 @@ def path_scales(random_values: Tensor, drop_path: float) -> Tensor:
     return (random_values >= rates) / (1 - rates)
 
 
-class ViCLIP(nn.Module):
-    """The two towers and the temperature. Embeddings are not normalised: the loss and the encoder do that.
+def patches_of(video: Tensor, patch_size: int, keep: Tensor | None) -> Tensor:
+    """Cuts videos into patches: [b, k, 3, p, p], in the order of the tokens, of any dtype.
 
-    gradient_checkpointing: recompute blocks in the backward pass, which saves memory and costs a third of the speed.
+    video: [b, t, 3, h, w]. keep: [b, k] int64, token indices from `random_keep`; None: all.
     """
+    p = patch_size
+    patches = video.unflatten(4, (-1, p)).unflatten(3, (-1, p))  # [b, t, 3, rows, p, columns, p]
+    patches = patches.permute(0, 3, 5, 1, 2, 4, 6)  # [b, rows, columns, t, 3, p, p], nothing copied yet
+    if keep is None:
+        return patches.flatten(1, 3)  # [b, l, 3, p, p]
+    columns, frames = patches.shape[2:4]
+    clip = torch.arange(len(video), device=keep.device)[:, None]
+    patch, frame = keep // frames, keep % frames
+    return patches[clip, patch // columns, patch % columns, frame]  # [b, k, 3, p, p]
 
-    def __init__(
-        self,
-        config: ViCLIPConfig,
-        *,
-        temperature: float = MIN_TEMPERATURE,
-        gradient_checkpointing: bool = False,
-    ) -> None:
+
+class ViCLIP(nn.Module):
+    """The two towers and the temperature. Embeddings are not normalised: the loss and the encoder do that."""
+
+    def __init__(self, config: ViCLIPConfig, *, temperature: float = MIN_TEMPERATURE) -> None:
         super().__init__()
         self.config = config
         self.temp = nn.Parameter(torch.tensor(float(temperature)))
-        self.vision_encoder = VisionEncoder(config, gradient_checkpointing)
-        self.text_encoder = TextEncoder(config, gradient_checkpointing)
+        self.vision_encoder = VisionEncoder(config)
+        self.text_encoder = TextEncoder(config)
+
+    def recompute(self, what: Recompute) -> None:
+        """Sets what the backward pass computes again, for both towers."""
+        for tower in (self.vision_encoder, self.text_encoder):
+            tower.transformer.recompute = what
 
     def forward(self, video: Tensor, token_ids: Tensor, *, keep: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Returns both embeddings and the temperature in one call, as data-parallel wrappers require."""
@@ -83,7 +103,21 @@ class ViCLIP(nn.Module):
         path_scales: [b, 2 · layers], from `path_scales`; None: no drop path.
         Raises ValueError for an image size that is not the config's.
         """
-        return self.vision_encoder(video, keep, path_scales)
+        side = self.config.image_size
+        if video.ndim != 5 or video.shape[2:] != (3, side, side):
+            raise ValueError(f"video of shape {list(video.shape)}, not [batch, frames, 3, {side}, {side}]")
+        patches = patches_of(video, self.config.patch_size, keep)
+        return self.encode_patches(patches, frames=video.shape[1], keep=keep, path_scales=path_scales)
+
+    def encode_patches(
+        self, patches: Tensor, *, frames: int, keep: Tensor | None = None, path_scales: Tensor | None = None
+    ) -> Tensor:
+        """Returns the embeddings of videos, [b, d], of which only the kept patches are given.
+
+        patches: [b, k, 3, p, p] float, normalised, from `patches_of`. frames: number of the video's frames.
+        keep, path_scales: as for `encode_video`.
+        """
+        return self.vision_encoder(patches, frames, keep, path_scales)
 
     def encode_text(self, token_ids: Tensor) -> Tensor:
         """Returns the embeddings of texts, [b, d].
@@ -103,7 +137,7 @@ class ViCLIP(nn.Module):
 
 
 class VisionEncoder(nn.Module):
-    def __init__(self, config: ViCLIPConfig, gradient_checkpointing: bool) -> None:
+    def __init__(self, config: ViCLIPConfig) -> None:
         super().__init__()
         width = config.vision_width
         self.config = config
@@ -118,7 +152,6 @@ class VisionEncoder(nn.Module):
             config.vision_layers,
             norm=nn.LayerNorm,
             causal=False,
-            gradient_checkpointing=gradient_checkpointing,
         )
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, config.embed_dim))
@@ -127,12 +160,9 @@ class VisionEncoder(nn.Module):
         for parameter in (self.positional_embedding, self.temporal_positional_embedding):
             nn.init.normal_(parameter, std=POSITION_STD)
 
-    def forward(self, video: Tensor, keep: Tensor | None, path_scales: Tensor | None) -> Tensor:
-        side = self.config.image_size
-        if video.ndim != 5 or video.shape[2:] != (3, side, side):
-            raise ValueError(f"video of shape {list(video.shape)}, not [batch, frames, 3, {side}, {side}]")
-        x = self.conv1(video, keep)  # [b, k, w]
-        x = x + self.positions(video.shape[1], keep)
+    def forward(self, patches: Tensor, frames: int, keep: Tensor | None, path_scales: Tensor | None) -> Tensor:
+        x = self.conv1(patches)  # [b, k, w]
+        x = x + self.positions(frames, keep)
         first = self.class_embedding + self.positional_embedding[0]
         x = torch.cat([first.to(x.dtype).expand(len(x), 1, -1), x], dim=1)  # [b, 1 + k, w]
         x = self.transformer(self.ln_pre(x), results=1, path_scales=path_scales)  # [b, 1, w]: the class token only
@@ -150,34 +180,23 @@ class VisionEncoder(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """A Conv3d with kernel and stride (1, patch, patch) and no bias, computed for the kept patches only.
+    """A Conv3d with kernel and stride (1, patch, patch) and no bias.
 
     Kernel and stride are equal, so it is one matrix product of patches and weights, and dropped patches cost nothing.
     """
 
     def __init__(self, width: int, patch_size: int) -> None:
         super().__init__()
-        self.patch_size = patch_size
         self.weight = nn.Parameter(torch.empty(width, 3, 1, patch_size, patch_size))
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as torch initialises convolutions, and CLIP with it
 
-    def forward(self, video: Tensor, keep: Tensor | None) -> Tensor:
-        """video: [b, t, 3, h, w]. Returns [b, k, w]."""
-        p = self.patch_size
-        patches = video.unflatten(4, (-1, p)).unflatten(3, (-1, p))  # [b, t, 3, rows, p, columns, p]
-        patches = patches.permute(0, 3, 5, 1, 2, 4, 6)  # [b, rows, columns, t, 3, p, p], nothing copied yet
-        if keep is None:
-            patches = patches.flatten(1, 3)  # [b, l, 3, p, p]
-        else:
-            columns, frames = patches.shape[2:4]
-            clip = torch.arange(len(video), device=keep.device)[:, None]
-            patch, frame = keep // frames, keep % frames
-            patches = patches[clip, patch // columns, patch % columns, frame]  # [b, k, 3, p, p]
+    def forward(self, patches: Tensor) -> Tensor:
+        """patches: [b, k, 3, p, p]. Returns [b, k, w]."""
         return F.linear(patches.flatten(2), self.weight.flatten(1))
 
 
 class TextEncoder(nn.Module):
-    def __init__(self, config: ViCLIPConfig, gradient_checkpointing: bool) -> None:
+    def __init__(self, config: ViCLIPConfig) -> None:
         super().__init__()
         width = config.text_width
         self.token_embedding = nn.Embedding(config.vocab_size, width)
@@ -188,7 +207,6 @@ class TextEncoder(nn.Module):
             config.text_layers,
             norm=Float32LayerNorm,
             causal=True,
-            gradient_checkpointing=gradient_checkpointing,
         )
         self.ln_final = Float32LayerNorm(width)
         self.text_projection = nn.Parameter(torch.empty(width, config.embed_dim))
@@ -208,7 +226,10 @@ class TextEncoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Residual blocks with CLIP's initialisation: the size of the residual stream does not grow with the depth."""
+    """Residual blocks with CLIP's initialisation: the size of the residual stream does not grow with the depth.
+
+    recompute: what the backward pass computes again.
+    """
 
     def __init__(
         self,
@@ -218,10 +239,9 @@ class Transformer(nn.Module):
         *,
         norm: type[nn.LayerNorm],
         causal: bool,
-        gradient_checkpointing: bool,
     ) -> None:
         super().__init__()
-        self.gradient_checkpointing = gradient_checkpointing
+        self.recompute: Recompute = "nothing"
         output_std = width**-0.5 * (2 * layers) ** -0.5
         self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, output_std) for _ in range(layers))
 
@@ -231,15 +251,15 @@ class Transformer(nn.Module):
         x: [b, l, w]. results: number of leading tokens to compute in the last block; None: all.
         path_scales: [b, 2 · layers].
         """
-        recompute = self.gradient_checkpointing and torch.is_grad_enabled()
+        recompute = self.recompute if torch.is_grad_enabled() else "nothing"
         last = len(self.resblocks) - 1
         for layer, block in enumerate(self.resblocks):
             scales = None if path_scales is None else path_scales[:, 2 * layer : 2 * layer + 2]
             block_results = results if layer == last else None
-            if recompute:
-                x = checkpoint(block, x, block_results, scales, use_reentrant=False)
+            if recompute == "blocks":
+                x = recomputed(block, x, block_results, scales)
             else:
-                x = block(x, block_results, scales)
+                x = block(x, block_results, scales, recompute)
         return x
 
 
@@ -253,13 +273,29 @@ class Block(nn.Module):
         self.ln_2 = norm(width)
         self.mlp = Mlp(width, output_std)
 
-    def forward(self, x: Tensor, results: int | None = None, scales: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        results: int | None = None,
+        scales: Tensor | None = None,
+        recompute: Recompute = "nothing",
+    ) -> Tensor:
         """Returns [b, results, w]: the first `results` tokens. The other tokens serve as keys and values only.
 
         x: [b, l, w]. scales: [b, 2], factors of the attention branch and of the MLP branch.
         """
         x = x[:, :results] + scaled(self.attn(self.ln_1(x), results), scales, 0)
-        return x + scaled(self.mlp(self.ln_2(x)), scales, 1)
+        change = recomputed(self._mlp, x) if recompute == "mlp" else self._mlp(x, recompute == "activations")
+        return x + scaled(change, scales, 1)
+
+    def _mlp(self, x: Tensor, recompute_activations: bool = False) -> Tensor:
+        return self.mlp(self.ln_2(x), recompute_activations)
+
+
+def recomputed(function: Callable[..., Tensor], *inputs: object) -> Tensor:
+    """Calls the function; its backward pass computes it again from the inputs instead of keeping what it needs."""
+    # Nothing in the network draws random numbers: drop path gets its own.
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 def scaled(change: Tensor, scales: Tensor | None, column: int) -> Tensor:
@@ -311,9 +347,17 @@ class Mlp(nn.Module):
         nn.init.zeros_(self.c_fc.bias)
         nn.init.zeros_(self.c_proj.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        hidden = self.c_fc(x.flatten(0, 1)).mul_(QUICK_GELU)  # [b·l, 4w]: in place on a view would cost a copy
-        return self.c_proj(F.silu(hidden).mul_(1 / QUICK_GELU)).view_as(x)
+    def forward(self, x: Tensor, recompute_activations: bool = False) -> Tensor:
+        """recompute_activations: keep one tensor of the hidden width for the backward pass instead of two."""
+        hidden = self.c_fc(x.flatten(0, 1))  # [b·l, 4w]: in place on a view would cost a copy
+        if recompute_activations:
+            change = recomputed(self._activated, hidden)
+        else:
+            change = self.c_proj(F.silu(hidden.mul_(QUICK_GELU)).mul_(1 / QUICK_GELU))
+        return change.view_as(x)
+
+    def _activated(self, hidden: Tensor) -> Tensor:
+        return self.c_proj(F.silu(hidden * QUICK_GELU).mul_(1 / QUICK_GELU))
 
 
 class Float32LayerNorm(nn.LayerNorm):

@@ -63,15 +63,19 @@ class Preprocessing:
         return asdict(self)
 
     def frames(self, videos: Sequence[np.ndarray]) -> torch.Tensor:
-        """Prepares frames for evaluation: resizes the whole frame to the square, without keeping its aspect ratio.
+        """Prepares frames for evaluation: `pixels`, `normalised`. Returns [b, t, 3, size, size] float32."""
+        return self.normalised(self.pixels(videos))
 
-        videos: each [t, h, w, 3] uint8 RGB, with equal t; h and w may differ. Returns [b, t, 3, size, size] float32.
+    def pixels(self, videos: Sequence[np.ndarray]) -> torch.Tensor:
+        """Resizes the whole frames to the square, without keeping their aspect ratio.
+
+        videos: each [t, h, w, 3] uint8 RGB, with equal t; h and w may differ. Returns [b, t, 3, size, size] uint8.
         """
         if not videos:
             raise ValueError("no videos to resize")
         if len({len(video) for video in videos}) > 1:
             raise ValueError(f"videos of {sorted({len(video) for video in videos})} frames cannot stand in one batch")
-        return self._normalised(torch.stack([self._resized(_frames_tensor(video)) for video in videos]))
+        return torch.stack([self._resized(_frames_tensor(video)) for video in videos])
 
     def augmented(
         self, video: np.ndarray, *, crop_scale: tuple[float, float], flip: bool, generator: torch.Generator
@@ -79,15 +83,16 @@ class Preprocessing:
         """Prepares frames for training: one random crop for all frames of the clip, resized, mirrored half of the time.
 
         video: [t, h, w, 3] uint8 RGB. crop_scale: minimum and maximum share of the picture's area in the crop.
-        flip: False never mirrors. Returns [t, 3, size, size] float32.
+        flip: False never mirrors. Returns [t, 3, size, size] uint8; `normalised` makes it the network's input.
         """
-        frames = _frames_tensor(video)
-        height, width = frames.shape[2:]
+        height, width = _checked(video).shape[1:3]
         top, left, crop_height, crop_width = random_crop(height, width, scale=crop_scale, generator=generator)
-        resized = self._resized(frames[:, :, top : top + crop_height, left : left + crop_width])
+        # The crop is copied first: the kernel would copy it too, and takes twice as long for that.
+        crop = np.ascontiguousarray(video[:, top : top + crop_height, left : left + crop_width])
+        resized = self._resized(_frames_tensor(crop))
         if flip and torch.rand((), generator=generator) < 0.5:
             resized = resized.flip(-1)
-        return self._normalised(resized)
+        return resized
 
     def _resized(self, frames: torch.Tensor) -> torch.Tensor:
         """[t, 3, h, w] uint8 -> [t, 3, size, size] uint8."""
@@ -96,11 +101,15 @@ class Preprocessing:
             return frames
         return functional.interpolate(frames, size=size, mode="bicubic", antialias=True)
 
-    def _normalised(self, frames: torch.Tensor) -> torch.Tensor:
-        """[..., 3, size, size] uint8 -> float32, (x / 255 - mean) / std in one multiplication and one addition."""
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalises on the device of the pixels: (x / 255 - mean) / std, in one multiplication and one addition.
+
+        pixels: [..., 3, height, width] uint8, of frames or of patches. Returns the same shape in float32.
+        """
         mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-        scale, shift = (1 / (255 * std))[:, None, None], (-mean / std)[:, None, None]
-        return frames.to(torch.float32, memory_format=torch.contiguous_format).mul_(scale).add_(shift)
+        scale, shift = ((1 / (255 * std))[:, None, None], (-mean / std)[:, None, None])
+        scale, shift = (values.to(pixels.device, non_blocking=True) for values in (scale, shift))
+        return pixels.to(torch.float32, memory_format=torch.contiguous_format).mul_(scale).add_(shift)
 
 
 def random_crop(
@@ -127,10 +136,15 @@ def random_crop(
     return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
 
 
-def _frames_tensor(video: np.ndarray) -> torch.Tensor:
-    """[t, h, w, 3] uint8 -> a view [t, 3, h, w], channels last in memory, the fastest layout for resizing."""
+def _checked(video: np.ndarray) -> np.ndarray:
     if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or not video.size:
         raise ValueError(f"frames are [time, height, width, 3] uint8, not {list(video.shape)} {video.dtype}")
+    return video
+
+
+def _frames_tensor(video: np.ndarray) -> torch.Tensor:
+    """[t, h, w, 3] uint8 -> a view [t, 3, h, w], channels last in memory, the fastest layout for resizing."""
+    _checked(video)
     # A read-only array is copied: torch warns about it, because a tensor cannot be read-only.
     writable = video if video.flags.writeable and min(video.strides) >= 0 else video.copy()
     return torch.from_numpy(writable).permute(0, 3, 1, 2)

@@ -43,8 +43,8 @@ class Recipe:
     trained on the captions. wise_ft: share of the trained weights in the average with the initial ones; None: no
     average. crop_scale: minimum and maximum share of the picture in random crops. horizontal_flip: mirror half of the
     clips; unsuitable for captions that mention left or right. image_mean, image_std: of RGB in 0..1.
-    frames: frames per clip. precision: of the forward pass. accumulate: number of slices that a rank's batch is
-    divided into to save memory; the gradients are those of the whole batch.
+    frames: frames per clip. precision: of the forward pass. How a batch is made to fit into memory is not part of a
+    recipe (`memory`): it changes no result.
     """
 
     name: str
@@ -64,8 +64,6 @@ class Recipe:
     image_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     image_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
-    gradient_checkpointing: bool = False
-    accumulate: int = 1
     seed: int = 42
 
     @property

@@ -152,8 +152,3 @@ def crowding(batches: np.ndarray, video_numbers: np.ndarray) -> int:
     """Counts the clips whose batch holds an earlier clip of the same video. batches: positions, [batches, batch]."""
     videos = np.sort(video_numbers[batches], axis=1)
     return int((videos[:, 1:] == videos[:, :-1]).sum())
-
-
-def rows_of_rank(batch_size: int, rank: int, ranks: int) -> tuple[int, int]:
-    """Returns the first row and the end (exclusive) of the rank's part of a batch; parts differ by at most one row."""
-    return batch_size * rank // ranks, batch_size * (rank + 1) // ranks

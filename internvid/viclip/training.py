@@ -33,22 +33,26 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from internvid.viclip.arithmetic import measured_peak, step_flops
 from internvid.viclip.checkpoint import Checkpoint, save_checkpoint
 from internvid.viclip.clips import Clips
-from internvid.viclip.loss import Loss, contrastive_loss, gathered_contrastive_loss
-from internvid.viclip.model import ViCLIP, path_scales
-from internvid.viclip.optimisation import adamw, clear_key_gradients, key_biases, learning_rate, set_learning_rate
+from internvid.viclip.device import Waits, peak_memory_bytes
+from internvid.viclip.loss import Loss
+from internvid.viclip.memory import MemoryPlan
+from internvid.viclip.model import ViCLIP
+from internvid.viclip.optimisation import adamw, learning_rate, set_learning_rate
 from internvid.viclip.preprocessing import Preprocessing
-from internvid.viclip.recipe import Recipe, SameVideo
-from internvid.viclip.samples import Samples, Slice, batches_with_samples
-from internvid.viclip.sampling import Batch, PhasePlan, Plan, crowding, rows_of_rank
+from internvid.viclip.ranks import Ranks
+from internvid.viclip.recipe import Recipe
+from internvid.viclip.samples import Samples, Slice, Upload, batches_with_samples
+from internvid.viclip.sampling import Batch, PhasePlan, Plan, crowding
+from internvid.viclip.step import TrainingStep
 from internvid.viclip.tokenizer import Tokenizer, prepare_text
 from internvid.viclip.weights import average, fit, from_clip, load_into
 
 Row = dict[str, Any]
 
 IDS_PER_READ = 10_000
-BYTES_PER_REDUCTION = 100 << 20  # upper bound on the gradients per all-reduce, which bounds its memory
 IDS_IN_MESSAGE = 64
 
 
@@ -56,14 +60,20 @@ IDS_IN_MESSAGE = 64
 class TrainingResult:
     """Totals of a training, including the runs before it was resumed.
 
-    samples: clips of all batches, counted with repetition. seconds: training time. loss, accuracy: of the last step's
-    batch. clips_never_seen: clips that were in no batch. seen: path of seen.parquet, if it was requested.
+    samples: clips of all batches, counted with repetition. seconds: training time. waiting_share: share of it in which
+    nothing was computed, because data, the log or a saved state was waited for. peak_share: useful arithmetic of a
+    second as a share of what the GPU was measured to do; None on a CPU. memory_bytes: most that rank 0 held, of the
+    GPU's memory or else of the process's. loss, accuracy: of the last step's batch. clips_never_seen: clips that were
+    in no batch. seen: path of seen.parquet, if it was requested.
     """
 
     steps: int
     samples: int
     seconds: float
     samples_per_second: float
+    waiting_share: float
+    peak_share: float | None
+    memory_bytes: int
     loss: float
     accuracy: float
     clips: int
@@ -81,8 +91,10 @@ def train(
     initial_weights: Mapping[str, Tensor] | None = None,
     device: str | torch.device = "cpu",
     workers: int = 0,
-    compile: bool = False,
+    compile: bool | None = None,
+    memory: MemoryPlan | None = None,
     log: Callable[[Row], object] = lambda row: None,
+    note: Callable[[str], object] = lambda line: None,
     save_every_seconds: float = 60.0,
     keep_seen: bool = False,
     receipt: Mapping[str, Any] | None = None,
@@ -93,10 +105,12 @@ def train(
     vocabulary learnt from the captions and random weights. Resuming needs the same ones again.
     workers: number of processes per rank that read and prepare frames. They are started by spawn: a script that calls
     this with workers must guard its own code by `if __name__ == "__main__"`.
-    compile: compile the towers with torch.compile.
+    compile: compile the towers' blocks with torch.compile; None: on a GPU. memory: how a rank's rows are made to fit
+    into memory; None: found at the start on a GPU, all at once on a CPU.
     log: called on rank 0 with each step's {step, phase, loss, learning_rate, samples_per_second, accuracy,
-    temperature, gradient_norm}; steps count from 0, the temperature is the one after the step. A resumed run repeats
-    the steps after its last saved state.
+    temperature, gradient_norm, waiting_share, peak_share, memory_bytes}; steps count from 0, the temperature is the one
+    after the step, the last three are as in TrainingResult. A resumed run repeats the steps after its last saved state.
+    note: called on rank 0 with a line of what was found at the start.
     save_every_seconds: minimum time between two saved states. keep_seen: write seen.parquet.
     receipt: additional entries of the checkpoint's receipt.
     Raises ValueError if the folder holds the training of another recipe or of other clips; the folder is not changed.
@@ -104,7 +118,7 @@ def train(
     keeps the last saved state.
     """
     device, folder = torch.device(device), Path(folder)
-    ranks = _Ranks.current()
+    ranks = Ranks.current()
     plan = Plan(recipe, clips.video_numbers)
     min_batch_size = min(phase.batch_size for phase in plan.phases)
     if min_batch_size < ranks.count:
@@ -128,35 +142,56 @@ def train(
     model.to(device)
     model.text_encoder.requires_grad_(not recipe.freeze_text)
     model.train()
-    step_gradients = _Step(recipe, model, ranks, device, clips.video_numbers, compile)
+    step = TrainingStep(recipe, model, ranks, device, clips.video_numbers)
+    on_gpu = device.type == "cuda"
+    compile = on_gpu if compile is None else compile
+    plans = {phase.number: memory or MemoryPlan() for phase in plan.phases}
+    first_step = 0 if state is None else state["step"]
+    peak: float | None = None
+    if on_gpu and first_step < plan.steps:
+        peak = measured_peak(device, torch.bfloat16 if recipe.precision == "bfloat16" else torch.float32)
+    if on_gpu and memory is None and first_step < plan.steps:
+        coming = [phase for phase in plan.phases if phase.end_step > first_step]
+        plans |= step.fitted(coming, compile=compile, note=note if ranks.first else lambda line: None)
+    elif compile:
+        step.compile()
 
-    progress = _Progress(state, saved, _Log(folder / "log.jsonl"), ranks.first, save_every_seconds)
+    waits = Waits(device)
+    progress = _Progress(state, saved, _Log(folder / "log.jsonl"), ranks, save_every_seconds, waits, recipe, peak)
     optimiser = adamw(model, recipe)
     if state is not None and progress.step < plan.steps and progress.step not in _phase_starts(plan):
         optimiser.load_state_dict(state["optimiser"])
     del state
     batches = batches_with_samples(
-        Samples(clips, recipe, tokenizer),
+        Samples(clips, recipe, tokenizer, all_tokens=compile),
         plan,
         first_step=progress.step,
         rank=ranks.rank,
         ranks=ranks.count,
+        slices={number: memory_plan.slices for number, memory_plan in plans.items()},
         workers=workers,
-        pin_memory=device.type == "cuda",
+        pin_memory=on_gpu,
     )
-    for batch, slices in batches:
+    with waits.pause():
+        loaded = _next_loaded(batches, step)
+    while loaded is not None:
+        batch = loaded.batch
         if batch.step in _phase_starts(plan) and batch.step:
             optimiser = adamw(model, recipe)  # in the paper, each phase is a separate run
         rate = learning_rate(batch.plan, batch.step)
         set_learning_rate(optimiser, rate)
-        loss, gradient_norm = step_gradients.gradients(batch, slices)
+        loss, norm = step.gradients(batch, loaded.slices, loaded.first, plans[batch.plan.number].recompute)
+        with waits.pause():
+            loaded = _next_loaded(batches, step)  # before the loss is waited for: a GPU still computes
+            gradient_norm = norm.item()
         if not math.isfinite(loss.value.item()) or not math.isfinite(gradient_norm):
             raise FloatingPointError(_not_finite_message(batch, loss, clips, folder / "not_finite.json", ranks))
         optimiser.step()
         row = progress.record_step(batch, loss, rate, gradient_norm, model.temp.item())
-        if ranks.first:
-            log(row)
-            progress.save_if_time(model, optimiser)
+        with waits.pause():
+            if ranks.first:
+                log(row)
+                progress.save_if_time(model, optimiser)
     if ranks.first:
         progress.save(model, optimiser)
 
@@ -167,6 +202,9 @@ def train(
         samples=int(times_seen.sum()),
         seconds=round(progress.seconds, 3),
         samples_per_second=round(int(times_seen.sum()) / progress.seconds, 3),
+        waiting_share=round(progress.waited / progress.seconds, 4),
+        peak_share=progress.peak_share,
+        memory_bytes=progress.memory_bytes,
         loss=progress.last["loss"],
         accuracy=progress.last["accuracy"],
         clips=len(clips),
@@ -190,162 +228,18 @@ def train(
     return result
 
 
-# ---- one step ----
-
-
-class _Step:
-    """Computes the gradients of the loss of the whole batch; this rank computes its own rows, in slices."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        model: ViCLIP,
-        ranks: _Ranks,
-        device: torch.device,
-        video_numbers: np.ndarray,
-        compile: bool,
-    ) -> None:
-        self.model, self.ranks, self.device, self.video_numbers = model, ranks, device, video_numbers
-        self.train_text = not recipe.freeze_text
-        # The sampler keeps clips of one video apart as far as possible; the remaining pairs are masked.
-        self.same_video: SameVideo = "masked" if recipe.same_video == "apart" else recipe.same_video
-        self.half = recipe.precision == "bfloat16"
-        self.drop_path = recipe.drop_path
-        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.key_biases = key_biases(model)
-        self.encode_video = torch.compile(model.encode_video) if compile else model.encode_video
-        self.encode_text = torch.compile(model.encode_text) if compile else model.encode_text
-
-    def gradients(self, batch: Batch, slices: list[Slice]) -> tuple[Loss, float]:
-        """Sets the parameters' gradients to those of the whole batch, on every rank.
-
-        Returns the loss over all ranks, and the norm of the gradient.
-
-        One slice takes one forward and one backward pass. With several slices, embeddings are computed without a graph,
-        then the loss's gradient with respect to them, then each slice is recomputed with a graph for its backward pass.
-        This needs the memory of one slice and a third more computation; the negatives are those of the whole batch.
-        """
-        for parameter in self.trained:
-            parameter.grad = None
-        with torch.set_grad_enabled(len(slices) == 1):
-            embeddings = [self._embedded(slice_) for slice_ in slices]
-        video, text = (torch.cat([pair[side].detach() for pair in embeddings]) for side in (0, 1))
-        loss, (video_gradient, text_gradient, temperature_gradient) = self._loss(batch, video, text)
-        first = 0
-        for number, slice_ in enumerate(slices):
-            pair = embeddings[0] if len(slices) == 1 else self._embedded(slice_)
-            end = first + len(pair[0])
-            self._backward(pair, (video_gradient[first:end], text_gradient[first:end]))
-            embeddings[number] = (pair[0].detach(), pair[1].detach())  # frees the slice's graph
-            first = end
-        self.model.temp.grad = temperature_gradient
-        clear_key_gradients(self.key_biases)
-        gradients = [parameter.grad for parameter in self.trained if parameter.grad is not None]
-        self.ranks.average(gradients)
-        return loss, torch.nn.utils.get_total_norm(gradients).item()
-
-    def _embedded(self, slice_: Slice) -> tuple[Tensor, Tensor]:
-        """Returns the embeddings of video and text, each [rows, d] float32."""
-        on_device = slice_.to(self.device)
-        scales = path_scales(on_device.path_chances, self.drop_path) if self.drop_path else None
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            video = self.encode_video(on_device.video, keep=on_device.keep, path_scales=scales)
-            with torch.set_grad_enabled(self.train_text and torch.is_grad_enabled()):
-                text = self.encode_text(on_device.token_ids)
-        return video.float(), text.float()
-
-    def _backward(self, embeddings: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor]) -> None:
-        sides = 2 if self.train_text else 1
-        torch.autograd.backward(embeddings[:sides], gradients[:sides])
-
-    def _loss(self, batch: Batch, video: Tensor, text: Tensor) -> tuple[Loss, tuple[Tensor, ...]]:
-        """Returns the loss over all ranks, and its gradients with respect to video, text and temperature.
-
-        video, text: [rows, d] of this rank. The mean over ranks of the resulting parameter gradients is the gradient
-        of the whole batch.
-        """
-        rows = len(batch.clips)
-        first, end = rows_of_rank(rows, self.ranks.rank, self.ranks.count)
-        is_even = rows % self.ranks.count == 0
-        if is_even:
-            compared_clips, loss_function = batch.clips[first:end], gathered_contrastive_loss
-        else:
-            # Some ranks have one row more, so each rank computes the loss of the whole batch.
-            compared_clips, loss_function = batch.clips, contrastive_loss
-            video, text = (self.ranks.gather_rows(side, rows) for side in (video, text))
-        video.requires_grad_()
-        text.requires_grad_()
-        loss = loss_function(
-            video,
-            text,
-            temperature=self.model.temperature,
-            sample_ids=torch.from_numpy(compared_clips).to(self.device),
-            video_numbers=torch.from_numpy(self.video_numbers[compared_clips]).to(self.device),
-            same_video=self.same_video,
-        )
-        video_gradient, text_gradient, temperature_gradient = torch.autograd.grad(
-            loss.value, [video, text, self.model.temp]
-        )
-        if not is_even:  # each row's gradient is on one rank only: scaling undoes the division by the mean over ranks
-            video_gradient, text_gradient = (
-                side[first:end] * self.ranks.count for side in (video_gradient, text_gradient)
-            )
-        return loss, (video_gradient, text_gradient, temperature_gradient)
-
-
 @dataclass(frozen=True)
-class _Ranks:
-    """The processes that train together; a single one if torch.distributed is not initialised."""
+class _Loaded:
+    """A batch whose samples are loaded. first: the upload of its first slice, which was started."""
 
-    rank: int
-    count: int
+    batch: Batch
+    slices: list[Slice]
+    first: Upload
 
-    @classmethod
-    def current(cls) -> _Ranks:
-        if not torch.distributed.is_initialized():
-            return cls(0, 1)
-        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
-    @property
-    def first(self) -> bool:
-        return self.rank == 0
-
-    def barrier(self) -> None:
-        if self.count > 1:
-            torch.distributed.barrier()
-
-    def check_same_step(self, step: int) -> None:
-        """Raises ValueError if ranks resume at different steps. Also a barrier: no rank writes before all have read."""
-        if self.count > 1:
-            steps: list[Any] = [None] * self.count
-            torch.distributed.all_gather_object(steps, step)
-            if len(set(steps)) > 1:
-                raise ValueError(f"ranks read states of different steps, {steps}: all ranks must see the same folder")
-
-    def average(self, gradients: list[Tensor]) -> None:
-        """Replaces the gradients by their mean over ranks."""
-        if self.count == 1:
-            return
-        pending: list[Tensor] = []
-        for number, gradient in enumerate(gradients):
-            pending.append(gradient)
-            size = sum(tensor.nbytes for tensor in pending)
-            if size >= BYTES_PER_REDUCTION or number == len(gradients) - 1:
-                flat = torch.cat([tensor.flatten() for tensor in pending])
-                torch.distributed.all_reduce(flat)
-                flat /= self.count
-                parts = flat.split([tensor.numel() for tensor in pending])
-                for tensor, part in zip(pending, parts, strict=True):
-                    tensor.copy_(part.view_as(tensor))
-                pending = []
-
-    def gather_rows(self, rank_rows: Tensor, count: int) -> Tensor:
-        """Returns the rows of all ranks, [count, d]. Ranks may have different numbers of rows. Without gradient."""
-        first, end = rows_of_rank(count, self.rank, self.count)
-        gathered = rank_rows.new_zeros(count, rank_rows.shape[1])
-        gathered[first:end] = rank_rows
-        torch.distributed.all_reduce(gathered)
-        return gathered
+def _next_loaded(batches: Iterator[tuple[Batch, list[Slice]]], step: TrainingStep) -> _Loaded | None:
+    loaded = next(batches, None)
+    return None if loaded is None else _Loaded(*loaded, step.uploads.begin(loaded[1][0]))
 
 
 # ---- initial tokenizer and weights ----
@@ -374,11 +268,7 @@ def _initial_weights(recipe: Recipe, weights: Mapping[str, Tensor] | None) -> di
 def _model(recipe: Recipe, initial: Mapping[str, Tensor] | None) -> ViCLIP:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = ViCLIP(
-            recipe.model,
-            temperature=recipe.initial_temperature,
-            gradient_checkpointing=recipe.gradient_checkpointing,
-        )
+        model = ViCLIP(recipe.model, temperature=recipe.initial_temperature)
     if initial is not None:
         load_into(model, initial)
     return model
@@ -464,19 +354,33 @@ class _Log:
 
 
 class _Progress:
-    """Counts steps and seconds, writes the log, and saves the state. step: the next step."""
+    """Counts steps and seconds, writes the log, and saves the state. step: the next step.
+
+    waited: seconds in which nothing was computed. peak: operations per second that the GPU was measured to do.
+    """
 
     def __init__(
-        self, state: dict[str, Any] | None, saved: _SavedState, log: _Log, first_rank: bool, save_every_seconds: float
+        self,
+        state: dict[str, Any] | None,
+        saved: _SavedState,
+        log: _Log,
+        ranks: Ranks,
+        save_every_seconds: float,
+        waits: Waits,
+        recipe: Recipe,
+        peak: float | None,
     ) -> None:
-        self.saved, self.log, self.first_rank = saved, log, first_rank
-        self.save_every_seconds = save_every_seconds
+        self.saved, self.log, self.ranks, self.waits = saved, log, ranks, waits
+        self.save_every_seconds, self.recipe, self.peak = save_every_seconds, recipe, peak
         self.step: int = state["step"] if state else 0
         self.last: Row = state["last"] if state else {}
         self.seconds_before: float = state["seconds"] if state else 0.0
+        self.waited: float = state["waited"] if state else 0.0
+        self.at_peak: float = state["at_peak"] if state else 0.0  # seconds that a GPU at its peak would have taken
+        self.memory_bytes: int = state["memory_bytes"] if state else 0
         self.saved_step = self.step
         self.started = self.saved_at = self.step_began = time.monotonic()
-        if first_rank:
+        if ranks.first:
             saved.path.parent.mkdir(parents=True, exist_ok=True)
             log.truncate(self.step)
 
@@ -485,20 +389,41 @@ class _Progress:
         """Time from the start of the first step to the end of the last; earlier runs count up to their last save."""
         return self.seconds_before + self.step_began - self.started
 
+    @property
+    def peak_share(self) -> float | None:
+        return round(self.at_peak / self.seconds, 4) if self.at_peak else None
+
     def record_step(self, batch: Batch, loss: Loss, rate: float, gradient_norm: float, temperature: float) -> Row:
         now = time.monotonic()
+        seconds, waited = now - self.step_began, self.waits.take()
+        phase = batch.plan.phase
+        at_peak = 0.0
+        if self.peak is not None:
+            operations = step_flops(
+                self.recipe.model,
+                frames=self.recipe.frames,
+                mask_ratio=phase.mask_ratio,
+                train_text=not self.recipe.freeze_text,
+            )
+            at_peak = operations * len(batch.clips) / self.ranks.count / self.peak
+        self.waited += waited
+        self.at_peak += at_peak
+        self.memory_bytes = max(self.memory_bytes, peak_memory_bytes(self.waits.device))
         self.last = {
             "step": batch.step,
-            "phase": batch.plan.phase.name,
+            "phase": phase.name,
             "loss": loss.value.item(),
             "learning_rate": rate,
-            "samples_per_second": round(len(batch.clips) / (now - self.step_began), 3),
+            "samples_per_second": round(len(batch.clips) / seconds, 3),
             "accuracy": loss.accuracy.item(),
             "temperature": temperature,
             "gradient_norm": gradient_norm,
+            "waiting_share": round(min(waited / seconds, 1.0), 4),
+            "peak_share": round(at_peak / seconds, 4) if at_peak else None,
+            "memory_bytes": self.memory_bytes,
         }
         self.step, self.step_began = batch.step + 1, now
-        if self.first_rank:
+        if self.ranks.first:
             self.log.add(self.last)
         return self.last
 
@@ -512,6 +437,9 @@ class _Progress:
         self.saved.write(
             step=self.step,
             seconds=self.seconds,
+            waited=self.waited,
+            at_peak=self.at_peak,
+            memory_bytes=self.memory_bytes,
             last=self.last,
             model=model.state_dict(),
             optimiser=optimiser.state_dict(),
@@ -533,7 +461,7 @@ def _position_ranges(count: int) -> list[range]:
     return [range(start, min(start + IDS_PER_READ, count)) for start in range(0, count, IDS_PER_READ)]
 
 
-def _not_finite_message(batch: Batch, loss: Loss, clips: Clips, path: Path, ranks: _Ranks) -> str:
+def _not_finite_message(batch: Batch, loss: Loss, clips: Clips, path: Path, ranks: Ranks) -> str:
     """Writes the step's clips to a file and returns the error message, which lists the first of them."""
     ids = clips.clip_ids(batch.clips.tolist())
     value = loss.value.item()
@@ -554,6 +482,9 @@ def _receipt(recipe: Recipe, result: TrainingResult, *, data: str, ranks: int, d
         "samples": result.samples,
         "seconds": result.seconds,
         "samples_per_second": result.samples_per_second,
+        "waiting_share": result.waiting_share,
+        "peak_share": result.peak_share,
+        "memory_bytes": result.memory_bytes,
         "loss": result.loss,
         "accuracy": result.accuracy,
         "data": data,

@@ -50,7 +50,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     path = Path(path)
     with path.open("rb") as file:
         start = file.read(9)
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+    # A safetensors file begins with the size of its header, whose last bytes are zeros, and a brace.
+    if start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[6:] != b"\0\0{"):
         return _model_weights(_unpickled(path), path)
     if start[8:] != b"{":
         raise ValueError(f"{path} is neither a safetensors nor a torch.save file: it begins with {start!r}")
@@ -62,11 +63,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _unpickled(path: Path) -> Any:
     is_zip = zipfile.is_zipfile(path)
+    # mmap: data outside the model, such as an optimizer's state, is never read.
+    options: dict[str, Any] = dict(map_location="cpu", weights_only=False, pickle_module=_RESTRICTED, mmap=is_zip)
     try:
         if is_zip and _is_program(path):
             raise _Refused("a TorchScript program")
-        # mmap: data outside the model, such as an optimizer's state, is never read.
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_RESTRICTED, mmap=is_zip)
+        if path.suffix == ".safetensors":  # torch would believe the name of a path
+            with path.open("rb") as file:
+                return torch.load(file, **options | {"mmap": False})
+        return torch.load(path, **options)
     except _Refused as refusal:
         raise ValueError(
             f"{path} was not loaded: it names {refusal}, which no weights need and which loading could run. Nothing of "
@@ -223,6 +228,26 @@ def load_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         message = "; ".join(f"{len(names)} {problem}: {_first_names(names)}" for problem, names in problems if names)
         raise ValueError(f"these weights are not the model's: {message}")
     model.load_state_dict(dict(weights))
+
+
+def require_answers(weights: Mapping[str, Tensor]) -> None:
+    """Raises ValueError naming weights that are not finite, and matrices of zeros: with these a model has no answer, or
+    the same to everything.
+    """
+    for problem, names in (
+        ("have numbers that are not finite", [name for name, value in weights.items() if not value.isfinite().all()]),
+        (
+            "are zeros only",
+            [name for name, value in weights.items() if _must_not_be_zero(name, value) and not value.any()],
+        ),
+    ):
+        if names:
+            raise ValueError(f"{len(names)} of {len(weights)} weights {problem}: {_first_names(names)}")
+
+
+def _must_not_be_zero(name: str, value: Tensor) -> bool:
+    """Says so of a matrix; the embedding of time begins as zeros."""
+    return value.ndim > 1 and name != TEMPORAL
 
 
 def _first_names(names: list[str]) -> str:

@@ -141,6 +141,8 @@ class ShotMeasures:
         self.still_seconds = 0.0
         self.frames = 0
         self.black_frames = 0
+        self.frame_count = 0
+        self.interlaced_frames = 0
         self._camera_seconds = 0.0
         self._pan = [0.0, 0.0]
         self._zoom = 0.0
@@ -150,6 +152,11 @@ class ShotMeasures:
     def add_frame(self, *, black: bool) -> None:
         self.frames += 1
         self.black_frames += black
+
+    def add_interlacing(self, is_interlaced: bool) -> None:
+        """Adds a frame of the shot that was looked at for two fields."""
+        self.frame_count += 1
+        self.interlaced_frames += is_interlaced
 
     def add_change(self, change: float, visible: bool, seconds: float) -> None:
         """Adds the change between two frames of the shot, `seconds` apart."""
@@ -183,6 +190,10 @@ class ShotMeasures:
     @property
     def blackness(self) -> float:
         return self.black_frames / self.frames if self.frames else 0.0
+
+    @property
+    def interlaced_share(self) -> float:
+        return self.interlaced_frames / self.frame_count if self.frame_count else 0.0
 
     @property
     def pan(self) -> tuple[float, float]:

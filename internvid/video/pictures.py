@@ -18,6 +18,8 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from internvid.video.colour import has_alpha, is_hdr, over_neutral, tone_mapped
+
 LUMA_HEIGHT, LUMA_WIDTH = 36, 64
 CHROMA_HEIGHT, CHROMA_WIDTH = 18, 32
 WIDE_HEIGHT, WIDE_WIDTH = 90, 160
@@ -61,6 +63,24 @@ def wide_luma(frame: av.VideoFrame) -> np.ndarray:
     return _shrunk(_planes(frame)[0], WIDE_WIDTH, WIDE_HEIGHT)
 
 
+def luma_bands(frame: av.VideoFrame, *, rows: int, rows_apart: int, columns_apart: int) -> np.ndarray | None:
+    """Bands of the luma plane, at its full height: [bands, rows, columns] uint8, with one in `columns_apart` columns.
+
+    None for a frame whose planes cannot be read as they are, or that is lower than a band.
+    """
+    if has_alpha(frame) or _planar_bits(frame.format.name) is None or frame.height < rows:
+        return None
+    plane = _planes(frame)[0]
+    size = plane.samples.itemsize
+    bands = np.ndarray(
+        ((plane.height - rows) // rows_apart + 1, rows, -(-plane.width // columns_apart)),
+        plane.samples.dtype,
+        plane.samples,
+        strides=(rows_apart * plane.line * size, plane.line * size, columns_apart * size),
+    )
+    return bands if plane.bits == 8 else (bands >> (plane.bits - 8)).astype(np.uint8)
+
+
 def colour_picture(frame: av.VideoFrame) -> np.ndarray:
     """Shrinks a frame to [144, 256, 3] uint8 BGR in coded orientation, the input of PySceneDetect's detectors."""
     planes = _planes(frame)
@@ -95,16 +115,24 @@ class _Plane(NamedTuple):
 
 
 def _planes(frame: av.VideoFrame) -> list[_Plane]:
-    """Returns the luma plane and, if there is colour, U and V."""
-    bits = _planar_bits(frame.format.name)
+    """Returns the luma plane and, if there is colour, U and V; of a transparent frame as it looks on grey."""
+    bits = None if has_alpha(frame) else _planar_bits(frame.format.name)
     if bits is None:
-        frame = frame.reformat(width=320, height=180, format="yuv444p", interpolation=Interpolation.FAST_BILINEAR)
+        frame = _small_yuv(frame)
         bits = 8
     kind = _BYTES if bits == 8 else _WORDS
     return [
         _Plane(np.frombuffer(plane, kind), plane.line_size // kind.itemsize, plane.width, plane.height, bits)  # type: ignore[call-overload]
         for plane in frame.planes
     ]
+
+
+def _small_yuv(frame: av.VideoFrame) -> av.VideoFrame:
+    """A small copy of a frame whose planes cannot be read as they are."""
+    if has_alpha(frame):
+        small = frame.reformat(width=320, height=180, format="bgra", interpolation=Interpolation.FAST_BILINEAR)
+        frame = av.VideoFrame.from_ndarray(over_neutral(small.to_ndarray()), format="bgr24")
+    return frame.reformat(width=320, height=180, format="yuv444p", interpolation=Interpolation.FAST_BILINEAR)
 
 
 @lru_cache(maxsize=64)
@@ -206,13 +234,15 @@ class JpegWriter:
         self._pixel_aspect = pixel_aspect
         self._reformatter = VideoReformatter()
 
-    def write(self, frame: av.VideoFrame, shown: tuple[int, int, int, int]) -> tuple[bytes, int, int]:
+    def write(
+        self, frame: av.VideoFrame, shown: tuple[int, int, int, int], *, is_interlaced: bool
+    ) -> tuple[bytes, int, int]:
         """Returns (JPEG, width, height) of the frame. shown: as `orientation` returns it.
 
-        Of an interlaced frame only the first field is used, so that moving edges show no comb.
+        is_interlaced: whether the frame is two fields. Then only the first is used, so that moving edges show no comb.
         """
         width, height = self._size(frame)
-        if frame.interlaced_frame and frame.height >= 4:
+        if is_interlaced and frame.height >= 4:
             whole = self._bgr(frame, frame.width // 2 * 2, frame.height // 4 * 4)
             picture = cv2.resize(whole[::2], (width, height), interpolation=cv2.INTER_AREA)
         else:
@@ -231,14 +261,23 @@ class JpegWriter:
         return max(2, int(wide * scale / 2 + 0.5) * 2), max(2, int(high * scale / 2 + 0.5) * 2)
 
     def _bgr(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-        small = self._reformatter.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU601,  # OpenCV assumes it
-            dst_color_range=ColorRange.MPEG,
-            interpolation=Interpolation.AREA,
-            threads=1,
+        return bgr_picture(self._reformatter, frame, width, height)
+
+
+def bgr_picture(reformatter: VideoReformatter, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+    """The frame at this size, as SDR and without transparency: [height, width, 3] uint8. reformatter: the stream's."""
+
+    def shrunk(form: str, **colour: int) -> av.VideoFrame:
+        return reformatter.reformat(
+            frame, width=width, height=height, format=form, interpolation=Interpolation.AREA, threads=1, **colour
         )
-        return cv2.cvtColor(small.to_ndarray(), cv2.COLOR_YUV2BGR_I420)
+
+    if has_alpha(frame):
+        # PyAV would take the range of RGB from the frame, which is that of YUV.
+        return over_neutral(shrunk("bgra", dst_color_range=ColorRange.JPEG).to_ndarray())
+    if is_hdr(frame):
+        yuv = shrunk("yuv444p16le").to_ndarray()
+        return tone_mapped(yuv, transfer=frame.color_trc, is_full_range=is_full_range(frame))
+    # OpenCV assumes BT.601 and 16-235.
+    small = shrunk("yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.MPEG)
+    return cv2.cvtColor(small.to_ndarray(), cv2.COLOR_YUV2BGR_I420)

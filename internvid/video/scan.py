@@ -28,6 +28,9 @@ import numpy as np
 
 from internvid.video import measures
 from internvid.video.cuts import Boundary, CutDetector, make_detector
+from internvid.video.demuxing import packets_or_error
+from internvid.video.interlacing import Interlacing
+from internvid.video.packets import usual_rate
 from internvid.video.pictures import (
     JpegWriter,
     Orientations,
@@ -36,7 +39,7 @@ from internvid.video.pictures import (
     small_picture,
     wide_luma,
 )
-from internvid.video.probe import UnreadableVideo, no_frame, open_video, video_stream
+from internvid.video.probe import UnreadableVideo, decoder_of, no_frame, open_video, video_stream
 from internvid.video.settings import ScanSettings
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
@@ -44,6 +47,8 @@ _HELD_BYTES = 96 << 20
 _MIN_HELD, _MAX_HELD = 4, 32
 # Packets in a row that fail before the stream counts as ended.
 _MAX_ERRORS_IN_A_ROW = 1000
+# Of the frames of a clip that are kept: in still pictures two fields leave no comb.
+_INTERLACED_SHARE = 0.25
 
 
 @dataclass
@@ -99,7 +104,7 @@ def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame],
         worker: _Scan | None = None
         for frame, pts in source.frames():
             if worker is None:
-                worker = _Scan(stream, settings, keep_frame, first_pts=pts)
+                worker = _Scan(stream, settings, keep_frame, first_pts=pts, rate=source.rate)
             worker.add(frame, pts)
         if worker is None:
             raise no_frame(container, source.last_error)
@@ -124,14 +129,15 @@ class Decoding:
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream) -> None:
         self._container = container
         self._stream = stream
+        self._decoder = decoder_of(stream)
         assert stream.time_base is not None
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        self.usual_step = max(1, round(1 / (rate * stream.time_base)))
+        self.rate = usual_rate(container, stream)
+        self.usual_step = max(1, round(1 / (self.rate * stream.time_base)))
         self._shift = 0
         self._last_pts: int | None = None
         self._last_step = self.usual_step
         self.errors = 0
-        self.last_error: av.error.FFmpegError | None = None
+        self.last_error: Exception | None = None
 
     @property
     def end_pts(self) -> int:
@@ -169,30 +175,29 @@ class Decoding:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         """Decodes packet by packet, so that an error costs that packet and not the rest of the file."""
-        packets = self._container.demux(self._stream)
         in_a_row = 0
-        while in_a_row < _MAX_ERRORS_IN_A_ROW:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError as error:
-                self._count(error)
+        for packet in packets_or_error(self._container, [self._stream]):
+            if isinstance(packet, Exception):
+                self._count(packet)
                 break
-            if packet is None:
-                return
             try:
-                yield from packet.decode()  # type: ignore[misc]
+                yield from self._decoder.decode(packet)
                 in_a_row = 0
             except av.error.EOFError:
                 return
             except av.error.FFmpegError as error:
                 self._count(error)
                 in_a_row += 1
+                if in_a_row == _MAX_ERRORS_IN_A_ROW:
+                    break
+        else:
+            return
         try:
-            yield from self._stream.decode(None)  # type: ignore[misc]
+            yield from self._decoder.decode(None)
         except av.error.FFmpegError as error:
             self._count(error)
 
-    def _count(self, error: av.error.FFmpegError) -> None:
+    def _count(self, error: Exception) -> None:
         self.errors += 1
         self.last_error = error
 
@@ -207,6 +212,7 @@ class Step:
     change: float = 0.0
     visible: bool = False
     black: bool = False
+    interlaced: bool | None = None
     camera: measures.Camera | None = None
     camera_from: int = 0
     shown: tuple[int, int, int, int] = (1, 0, 0, 1)
@@ -239,6 +245,8 @@ class Shot:
             self.sums.add_change(step.change, step.visible, step.seconds - self.last_seconds)
         self.last_seconds = step.seconds
         self.sums.add_frame(black=step.black)
+        if step.interlaced is not None:
+            self.sums.add_interlacing(step.interlaced)
         if step.camera is not None and step.camera_from >= self.first.frame_index:
             self.sums.add_camera(step.camera, step.shown)
 
@@ -294,6 +302,7 @@ class _Scan:
         keep_frame: Callable[[SampledFrame], None],
         *,
         first_pts: int,
+        rate: Fraction,
     ) -> None:
         assert stream.time_base is not None
         self._settings = settings
@@ -301,8 +310,8 @@ class _Scan:
         self._time_base: Fraction = stream.time_base
         self._jpegs = jpeg_writer(stream, settings)
         self._orientations = Orientations()
+        self._interlacing = Interlacing(stream)
         self._meter = Meter(self._orientations)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._detector: CutDetector = make_detector(settings.detector, settings.threshold, float(rate))
         self._first_pts = first_pts
         self._index = 0
@@ -326,7 +335,7 @@ class _Scan:
         held = _Held(self._index, pts, step.seconds, frame, is_kept=is_fine)
         if is_fine:
             self._next_fine = ticks * self._fine[1] // self._fine[0] + 1
-            self._keep(held, is_fine=True)
+            step.interlaced = self._keep(held, is_fine=True)
         self._steps.append(step)
         for boundary in self._detector.push(self._index, step.seconds, picture, colour):
             self._boundaries[boundary.frame_index] = boundary
@@ -374,7 +383,8 @@ class _Scan:
         end_seconds = self._seconds(end_pts)
         middle = self._reservoir.take_middle(start.frame_index, end_frame, (start.seconds + end_seconds) / 2)
         if not middle.is_kept:
-            self._keep(middle, is_fine=False)
+            is_interlaced = self._keep(middle, is_fine=False)
+            shot.sums.add_interlacing(is_interlaced)
         self._clips.append(
             clip_span(
                 shot,
@@ -385,10 +395,13 @@ class _Scan:
             )
         )
 
-    def _keep(self, held: _Held, *, is_fine: bool) -> None:
-        jpeg, width, height = self._jpegs.write(held.frame, self._orientations.for_frame(held.frame))
+    def _keep(self, held: _Held, *, is_fine: bool) -> bool:
+        """Keeps the frame as a JPEG. Returns whether it is interlaced."""
+        shown, is_interlaced = self._orientations.for_frame(held.frame), self._interlacing.is_seen(held.frame)
+        jpeg, width, height = self._jpegs.write(held.frame, shown, is_interlaced=is_interlaced)
         held.is_kept = True
         self._keep_frame(SampledFrame(held.pts, held.seconds, is_fine, width, height, jpeg))
+        return is_interlaced
 
 
 def clip_span(
@@ -430,6 +443,7 @@ def _flags(settings: ScanSettings, seconds: float, sums: measures.ShotMeasures) 
         "still": sums.stillness >= settings.still_share,
         "wild": sums.motion >= settings.wild_motion,
         "black": sums.blackness >= settings.black_share,
+        "interlaced": sums.interlaced_share >= _INTERLACED_SHARE,
     }
     return [name for name, applies in checks.items() if applies]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REVISION = 1  # version of the cutting and measuring code: raise it when the same settings would give other clips
+REVISION = 2  # version of the cutting and measuring code: raise it when the same settings would give other clips
 
 DEFAULT_DETECTOR = "structure+colour"
 # Each detector's default threshold: no value suits them all. 27 is the paper's.
@@ -34,7 +34,8 @@ class ScanSettings:
     frame_short_side: pixels of a JPEG's short side; pictures are never enlarged. The other settings decide flags:
     too_short is a clip below min_shot_seconds, too_long one above too_long_seconds, still one without visible change in
     at least still_share of its time, wild one with at least wild_motion (change of luma per second), and black one with
-    at least black_share of black frames. Flagged clips are kept.
+    at least black_share of black frames. Flagged clips are kept. Two further flags have no setting: interlaced, and
+    short_of_header for clips of a video that ends before its header says.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -51,14 +52,14 @@ class ScanSettings:
 
     @property
     def cut_version(self) -> str:
-        """Names what decides the clips and their flags: cut1/content-27+split120s+short1s+long60s and so on."""
+        """Names what decides the clips and their flags: cut2/content-27+split120s+short1s+long60s and so on."""
         level = default_threshold(self.detector) if self.threshold is None else self.threshold
         split = "whole" if self.max_shot_seconds is None else f"split{self.max_shot_seconds:g}s"
         return f"cut{REVISION}/{self.detector}-{level:g}+{split}{self._flags_version}"
 
     @property
     def span_version(self) -> str:
-        """Names what decides measures and flags of clips with given spans: spans1/short1s+long60s and so on."""
+        """Names what decides measures and flags of clips with given spans: spans2/short1s+long60s and so on."""
         return f"spans{REVISION}/{self._flags_version[1:]}"
 
     @property
@@ -70,5 +71,5 @@ class ScanSettings:
 
     @property
     def frame_version(self) -> str:
-        """Names what, besides the clips, decides the frames: frames/1fps+384px+q90."""
-        return f"frames/{self.fine_frames_per_second:g}fps+{self.frame_short_side}px+q{self.jpeg_quality}"
+        """Names what, besides the clips, decides the frames: frames2/1fps+384px+q90."""
+        return f"frames{REVISION}/{self.fine_frames_per_second:g}fps+{self.frame_short_side}px+q{self.jpeg_quality}"

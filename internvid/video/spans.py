@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import av
 
+from internvid.video.interlacing import Interlacing
 from internvid.video.pictures import Orientations, small_picture
 from internvid.video.probe import no_frame, open_video
 from internvid.video.scan import (
@@ -76,12 +77,13 @@ def scan_spans(
 
 @dataclass
 class _Shown:
-    """A decoded frame. It is encoded as JPEG once, however many spans keep it."""
+    """A decoded frame. It is encoded as JPEG once, however many spans keep it; then `is_interlaced` is known."""
 
     pts: int
     seconds: float
     frame: av.VideoFrame
     jpeg: tuple[bytes, int, int] | None = None
+    is_interlaced: bool = False
 
 
 @dataclass
@@ -124,6 +126,7 @@ class _SpanScan:
         self._video_seconds = video_seconds
         self._jpegs = jpeg_writer(stream, settings)
         self._orientations = Orientations()
+        self._interlacing = Interlacing(stream)
         self._meter = Meter(self._orientations)
         self._fine = ticks_per_fine_frame(settings, self._time_base)
         self._index = 0
@@ -227,6 +230,9 @@ class _SpanScan:
 
     def _keep(self, span: _OpenSpan, shown: _Shown, *, is_fine: bool) -> None:
         if shown.jpeg is None:
-            shown.jpeg = self._jpegs.write(shown.frame, self._orientations.for_frame(shown.frame))
+            orientation = self._orientations.for_frame(shown.frame)
+            shown.is_interlaced = self._interlacing.is_seen(shown.frame)
+            shown.jpeg = self._jpegs.write(shown.frame, orientation, is_interlaced=shown.is_interlaced)
+        span.shot.sums.add_interlacing(shown.is_interlaced)
         jpeg, width, height = shown.jpeg
         self._keep_frame(span.number, SampledFrame(shown.pts, shown.seconds, is_fine, width, height, jpeg))

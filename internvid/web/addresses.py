@@ -11,6 +11,22 @@ _YOUTUBE_EMBEDDED = {"youtube-nocookie.com", "www.youtube-nocookie.com"}
 _YOUTUBE_SHORT = {"youtu.be", "www.youtu.be", "y2u.be"}
 _YOUTUBE_PATH = re.compile(r"/(?:shorts|live|embed|v|e)/(?P<id>[^/]+)")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_ARCHIVED = re.compile(r"(?P<extractor>[A-Za-z0-9]+(?::[A-Za-z0-9:]+)?)[ \t]+(?P<id>[^\s/]+)")
+_ARCHIVED_ADDRESSES = {
+    "vimeo": "https://vimeo.com/{}",
+    "dailymotion": "https://www.dailymotion.com/video/{}",
+    "bilibili": "https://www.bilibili.com/video/{}",
+    "ted": "https://www.ted.com/talks/{}",
+    "archive.org": "https://archive.org/details/{}",
+    "twitch:vod": "https://www.twitch.tv/videos/{}",
+    "tiktok": "https://www.tiktok.com/@_/video/{}",
+}
+# A host with a path: what else has a point before its first slash is a folder.
+_WITHOUT_SCHEME = re.compile(
+    r"(?://)?(?:www\.[\w.-]+|(?:[a-z0-9-]+\.)+(?:com|org|net|tv|be|io|edu|gov|fr|de|uk|jp|cn|ru|nl|it|es|ch|at|info))"
+    r"(?::\d+)?/\S+",
+    re.IGNORECASE,
+)
 _TRACKING = re.compile(r"utm_[a-z_]+", re.IGNORECASE)
 _SAFE = "/:?#[]@!$&'()*+,;=%~"  # reserved characters and what is encoded already: RFC 3986
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
@@ -49,6 +65,39 @@ def youtube_url(video: str) -> str:
     if not _YOUTUBE_ID.fullmatch(video):
         raise ValueError(f"{video[:100]!r} is no id of a YouTube video: those have 11 letters, digits, - and _")
     return f"https://www.youtube.com/watch?v={video}"
+
+
+def meant_url(text: str) -> str | None:
+    """Returns the URL that is meant by a text without a scheme; None if it is none that is known, a path perhaps.
+
+    text: a YouTube id, a URL without https://, or a line of yt-dlp's archive (`youtube ID`). Raises ValueError for a
+    line of the archive whose extractor does not tell the address.
+    """
+    text = text.strip()
+    if _YOUTUBE_ID.fullmatch(text):
+        return youtube_url(text)
+    if match := _ARCHIVED.fullmatch(text):
+        extractor, video = match["extractor"].lower(), match["id"]
+        if extractor == "youtube":
+            return youtube_url(video)
+        if extractor in _ARCHIVED_ADDRESSES:
+            return _ARCHIVED_ADDRESSES[extractor].format(video)
+        if "." not in text and "/" not in text:
+            raise ValueError(
+                f"{text[:100]!r} looks like a line of yt-dlp's archive, and where {extractor} has it is not known: "
+                "write its URL"
+            )
+    if _WITHOUT_SCHEME.match(text):
+        return f"https://{text.removeprefix('//')}"
+    return None
+
+
+def youtube_id_of(url: str) -> str | None:
+    """Returns the id of the YouTube video at the URL; None for other URLs, and for what is none."""
+    try:
+        return _youtube_id(_web(url))
+    except ValueError:
+        return None
 
 
 def _web(url: str) -> SplitResult:

@@ -27,6 +27,7 @@ from internvid.web.errors import (
     WebError,
 )
 from internvid.web.metadata import cleaned, metadata
+from internvid.web.offered_formats import below_available, prefer_original
 from internvid.web.settings import DownloadSettings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["DownloadSettings", "Downloaded", "LeftOut", "download"]
 
 # Formats that internvid.speech.subtitles reads; the first one that the site offers is taken.
-_SUBTITLES = ("vtt", "srt", "ass", "ssa", "json3")
+_SUBTITLES = ("vtt", "srt", "ass", "ssa", "json3", "srv3", "ttml", "dfxp", "sbv", "srv1", "sami", "smi", "lrc")
 _AUTOMATIC = ("json3", "vtt", "srt")  # YouTube's automatic vtt repeats every line
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
 # Errors of a subtitle file that concern the video too, or may pass: the video is tried again; its bytes are kept.
@@ -55,9 +56,11 @@ _SIGNATURES = (  # (position, magic bytes, extension) for files of unknown type
 class Downloaded:
     """A downloaded video. path: media.mp4 or another container. subtitles: LANGUAGE.vtt, LANGUAGE.auto.json3 and so on.
 
-    metadata: page_url, extractor, site_key, title, description, tags, categories, language, channel, channel_id,
+    metadata: page_url, extractor, site_key, title, description, tags, categories, language,
+    sound_language, channel, channel_id,
     channel_url, uploaded_at (UTC), licence, age_limit, views, likes, duration_seconds, format, downloader; None where
     the site does not say. warnings: yt-dlp's, and one for each subtitle file that could not be fetched.
+    below_available: why a larger picture should be there; None where there is no sign of one.
     """
 
     path: str
@@ -66,13 +69,15 @@ class Downloaded:
     size_bytes: int
     metadata: dict[str, Any]
     warnings: tuple[str, ...]
+    below_available: str | None = None
 
 
 def download(url: str, folder: str, settings: DownloadSettings) -> Downloaded | LeftOut:
     """Downloads the video at `url` into `folder`; returns LeftOut if a crawl rule excludes it.
 
     Run it in a process of its own: the process can reach only public addresses afterwards.
-    Called with the same folder again, also after a kill, it resumes the download. Raises WebErrors only.
+    Called with the same folder again, also after a kill, it resumes the download.
+    Raises WebErrors; MemoryError if an answer takes all memory of the process.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise RefusedAddress(f"{url[:200]} was refused: only http and https URLs are opened")
@@ -95,6 +100,7 @@ def _download(url: str, folder: Path, settings: DownloadSettings) -> Downloaded 
         if left_out := left_out_by_metadata(info, settings):
             return left_out
         tracks = list(_tracks(info, settings))
+        prefer_original(info)
         _delete_stale_parts(folder, info, session)
         done = session.process_ie_result({**info, "subtitles": {}, "automatic_captions": {}}, download=True)
         path = _with_suffix(Path(done["requested_downloads"][0]["filepath"]), url)
@@ -105,10 +111,11 @@ def _download(url: str, folder: Path, settings: DownloadSettings) -> Downloaded 
             raise
         subtitles = [str(file) for name, track in tracks if (file := _fetched(session, folder / name, track, info))]
         site_metadata = metadata(done, plain_url(str(done.get("webpage_url") or url)), DOWNLOADER)
+        below = below_available(done, session.warnings, settings.max_short_side)
     with path.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     warnings = tuple(cleaned(warning, 2_000) or "" for warning in session.warnings)
-    return Downloaded(str(path), tuple(subtitles), sha256, path.stat().st_size, site_metadata, warnings)
+    return Downloaded(str(path), tuple(subtitles), sha256, path.stat().st_size, site_metadata, warnings, below)
 
 
 def _refuse_what_is_no_video(url: str, info: Mapping[str, Any], session: Session) -> None:

@@ -53,6 +53,10 @@ class Forbidden(WebError):
     """403 without a more specific reason."""
 
 
+class BelowAvailable(WebError):
+    """The video was fetched smaller than its site has it: the larger formats were not offered to this client."""
+
+
 class NetworkTrouble(WebError):
     """A transient failure: timeout, reset, name that does not resolve, 5xx, body cut off. Worth another try."""
 
@@ -79,6 +83,10 @@ class NotYetAvailable(WebError):
 
 class DiskFull(WebError):
     """This machine has no room for the file."""
+
+
+class AnswerTooLarge(WebError):
+    """The site answered with a page, list or playlist that is too large to be read as a whole."""
 
 
 class RefusedAddress(WebError):

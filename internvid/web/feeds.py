@@ -39,7 +39,7 @@ def entries(address: str, max_entries: int, settings: DownloadSettings) -> list[
 
     address: `ytsearch:words` (a number in it is replaced by `max_entries`), another site's search, or a URL.
     Requests only as many pages of the list as it needs. Run it in a process of its own, as `download`.
-    Raises WebErrors only.
+    Raises WebErrors; MemoryError if an answer takes all memory of the process.
     """
     search = _SEARCH.fullmatch(address)
     if not search and not address.startswith(("http://", "https://")):

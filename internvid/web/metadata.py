@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from internvid.web.offered_formats import sound_language
+
 _TITLE, _DESCRIPTION, _NAME, _ADDRESS = 1_000, 20_000, 200, 2_000  # characters kept
 _MAX_TAGS = 500
 
@@ -23,6 +25,7 @@ def metadata(info: Mapping[str, Any], page_url: str, downloader: str) -> dict[st
         "tags": _all_cleaned(info.get("tags")),
         "categories": _all_cleaned(info.get("categories")),
         "language": cleaned(info.get("language"), 35),
+        "sound_language": cleaned(sound_language(info), 35),
         "channel": cleaned(info.get("channel") or info.get("uploader"), _NAME),
         "channel_id": cleaned(info.get("channel_id") or info.get("uploader_id"), _NAME),
         "channel_url": _address(info.get("channel_url") or info.get("uploader_url")),

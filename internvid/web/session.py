@@ -8,16 +8,18 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from email.message import Message
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import yt_dlp
-from yt_dlp.networking import Request
+from yt_dlp.networking import Request, Response
 from yt_dlp.utils import unsmuggle_url
 
 from internvid.web.crawl_rules import LeftOut, left_out_by_headers, left_out_by_size
 from internvid.web.errors import (
+    AnswerTooLarge,
     IsPlaylist,
     RedirectLoop,
     RefusedAddress,
@@ -31,6 +33,8 @@ from internvid.web.settings import DownloadSettings
 
 DOWNLOADER = f"yt-dlp {yt_dlp.version.__version__}"
 RETRIES = 2  # of a part; a video that fails is tried again later, by the caller
+MAX_BYTES_OF_A_PAGE = 10 * 2**20  # of HTML, JSON or a playlist, decompressed: YouTube's pages have 2 MB at most
+BLOCK = 1 << 16
 MAX_HOPS = 5  # from a page to the page that it embeds
 CONTAINERS = ("mp4", "m4v", "webm", "mkv", "mov", "avi", "flv", "ts", "m2ts", "mpg", "mpeg", "ogv", "3gp", "wmv")
 # Protocols that yt-dlp fetches itself. It leaves others to programs such as rtmpdump and ffmpeg, which the guard cannot
@@ -68,7 +72,10 @@ class Session(yt_dlp.YoutubeDL):
         super().__init__({**_options(settings), **options, "logger": _Log(self.warnings)})
 
     def urlopen(self, req: Any) -> Any:
-        """Opens as yt-dlp does, and applies the crawl rules to the response headers before the body is read."""
+        """Opens as yt-dlp does, and applies the crawl rules to the response headers before the body is read.
+
+        What is read as a whole is bounded; videos are read in blocks.
+        """
         url = req if isinstance(req, str) else req.url
         if urlsplit(url).scheme not in ("http", "https", "data"):
             raise RefusedAddress(f"{url[:200]} was refused: only http and https URLs are opened")
@@ -77,6 +84,7 @@ class Session(yt_dlp.YoutubeDL):
         if left_out := left_out_by_headers(response.url, response.headers, self.settings):
             response.close()
             raise CrawlRule(left_out)
+        response.read = partial(_read, response, response.read)
         return response
 
     def fetch_headers(self, url: str) -> Message:
@@ -98,14 +106,27 @@ class Session(yt_dlp.YoutubeDL):
             raise CrawlRule(left_out)
 
 
+def _read(response: Response, read: Callable[[int], bytes], amount: int | None = None) -> bytes:
+    """Reads `amount` bytes, or the whole body unless it is too large for that."""
+    if amount is not None and amount >= 0:
+        return read(amount)
+    body = bytearray()
+    while block := read(BLOCK):
+        body += block
+        if len(body) > MAX_BYTES_OF_A_PAGE:
+            response.close()
+            raise AnswerTooLarge(f"{response.url[:200]} answers with more than {MAX_BYTES_OF_A_PAGE >> 20} MiB of text")
+    return bytes(body)
+
+
 Answer = TypeVar("Answer")
 
 
 def web_errors_only(request: Callable[[], Answer]) -> Answer:
-    """Returns request(); converts every exception into a WebError, except CrawlRule."""
+    """Returns request(); converts every exception into a WebError, except CrawlRule and MemoryError."""
     try:
         return request()
-    except (CrawlRule, WebError):
+    except (CrawlRule, WebError, MemoryError):  # there is no memory to convert it
         raise
     except Exception as error:
         if rule := _crawl_rule(error):
@@ -186,7 +207,8 @@ def _options(settings: DownloadSettings) -> dict[str, Any]:
         "postprocessor_args": {f"{user}+ffmpeg_i": list(_FFMPEG_READS) for user in _FFMPEG_USERS},
         "format": _FORMAT,
         # H.264 and older codecs, then VP9, then AV1, which decord does not read.
-        "format_sort": [f"res:{settings.max_short_side}", "vcodec:h264"],
+        # The language first: a dubbed sound is no better in a larger picture.
+        "format_sort": ["lang", f"res:{settings.max_short_side}", "vcodec:h264"],
         "merge_output_format": "mp4/webm/mkv",
         "http_headers": {"User-Agent": settings.user_agent} if settings.user_agent else {},
     }

@@ -152,6 +152,7 @@ def _may_be_there(lake: "Lake") -> bool:
 
 def parts_of(machine: "Machine", lake: str, media: str) -> list[Part]:
     """Returns the parts of the environment: machine, Python, GPUs, decoders, folders."""
+    from resources.media.confinement import available
     from resources.models.machine import decoders
 
     memory = f"{decimal(machine.memory_bytes)}, {decimal(machine.available_bytes)} of it available"
@@ -165,6 +166,12 @@ def parts_of(machine: "Machine", lake: str, media: str) -> list[Part]:
             problem="" if machine.torch else "no model can run without it: install the package again",
         ),
     ]
+    forbidden = available()
+    parts.append(
+        Part("confinement", f"what decodes videos is forbidden {', '.join(forbidden)}")
+        if forbidden
+        else Part("confinement", "this system cannot confine what decodes videos: see SECURITY.md")
+    )
     for name, version in decoders().items():
         broken = isinstance(version, Exception)
         parts.append(

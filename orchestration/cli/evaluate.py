@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from internvid.evaluation.run import Evaluation
     from internvid.viclip.checkpoint import Checkpoint
     from internvid.viclip.encoder import Encoder
+    from internvid.viclip.precision import Precision
 
 SECONDS_PER_VIDEO = 600.0  # ActivityNet's longest, 13 minutes, are mostly sought through, not decoded
 MEMORY_BYTES = 6 << 30  # address space of a child that decodes
@@ -36,7 +37,8 @@ def evaluate_command(
     split: str | None = None,
     linear_probe: bool = False,
     out: Path | None = None,
-    device: str = "auto",
+    device: str | None = None,
+    precision: "Precision | None" = None,
     workers: int | None = None,
     name: str | None = None,
 ) -> "Evaluation":
@@ -44,9 +46,8 @@ def evaluate_command(
 
     benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
     choice: "middle" or "uniform". split: None: the paper's. linear_probe: also train a linear classifier on the train
-    split of a classification benchmark. out: JSON file for all figures. device: as torch names it; auto: a GPU if
-    available. workers: number of decoding processes; None: INTERNVID_WORKERS, else one per core. name: printed name of
-    the checkpoint; None: its folder's name.
+    split of a classification benchmark. out: JSON file for all figures. device, precision, workers: as the settings of
+    these names; None: what is set. name: printed name of the checkpoint; None: its folder's name.
     Raises typer.BadParameter for mistakes of the user.
     """
     from internvid.evaluation.benchmarks import names
@@ -71,8 +72,14 @@ def evaluate_command(
     from internvid.viclip.encoder import Encoder
     from resources.incremental.progress import progress
 
-    children = workers or settings_of().workers
-    encoder = Encoder(_load(checkpoint), device_named(device), frames=frames)
+    settings = settings_of()
+    children = workers or settings.workers
+    encoder = Encoder(
+        _load(checkpoint),
+        device_named(device or settings.device),
+        frames=frames,
+        precision=precision or settings.precision,
+    )
     total = len(test.items) + (len(train.items) if train else 0)
     try:
         with progress("reading videos", total, notes.print) as advance:
@@ -87,9 +94,15 @@ def evaluate_command(
     except NothingToEvaluate as error:
         raise typer.BadParameter(str(error)) from error
     evaluation = replace(evaluation, notes=(*evaluation.notes, *_notes_on_length(encoder, test)))
-    print_evaluation(evaluation, name or checkpoint.name)
+    print_evaluation(evaluation, name or checkpoint.name, precision=encoder.precision)
     if out is not None:
-        write_evaluation(evaluation, out, checkpoint=str(checkpoint), digest=checkpoint_digest(checkpoint))
+        write_evaluation(
+            evaluation,
+            out,
+            checkpoint=str(checkpoint),
+            digest=checkpoint_digest(checkpoint),
+            precision=encoder.precision,
+        )
         console.print(f"all figures in {out}", markup=False, soft_wrap=True)
     return evaluation
 
@@ -99,27 +112,35 @@ def read_in_children(
 ) -> "Iterator[tuple[Item, np.ndarray | BaseException]]":
     """Yields each item's frames or its error. Untrusted files are decoded in child processes with limits."""
     from internvid.evaluation.decode import read_frames
+    from resources.lake.temporary_folders import temporary_folder
     from resources.media.child_process import ordered
+    from resources.media.confinement import Confinement
 
-    return ordered(
-        read_frames,
-        items,
-        arguments=lambda item: (str(item.path), item.start_seconds, item.end_seconds, count, choice),
-        seconds=lambda item: SECONDS_PER_VIDEO,
-        workers=workers,
-        memory_bytes=MEMORY_BYTES,
-    )
+    with temporary_folder() as folder:
+        confinement = Confinement(str(folder))
+        yield from ordered(
+            read_frames,
+            items,
+            arguments=lambda item: (str(item.path), item.start_seconds, item.end_seconds, count, choice),
+            seconds=lambda item: SECONDS_PER_VIDEO,
+            workers=workers,
+            memory_bytes=MEMORY_BYTES,
+            confinement=lambda item: confinement,
+        )
 
 
-def print_evaluation(evaluation: "Evaluation", model: str) -> None:
-    """Prints our figures beside chance and the paper's best, the paper's table with our row, and missing videos."""
+def print_evaluation(evaluation: "Evaluation", model: str, *, precision: str) -> None:
+    """Prints our figures beside chance and the paper's best, the paper's table with our row, and missing videos.
+
+    precision: that the vectors were computed in.
+    """
     from internvid.evaluation.published import PAPER, PAPERS_BEST, published
 
     known = published(evaluation.benchmark)
     best = {figure.metric: figure.value for figure in known if figure.model == PAPERS_BEST}
     title = (
         f"{evaluation.title} {evaluation.split}: {model}, {evaluation.frames} frames ({evaluation.choice}), "
-        f"{evaluation.evaluated:,} of {evaluation.named:,} videos"
+        f"{precision}, {evaluation.evaluated:,} of {evaluation.named:,} videos"
     )
     columns = ["metric", "% or rank", "chance", "over", *([f"paper: {PAPERS_BEST}"] if best else [])]
     table = TextTable(*columns, title=escape(title), title_justify="left")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from orchestration.cli.options import LakeOption, existing, opened
+from orchestration.cli.options import LakeOption, WordsCommand, existing, opened
 from orchestration.cli.output import Format, console, notes, print_rows, print_summary, rows_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ app = typer.Typer(no_args_is_help=True, help="Searches, channels and playlists t
 StateOption = Annotated[FeedState | None, typer.Option(help="Only feeds in this state.")]
 
 
-@app.command()
+@app.command(cls=WordsCommand)
 def add(
     addresses: Annotated[
         list[str],

@@ -10,7 +10,7 @@ from rich.table import Table as TextTable
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes
 from orchestration.cli.session import Session
-from orchestration.due import PUBLISHED
+from orchestration.due import published_names
 
 if TYPE_CHECKING:
     from resources.catalog.tombstones import Names
@@ -99,7 +99,7 @@ def _forget(session: Session, target: "Target", *, reason: str | None, also_unfi
         target,
         reason=reason,
         run_id=RUN_ID,
-        published=PUBLISHED,
+        published=published_names(session.lake),
         also_unfinished=also_unfinished,
     )
     for line in lines:
@@ -111,7 +111,7 @@ def _tell(session: Session, target: "Target", unknown: list[str], *, dry_run: bo
 
     for word in unknown:
         console.print(f"{escape(word)} is not known here: it is refused in advance", highlight=False, soft_wrap=True)
-    result = survey(session.lake, session.media, session.instance, target, PUBLISHED)
+    result = survey(session.lake, session.media, session.instance, target, published_names(session.lake))
     _print_target(target)
     _print_survey(result, "would be removed" if dry_run else "is removed")
     if kept := own_files(session.lake, session.media, target):
@@ -145,4 +145,4 @@ def _print_survey(survey: "Survey", goes: str) -> None:
                 item.kind, escape(item.name), "" if item.clips is None else f"{item.clips:,}", escape(item.how)
             )
         console.print(seen)
-    console.print("Exports are listed as `internvid export` wrote them; the lake does not know copies of them.")
+    console.print("Exports are where `internvid export` wrote them; the lake does not know copies of them.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.options import LakeOption, ProfileOption, ProviderOption, existing, opened
-from orchestration.cli.output import console, notes, print_status, print_summary
+from orchestration.cli.output import console, notes, print_passed_over, print_status, print_summary
 
 
 def ingest(
@@ -42,13 +42,14 @@ def ingest(
             raise typer.BadParameter(str(error)) from error
     console.print(
         f"{registered.total:,} videos: {registered.new:,} new, {registered.changed:,} changed, "
-        f"{registered.unchanged:,} known ({registered.ignored:,} other files passed over)"
+        f"{registered.unchanged:,} known ({registered.tally.passed_over_files:,} other files passed over)"
     )
     if registered.left_out:
         console.print(f"{registered.left_out:,} were forgotten and are not ingested again")
     if bad_rows:
         notes.print(f"{bad_rows:,} rows of lists name no video: `internvid status` shows them")
     if not registered.total and not bad_rows and not registered.left_out:
+        print_passed_over(session.lake)
         raise typer.BadParameter(
             f"no video in {', '.join(locations)}: folders are searched for file names with the suffix of a video"
         )

@@ -3,10 +3,11 @@
 import os
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from orchestration.cli.session import Session
 from orchestration.settings import Settings, problems_of
@@ -32,6 +33,47 @@ ProviderOption = Annotated[
         help="One model by itself, as in a profile: summariser='{kind: embedded}'. May be repeated.",
     ),
 ]
+
+
+_OPTION_LIKE = re.compile(r"--[a-z]+(?:-[a-z]+)*")
+
+
+class WordsCommand(TyperCommand):
+    """A command whose arguments are words or ids, which may begin with a hyphen: `internvid why -076WPWoCRE`.
+
+    A word that begins with a hyphen and is no option is an argument. What looks like a mistyped option (`--formt`) is
+    refused: such a word is given after `--`.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options, words = self._divided(ctx, args)
+        return super().parse_args(ctx, [*options, "--", *words] if words else options)
+
+    def _divided(self, ctx: Any, args: list[str]) -> tuple[list[str], list[str]]:
+        """Returns the options with their values, and the arguments in their order."""
+        values = dict.fromkeys(ctx.help_option_names, 0)
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption):
+                has_value = not parameter.is_flag and not parameter.count
+                values |= dict.fromkeys((*parameter.opts, *parameter.secondary_opts), parameter.nargs * has_value)
+        options: list[str] = []
+        words: list[str] = []
+        left = list(args)
+        while left:
+            word = left.pop(0)
+            name, equals, _ = word.partition("=")
+            if word == "--":
+                return options, words + left
+            if name in values:
+                count = 0 if equals else values[name]
+                options += [word, *left[:count]]
+                del left[:count]
+            elif _OPTION_LIKE.fullmatch(name):
+                like = "".join(f" Did you mean {option}?" for option in get_close_matches(name, values, n=1))
+                ctx.fail(f"No such option: {name}.{like} If it is a word or an id, write -- before it.")
+            else:
+                words.append(word)
+        return options, words
 
 
 class StatementCommand(TyperCommand):
@@ -95,7 +137,13 @@ def _session(settings: Settings, *, must_exist: bool) -> Session:
         raise typer.BadParameter(str(error)) from error
 
 
-def require_snapshot(session: Session, name: str | None) -> None:
-    """Raises typer.BadParameter for a snapshot that does not exist. name: None: no snapshot."""
-    if name is not None and name not in session.lake.tags():
-        raise typer.BadParameter(f"there is no snapshot {name!r}; the table corpus_snapshot lists them")
+def snapshot_of(session: Session, name: str | None) -> str | None:
+    """Returns the snapshot of that name or label. name: None: no snapshot. Raises typer.BadParameter for another."""
+    from resources.corpus.snapshots import snapshot_named
+
+    if name is None:
+        return None
+    snapshot = snapshot_named(session.lake, name)
+    if snapshot is None:
+        raise typer.BadParameter(f"there is no snapshot {name!r}: `internvid snapshot list` names them")
+    return snapshot

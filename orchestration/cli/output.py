@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table as TextTable
 
 if TYPE_CHECKING:
     from orchestration.cli.session import RunSummary, Session
     from resources.lake.store import Lake
+    from resources.media.store import Media
 
 WIDTH_OF_A_LOG = 120  # characters, where the output goes to no terminal
 ROWS_SHOWN = 1_000
@@ -66,9 +68,7 @@ def print_status(session: "Session") -> None:
     for stage, number in session.counts().items():
         table.add_row(stage, *(f"{number[name]:,}" for name in ("total", *STATES)))
     console.print(table)
-    print_model(session)
-    print_failures(session.lake)
-    print_waiting(session.lake)
+    _print_state(session)
 
 
 def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> None:
@@ -86,9 +86,7 @@ def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> 
         stages.add_row(name, f"{summary.seconds[name]:.1f}", *(f"{number:,}" for number in rows.values()))
     stages.add_row("all, with start-up", f"{seconds:.1f}")
     console.print(stages)
-    print_model(session)
-    print_failures(session.lake)
-    print_waiting(session.lake)
+    _print_state(session)
     examples = session.lake.query(statement("corpus/example_captions"), {"captions": CAPTIONS_SHOWN}).to_pylist()
     for clip in examples:
         where = f"{_name(clip['source'])} {clip['start_seconds']:.1f}-{clip['end_seconds']:.1f} s"
@@ -96,6 +94,56 @@ def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> 
     print_failed_runs(summary)
     if modified(session.lake, REPORT) is not None:
         console.print(f"Report: {escape(session.lake.root)}/{REPORT}", soft_wrap=True, highlight=False)
+
+
+def _print_state(session: "Session") -> None:
+    """Prints what a user should know of the lake beside its numbers of rows."""
+    print_model(session)
+    print_short_videos(session.lake)
+    print_failures(session.lake)
+    print_waiting(session.lake)
+    print_improvable(session.lake)
+    print_partial_downloads(session.media)
+    print_passed_over(session.lake)
+
+
+def print_short_videos(lake: "Lake") -> None:
+    """Prints the newest videos that end before their header says."""
+    from resources.lake.statements import statement
+
+    rows = lake.query(statement("corpus/videos_short_of_header"), {"limit": FAILURES_SHOWN}).to_pylist()
+    if not rows:
+        return
+    total = rows[0]["total"]
+    newest = f"; the newest {FAILURES_SHOWN}:" if total > FAILURES_SHOWN else ":"
+    console.print(f"{total:,} videos end before their header says, and count with what is there{newest}")
+    for row in rows:
+        there, header_seconds = row["duration_seconds"], row["declared_seconds"]
+        line = (
+            f"  {_name(row['source'])}: {there:,.2f} of {header_seconds:,.2f} s ({100 * there / header_seconds:.0f} %)"
+        )
+        console.print(escape(line), highlight=False)
+
+
+def print_improvable(lake: "Lake") -> None:
+    """Prints how many inputs are done and tried again for better rows, by reason, and when."""
+    rows = lake.query(
+        "select stage, error_class, count(*) as inputs, min(next_try_at) as next_try_at from attempts "
+        "where outcome = 'improvable' group by all order by all",
+        tables=["attempts"],
+    ).to_pylist()
+    for row in rows:
+        again = (
+            f"the next try is at {row['next_try_at']:%Y-%m-%d %H:%M} UTC" if row["next_try_at"] else "no try is left"
+        )
+        line = f"{row['inputs']:,} of {row['stage']} are done, and could be better: {row['error_class']}; {again}"
+        console.print(escape(line), highlight=False)
+
+
+def print_partial_downloads(media: "Media") -> None:
+    """Prints how many downloads lie here in part: later tries go on with them, and the last one removes them."""
+    if sizes := [size for size in media.partial_downloads() if size]:
+        console.print(f"partial downloads: {len(sizes):,}, {decimal(sum(sizes))}; later tries go on with them")
 
 
 def print_waiting(lake: "Lake") -> None:
@@ -108,6 +156,20 @@ def print_waiting(lake: "Lake") -> None:
             f"wait: {site['reason_class']}: {site['reason']}"
         )
         console.print(escape(line), highlight=False)
+
+
+def print_passed_over(lake: "Lake") -> None:
+    """Prints the files that are no videos and those left over by other programs, by folder, suffix and reason."""
+    kinds = lake.query(
+        "select label, message from attempts where stage = 'sources' and error_class = 'PassedOver' "
+        "order by label, message",
+        tables=["attempts"],
+    ).to_pylist()
+    for location in dict.fromkeys(kind["label"] for kind in kinds):
+        console.print(f"passed over in {escape(location)}:", highlight=False, soft_wrap=True)
+        for kind in kinds:
+            if kind["label"] == location:
+                console.print(f"  {escape(kind['message'])}", highlight=False, soft_wrap=True)
 
 
 def print_model(session: "Session") -> None:

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import typer
 
-from orchestration.cli.options import LakeOption, existing, require_snapshot
+from orchestration.cli.options import LakeOption, existing, snapshot_of
 from orchestration.cli.output import Format, print_rows, rows_of
 from orchestration.cli.session import Session
 
@@ -25,7 +25,7 @@ def sql(
     import pyarrow as pa
 
     session = existing(lake)
-    require_snapshot(session, at)
+    at = snapshot_of(session, at)
     try:
         with session.lake.connect(at=at, untrusted=True) as connection:
             relation = connection.sql(query)

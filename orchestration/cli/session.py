@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from orchestration.settings import Settings
@@ -72,6 +72,7 @@ class Session:
 
         Raises FileNotFoundError where the lake must exist and does not, and ValueError for invalid settings.
         """
+        from orchestration.cli.output import notes
         from orchestration.configured import configured
         from resources.incremental.costs import Ledger
 
@@ -80,12 +81,13 @@ class Session:
         self.resources = configured(self.settings)
         self.lake: Lake = self.resources["lake"]
         self.media = self.resources["media"]
-        if must_exist and not self.lake.exists():
-            raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` creates it")
+        with raising_faults(self.lake.root):
+            if must_exist and not self.lake.exists():
+                raise FileNotFoundError(f"there is no lake at {self.lake.root}; `internvid ingest` creates it")
         if self.settings.stages:
             self.stages  # noqa: B018 - it declares the tables of the user's own stages
         with raising_faults(self.lake.root):
-            self.lake.create_tables()
+            self.lake.create_tables(partial(notes.print, markup=False, soft_wrap=True))
 
     @cached_property
     def stages(self) -> tuple[StageDefinition, ...]:
@@ -128,6 +130,7 @@ class Session:
 
     def run_pending_batches(self, summary: RunSummary) -> None:
         """Runs the ingest job for each batch with pending units, until there is none."""
+        from assets.partitions import add_ingest_batches
         from orchestration.cli.output import notes
         from orchestration.due import pending_batches
 
@@ -141,7 +144,7 @@ class Session:
             for batch in batches:
                 notes.print(f"[bold]{batch}[/bold]")
                 summary.batches.add(batch)
-                self.instance.add_dynamic_partitions("ingest_batch", [batch])
+                add_ingest_batches(self.instance, [batch])
                 self.run("ingest", summary, partition=batch)
             if not batches:
                 break
@@ -167,16 +170,27 @@ class Session:
         notes.print(f"[bold]selecting {subset}[/bold]")
         self.run("select", summary, partition=subset, config={"subsets": {"config": {"values": values}}})
 
-    def publish_what_changed(self, summary: RunSummary) -> None:
-        """Publishes the lake if it changed, and selects subsets of an older snapshot again."""
+    def write(self, subset: str, summary: RunSummary, **values: str) -> None:
+        """Pins the lake, selects the subset, and writes it as documents and dialogues. values: as of `select`."""
         from orchestration.cli.output import notes
-        from orchestration.due import is_published, outdated_subsets
+
+        self.select(subset, summary, **values)
+        notes.print(f"[bold]writing {subset}[/bold]")
+        self.run("write", summary, partition=subset)
+
+    def publish_what_changed(self, summary: RunSummary) -> None:
+        """Publishes the lake if it changed, and selects and writes subsets of an older snapshot again."""
+        from orchestration.cli.output import notes
+        from orchestration.due import is_published, outdated_documents, outdated_subsets
 
         if not is_published(self.lake):
             notes.print("[bold]publishing[/bold]")
             self.run("publish", summary)
         for subset, values in outdated_subsets(self.lake, self.resources["subset_files"]).items():
             self.select(subset, summary, **values)
+        for subset in outdated_documents(self.lake, self.resources["subset_files"]):
+            notes.print(f"[bold]writing {subset}[/bold]")
+            self.run("write", summary, partition=subset)
 
     def poll_feeds(self, summary: RunSummary, plans: list[str], max_polls: int) -> dict[str, Any]:
         """Polls the feeds that are due. Returns the asset's metadata; empty where the run failed."""

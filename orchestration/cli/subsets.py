@@ -8,11 +8,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table as TextTable
 
-from orchestration.cli.options import LakeOption, existing, require_snapshot, settings_of
+from orchestration.cli.options import LakeOption, existing, settings_of, snapshot_of
 from orchestration.cli.output import console
 
 if TYPE_CHECKING:
+    from orchestration.cli.session import Session
     from resources.corpus.subsets import Example, WaterfallRow
+
+SettingsOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; may be repeated.")
+]
 
 app = typer.Typer(no_args_is_help=True, help="Named parts of the corpus, each selected by one SQL file.")
 
@@ -42,9 +47,7 @@ def list_() -> None:
 @app.command()
 def preview(
     name: Annotated[str, typer.Argument(help="A subset: `internvid subset list` names them.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; may be repeated.")
-    ] = None,
+    settings: SettingsOption = None,
     at: Annotated[str | None, typer.Option(help="A snapshot: the tables as they were then. Else as they are.")] = None,
     examples: Annotated[int, typer.Option(min=0, help="Clips shown of what each condition removes.")] = 2,
     lake: LakeOption = None,
@@ -58,7 +61,7 @@ def preview(
         session = existing(lake)
         subset = session.resources["subset_files"].named(name)
         given = subset.parsed(settings or [])
-        require_snapshot(session, at)
+        at = snapshot_of(session, at)
         with connected(session.lake, subset, at=at) as connection:
             rows = waterfall(connection, subset, given, examples=examples)
             sizes = split_sizes(connection, subset, given)
@@ -73,9 +76,7 @@ def preview(
 @app.command()
 def make(
     name: Annotated[str, typer.Argument(help="A subset: `internvid subset list` names them.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; may be repeated.")
-    ] = None,
+    settings: SettingsOption = None,
     lake: LakeOption = None,
 ) -> None:
     """Select a subset from the lake as it is now, pinned as a snapshot, into the table subsets."""
@@ -83,11 +84,8 @@ def make(
     from orchestration.cli.session import RunSummary
 
     session, summary = existing(lake), RunSummary()
-    try:
-        session.resources["subset_files"].named(name).parsed(settings or [])
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    session.select(name, summary, **dict(setting.split("=", 1) for setting in settings or []))
+    values = _values(session, name, settings)
+    session.select(name, summary, **values)
     print_failed_runs(summary)
     made = session.lake.query("select * from subset_snapshots where subset = $name", {"name": name}).to_pylist()
     if not summary.failed_runs and made:
@@ -97,6 +95,42 @@ def make(
     if not made:
         console.print(f"{name} has no clip: `internvid subset preview {name}` shows why")
     raise typer.Exit(1 if summary.failed_runs else 0)
+
+
+@app.command()
+def write(
+    name: Annotated[str, typer.Argument(help="A subset: `internvid subset list` names them.")],
+    settings: SettingsOption = None,
+    lake: LakeOption = None,
+) -> None:
+    """Select a subset as `make` does, and write it: interleaved documents, and instruction dialogues."""
+    from orchestration.cli.output import print_failed_runs
+    from orchestration.cli.session import RunSummary
+    from resources.corpus.published_subset import FOLDERS, read_subset_manifest
+
+    session, summary = existing(lake), RunSummary()
+    values = _values(session, name, settings)
+    session.write(name, summary, **values)
+    print_failed_runs(summary)
+    for folder in FOLDERS:
+        place = session.lake.file(folder) / name
+        manifest = read_subset_manifest(place)
+        if not summary.failed_runs and manifest is not None:
+            records = {file.kind: 0 for file in manifest.files}
+            for file in manifest.files:
+                records[file.kind] += file.records if file.file.endswith(".jsonl") else 0
+            numbers = ", ".join(f"{number:,} {kind}" for kind, number in sorted(records.items()))
+            console.print(f"{place}: {numbers or 'nothing'}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if summary.failed_runs else 0)
+
+
+def _values(session: "Session", subset: str, settings: list[str] | None) -> dict[str, str]:
+    """Returns the parameters as they were given. Raises typer.BadParameter for another subset, name or value."""
+    try:
+        session.resources["subset_files"].named(subset).parsed(settings or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return dict(setting.split("=", 1) for setting in settings or [])
 
 
 def print_waterfall(title: str, rows: "list[WaterfallRow]") -> None:

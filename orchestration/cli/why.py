@@ -34,12 +34,13 @@ def why(
     format: Annotated[Form, typer.Option(help="For people, or for programs.")] = Form.text,
 ) -> None:
     """Show where a video or clip came from, which rows were made from it, by which version and run, and what failed."""
+    from internvid.web.addresses import meant_url
     from resources.corpus.forgetting.forgetting import url_of
     from resources.corpus.lineage import story
 
     session = existing(lake)
     try:
-        answer = story(session.lake, session.stages, what, url_of(what))
+        answer = story(session.lake, session.stages, what, url_of(what) or meant_url(what))
     except ValueError as error:  # NotKnown, or an invalid URL
         raise typer.BadParameter(str(error)) from error
     if format is Form.json:

@@ -14,9 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from internvid.lists.annotation_forms import Form
 from internvid.lists.annotations import Annotation, read_annotations
 from internvid.lists.rows import BadItem
 from resources.catalog.batching import IngestBatcher
+from resources.catalog.files import Registered, register
+from resources.catalog.local_videos import LocalVideos
 from resources.catalog.tombstones import Tombstones
 from resources.catalog.web import WebSource, new_batcher, register_web, source_id_of
 from resources.incremental import attempts
@@ -26,9 +29,13 @@ from resources.lake.paths import local_path
 from resources.lake.schema import ANNOTATIONS, ATTEMPTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
+from resources.media.store import Media
 
 STAGE = "annotations"  # in attempts: unusable rows of a list, and spans that lie outside of their video
 SPANS_PER_COMMIT = 20_000
+_ONLY_WITH_FILES = (
+    "the list has no span for {}, which is the whole of a file: name the folder of these files by --videos"
+)
 _DATASET = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -37,7 +44,8 @@ class Imported:
     """Result of importing a file.
 
     rows: number of its rows, bad ones included. bad: unusable rows, which are in attempts. changed: known spans with
-    changed scores. left_out: spans of forgotten videos. batches: ingest batches with new sources.
+    changed scores. left_out: spans of forgotten videos. missing: spans whose local file is not there, in attempts too.
+    batches: ingest batches with new sources.
     """
 
     rows: int = 0
@@ -46,6 +54,7 @@ class Imported:
     unchanged: int = 0
     bad: int = 0
     left_out: int = 0
+    missing: int = 0
     sources_new: int = 0
     batches: set[str] = field(default_factory=set)
 
@@ -66,21 +75,63 @@ def import_annotations(
     on_rows: Callable[[int], object] = lambda number: None,
     *,
     mark_all: bool = False,
+    videos: LocalVideos | None = None,
+    media: Media | None = None,
 ) -> Imported:
     """Registers the videos that the file names, and adds its spans under the dataset's name.
 
-    mark_all: writes known spans too, so that all have this run_id, which `remove_others` goes by.
+    mark_all: writes known spans too, so that all have this run_id, which `remove_others` goes by. videos: local files:
+    then spans belong to these, nothing is downloaded, and spans without a file are left out; media reads their lengths.
     Raises ValueError for an invalid dataset name, and as `read_annotations`; rows that were read before it stay.
     """
     check_dataset(dataset)
     lake.create_tables()
-    file = _File(lake, path, dataset, run_id, new_batcher(lake), Tombstones(lake), mark_all)
+    file = _File(lake, path, dataset, run_id, new_batcher(lake), Tombstones(lake), mark_all, videos, media)
     imported = Imported()
     for part in _parts(read_annotations(path)):
         imported += file.take(part)
         on_rows(len(part))
     file.settle()
     return imported
+
+
+@dataclass
+class Preview:
+    """What importing a file would read. form: how its rows are read. refused: rows that cannot be used.
+
+    first_refused: the first of these, and why. missing: spans whose local file is not there.
+    """
+
+    form: str = "nothing"
+    spans: int = 0
+    refused: int = 0
+    first_refused: tuple[int, str] | None = None
+    missing: int = 0
+
+
+def preview(
+    path: Path, videos: LocalVideos | None = None, on_rows: Callable[[int], object] = lambda number: None
+) -> Preview:
+    """Reads the file and imports nothing. Raises as `import_annotations`."""
+    seen = Preview()
+
+    def read_as(form: Form) -> None:
+        seen.form = form.name
+
+    for part in _parts(read_annotations(path, read_as)):
+        bad = [(item.row, item.why) for item in part if isinstance(item, BadItem)]
+        spans = [item for item in part if isinstance(item, Annotation)]
+        if videos is not None:
+            spans, missing = videos.attach(spans)
+            seen.missing += len(missing)
+        elsewhere = [span for span in spans if span.url]
+        refused = [(item.row, item.why) for item in _source_ids(elsewhere, path.parent)[1]]
+        bad = sorted({row: why for row, why in [*refused, *reversed(bad)]}.items())
+        seen.spans += len(spans) - len(refused)
+        seen.refused += len(bad)
+        seen.first_refused = seen.first_refused or next(iter(bad), None)
+        on_rows(len(part))
+    return seen
 
 
 def check_dataset(name: str) -> None:
@@ -142,12 +193,25 @@ class _File:
     batcher: IngestBatcher
     tombstones: Tombstones
     mark_all: bool
+    videos: LocalVideos | None = None
+    media: Media | None = None
 
     def take(self, part: Sequence[Annotation | BadItem]) -> Imported:
         """Writes a part of the file: sources first, so that every annotation has its source."""
         bad = [_Bad(item.row, item.entry, "BadRow", item.why) for item in part if isinstance(item, BadItem)]
         spans = [item for item in part if isinstance(item, Annotation)]
-        ids, refused = _source_ids(spans)
+        missing: list[Annotation] = []
+        new_files = Registered()
+        if self.videos is not None and self.media is not None:
+            spans, missing = self.videos.attach(spans)
+            files = list(dict.fromkeys(span.url for span in spans))
+            new_files = register(self.lake, self.media, files, run_id=self.run_id, batcher=self.batcher)
+            why = f"no file in {self.videos.folder} is named after it"
+            bad += [_Bad(span.row, None, "VideoNotFound", f"{span.url or span.clip}: {why}") for span in missing]
+        unknown = [span for span in spans if span.is_whole_clip]
+        bad += [_Bad(span.row, None, "UnknownFile", _ONLY_WITH_FILES.format(span.clip)) for span in unknown]
+        spans = [span for span in spans if not span.is_whole_clip]
+        ids, refused = _source_ids(spans, self.path.parent)
         bad += refused
         of_web = {ids[span.url]: span for span in reversed(spans) if span.url in ids and not _is_local(span.url)}
         registered = register_web(
@@ -158,7 +222,12 @@ class _File:
             batcher=self.batcher,
             tombstones=self.tombstones,
         )
-        imported = Imported(len(part), sources_new=registered.new, batches=registered.batches)
+        imported = Imported(
+            len(part),
+            missing=len(missing),
+            sources_new=registered.new + new_files.new,
+            batches=registered.batches | new_files.batches,
+        )
         batches = self._batches(set(ids.values()))
         rows: dict[str, dict[str, Any]] = {}
         for span in spans:
@@ -168,13 +237,13 @@ class _File:
                 imported.unchanged += row["annotation_id"] in rows  # the same span twice
                 rows[row["annotation_id"]] = row
             elif source_id is not None and _is_local(span.url):
-                why = f"{span.url} is not in the lake: register it first, by `internvid ingest`"
+                why = f"{span.url} is not in the lake: register it first, by `internvid ingest`, or give --videos"
                 bad.append(_Bad(span.row, None, "UnknownFile", why))
             elif source_id is not None:
                 imported.left_out += 1
         self._write(list(rows.values()), imported)
         self._note(bad)
-        imported.bad = len(bad)
+        imported.bad = len(bad) - len(missing)
         return imported
 
     def settle(self) -> None:
@@ -234,8 +303,8 @@ def _is_local(address: str) -> bool:
     return local_path(address) is not None
 
 
-def _source_ids(spans: Sequence[Annotation]) -> tuple[dict[str, str], list[_Bad]]:
-    """Returns source_id by address, and the spans with an invalid address."""
+def _source_ids(spans: Sequence[Annotation], folder: Path) -> tuple[dict[str, str], list[_Bad]]:
+    """Returns source_id by address, and the spans with an invalid address. folder: where relative paths start."""
     ids: dict[str, str] = {}
     bad = []
     for span in spans:
@@ -244,11 +313,11 @@ def _source_ids(spans: Sequence[Annotation]) -> tuple[dict[str, str], list[_Bad]
         on_disk = local_path(span.url)
         try:
             # A file has the id that `sources` gives it; the path is only compared, never opened.
-            ids[span.url] = source_id_of(span.url) if on_disk is None else digest(_uri(on_disk))[:16]
+            ids[span.url] = source_id_of(span.url) if on_disk is None else digest(_uri(on_disk, folder))[:16]
         except ValueError as error:
             bad.append(_Bad(span.row, None, "BadRow", str(error)))
     return ids, bad
 
 
-def _uri(path: str) -> str:
-    return Path(path).expanduser().resolve().as_uri()
+def _uri(path: str, folder: Path) -> str:
+    return (folder / Path(path).expanduser()).resolve().as_uri()

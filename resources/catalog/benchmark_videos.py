@@ -6,7 +6,6 @@ tables. Benchmarks that are known only by ids are excluded by `resources.catalog
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from resources.incremental.provenance import digest
 from resources.lake.published_files import local_copy, modified, publish
+from resources.lake.temporary_folders import temporary_folder
 from resources.media.video_file import ToScan
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ class BenchmarkVideos:
     def _stored(self) -> list[dict[str, Any]]:
         if modified(self.lake, self._file) is None:
             return []
-        with tempfile.TemporaryDirectory(prefix="internvid-") as folder:
-            path = local_copy(self.lake, self._file, Path(folder))
+        with temporary_folder() as folder:
+            path = local_copy(self.lake, self._file, folder)
             with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as stream:
                 return stream.read_all().to_pylist()
 

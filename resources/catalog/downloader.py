@@ -80,6 +80,7 @@ class Downloader(ModelProvider):
     max_seconds_per_video: upper bound on the time of one download. max_wait_seconds: upper bound on the cooldown that a
     run waits for; videos of a site with a longer cooldown wait for a later run. allowed_addresses: networks that may be
     accessed besides public addresses, such as 10.0.0.0/8. cookies_file: in Netscape's format. proxy: a URL.
+    max_memory_bytes: upper bound on the memory of the child process of one download.
     """
 
     min_duration_seconds: float = 10.0
@@ -101,6 +102,7 @@ class Downloader(ModelProvider):
     seconds_between_starts: float = 1.0
     max_wait_seconds: float = 120.0
     allowed_addresses: list[str] = []
+    max_memory_bytes: int = 2 << 30
 
     @property
     def model(self) -> str:
@@ -182,7 +184,7 @@ class Downloader(ModelProvider):
         """
         from internvid.web.rate_limit import rate_limited
 
-        children = Children(1, memory_bytes=None)  # a JavaScript runtime reserves more addresses than it ever uses
+        children = Children(1, memory_bytes=self.max_memory_bytes)
         try:
             for item in inputs:
                 site, arguments = arguments_of(item)
@@ -250,7 +252,7 @@ class _Fetching:
         self.restarts: dict[str, int] = {}  # by key
 
     def run(self) -> Iterator[tuple[Wanted, Any]]:
-        children = Children(self.downloader.max_concurrent, memory_bytes=None)
+        children = Children(self.downloader.max_concurrent, self.downloader.max_memory_bytes)
         try:
             while True:
                 yield from self._refused()
@@ -330,9 +332,11 @@ def site_asked(address: str) -> str:
 
 def _as_web_error(answer: Any) -> Any:
     """Returns the answer; an error of a killed child process becomes NetworkTrouble, for the site did not finish."""
-    from internvid.web.errors import NetworkTrouble
+    from internvid.web.errors import AnswerTooLarge, NetworkTrouble
     from resources.media.child_process import DecoderCrashed, DecoderTimedOut
 
+    if isinstance(answer, MemoryError):
+        return AnswerTooLarge("the site's answer took all the memory that one download may have")
     if isinstance(answer, (DecoderTimedOut, DecoderCrashed)):
         return NetworkTrouble(str(answer).replace("the decoder crashed on this file", "the download crashed"))
     return answer

@@ -1,7 +1,6 @@
 """Registers local video files in `sources`, and assigns them to ingest batches. Videos of the web: `web`."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,9 +10,10 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from internvid.speech.sidecars import SUFFIXES as SUBTITLE_SUFFIXES
 from internvid.speech.sidecars import SidecarFinder
+from internvid.video.file_kinds import is_video_name
 from resources.catalog.batching import IngestBatcher
+from resources.catalog.folders import FoundFiles, note_passed_over, video_files
 from resources.catalog.tombstones import Tombstones
 from resources.incremental.costs import REGISTERING, recorded
 from resources.incremental.provenance import digest
@@ -25,30 +25,21 @@ from resources.media.store import Media
 
 FILES_PER_COMMIT = 1_000
 
-VIDEO_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("3g2", "3gp", "asf", "avi", "f4v", "flv", "m2ts", "m2v", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
-        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
-    )
-)
-
 
 @dataclass
 class Registered:
     """Result of registering videos.
 
-    changed: videos whose file or subtitle files changed. ignored: files whose name is neither that of a video nor of
-    subtitles. left_out: forgotten videos, which are not registered again. batches: ingest batches of new and changed
-    videos.
+    changed: videos whose file or subtitle files changed. left_out: forgotten videos, which are not registered again.
+    batches: ingest batches of new and changed videos. tally: what was passed over in folders.
     """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
-    ignored: int = 0
     left_out: int = 0
     batches: set[str] = field(default_factory=set)
+    tally: FoundFiles = field(default_factory=FoundFiles)
 
     @property
     def total(self) -> int:
@@ -56,9 +47,10 @@ class Registered:
         return self.new + self.changed + self.unchanged
 
     def add(self, registered: "Registered") -> None:
-        for name in ("new", "changed", "unchanged", "ignored", "left_out"):
+        for name in ("new", "changed", "unchanged", "left_out"):
             setattr(self, name, getattr(self, name) + getattr(registered, name))
         self.batches |= registered.batches
+        self.tally.add(registered.tally)
 
 
 def register(
@@ -93,8 +85,8 @@ def _register(
 ) -> Registered:
     registered = Registered()
     tombstones = Tombstones(lake)
-    files = video_files(locations, registered)
-    sidecars = SidecarFinder(is_video)
+    files = video_files(locations, registered.tally)
+    sidecars = SidecarFinder(is_video_name)
     while chunk := [seen_now(path, sidecars) for path in islice(files, FILES_PER_COMMIT)]:
         current = list({row["source_id"]: row for row in chunk}.values())  # locations may overlap
         allowed = [row for row in current if tombstones.refuses_source(row["uri"], None, None, None) is None]
@@ -120,6 +112,7 @@ def _register(
             lake.upsert("sources", pa.Table.from_pylist(fresh, schema=SOURCES.arrow))
         registered.unchanged += len(allowed) - len(fresh)
         on_files(len(current))
+    note_passed_over(lake, registered.tally, run_id)
     return registered
 
 
@@ -129,29 +122,6 @@ def new_batcher(lake: Lake, hours_per_batch: float | None = None) -> IngestBatch
     hours = sum(hours or 0.0 for hours in taken["hours"].to_pylist())
     today = datetime.now(UTC).date()
     return IngestBatcher(taken["ingest_batch"].to_pylist(), today, hours_per_batch, registered_hours=hours)
-
-
-def video_files(locations: Iterable[str], registered: Registered) -> Iterator[Path]:
-    """Yields files given by name, and files in folders, at any depth, with the suffix of a video, in order of name."""
-    for location in locations:
-        path = Path(local_path(location) or location).expanduser()
-        if path.is_dir():
-            for folder, subfolders, names in os.walk(path):
-                subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-                for name in sorted(names):
-                    if is_video(name) and (file := Path(folder, name).resolve()).is_file():
-                        yield file
-                    elif not name.lower().endswith(SUBTITLE_SUFFIXES):  # a dangling link too
-                        registered.ignored += 1
-        elif path.exists():
-            yield path.resolve()
-        else:
-            raise FileNotFoundError(f"no such file or folder: {location}")
-
-
-def is_video(name: str) -> bool:
-    """Says whether the name is that of a video."""
-    return Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
 
 
 def seen_now(path: Path, sidecars: SidecarFinder) -> dict[str, Any]:

@@ -11,7 +11,9 @@ import dagster as dg
 import pyarrow as pa
 
 from internvid.speech.sidecars import SidecarFinder
-from resources.catalog.files import Registered, is_video, seen_now, video_files
+from internvid.video.file_kinds import is_video_name
+from resources.catalog.files import seen_now
+from resources.catalog.folders import FoundFiles, video_files
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
@@ -62,9 +64,9 @@ class Inbox(dg.ConfigurableResource):
         return files.to_pylist()
 
     def _settled_files(self, contents: InboxContents) -> Iterator[dict[str, object]]:
-        registered = Registered()
-        sidecars = SidecarFinder(is_video)
-        for path in video_files([self.required_folder()], registered):
+        tally = FoundFiles()
+        sidecars = SidecarFinder(is_video_name)
+        for path in video_files([self.required_folder()], tally):
             try:
                 seen = seen_now(path, sidecars)
                 times = [seen["modified_ns"], *(file.stat().st_mtime_ns for file in sidecars.subtitle_files(path))]
@@ -76,4 +78,4 @@ class Inbox(dg.ConfigurableResource):
                 contents.young += 1
             else:
                 yield {name: seen[name] for name in SEEN.names}
-        contents.other_files = registered.ignored
+        contents.other_files = tally.passed_over_files

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from internvid.lists.items import found_address
 from resources.catalog.files import Registered, new_batcher, register
 from resources.catalog.lists import SUFFIXES, register_list
 from resources.catalog.web import WebSource, register_web
@@ -27,6 +28,7 @@ def register_all(
     registered, FileNotFoundError for a missing file or folder.
     """
     lake.create_tables()
+    locations = [found_address(location, Path()) for location in locations]
     urls = [location for location in locations if local_path(location) is None]
     searches = [location for location in locations if location.startswith("ytsearch")]
     if searches:

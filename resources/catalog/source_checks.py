@@ -19,7 +19,9 @@ STAGE = "source_checks"
 MAX_CHECKS = 500
 CHECKS_PER_COMMIT = 50  # upper bound on the checks that an interrupted run loses
 # Errors that the source did not cause: they do not show whether it is available.
-INCONCLUSIVE = frozenset({"NetworkTrouble", "BotCheck", "RateLimited", "DiskFull", "RefusedAddress", "UnknownTrouble"})
+INCONCLUSIVE = frozenset(
+    {"NetworkTrouble", "BotCheck", "RateLimited", "DiskFull", "RefusedAddress", "AnswerTooLarge", "UnknownTrouble"}
+)
 
 
 @dataclass

@@ -30,7 +30,16 @@ from resources.corpus.copy_keys import (
 )
 from resources.incremental.provenance import digest
 from resources.lake.changes import compare as compare_versions
-from resources.lake.schema import BATCH_STATES, COMPARISONS, COPY_KEYS, DUPLICATES, FINGERPRINTS, RAW_VIDEOS, Table
+from resources.lake.schema import (
+    BATCH_STATES,
+    COMPARISONS,
+    COPY_KEYS,
+    DUPLICATES,
+    FINGERPRINTS,
+    OF_THE_RUN,
+    RAW_VIDEOS,
+    Table,
+)
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
@@ -47,7 +56,6 @@ PAIRS_PER_COMMIT = 5_000
 MAX_CHANGED = 100_000  # videos whose rows are read by key; of more the tables are read as a whole
 # Of the clips by which copies are judged. Of 20 batches in one condition, Lance plans for a minute, in 3 GB.
 BATCHES_PER_READ = 8
-OF_THE_RUN = ("run_id", "written_at")
 
 # Row of batch_states with the versions up to which all videos were compared.
 MARK = "duplicates/"

@@ -24,19 +24,19 @@ def held_out_clips(lake: Lake, snapshot: str) -> "pa.Table":
         ).to_arrow_table()
 
 
-def clips_to_train_on(lake: Lake, subset: str, snapshot: str) -> "tuple[pa.ChunkedArray, int]":
-    """Returns ids of the subset's train clips, and the number of train clips that are left out.
+def clips_to_train_on(lake: Lake, subset: str, snapshot: str) -> "tuple[pa.Table, int]":
+    """Returns clip_id and weight of the subset's train clips, and the number of train clips that are left out.
 
-    Train clips of held-out videos are left out; a subset with its own split may have such clips.
+    They are in order of clip_id. Clips of held-out videos are left out; a subset with its own split may have some.
     """
     with lake.connect(["subsets"]) as connection:
         connection.register("chosen", _every_clip_with_its_split(lake, snapshot))
         rows = connection.sql(
-            "select clip_id, video_id in (select video_id from chosen where split = 'test') as is_held_out "
+            "select clip_id, weight, video_id in (select video_id from chosen where split = 'test') as is_held_out "
             "from subsets where subset = $subset and split = 'train' order by clip_id",
             params={"subset": subset},
         )
-        kept = rows.filter("not is_held_out").to_arrow_table()["clip_id"]
+        kept = rows.filter("not is_held_out").project("clip_id, weight").to_arrow_table()
         return kept, rows.count("*").fetchall()[0][0] - len(kept)
 
 

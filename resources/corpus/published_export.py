@@ -7,7 +7,6 @@ one says, or finds a file gone and reads the manifest again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,18 +19,17 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from internvid.report.internvid_jsonl import FORMAT, write_internvid_jsonl
-from resources.corpus.exports import captioned_clips
+from resources.corpus.exports.jsonl import captioned_clips
 from resources.incremental.provenance import digest
 from resources.lake.changes import changed_partitions, in_parts
 from resources.lake.paths import StoragePath
-from resources.lake.published_files import MANIFEST
+from resources.lake.published_files import MANIFEST, manifest_of, name_of_content, remove_others
 from resources.lake.schema import CLIP_CAPTIONS, CLIPS, RAW_VIDEOS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
 INTERNVID_JSONL = "internvid_jsonl"  # the folder
 TABLES_READ = (CLIP_CAPTIONS, CLIPS, RAW_VIDEOS)
-DIGEST_IN_NAME = 16  # characters
 MAX_TRIES = 5
 
 
@@ -88,13 +86,7 @@ def publish_export(lake: Lake, snapshot: str) -> Publication:
 
 def read_manifest(folder: StoragePath) -> Manifest | None:
     """Returns the manifest of an export; None where there is none, or one that this program does not understand."""
-    file = folder / MANIFEST
-    if not file.exists():
-        return None
-    try:
-        return Manifest.model_validate_json(file.read_text())
-    except ValueError:
-        return None
+    return manifest_of(folder, Manifest)
 
 
 def _publish(lake: Lake, folder: StoragePath, snapshot: str) -> Publication:
@@ -135,7 +127,7 @@ def _publish(lake: Lake, folder: StoragePath, snapshot: str) -> Publication:
         text = workplace / MANIFEST
         text.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         (folder / MANIFEST).take(text)
-    _remove_others(folder, manifest)
+    remove_others(folder, (file.file for file in manifest.files))
     return Publication(manifest, len(written), len(kept), changed if isinstance(changed, str) else None)
 
 
@@ -157,11 +149,10 @@ def _changed_batches(lake: Lake, earlier: Manifest | None, versions: Mapping[str
 def _written(rows: Iterable[pa.RecordBatch], path: Path, ingest_batch: str, snapshot: str) -> ExportedFile:
     """Writes the clips of a batch to a file, and says what the manifest tells of it."""
     clips = write_internvid_jsonl(rows, path)
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    # A key may hold what is no file name; quoted, different keys stay different.
+    name, sha256 = name_of_content(quote(ingest_batch, safe=""), path)
     return ExportedFile(
-        # A key may hold what is no file name; quoted, different keys stay different.
-        file=f"{quote(ingest_batch, safe='')}-{sha256[:DIGEST_IN_NAME]}.jsonl",
+        file=name,
         ingest_batch=ingest_batch,
         clips=clips,
         bytes=path.stat().st_size,
@@ -192,14 +183,6 @@ def _sizes(folder: StoragePath) -> dict[str, int]:
 def _is_complete(folder: StoragePath) -> bool:
     manifest, sizes = read_manifest(folder), _sizes(folder)
     return manifest is not None and all(sizes.get(file.file) == file.bytes for file in manifest.files)
-
-
-def _remove_others(folder: StoragePath, manifest: Manifest) -> None:
-    """Removes the files of what changed or is gone, and of a publishing that was killed."""
-    named = {MANIFEST, *(file.file for file in manifest.files)}
-    for file, _ in folder.files():
-        if file.name not in named:
-            file.remove()
 
 
 def _statement_digest() -> str:

@@ -68,10 +68,33 @@ def remove_unused_snapshots(lake: Lake, *, older_than: timedelta = KEEP_VERSIONS
 
     A snapshot each hour would else keep every row once for each time that compaction wrote it. Returns their names.
     """
-    before = {"before": datetime.now(UTC) - older_than}
-    names = lake.query(statement("corpus/unused_snapshots"), before)["snapshot"].to_pylist()
+    before = datetime.now(UTC) - older_than
+    older = lake.query(statement("corpus/snapshots")).to_pylist()[1:]  # than the newest
+    unused = [row for row in older if row["taken_at"] < before and not (row["label"] or row["made_from_it"])]
+    names = sorted(row["snapshot"] for row in unused)
     remove_snapshots(lake, names)
     return names
+
+
+def name_snapshot(lake: Lake, snapshot: str, label: str | None) -> None:
+    """Gives the snapshot a name, by which it is kept, or with None takes it. Of two with one name, the last has it."""
+    import polars as pl
+
+    chosen = pl.col("snapshot") == snapshot
+    had_it = pl.col("label").eq_missing(pl.lit(label, pl.String)) & pl.col("label").is_not_null()
+    named = pl.when(chosen).then(pl.lit(label, pl.String)).otherwise(None)
+    rows = lake.polars(CORPUS_SNAPSHOT.name).filter(chosen | had_it)
+    lake.upsert(CORPUS_SNAPSHOT.name, rows.with_columns(label=named))
+
+
+def snapshot_named(lake: Lake, name: str) -> str | None:
+    """Returns the snapshot of that name or label; None where there is none."""
+    rows = lake.query(
+        "select snapshot from corpus_snapshot where snapshot = $name or label = $name",
+        {"name": name},
+        tables=[CORPUS_SNAPSHOT.name],
+    )
+    return min(set(rows["snapshot"].to_pylist()) & set(lake.tags()), default=None)
 
 
 def remove_snapshots(lake: Lake, names: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ on from one file to the next; what does not grow with clips is read from the lak
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from resources.corpus.totals import Totals, totals_at
 from resources.lake.published_files import local_copy, modified, publish
 from resources.lake.statements import header, statement, statements_in
 from resources.lake.store import Lake, tables_in
+from resources.lake.temporary_folders import temporary_folder
 from resources.lake.totals import totals_header
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ READABLE_SINCE = "v1.0.0"  # of DuckDB: tools that people open the file with hav
 def publish_mart(lake: Lake, snapshot: str, log: Callable[[str], object]) -> tuple[str, dict[str, pa.Table]]:
     """Publishes the file of this snapshot, and returns where it is, and its tables by name. log: as of `build_mart`."""
     answers: dict[str, pa.Table] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        earlier = local_copy(lake, MART, Path(folder)) if modified(lake, MART) else None
+    with temporary_folder() as folder:
+        earlier = local_copy(lake, MART, folder) if modified(lake, MART) else None
         path = publish(
             lake, MART, lambda path: answers.update(build_mart(lake, snapshot, path, earlier=earlier, log=log))
         )

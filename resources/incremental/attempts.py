@@ -1,4 +1,5 @@
-"""Rows of `attempts` for what never becomes a unit of a stage: unusable rows of imported lists and annotations.
+"""Rows of `attempts` for what never becomes a unit of a stage: unusable rows of imported lists and annotations, files
+that are passed over, cues of subtitles that cannot be read.
 
 The attempts of a stage's units are written by resources.incremental.commits.
 """
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unusable:
-    """A row that could not be used.
+    """A row, file or cue that could not be used.
 
     key: unique within its stage. label: its place in the list, for people. why: the error's text. partition,
-    provenance: of the unit in which it was met, where there is one.
+    provenance: of the unit in which it was met, where there is one. outcome: as in `attempts`.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Unusable:
     why: str
     partition: str | None = None
     provenance: str | None = None
+    outcome: str = "failed"
 
 
 def note(lake: Lake, stage: str, unusable: Iterable[Unusable], run_id: str) -> None:
@@ -44,7 +46,7 @@ def note(lake: Lake, stage: str, unusable: Iterable[Unusable], run_id: str) -> N
             "stage": stage,
             "key": row.key,
             "label": row.label,
-            "outcome": "failed",
+            "outcome": row.outcome,
             "error_class": row.error_class,
             "message": row.why.encode(errors="backslashreplace").decode(),  # it may quote what is no text
             "tries": 1,

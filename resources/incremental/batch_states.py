@@ -27,7 +27,7 @@ from resources.incremental.provenance import digest
 from resources.incremental.stage import Stage
 from resources.incremental.state import STATES, count_by_partition, rows_of, tables_of
 from resources.lake.changes import compare
-from resources.lake.schema import ATTEMPTS, BATCH_STATES, TABLES, Table
+from resources.lake.schema import ATTEMPTS, BATCH_STATES, OF_THE_RUN, TABLES, Table
 from resources.lake.statements import statement
 from resources.lake.store import Lake, tables_in
 
@@ -39,7 +39,6 @@ COUNTED = (*STATES, "stale_rows")
 MAX_APART = 8  # partitions that are read one by one; more of them are read in ranges, as many as fit into memory
 MAX_ROWS = 1_000_000
 MADE_BY_STAGE = ("digest", "provenance", "unit_rows")
-OF_THE_RUN = ("run_id", "written_at")
 
 
 @dataclass(frozen=True)

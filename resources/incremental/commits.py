@@ -48,6 +48,7 @@ class Commits:
         self.slices: list[list[pa.RecordBatch]] = [[] for _ in self.stage.outputs]
         self.keys: list[set[str]] = [set() for _ in self.stage.outputs]
         self.attempts: list[dict[str, Any]] = []
+        self.improved: list[str] = []  # attempts that asked for better rows, which are there now
         self.bytes = 0
         self.since = time.monotonic()
 
@@ -62,6 +63,11 @@ class Commits:
                         self._take_batch(index, outcome.unit, rows.count, batch)
                 if outcome.release is not None:
                     outcome.release()
+                if outcome.improvable is not None:
+                    improvable = self._failed(Failed(outcome.unit, outcome.improvable))
+                    self.attempts.append(improvable | {"outcome": "improvable"})
+                elif outcome.unit.tries:
+                    self.improved.append(f"{self.stage.name}/{outcome.unit.key}")
             case Failed():
                 self.attempts.append(self._failed(outcome))
             case Skipped():
@@ -110,6 +116,8 @@ class Commits:
                 _add(self.report.changed, output.table.name, change.changed)
         if self.attempts:
             self.lake.upsert("attempts", pa.Table.from_pylist(self.attempts, schema=TABLES["attempts"].arrow))
+        if self.improved:
+            self.lake.delete("attempts", self.improved)
 
     def remove_stale(self, state: StageState) -> bool:
         """Removes rows without a present unit, and obsolete attempts. Returns whether there were such rows."""

@@ -32,6 +32,12 @@ _CREDENTIALS_TEXT = re.compile(
 _UNREACHABLE_STORE_TEXT = re.compile(
     r"error sending request for url|EndpointConnectionError|Could not connect to the endpoint"
 )
+# Lance says so in errors of several classes, and DuckDB quotes it.
+_DAMAGED_TEXT = re.compile(
+    r"[Nn]ot found: \S*\.lance/|Object at location \S*\.lance/\S+ not found|Encountered corrupt file"
+    r"|does not appear to be a Lance file|LanceError\(IO\).*(failed to decode|failed to fill whole buffer"
+    r"|file size is too small|Invalid range 0\.\.0)"
+)
 _POSTGRES_REFUSES_TEXT = re.compile(r"FATAL: .*(authentication failed|does not exist|no pg_hba|not permitted|denied)")
 _POSTGRES_AWAY_TEXT = re.compile(
     r"connection to server|server closed the connection|terminating connection|connection already closed"
@@ -83,13 +89,15 @@ def _fault(error: BaseException, where: str | None) -> SystemFault | None:
             f"the device is out of memory: {_first_line(error)}. Lower the model's batch, choose a smaller model, or "
             "set INTERNVID_DEVICE to another device"
         )
+    if name == "UnknownFormat":  # of resources.lake.format
+        return SystemFault(str(error))
     if name in ("OperationalError", "InterfaceError"):  # of SQLite or Postgres, directly or through SQLAlchemy
         return _of_database(error)
     if name in _CREDENTIAL_ERRORS or (name == "ClientError" and _CREDENTIALS_TEXT.search(str(error))):
         return _refused(error)
     if name == "DiskFull":  # of downloads
         return _no_room(str(error))
-    return None
+    return _of_damage(error)
 
 
 @contextmanager
@@ -144,7 +152,19 @@ def _of_os_error(error: OSError, where: str | None) -> SystemFault | None:
         return _refused(error)
     if error.errno is None and _UNREACHABLE_STORE_TEXT.search(text):
         return ServerUnreachable(f"the object store does not answer: {_first_line(error)}")
-    return None
+    return _of_damage(error)
+
+
+def _of_damage(error: BaseException) -> SystemFault | None:
+    """Returns the fault of a table of which a file is missing or damaged."""
+    text = str(error)
+    if not _DAMAGED_TEXT.search(text):
+        return None
+    what = text.partition(", /")[0].removeprefix("External error: ").splitlines()[0][:300]
+    return SystemFault(
+        f"a table of the lake cannot be read: {what}. If that is so again, `internvid check` says what is lost, and "
+        "`internvid check --repair` makes it again"
+    )
 
 
 def _no_room(where: str) -> SystemFault:

@@ -3,7 +3,7 @@
 A *stage* makes rows from *units*. A unit is one input: a source, a video, a frame at one scale, a clip. The provenance
 of a unit's rows is a hash of (the unit, its inputs' digests, the stage's version). A unit is
 
-* done: every output table holds all of its rows at that provenance,
+* done: every output table holds all of its rows at that provenance, and no `attempts` row asks for better ones by now,
 * failed or skipped: an `attempts` row at that provenance says so,
 * waiting: an `attempts` row gives the time before which it is not tried, such as the end of its site's cooldown,
 * pending: in every other case. The pending units are what a run processes.
@@ -124,12 +124,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Done:
-    """The unit's rows, per output of the stage; `release` is called once they have been read."""
+    """The unit's rows, per output of the stage; `release` is called once they have been read.
+
+    improvable: why a later try may give better rows. The unit is done, and pending again when its class's rule says.
+    """
 
     unit: Unit
     rows: tuple[Rows, ...]
     release: Callable[[], None] | None = None
     cost: Cost = FREE
+    improvable: Exception | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ rows that compaction merely moved go and come, and cancel out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +63,19 @@ def changes(lake: Lake, table: Table, since: int, now: lance.LanceDataset) -> tu
 
 
 def compare(
-    lake: Lake, table: Table, since: int, now: lance.LanceDataset, columns: Sequence[str], select: str, name: str
+    lake: Lake,
+    table: Table,
+    since: int,
+    now: lance.LanceDataset,
+    columns: Sequence[str],
+    select: str,
+    name: str,
+    *,
+    beside: Mapping[str, pa.Table] | None = None,
 ) -> list[Any] | None:
     """Returns the rows of the statement `sql/<name>.sql`. It reads `gone` and `new`: `select`, an SQL text, of these
-    columns of the rows that only one of the two versions may have. None where the earlier version was removed.
+    columns of the rows that only one of the two versions may have; and the tables `beside`. None where the earlier
+    version was removed.
     """
     differing = changes(lake, table, since, now)
     if differing is None:
@@ -74,6 +83,8 @@ def compare(
     with lake.connect([]) as connection:
         for view, fragments in zip(("gone", "new"), differing, strict=True):
             _register(connection, view, fragments, columns, select)
+        for view, rows in (beside or {}).items():
+            connection.register(view, rows)
         return connection.sql(statement(name)).fetchall()
 
 

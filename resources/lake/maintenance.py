@@ -85,7 +85,7 @@ def index_kinds(table: Table) -> dict[str, IndexKind]:
     if table.partition is not None:
         kinds[table.partition] = "BITMAP"
     if table.name == CLIP_CAPTIONS.name:
-        kinds["caption"] = "INVERTED"
+        kinds["caption_terms"] = "INVERTED"
     if table.name == ATTEMPTS.name:
         kinds |= {"stage": "BITMAP", "related_key": "BTREE"}
     if table.name == DUPLICATES.name:
@@ -126,7 +126,11 @@ def build_index(dataset: lance.LanceDataset, column: str, kind: IndexKind) -> No
     from lance.indices import IndexConfig
 
     by_key = IndexConfig("btree", {"zone_size": KEYS_PER_PAGE})
-    dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind, replace=True)
+    if kind == "INVERTED":
+        # Stop words too: "to be" is looked for. Terms of scripts without spaces are words already.
+        dataset.create_scalar_index(column, kind, base_tokenizer="simple", remove_stop_words=False, replace=True)
+    else:
+        dataset.create_scalar_index(column, by_key if kind == "BTREE" else kind, replace=True)
 
 
 def index_new_rows(

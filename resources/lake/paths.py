@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from uuid import uuid4
 
+from resources.lake.temporary_folders import temporary_folder
+
 # A put into one of these shows all of an object or nothing. Elsewhere a file is put beside its place, and then moved.
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
-TEMPORARY_FOLDER = "internvid-"  # prefix of the folders in which files are put together
 
 
 def local_path(uri: str) -> str | None:
@@ -105,6 +105,9 @@ class StoragePath:
         return [(self / place.removeprefix(f"{self._place}/"), file["size"]) for place, file in sorted(files.items())]
 
     def read_text(self) -> str:
+        """Returns the file's text. Raises FileNotFoundError without it."""
+        if self.is_local:
+            return self.on_disk.read_text(encoding="utf-8")
         return self._filesystem.cat_file(self._place).decode()
 
     def write_text(self, text: str) -> None:
@@ -127,13 +130,13 @@ class StoragePath:
     def temporary_folder_beside(self) -> Iterator[Path]:
         """A folder on this machine in which files are put together that `take` then puts here."""
         beside = self.on_disk.parent if self.is_local else None  # the same disk, so that a file moves at once
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_FOLDER, dir=beside) as folder:
-            yield Path(folder)
+        with temporary_folder(beside) as folder:
+            yield folder
 
     def take(self, file: Path) -> None:
         """Moves a file from a temporary folder beside this path to it, whole or not at all."""
         if self.is_local:
-            self.on_disk.parent.mkdir(exist_ok=True)
+            self.on_disk.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, self.on_disk)
         else:
             self.put(file)
@@ -186,8 +189,8 @@ class StoragePath:
         if self.is_local:
             yield str(self.on_disk)
             return
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_FOLDER) as folder:
-            copy = Path(folder) / self.name
+        with temporary_folder() as folder:
+            copy = folder / self.name
             self.fetch(copy)
             yield str(copy)
 

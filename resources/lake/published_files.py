@@ -5,13 +5,20 @@ A published folder is what its manifest says: the manifest is written when all f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
+from pydantic import BaseModel
+
+from resources.lake.paths import StoragePath
 from resources.lake.store import Lake
 
 MANIFEST = "manifest.json"  # of a published folder
+_DIGEST_IN_NAME = 16  # characters
+M = TypeVar("M", bound=BaseModel)
 
 
 def publish(lake: Lake, name: str, write: Callable[[Path], object]) -> str:
@@ -36,6 +43,32 @@ def withdraw(lake: Lake, name: str) -> bool:
     (published / MANIFEST).remove()
     published.remove()
     return True
+
+
+def manifest_of(folder: StoragePath, form: type[M]) -> M | None:
+    """Returns the manifest of a published folder; None where there is none, or one that `form` does not understand."""
+    file = folder / MANIFEST
+    if not file.exists():
+        return None
+    try:
+        return form.model_validate_json(file.read_text())
+    except ValueError:
+        return None
+
+
+def name_of_content(stem: str, file: Path) -> tuple[str, str]:
+    """Returns the name of a file that never changes, for it has a hash of the content in it; and the sha256."""
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    return f"{stem}-{sha256[:_DIGEST_IN_NAME]}{file.suffix}", sha256
+
+
+def remove_others(folder: StoragePath, files: Iterable[str]) -> None:
+    """Removes what the manifest does not name: what changed or is gone, and what a killed publishing left."""
+    named = {MANIFEST, *files}
+    for file, _ in folder.files():
+        if file.name not in named:
+            file.remove()
 
 
 def modified(lake: Lake, name: str) -> datetime | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from internvid.text.search_terms import asked_terms
 from resources.lake.lookup import rows_with_keys
 from resources.lake.schema import CLIP_CAPTIONS
 from resources.lake.vector_index import nearest
@@ -23,6 +24,7 @@ RANKED_CLIPS = pa.schema(
     [(name, pa.string()) for name in ("clip_id", "video_id", "caption", "model")] + [("score", pa.float64())]
 )
 CANDIDATES = 100  # of each ranking, before the two are joined
+TERMS = "caption_terms"  # the column that is indexed
 RANK_OFFSET = 10  # of reciprocal rank fusion; with the published 60, a hundred ranks differ too little to be weighed
 
 
@@ -31,12 +33,17 @@ def search_captions(captions: lance.LanceDataset, text: str, limit: int) -> pa.T
 
     captions: the table clip_captions, with its index. Text without a word finds nothing.
     """
-    from lance.query import MatchQuery
+    from lance.query import BooleanQuery, FullTextOperator, MatchQuery, Occur
 
     # A MatchQuery takes any text as words; a bare string would be parsed, and quotes in it could fail.
+    asked = [
+        MatchQuery(terms, TERMS, operator=FullTextOperator.AND if needs_all else FullTextOperator.OR)
+        for terms, needs_all in asked_terms(text)
+    ] or [MatchQuery("", TERMS)]
+    query = asked[0] if len(asked) == 1 else BooleanQuery([(Occur.SHOULD, part) for part in asked])
     rows = captions.to_table(
         columns=["clip_id", "video_id", "caption", "model", "_score"],
-        full_text_query=MatchQuery(text, "caption"),
+        full_text_query=query,
         limit=limit,
     )
     return rows.rename_columns(RANKED_CLIPS.names).cast(RANKED_CLIPS)

@@ -12,6 +12,7 @@ pickles, it holds no open file).
 from __future__ import annotations
 
 import atexit
+import logging
 import re
 import tempfile
 import uuid
@@ -29,6 +30,7 @@ import pyarrow as pa
 
 from resources.lake import search, writes
 from resources.lake.credentials import with_keys
+from resources.lake.format import begun, migrate
 from resources.lake.lookup import rows_in_order_of_keys, rows_with_keys
 from resources.lake.maintenance import (
     KEEP_VERSIONS_FOR,
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from lancedb import DBConnection
+
+_LOGGER = logging.getLogger(__name__)
 
 TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
 MAX_ALTERNATIVES = 8  # Lance's time to plan doubles with each: 15 ms for 10 values of a column, 1.5 s for 18
@@ -98,10 +102,16 @@ class Lake(dg.ConfigurableResource):
         """Whether tables have ever been created here."""
         return self._existing(TABLES["sources"]) is not None
 
-    def create_tables(self) -> None:
-        """Creates the tables and indexes that are missing. Any number of processes may do so at once."""
+    def create_tables(self, note: Callable[[str], object] = _LOGGER.warning) -> None:
+        """Creates the tables and indexes that are missing, and brings the lake to this program's format.
+
+        Any number of processes may do so at once. Raises UnknownFormat for a lake that this program would misread.
+        note: is told what a migration does to the lake.
+        """
+        number = begun(self)
         with ThreadPoolExecutor(TABLES_OPENED_AT_A_TIME) as threads:
             list(threads.map(self._create, TABLES.values()))
+        migrate(self, number, note)
 
     def dataset(self, table: str, at: str | int | None = None) -> lance.LanceDataset:
         """The table at its newest version, or as it was at a tag or version. Raises ValueError if there is none."""

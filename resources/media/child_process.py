@@ -32,16 +32,22 @@ from typing import Any, TypeVar
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from resources.incremental.costs import note_processor_seconds
+from resources.media.confinement import Confinement, confine
 
 Input = TypeVar("Input")
 
 MAX_SOCKET_FOLDER = 70  # bytes: of the 107 of a socket's path, less what multiprocessing appends
 IMPORTED_ONCE = ["resources.media.video_file", "internvid.video.scan", "internvid.video.probe"]
+BYTES_TO_REPORT = 64 << 20  # by which a child may exceed its limit to report that it has reached it
 MAX_STARTS = 3  # of a call whose children die before they begin it
 
 
 class DecoderCrashed(RuntimeError):
     """The child process died while it worked on the file."""
+
+
+class DecoderKilled(DecoderCrashed):
+    """The child process was killed from outside, as the system does where its memory runs out: a later try may do."""
 
 
 class DecoderTimedOut(RuntimeError):
@@ -59,26 +65,31 @@ def ordered(
     arguments: Callable[[Input], tuple[Any, ...]],
     seconds: Callable[[Input], float],
     workers: int,
-    memory_bytes: int | None,
+    memory_bytes: int,
+    confinement: Callable[[Input], Confinement | None] = lambda item: None,
 ) -> Iterator[tuple[Input, Any]]:
     """Runs work(*arguments(input)) for each input in child processes; yields (input, result or error) in their order.
 
-    work: a function at the top of a module, not of the main one. seconds: the limit for one input. At most twice
+    work: a function at the top of a module, not of the main one. seconds: the limit for one input. confinement: what
+    the child of an input may still do, None for everything; few differ, as each has children of its own. At most twice
     `workers` inputs are under way or waiting to be taken, so memory does not grow with their number.
     """
-    children = Children(workers, memory_bytes)
-    under_way: deque[tuple[Input, Call]] = deque()
+    pools: dict[Confinement | None, Children] = {}
+    under_way: deque[tuple[Input, Children, Call]] = deque()
     try:
         for item in inputs:
-            under_way.append((item, children.call(work, arguments(item), seconds(item))))
+            confined = confinement(item)
+            children = pools.get(confined) or pools.setdefault(confined, Children(workers, memory_bytes, confined))
+            under_way.append((item, children, children.call(work, arguments(item), seconds(item))))
             if len(under_way) >= 2 * workers:
-                item, call = under_way.popleft()
+                item, children, call = under_way.popleft()
                 yield item, children.outcome(call)
         while under_way:
-            item, call = under_way.popleft()
+            item, children, call = under_way.popleft()
             yield item, children.outcome(call)
     finally:
-        children.end()
+        for children in pools.values():
+            children.end()
 
 
 @dataclass
@@ -95,11 +106,12 @@ class Call:
 class Children:
     """A pool of child processes, which is replaced if it breaks: Pebble's does when a child dies between files.
 
-    memory_bytes: upper bound on the address space of each child, None for no limit.
+    memory_bytes: upper bound on the memory that each child may write to. Addresses that are only reserved do not count:
+    a JavaScript runtime reserves more than it ever uses. confinement: None for children that may do everything.
     """
 
-    def __init__(self, workers: int, memory_bytes: int | None) -> None:
-        self._workers, self._memory_bytes = workers, memory_bytes
+    def __init__(self, workers: int, memory_bytes: int, confinement: Confinement | None = None) -> None:
+        self._workers, self._memory_bytes, self._confinement = workers, memory_bytes, confinement
         self._locks: list[RLock] = []
         self._pool = self._new_pool()
 
@@ -114,7 +126,7 @@ class Children:
             max_workers=self._workers,
             max_tasks=50,  # a fresh child now and then: decoders leak on some files
             initializer=_limit_this_process,
-            initargs=[self._memory_bytes],
+            initargs=[self._memory_bytes, self._confinement],
             context=_Context(context, self._locks),
         )
 
@@ -142,6 +154,11 @@ class Children:
                     text = f"not finished after {call.seconds:.0f} s, its limit by length; the child was killed"
                     return DecoderTimedOut(text)
             except ProcessExpired as died:
+                if died.exitcode == -signal.SIGKILL:
+                    return DecoderKilled(
+                        "the process that decoded this file was killed (SIGKILL), as the system does where its memory "
+                        "runs out: lower INTERNVID_WORKERS if this happens often"
+                    )
                 return DecoderCrashed(f"the decoder crashed on this file ({died}, exit code {died.exitcode})")
             except BrokenProcessPool:
                 pass
@@ -212,6 +229,9 @@ def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any,
     try:
         result = work(*arguments)
     except BaseException as error:  # noqa: BLE001 - the boundary: whatever a file brings about is its outcome
+        if isinstance(error, MemoryError):
+            _raise_limit()
+            error.__context__ = error.__traceback__ = None  # its frames hold what took the memory
         result = portable(error)
     before, _returned_at = _returned_at, time.process_time()
     return result, start_seconds, _returned_at - before
@@ -229,13 +249,21 @@ def portable(error: BaseException) -> BaseException:
     return error
 
 
-def _limit_this_process(memory_bytes: int | None) -> None:
+def _limit_this_process(memory_bytes: int, confinement: Confinement | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it stops the children
     if sys.platform == "linux":
-        if memory_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes + BYTES_TO_REPORT))
         _die_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if confinement is not None:
+        confine(confinement)
+
+
+def _raise_limit() -> None:
+    """Makes room in a process that has reached its limit of memory: not even an error could travel otherwise."""
+    if sys.platform == "linux":
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def _die_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""Functions of the child processes: they hash, probe and scan a video file, and read its subtitles and sound.
+"""Functions of the child processes: they hash, probe and scan a video file, read its subtitles and sound, cut it.
 
 Every child imports this module, so nothing heavy is imported here: Dagster alone would cost a child a second.
 """
@@ -19,8 +19,11 @@ import pyarrow as pa
 from resources.lake.paths import StoragePath
 
 if TYPE_CHECKING:
+    from internvid.cutting.clips import CannotCut, ClipFile, Cut
+    from internvid.cutting.exact import Encoding
     from internvid.speech.sound import Window
     from internvid.speech.subtitles import Subtitles
+    from internvid.video.packets import Packets
     from internvid.video.probe import Probe
     from internvid.video.scan import ClipSpan, SampledFrame
     from internvid.video.settings import ScanSettings
@@ -45,12 +48,12 @@ WINDOW_COLUMNS = pa.schema([("start_seconds", pa.float64()), ("samples", pa.bina
 
 @dataclass(frozen=True)
 class Inspected:
-    """A file's identity and probe. packets_digest: hash of its encoded pictures, the same in every container."""
+    """A file's identity, its probe, and what its packets are."""
 
     sha256: str
-    packets_digest: str | None
     size_bytes: int
     probe: Probe
+    packets: Packets
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,13 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Heard:
-    """The parts of a video's sound with speech, in a file. window_count: number of windows of at most 30 s."""
+    """The parts of a video's sound with speech, in a file.
+
+    window_count: number of windows of at most 30 s. sound: name of the stream that was listened to.
+    """
 
     window_count: int
+    sound: str | None
     windows_path: Path
 
     def windows(self) -> Iterator[Window]:
@@ -100,25 +107,26 @@ class Heard:
 
 
 def duration(path: str) -> float:
-    """Returns the seconds by the header, 0 where it cannot be read."""
-    from internvid.video.probe import UnreadableVideo, probe
+    """Returns the seconds that the file holds, as `quick_seconds` finds them; 0 where it cannot be read."""
+    from internvid.video.packets import quick_seconds
+    from internvid.video.probe import UnreadableVideo
 
     try:
-        return float(probe(path).duration_seconds or 0.0)
+        return quick_seconds(path)
     except (UnreadableVideo, OSError):
         return 0.0  # raw_videos meets the same error and records it
 
 
 def inspect(uri: str, storage_options: Mapping[str, Any]) -> Inspected:
     """Hashes and probes the file. Raises as `internvid.video.probe.probe`."""
-    from internvid.video.packets import packets_digest
+    from internvid.video.packets import read_packets
     from internvid.video.probe import probe
 
     with StoragePath(uri, storage_options).local() as path:
         with open(path, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         probed = probe(path)
-        return Inspected(sha256, packets_digest(path), Path(path).stat().st_size, probed)
+        return Inspected(sha256, Path(path).stat().st_size, probed, read_packets(path))
 
 
 @dataclass(frozen=True)
@@ -202,7 +210,7 @@ def listen_into(spool: str, video: str, storage_options: Mapping[str, Any], only
     """Writes the windows of the video's sound to a new folder under `spool`. Raises as `internvid.speech.sound`."""
     import numpy as np
 
-    from internvid.speech.sound import Everything, Silero, windows
+    from internvid.speech.sound import Everything, Silero, chosen_sound, windows
 
     windows_path = Path(tempfile.mkdtemp(dir=spool)) / "windows.arrow"
     window_count = 0
@@ -211,9 +219,39 @@ def listen_into(spool: str, video: str, storage_options: Mapping[str, Any], only
         pa.OSFile(str(windows_path), "wb") as file,
         pa.ipc.new_stream(file, WINDOW_COLUMNS) as stream,
     ):
+        sound = chosen_sound(path)
         for window in windows(path, Silero() if only_speech else Everything()):
             samples = np.clip(np.rint(window.samples * 32768), -32768, 32767).astype(np.int16)
             row = {"start_seconds": window.start_seconds, "samples": samples.tobytes()}
             stream.write_batch(pa.RecordBatch.from_pylist([row], schema=WINDOW_COLUMNS))
             window_count += 1
-    return Heard(window_count, windows_path)
+    return Heard(window_count, sound, windows_path)
+
+
+@dataclass(frozen=True)
+class ToCut:
+    """Clips to cut out of a video. encoding: None to copy them from a key frame on."""
+
+    path: str
+    cuts: tuple[Cut, ...]
+    encoding: Encoding | None
+
+    @property
+    def seconds(self) -> float:
+        """What may have to be decoded or encoded: the video up to the last clip's end, and the clips."""
+        return max(cut.end_seconds for cut in self.cuts) + sum(cut.end_seconds - cut.start_seconds for cut in self.cuts)
+
+
+def cut_into(spool: str, video: ToCut, storage_options: Mapping[str, Any]) -> tuple[Path, list[ClipFile | CannotCut]]:
+    """Cuts the clips into a new folder under `spool`. Returns the folder, and a result for each clip, in their order.
+
+    Raises as `internvid.cutting.exact.cut_exactly`.
+    """
+    from internvid.cutting.exact import cut_exactly
+    from internvid.cutting.stream_copy import copy_clips
+
+    folder = Path(tempfile.mkdtemp(dir=spool))
+    with StoragePath(video.path, storage_options).local() as path:
+        if video.encoding is None:
+            return folder, list(copy_clips(path, video.cuts, folder))
+        return folder, list(cut_exactly(path, video.cuts, folder, video.encoding))

@@ -6,25 +6,30 @@ active automatically, because with it every vector and every similarity of the l
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Optional
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 
+from internvid.viclip.precision import precision_on
 from resources.incremental.costs import starting
 from resources.incremental.faults import ModelUnavailable
 from resources.lake.schema import ACTIVE_CHECKPOINT
 from resources.lake.store import Lake
+from resources.models.machine import this_machine
 from resources.training.checkpoint_files import local_folder
 
 if TYPE_CHECKING:
     from internvid.viclip.encoder import Encoder
 
 ROLE = "aligner"
+MIN_DISTINCT_INPUTS = 8  # inputs that differ, and to which no trained model gives one vector
 FRAMES = "middle"  # of each of as many equal parts of the clip as the model takes frames, as the paper evaluates
 
 
@@ -38,10 +43,16 @@ class ActiveCheckpoint:
 
 
 class Aligner(dg.ConfigurableResource):
-    """Embeds clips and captions by the active checkpoint. device: as torch names it; auto takes a GPU if available."""
+    """Embeds clips and captions by the active checkpoint.
+
+    device: as torch names it; auto takes a GPU if available. precision: of the computation, and part of a vector's
+    version; auto: bfloat16 on a GPU, float32 on a CPU. clips_per_call: clips in a forward pass; null: as many as the
+    GPU's memory takes, 16 on a CPU.
+    """
 
     device: str = "auto"
-    clips_per_call: int = 16
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    clips_per_call: Optional[int] = None  # noqa: UP045 - Dagster's config knows no other union
 
     def active(self, lake: Lake) -> ActiveCheckpoint | None:
         """The active checkpoint; None until one was trained or named."""
@@ -54,7 +65,26 @@ class Aligner(dg.ConfigurableResource):
 
     def version(self, active: ActiveCheckpoint) -> str:
         """The version of a vector: a change recomputes it."""
-        return f"{active.checkpoint_id}+{active.digest[:8]}+{FRAMES}-frames"
+        return f"{active.checkpoint_id}+{active.digest[:8]}+{FRAMES}-frames{self.precision_suffix}"
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether models run on a GPU. Does not import torch: the code location asks it."""
+        return _device_type(self.device) == "cuda"
+
+    @property
+    def resolved_precision(self) -> Literal["float32", "bfloat16"]:
+        return precision_on(_device_type(self.device), self.precision)
+
+    @property
+    def precision_suffix(self) -> str:
+        """The part of a version that names the precision: vectors of two precisions are never mixed unseen."""
+        return "" if self.resolved_precision == "float32" else f"+{self.resolved_precision}"
+
+    @property
+    def clips_per_chunk(self) -> int:
+        """Clips that are embedded and committed together: on a GPU so many that its waits at both ends are short."""
+        return 512 if self.on_gpu else 64
 
     def encoder(self, lake: Lake, active: ActiveCheckpoint) -> Encoder:
         """Returns the loaded model; kept, so that each call of a stage does not load it again.
@@ -63,9 +93,29 @@ class Aligner(dg.ConfigurableResource):
         """
         try:
             with starting():
-                return _encoder(str(local_folder(lake, active.path)), active.digest, self.device)
+                return _encoder(
+                    str(local_folder(lake, active.path)), active.digest, self.device, self.resolved_precision
+                )
         except (FileNotFoundError, ValueError) as error:
             raise ModelUnavailable(str(error)) from error
+
+
+def require_telling_apart(active: ActiveCheckpoint, vectors: np.ndarray, inputs: Iterable[object]) -> None:
+    """Raises ModelUnavailable where vectors [n, width] are not finite, or all equal though many inputs differ.
+
+    inputs: n hashable values, one for each vector. They are asked for only where all vectors are equal.
+    """
+    problem = None
+    is_one_vector = len(vectors) >= MIN_DISTINCT_INPUTS and np.ptp(vectors, axis=0).max() == 0
+    if not np.isfinite(vectors).all():
+        problem = "vectors that are not finite"
+    elif is_one_vector and len(set(inputs)) >= MIN_DISTINCT_INPUTS:
+        problem = f"the same vector to {len(vectors)} inputs that differ"
+    if problem:
+        raise ModelUnavailable(
+            f"the checkpoint {active.checkpoint_id} gives {problem}. None of them was stored: "
+            "`internvid activate` chooses another checkpoint"
+        )
 
 
 def activate(lake: Lake, checkpoint: ActiveCheckpoint) -> None:
@@ -80,8 +130,13 @@ def activate(lake: Lake, checkpoint: ActiveCheckpoint) -> None:
     lake.upsert(ACTIVE_CHECKPOINT.name, pa.Table.from_pylist([row], schema=ACTIVE_CHECKPOINT.arrow))
 
 
+@lru_cache
+def _device_type(device: str) -> str:
+    return this_machine().device_named(device).partition(":")[0]
+
+
 @lru_cache(maxsize=1)
-def _encoder(folder: str, digest: str, device: str) -> Encoder:
+def _encoder(folder: str, digest: str, device: str, precision: Literal["float32", "bfloat16"]) -> Encoder:
     from internvid.viclip.checkpoint import checkpoint_digest, load_checkpoint
     from internvid.viclip.device import device_named
     from internvid.viclip.encoder import Encoder
@@ -91,4 +146,4 @@ def _encoder(folder: str, digest: str, device: str) -> Encoder:
         raise ValueError(
             f"{folder} is not the checkpoint that was activated: its files have changed; activate it again"
         )
-    return Encoder(load_checkpoint(Path(folder)), device_named(device))
+    return Encoder(load_checkpoint(Path(folder)), device_named(device), precision=precision)

@@ -82,13 +82,17 @@ class ServerProvider(ModelProvider):
 
     @cached_property
     def _server(self) -> ChatServer:
+        return self._server_with(self._all_parameters)
+
+    def _server_with(self, parameters: dict[str, Any]) -> ChatServer:
+        """Returns a client that sends these parameters with each request."""
         from internvid.chat_server import ChatServer
 
         return ChatServer(
             self.url,
             self.served_model,
             self.key_variable,
-            self._all_parameters,
+            parameters,
             self.concurrency,
             self.timeout_seconds,
             self.tries,

@@ -1,4 +1,4 @@
-"""Providers of summarisers, which write a clip's caption from the captions of its frames."""
+"""Providers of summarisers, which write a clip's caption from the captions of its frames, and dialogues about clips."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from resources.models.provider import ModelProvider
 
 if TYPE_CHECKING:
     from internvid.captions.summary import ClipMeasures, ClipSummary, MergingSummariser, TimedCaption
+    from internvid.dialogue.facts import ClipFacts, Dialogue
 
 
 class Summariser(ModelProvider):
@@ -24,6 +25,31 @@ class Summariser(ModelProvider):
 
         clips: measures of each clip, and the captions of its frames in order of time.
         """
+
+    @property
+    def writes_dialogues(self) -> bool:
+        """Whether its model writes dialogues; else templates write them, which need no model."""
+        return False
+
+    @property
+    def dialogue_model(self) -> str:
+        """The name of what writes dialogues."""
+        from internvid.dialogue.templates import MODEL
+
+        return MODEL
+
+    @property
+    def dialogue_version(self) -> str:
+        """What writes dialogues, with all settings that they depend on, readable."""
+        from internvid.dialogue.templates import VERSION
+
+        return VERSION
+
+    def write_dialogues(self, stretches: Sequence[Sequence[ClipFacts]]) -> Sequence[Dialogue | Exception]:
+        """Returns a dialogue about each stretch of clips, in their order, or why there is none."""
+        from internvid.dialogue.templates import TemplateDialogues
+
+        return TemplateDialogues().write(stretches)
 
 
 class EmbeddedSummariser(Summariser):

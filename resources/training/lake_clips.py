@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from resources.lake.store import Lake
 
 ROWS_PER_BATCH = 10_000
+SPANS = ".videos"  # suffix of the file beside an index that has the videos of its clips
 MEMORY_LIMIT = "2GB"  # of the joins; what exceeds it goes to files beside the index
 
 # short_side: shorter side of the clip's smallest frame, pixels.
@@ -37,6 +38,7 @@ INDEX = pa.schema(
     [
         pa.field("clip_id", pa.string(), nullable=False),
         pa.field("video_number", pa.int64(), nullable=False),
+        pa.field("weight", pa.float64(), nullable=False),
         pa.field("caption", pa.string(), nullable=False),
         pa.field("frame_count", pa.int32(), nullable=False),
         pa.field("short_side", pa.int32(), nullable=False),
@@ -55,18 +57,29 @@ class Indexed:
 
 
 def index_clips(
-    lake: Lake, clip_ids: pa.Array | pa.ChunkedArray | Iterable[str], path: str | Path, *, snapshot: str
+    lake: Lake,
+    clip_ids: pa.Array | pa.ChunkedArray | Iterable[str],
+    path: str | Path,
+    *,
+    snapshot: str,
+    weights: pa.Array | pa.ChunkedArray | None = None,
 ) -> Indexed:
     """Writes the Arrow file that `LakeClips` reads: the clips in the order given, as they are at the snapshot.
 
-    snapshot: a tag of the whole lake. Left out are clips that the snapshot does not hold, and those without a caption
-    or without frames. The joins take MEMORY_LIMIT at most, then files beside the index. The index appears whole or not
-    at all.
+    snapshot: a tag of the whole lake. weights: of the clips, above 0; None: 1. Left out are clips that the snapshot
+    does not hold, and those without a caption or without frames. The joins take MEMORY_LIMIT at most, then files beside
+    the index. The index appears whole or not at all.
     Raises ValueError for an id that is given twice, and where no clip is left.
     """
     path = Path(path)
     ids = clip_ids if isinstance(clip_ids, pa.Array | pa.ChunkedArray) else pa.array(clip_ids, pa.string())
-    chosen = pa.table({"position": pa.array(np.arange(len(ids))), "clip_id": ids.cast(pa.string())})
+    chosen = pa.table(
+        {
+            "position": pa.array(np.arange(len(ids))),
+            "clip_id": ids.cast(pa.string()),
+            "weight": pa.array(np.ones(len(ids))) if weights is None else weights.cast(pa.float64()),
+        }
+    )
     frames = lake.dataset("frames", snapshot)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -119,7 +132,7 @@ def _join(connection: duckdb.DuckDBPyConnection, chosen: pa.Table, places: pa.Re
     return dict(connection.sql(left_out).fetchall())
 
 
-IN_ORDER = "select clip_id, video_number, caption, frame_count, short_side from kept order by position"
+IN_ORDER = "select clip_id, video_number, weight, caption, frame_count, short_side from kept order by position"
 
 
 def _write(connection: duckdb.DuckDBPyConnection, path: Path, schema: pa.Schema) -> int:
@@ -165,9 +178,8 @@ class LakeClips:
     def __init__(self, lake: Lake, index_path: str | Path, snapshot: str, *, short_side: int | None = None) -> None:
         self._where = (lake.uri("frames"), lake.lance_options, str(index_path), short_side)
         self._open()
-        snapshot_of_index = self._index.schema.metadata[b"snapshot"].decode()
-        if snapshot_of_index != snapshot:
-            raise ValueError(f"{index_path} was made from {snapshot_of_index}, not from {snapshot}")
+        if self.snapshot != snapshot:
+            raise ValueError(f"{index_path} was made from {self.snapshot}, not from {snapshot}")
 
     def __getstate__(self) -> dict:
         return {"_where": self._where}
@@ -185,6 +197,20 @@ class LakeClips:
 
     def __len__(self) -> int:
         return self._index.num_rows
+
+    @property
+    def snapshot(self) -> str:
+        """The snapshot that the index was made from."""
+        return self._index.schema.metadata[b"snapshot"].decode()
+
+    @property
+    def index_path(self) -> Path:
+        return Path(self._where[2])
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Of each clip, [clips] float64, above 0."""
+        return self._index["weight"].to_numpy()
 
     def clip_ids(self, positions: Sequence[int]) -> list[str]:
         return self._texts("clip_id", positions)
@@ -211,7 +237,7 @@ class LakeClips:
         jpegs = self._frames_table().take(pa.array(rows), columns=["jpeg"])["jpeg"].combine_chunks()
         ends = np.cumsum([len(place) for place in places])
         return [
-            _decoded([jpegs[int(at)].as_buffer() for at in of_clip], self._shrink(int(clip)))
+            decoded([jpegs[int(at)].as_buffer() for at in of_clip], self._shrink(int(clip)))
             for (clip, _), of_clip in zip(picks, np.split(which, ends[:-1]), strict=True)
         ]
 
@@ -237,7 +263,7 @@ class LakeClips:
         return table
 
 
-def _decoded(jpegs: Sequence[pa.Buffer], shrink: int) -> np.ndarray:
+def decoded(jpegs: Sequence[pa.Buffer | np.ndarray], shrink: int) -> np.ndarray:
     """Returns [jpegs, height, width, 3] uint8 RGB, all in the size of the first, divided by `shrink`.
 
     Raises ValueError for a JPEG that cannot be read.

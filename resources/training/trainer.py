@@ -56,6 +56,9 @@ class Trained:
     samples: int
     seconds: float
     samples_per_second: float
+    waiting_share: float
+    peak_share: float | None
+    memory_bytes: int
     loss: float
     accuracy: float
     clips_never_seen: int
@@ -66,17 +69,18 @@ class Trainer(dg.ConfigurableResource):
     """Trains with the configured processes and devices.
 
     processes: number of ranks; a batch is divided among them. device: as torch names it; auto: a GPU for each process
-    if there are GPUs. workers: data loader workers per process. threads: torch threads per process; None: the machine's
-    cores divided by the processes. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder, that
-    replaces the one of a recipe; recipes with random initialisation ignore it. max_steps: upper bound on the steps of
-    each phase, for a trial. save_every_seconds: period of saving the state.
+    if there are GPUs. workers: data loader workers per process; null: on a GPU one for each core but one, else none.
+    threads: torch threads per process; null: the machine's cores divided by the processes. compile: whether blocks of
+    the network are compiled; null: on a GPU. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder,
+    that replaces the one of a recipe; recipes with random initialisation ignore it. max_steps: upper bound on the steps
+    of each phase, for a trial. save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
     threads: int | None = None
-    compile: bool = False
+    compile: bool | None = None
     initialise_from: str | None = None
     max_steps: int | None = None
     save_every_seconds: float = 60.0

@@ -45,10 +45,11 @@ class TrainingConfig:
 
     lake: root and storage_options. index: the file of `index_clips`. recipe: a recipe's name, or its fields, of which
     those not given are as in the recipe that has its name. device: as torch names it; auto: a GPU for each process if
-    there are any. workers: of the data loader, for each process. threads: of torch, for each process; None: as torch
-    likes. initial_weights: a file of ViCLIP weights to start from, in place of what the recipe names. receipt: what
-    the checkpoint's receipt is to say beside what training writes. starter: a file that whoever started this keeps
-    locked for as long as it is to go on.
+    there are any. workers: of the data loader, for each process; None: on a GPU one for each core but one. threads: of
+    torch, for each process; None: as torch likes. compile: as in `internvid.viclip.training.train`. initial_weights: a
+    file of ViCLIP weights to start from, in place of what the recipe names. receipt: what the checkpoint's receipt is
+    to say beside what training writes. starter: a file that whoever started this keeps locked for as long as it is to
+    go on.
     """
 
     lake: dict[str, Any]
@@ -57,9 +58,9 @@ class TrainingConfig:
     recipe: str | dict[str, Any]
     folder: str
     device: str = "auto"
-    workers: int = 0
+    workers: int | None = None
     threads: int | None = None
-    compile: bool = False
+    compile: bool | None = None
     initial_weights: str | None = None
     save_every_seconds: float = 60.0
     keep_seen: bool = False
@@ -161,9 +162,10 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
         folder=Path(config.folder),
         initial_weights=initial,
         device=device,
-        workers=config.workers,
+        workers=_workers(config.workers, device, ranks),
         compile=config.compile,
         log=Steps(Plan(recipe, clips.video_numbers).steps, reports.line),
+        note=reports.line,
         save_every_seconds=config.save_every_seconds,
         keep_seen=config.keep_seen,
         receipt=config.receipt,
@@ -186,6 +188,9 @@ def min_short_side(recipe: Recipe) -> int:
     return round(recipe.model.image_size / sqrt(narrowest * recipe.crop_scale[0]))
 
 
+OF_THE_DEVICE = ("samples_per_second", "waiting_share", "peak_share", "memory_bytes")
+
+
 class Steps:
     """Takes each step's row and gives a line on the first, the last and each phase's first, and now and then."""
 
@@ -195,6 +200,8 @@ class Steps:
         self.last_line = time.monotonic()
 
     def __call__(self, row: Mapping[str, Any]) -> None:
+        from internvid.viclip.device import Use
+
         now = time.monotonic()
         is_due = now - self.last_line >= SECONDS_BETWEEN_LINES
         if is_due or row["phase"] != self.phase or row["step"] == self.steps - 1:
@@ -202,7 +209,7 @@ class Steps:
             self.line(
                 f"step {row['step'] + 1:,} of {self.steps:,}, {row['phase']}: loss {row['loss']:.4f}, accuracy "
                 f"{row['accuracy']:.3f}, learning rate {row['learning_rate']:.3g}, "
-                f"{row['samples_per_second']:,.1f} clips a second"
+                f"{Use(*(row[name] for name in OF_THE_DEVICE))}"
             )
 
 
@@ -229,6 +236,13 @@ def _reports(rank: int) -> Iterator[Reports]:
             yield Reports(pipes.log.info, pipes.report_custom_message)
     else:
         yield Reports(lambda line: print(line, flush=True), lambda result: print(json.dumps(result), flush=True))
+
+
+def _workers(wanted: int | None, device: str, ranks: int) -> int:
+    """Returns the number of processes that load samples. On a CPU they would take the cores that training needs."""
+    if wanted is not None:
+        return wanted
+    return max(1, (os.cpu_count() or 1) // ranks - 1) if device.startswith("cuda") else 0
 
 
 def _device(wanted: str, ranks: int) -> str:

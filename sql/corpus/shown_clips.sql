@@ -1,5 +1,5 @@
--- The first $clips of the clips $clip_ids that have a middle frame, with the caption if there is one, in order of video
--- and time.
+-- The first $clips of the clips $clip_ids that have a middle frame, with caption and speech where there are any, in order
+-- of video and time.
 with shown as (
     select clips.*
     from clips
@@ -16,8 +16,13 @@ select
     shown.flags,
     raw_videos.source,
     clip_captions.caption,
-    clip_captions.model
+    clip_captions.model,
+    transcripts.text as speech,
+    transcripts.language,
+    transcripts.english,
+    transcripts.why_no_english
 from shown
 inner join raw_videos using (video_id)
 left join clip_captions on shown.clip_id = clip_captions.clip_id
+left join transcripts on shown.clip_id = transcripts.clip_id
 order by shown.video_id, shown.clip_index

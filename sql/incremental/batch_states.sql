@@ -19,7 +19,7 @@ to_remove as (
 later as (
     select
         partition,
-        min(next_try_at) filter (outcome in ('failed', 'waiting') and next_try_at > $now) as next_try_at,
+        min(next_try_at) filter (outcome in ('failed', 'waiting', 'improvable') and next_try_at > $now) as next_try_at,
         list(distinct left(md5(related_key), 16)) filter (outcome = 'skipped' and related_key is not null)
             as related_keys
     from attempts

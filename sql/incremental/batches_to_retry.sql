@@ -3,7 +3,7 @@
 select partition as ingest_batch, strftime(max(next_try_at), '%Y%m%dT%H%M%S.%f') as due
 from attempts
 where
-    outcome in ('failed', 'waiting')
+    outcome in ('failed', 'waiting', 'improvable')
     and next_try_at <= $now
     and regexp_full_match(partition, '\d{4}-\d{2}-\d{2}-\d+')
 group by partition

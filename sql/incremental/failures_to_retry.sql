@@ -3,7 +3,7 @@
 select *
 from attempts
 where
-    (outcome = 'failed' or (outcome = 'waiting' and $error is not null))
+    (outcome in ('failed', 'improvable') or (outcome = 'waiting' and $error is not null))
     and ($stage is null or stage = $stage)
     and ($error is null or error_class = $error)
     and ($all or next_try_at is not null)

@@ -1,5 +1,5 @@
--- Attempts that no longer tell anything: the input is done since, or no longer there.
+-- Attempts that no longer tell anything: the input is done since, as well as it can be, or no longer there.
 select attempts.attempt_id
 from attempts
 left join state on attempts.key = state.unit
-where attempts.stage = $stage and (state.unit is null or state.state = 'done')
+where attempts.stage = $stage and (state.unit is null or (state.state = 'done' and attempts.outcome <> 'improvable'))

@@ -48,6 +48,7 @@ select
     progress.skip,
     progress.provenances,
     case
+        when attempts.outcome = 'improvable' and attempts.next_try_at <= $now then 'pending'
         when progress.is_done then 'done'
         when attempts.outcome = 'skipped' and (attempts.related_key is null or originals.key is not null) then 'skipped'
         when attempts.outcome = 'waiting' and attempts.next_try_at > $now then 'waiting'
@@ -55,7 +56,7 @@ select
         when attempts.outcome = 'failed' and attempts.next_try_at > $now then 'failed'
         else 'pending'
     end as state,
-    case when attempts.outcome in ('failed', 'waiting') then attempts.tries else 0 end as tries
+    case when attempts.outcome in ('failed', 'waiting', 'improvable') then attempts.tries else 0 end as tries
 from progress
 left join attempts
     on attempts.stage = $stage

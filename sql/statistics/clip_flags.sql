@@ -4,7 +4,8 @@
 --   A clip may carry several flags, so the shares need not sum to one; "none" are the clips without any.
 -- ---
 with known (position, flag) as (
-    values (1, 'none'), (2, 'too_short'), (3, 'too_long'), (4, 'still'), (5, 'wild'), (6, 'black')
+    values (1, 'none'), (2, 'too_short'), (3, 'too_long'), (4, 'still'), (5, 'wild'), (6, 'black'),
+        (7, 'interlaced'), (8, 'short_of_header')
 ),
 
 flagged as (

@@ -1,8 +1,8 @@
 -- ---
 -- title: Video durations in the paper's buckets (Figure 3b)
 -- description: >
---   A bucket holds its lower bound and not its upper one. A video whose container states no duration counts with the
---   end of its last clip; without clips it is in no bucket (table_1.videos_of_unknown_duration counts those).
+--   A bucket holds its lower bound and not its upper one. A video counts with what was
+--   decoded of it; where nothing is known it is in no bucket (table_1.videos_of_unknown_duration counts those).
 --   paper_share: the paper states three shares; which bucket has which of the other two is not known.
 -- ---
 with bucket (position, bucket, paper_share) as (

@@ -3,8 +3,8 @@
 -- description: >
 --   One row, beside what InternVid published (paper_*). The paper's 11.7 s a clip is exactly its hours of video divided
 --   by its clips, so both definitions are here: mean_clip_seconds_as_in_paper (video hours / clips) and mean_clip_seconds
---   (measured on the clips). A video whose container states no duration counts with the end of its last clip; one
---   without clips either is in videos_of_unknown_duration and adds no hours. 720p or more: the picture as shown fills a
+--   (measured on the clips). A video counts with what was decoded of it, never with what its header says; one of
+--   which nothing is known is in videos_of_unknown_duration and adds no hours. 720p or more: the picture as shown fills a
 --   1280x720 box in width or height, or its shorter side has 720 pixels, so upright and very wide videos count too.
 --   Clips and captions are without imported spans, which overlap those made here.
 -- ---

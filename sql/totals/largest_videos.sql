@@ -1,7 +1,7 @@
 -- ---
 -- title: The videos with the most clips
 -- description: >
---   If a container states no duration, seconds is the end of the last clip. Imported spans are left out.
+--   seconds: the end of the last clip; what the file holds where there is none. Imported spans are left out.
 -- ranked: {needed: 50, kept: 1000}
 -- ---
 with cut as (
@@ -25,7 +25,7 @@ select
     video_id,
     source,
     coalesce(clips, 0) as clips,
-    coalesce(duration_seconds, seconds) as seconds,
+    coalesce(seconds, duration_seconds) as seconds,
     mean_clip_seconds,
     min_clip_seconds,
     max_clip_seconds

@@ -1,17 +1,20 @@
 -- ---
 -- title: Videos by duration, size of picture and format
 -- description: >
---   duration: bucket of Figure 3b, null outside of all buckets. A video whose container states no duration counts with
---   the end of its last clip. resolution: null where the size is unknown; a video belongs to the first class whose 16:9
+--   duration: bucket of Figure 3b, null outside of all buckets. A video counts with what was decoded of it, the end of its
+--   last clip, and until then with what the file holds, never with what its header says. resolution: null where the size is unknown; a video belongs to the first class whose 16:9
 --   box it fills in width or height, or whose height its shorter side has; after rotation and pixel aspect.
 -- ---
 with last_cut as (
-    select ingest_batch, video_id, max(end_seconds) as seconds from clips group by ingest_batch, video_id
+    select ingest_batch, video_id, max(end_seconds) as seconds
+    from clips
+    where annotation_id is null
+    group by ingest_batch, video_id
 ),
 
 video as (
     select
-        coalesce(raw_videos.duration_seconds, last_cut.seconds) as seconds,
+        coalesce(last_cut.seconds, raw_videos.duration_seconds) as seconds,
         least(coalesce(display_width, width), coalesce(display_height, height)) as short_side,
         greatest(coalesce(display_width, width), coalesce(display_height, height)) as long_side,
         raw_videos.video_codec,

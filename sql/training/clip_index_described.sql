@@ -3,6 +3,7 @@ select
     position,
     clip_id,
     video_id,
+    weight,
     caption,
     frame_count,
     short_side,

@@ -2,6 +2,7 @@
 select
     position,
     clip_id,
+    weight,
     caption,
     frame_count::integer as frame_count,
     short_side::integer as short_side,

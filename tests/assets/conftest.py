@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,15 @@ READ_AS_A_WHOLE = {
 }
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for lake and videos, and an environment without the caller's settings; what a Session sets is undone."""
-    place = tmp_path_factory.mktemp("place") / "now"
+@pytest.fixture(scope="session")
+def now(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one folder in which each test has its lake and videos: tables hold the paths of both."""
+    return tmp_path_factory.mktemp("place") / "now"
+
+
+@contextmanager
+def environment_of(place: Path) -> Iterator[None]:
+    """Without the caller's settings; what a Session sets is undone."""
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("INTERNVID_")]:
             environment.delenv(name)
@@ -37,11 +43,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         environment.setenv("INTERNVID_WORKERS", "1")
         environment.setenv("INTERNVID_FIRST_MODEL", "")
         environment.setenv("DAGSTER_HOME", str(place / "dagster"))
-        yield place
+        yield
 
 
 @pytest.fixture(scope="module")
-def open_session(place: Path) -> Callable[[], Session]:
+def place(now: Path) -> Iterator[Path]:
+    """A folder for lake and videos, and an environment for them."""
+    shutil.rmtree(now, ignore_errors=True)
+    with environment_of(now):
+        yield now
+
+
+@pytest.fixture(scope="session")
+def open_session() -> Callable[[], Session]:
     """Opens the lake as the environment says, with runs kept in memory."""
 
     def opened() -> Session:
@@ -52,7 +66,7 @@ def open_session(place: Path) -> Callable[[], Session]:
     return opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ingest() -> Ingest:
     """ingest(session, folder): what the command of that name does, short of publishing."""
 
@@ -66,28 +80,30 @@ def ingest() -> Ingest:
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def two_videos(
-    place: Path,
+    now: Path,
     new_lake: Callable[[Path], Lake],
     open_session: Callable[[], Session],
     ingest: Ingest,
     synthetic_video: Callable[..., Path],
 ) -> Path:
     """A copy of `place` with the videos one.mp4 and two.mp4, and a lake that has taken them in."""
-    folder = place / "synthetic_videos"
+    shutil.rmtree(now, ignore_errors=True)
+    folder = now / "synthetic_videos"
     folder.mkdir(parents=True)
     synthetic_video(folder, "one.mp4", 1)
     synthetic_video(folder, "two.mp4", 2)
-    new_lake(place / "lake")
-    ingest(open_session(), folder)
-    return linked_copy(place, place.with_name("two videos"))
+    with environment_of(now):
+        new_lake(now / "lake")
+        ingest(open_session(), folder)
+    return linked_copy(now, now.with_name("two videos"))
 
 
 @pytest.fixture
 def session(place: Path, two_videos: Path, open_session: Callable[[], Session]) -> Session:
     """The lake that has taken in the two videos of `folder`."""
-    shutil.rmtree(place)
+    shutil.rmtree(place, ignore_errors=True)
     linked_copy(two_videos, place)
     return open_session()
 

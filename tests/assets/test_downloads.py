@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from web_server import TEXT_PAGE, File, Hang, Redirect, Status, WebServer, make_video, page_with_video, web_server
+from web_server import TEXT_PAGE, File, Hang, Page, Redirect, Status, WebServer, make_video, page_with_video, web_server
 
 from assets.ingest.downloads import downloads
 from resources.catalog.admission import Admission
@@ -31,7 +31,16 @@ pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[2]
 TESTS = REPOSITORY / "tests"
 CHALLENGE = Status(403, {"cf-mitigated": "challenge"}, "<html><title>Just a moment...</title></html>")  # Cloudflare's
-QUICK = {"seconds_between_starts": 0.0, "timeout_seconds": 2.0, "allowed_addresses": ["127.0.0.1/32"]}
+A_BILLION_SEGMENTS = """<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT20S">
+<Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate timescale="1" media="$Number$.m4s">
+<SegmentTimeline><S t="0" d="1" r="999999999"/></SegmentTimeline></SegmentTemplate>
+<Representation id="1" width="640" height="480" bandwidth="1000"/></AdaptationSet></Period></MPD>"""
+QUICK = {
+    "seconds_between_starts": 0.0,
+    "timeout_seconds": 2.0,
+    "allowed_addresses": ["127.0.0.1/32"],
+    "max_memory_bytes": 1 << 30,
+}
 
 
 @pytest.fixture
@@ -134,6 +143,7 @@ def test_each_of_many_ends_in_its_own_class_and_the_server_is_asked_politely(ser
         "elsewhere": ([Redirect("http://127.0.0.2:9/video.mp4")], ("failed", "RefusedAddress")),
         "robots": ([File(good.path, {"X-Robots-Tag": "noai"})], ("skipped", "OptedOut")),
         "hang": ([Hang()], ("failed", "NetworkTrouble")),
+        "long": ([Page(A_BILLION_SEGMENTS, "application/dash+xml")], ("failed", "AnswerTooLarge")),
     }
     several = {"fine": 12, "hang": 1}
     expected = {}
@@ -155,6 +165,10 @@ def test_each_of_many_ends_in_its_own_class_and_the_server_is_asked_politely(ser
         first, again, *_ = server.asked(f"/busy{number}.mp4")
         assert again.at - first.at >= 1.0, "it said when to come again"
     texts = {row["label"].rsplit("/", 1)[1]: row["message"] for row in lake.polars("attempts").iter_rows(named=True)}
+    # What later tries may go on with lies here, and nothing of what nobody will try again.
+    kept = {row["key"] for row in lake.polars("attempts").iter_rows(named=True) if row["next_try_at"]}
+    assert {folder.name for folder in Path(media.root, "downloads").iterdir()} == kept
+    assert len(media.partial_downloads()) == len(kept) > 0
     make_due(lake)
     assert download(lake, media, batch).units["done"] == report.units["done"] + 2
     for name, said in {"gone0.mp4": "404", "forbidden0.mp4": "403", "elsewhere0.mp4": "127.0.0.2"}.items():

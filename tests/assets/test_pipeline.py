@@ -20,7 +20,7 @@ from internvid.captions.measured import FrameCaption
 from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
-from resources.corpus.exports import export
+from resources.corpus.exports.jsonl import export
 from resources.corpus.snapshots import is_current, take_snapshot
 from resources.lake.schema import pinned_tables
 from resources.lake.store import Lake
@@ -104,6 +104,7 @@ def test_videos_become_rows_of_every_table_and_the_tables_agree(session, folder)
         "fingerprints": {"total": 2, "done": 2},
         "frame_captions": {"total": 10, "done": 10},
         "clip_captions": {"total": 4, "done": 4},
+        "dialogues": {"total": 2, "done": 2},
         "clip_scores": {"total": 4, "done": 4},
     }
     assert attempts(lake) == []
@@ -119,13 +120,16 @@ def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(session)
         job = session._definitions.resolve_job_def("check_lake")
         result = job.execute_in_process(instance=session.instance)
         found = result.get_asset_check_evaluations()
-        assert len(found) == 29
+        assert len(found) == 31
         return {check.check_name for check in found if not check.passed}
 
     assert failing() == set()
     lake = session.lake
     lake.delete("clips", lake.polars("clips")["clip_id"].to_list()[:1])
-    assert failing() == {"clips_counts_add_up", "no_orphan_rows", "keys_equal_clip_keys"}
+    assert failing() == {
+        *("clips_counts_add_up", "dialogues_counts_add_up"),
+        *("no_orphan_rows", "keys_equal_clip_keys"),
+    }
 
 
 # --- what a change costs ----------------------------------------------------------------------------------------
@@ -142,6 +146,7 @@ def test_one_new_video_costs_one_video(session, ingest, synthetic_video, folder)
         "fingerprints": {"added": 1},
         "frame_captions": {"added": 5},
         "clip_captions": {"added": 2},
+        "dialogues": {"added": 1},
         "clip_scores": {"added": 2},
     }
     after = written_by(session.lake, *DERIVED)
@@ -156,6 +161,7 @@ def test_a_touched_file_is_looked_at_and_not_decoded(session, ingest, folder):
     assert versions(session.lake, *before) == before
 
 
+@pytest.mark.slow
 def test_moved_files_are_looked_at_and_not_decoded(session, ingest, folder):
     tables = ("clips", "frames", "frame_captions", "clip_captions")
     before = versions(session.lake, *tables)
@@ -217,12 +223,17 @@ def test_another_captioner_recomputes_captions_and_what_rests_on_them_only(sessi
     said = set(session.lake.polars("frame_captions")["caption"])
     session.resources |= {"coarse_captioner": Loud(), "fine_captioner": Loud()}
     summary = ingest(session, folder)
-    assert changes(summary) == {"frame_captions": {"changed": 10}, "clip_captions": {"changed": 4}}
+    assert changes(summary) == {
+        "frame_captions": {"changed": 10},
+        "clip_captions": {"changed": 4},
+        "dialogues": {"changed": 2},
+    }
     assert versions(session.lake, *before) == before
     assert set(session.lake.polars("frame_captions")["caption"]) == {caption.upper() for caption in said}
     assert set(session.lake.polars("frame_captions")["version"]) == {Loud().version}
 
 
+@pytest.mark.slow
 def test_another_captioner_that_says_the_same_costs_nothing_beyond_its_own_rows(session, ingest, folder):
     before = versions(session.lake, "clip_captions")
     session.resources |= {"coarse_captioner": Renamed(), "fine_captioner": Renamed()}
@@ -327,7 +338,7 @@ def test_overlapping_locations_links_and_odd_entries_register_each_file_once(emp
     (folder / ".hidden.mp4").touch()
     locations = [str(folder), str(folder / "a.mp4"), (folder / "a.mp4").as_uri()]
     found = register(session.lake, session.media, locations, run_id="test")
-    assert (found.new, found.changed, found.unchanged, found.ignored) == (1, 0, 0, 4)
+    assert (found.new, found.changed, found.unchanged, found.tally.passed_over_files) == (1, 0, 0, 4)
     assert session.lake.polars("sources")["uri"].to_list() == [(folder / "a.mp4").as_uri()]
 
 
@@ -354,6 +365,7 @@ def test_batches_are_cut_by_hours_and_a_changed_file_keeps_its_batch(empty_sessi
 # --- odd files --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @needs_real_videos
 def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(empty_session, ingest, synthetic_video, folder):
     session = empty_session
@@ -381,7 +393,8 @@ def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(empty_session,
     }
     assert stages(session)["raw_videos"] == {"total": 18, "done": 12, "failed": 6}
     assert {name: set(found) for name, found in stages(session).items() if name != "raw_videos"} == {
-        name: {"total", "done"} for name in ("clips", "fingerprints", "frame_captions", "clip_captions", "clip_scores")
+        name: {"total", "done"}
+        for name in ("clips", "fingerprints", "frame_captions", "clip_captions", "dialogues", "clip_scores")
     }
     assert set(sources(session.lake)) == {Path(uri).name for uri in names.values()} - set(tried)
     assert good.name in sources(session.lake)

@@ -60,6 +60,7 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
         "transcripts": {},  # nothing is said in it
         "frame_captions": {"total": 5, "done": 5},
         "clip_captions": {"total": 2, "done": 2},
+        "dialogues": {"total": 1, "done": 1},
         "clip_embeddings": {"total": 2, "done": 2},
         "caption_embeddings": {"total": 2, "done": 2},
         "clip_scores": {"total": 4, "done": 4},
@@ -72,6 +73,7 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
     manifest = json.loads(published["internvid_jsonl/manifest.json"])
     (exported,) = (f"internvid_jsonl/{file['file']}" for file in manifest["files"])
     assert {file for file in published if not file.startswith(folder)} == {
+        "format.json",
         "statistics.duckdb",
         "report.html",
         "internvid_jsonl/manifest.json",

@@ -97,7 +97,8 @@ def test_a_changed_subtitle_file_costs_its_video_alone_and_no_decoding(
     (folder / "one.de.srt").write_text(GERMAN.replace("gute", "sehr gute"))
     summary = ingest(spoken, folder)
 
-    assert {table for table, rows in summary.rows.items() if any(rows.values())} == {"speech", "transcripts"}
+    changed = {table for table, rows in summary.rows.items() if any(rows.values())}
+    assert changed == {"speech", "transcripts", "dialogues"}, "a dialogue quotes what is said"
     after = {table: written_by(lake, table) for table in tables}
     one = videos(lake)["one.mp4"]
     rewritten = {key for table in tables for key in after[table] if after[table][key] != before[table][key]}

@@ -17,7 +17,7 @@ from orchestration.settings import Settings
 BATCHES = ["2026-01-01-0001", "2026-01-01-0002"]
 TABLES = [table.name for stage in ingest_stages() for table in stage.outputs]
 OTHER_SUMMARISER = {"summariser": "{kind: server, url: 'http://127.0.0.1:9/v1', served_model: other}"}
-AFTER_SUMMARISER = {"clip_captions", "caption_embeddings", "clip_scores"}
+AFTER_SUMMARISER = {"clip_captions", "dialogues", "caption_embeddings", "clip_scores"}
 
 
 @pytest.fixture(scope="module")

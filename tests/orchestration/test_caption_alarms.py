@@ -200,6 +200,7 @@ def test_answers_that_were_empty_count_as_empty_captions(planted: Planted) -> No
     assert planted.failing(BATCHES[1]) == set()
 
 
+@pytest.mark.slow
 def test_a_caption_of_another_clips_frame_fails_the_check_of_keys(planted: Planted) -> None:
     # Two frames whose captions changed places: every count adds up, only the keys tell.
     frames = [{"frame_id": f"c{n}_0", "clip_id": f"c{n}", "video_id": "v", "is_middle": True} for n in (1, 2)]

@@ -62,13 +62,18 @@ def ingested(synthetic_video: Callable[..., Path], tmp_path_factory: pytest.Temp
         # Clips are made from stored videos: without the video they are orphans, not pending.
         ("raw_videos", {"raw_videos_counts_add_up", "no_orphan_rows"}),
         # The video is cut again; the clip's frames and captions hang in the air.
-        ("clips", {"clips_counts_add_up", "no_orphan_rows", "keys_equal_clip_keys"}),
-        # The clip's caption rests on all captions of its frames.
+        ("clips", {"clips_counts_add_up", "dialogues_counts_add_up", "no_orphan_rows", "keys_equal_clip_keys"}),
+        # The clip's caption and the dialogue rest on all captions of the frames.
         (
             "frame_captions",
-            {"frame_captions_counts_add_up", "clip_captions_counts_add_up", "keys_equal_frame_keys"},
+            {
+                "frame_captions_counts_add_up",
+                "clip_captions_counts_add_up",
+                "dialogues_counts_add_up",
+                "keys_equal_frame_keys",
+            },
         ),
-        ("clip_captions", {"clip_captions_counts_add_up", "keys_equal_clip_keys"}),
+        ("clip_captions", {"clip_captions_counts_add_up", "dialogues_counts_add_up", "keys_equal_clip_keys"}),
     ],
 )
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def test_msrvtt_prints_our_figures_beside_the_papers_and_says_what_is_absent(che
     assert found.failed == by_hand.failed
     assert (found.named, found.evaluated, found.frames, found.choice) == (6, 4, 8, "middle")
 
-    assert "MSR-VTT 1k-A test: tiny [1], 8 frames (middle), 4 of 6 videos" in " ".join(text.split())
+    assert "MSR-VTT 1k-A test: tiny [1], 8 frames (middle), float32, 4 of 6 videos" in " ".join(text.split())
     rows = {row[0]: row[1:] for row in cells(text)}
     recall = next(metric for metric in found.metrics if metric.name == "text_to_video_recall_at_1")
     assert rows["text to video recall at 1"] == [f"{recall.value:.2f}", "25.00", "4", "42.40"]

@@ -81,3 +81,13 @@ def test_a_subset_of_an_older_snapshot_is_selected_again(unattended: Unattended)
     assert unattended.requested("outdated_subsets_sensor") == [], "nothing was published since"
     take_snapshot(unattended.lake, run_id="test")
     assert unattended.requested("outdated_subsets_sensor") == [(None, "all")]
+
+
+def test_a_subset_that_was_written_and_is_selected_again_is_written_again(unattended: Unattended) -> None:
+    unattended.caption("a")
+    snapshot, _, _ = take_snapshot(unattended.lake, run_id="test")
+    unattended.select("all", snapshot)
+    assert unattended.requested("outdated_documents_sensor") == [], "it was never written"
+    document = {"document_id": "all/a/a", "subset": "all", "form": "a", "provenance": "made"}
+    unattended.lake.upsert("interleaved", pl.DataFrame([document]))
+    assert unattended.requested("outdated_documents_sensor") == [(None, "all")]

@@ -18,13 +18,18 @@ from lake_copies import linked_copy
 
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
+from resources.corpus.exports.manifest import read_head, verify
+from resources.corpus.exports.register import make_registered_export
+from resources.corpus.exports.run import Options
+from resources.corpus.exports.selection import selection
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
 pytestmark = pytest.mark.slow
 
 SUBTITLES = "1\n00:00:00,200 --> 00:00:01,000\nThe heron waits at the weir.\n"
-PUBLISHED = ("statistics.duckdb", "internvid_jsonl", "report.html")
+EXPORT = "exported"
+PUBLISHED = ("statistics.duckdb", "internvid_jsonl", "report.html", "interleaved/all", "instructions/all")
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +62,16 @@ def synthetic_videos(place: Path, synthetic_video: Callable[..., Path]) -> Path:
 
 @pytest.fixture(scope="module")
 def as_made(place: Path, synthetic_videos: Path) -> Path:
-    """A copy of lake and media store with both videos, a snapshot, a subset and what is published."""
+    """A copy of lake and media store with both videos, a snapshot, a written subset, what is published, an export."""
     session, summary = Session(), RunSummary()
     register(session.lake, session.media, [str(synthetic_videos)], run_id="test")
     session.run_pending_batches(summary)
     session.publish_what_changed(summary)
-    session.select("all", summary)
+    session.write("all", summary)
     assert summary.failed_runs == {}
+    chosen = selection(session.lake, session.resources["subset_files"], subset="all", at=None)
+    options = Options("webdataset", clips_per_part=3)
+    assert make_registered_export(session.lake, session.media, place / "now" / EXPORT, chosen, options).clips_exported
     session.instance.dispose()
     linked_copy(place / "now", place / "as made")
     return place / "as made"
@@ -169,6 +177,13 @@ def test_no_byte_no_word_and_no_id_of_it_is_left_outside_the_tombstones(forgotte
         name for name, places in forgotten["found_before"].items() if any("internvid_jsonl" in one for one in places)
     }
     assert {"video", "caption", "words"} <= in_export
+    by_subset = {
+        (name, folder)
+        for name, places in forgotten["found_before"].items()
+        for folder in ("interleaved", "instructions")
+        if any(place.startswith(f"lake/{folder}/all/") for place in places)
+    }
+    assert {("speech", "interleaved"), ("speech", "instructions"), ("video", "instructions")} <= by_subset
     assert forgotten["found"] == {}
 
 
@@ -179,8 +194,10 @@ def test_the_other_video_s_rows_stay_as_they_were(forgotten: dict[str, Any]):
     (video_id,) = before["raw_videos"].keys() - after["raw_videos"].keys()
     assert {table: number for table, number in gone.items() if number} == alike | {
         "copy_keys": sum(key.startswith(video_id) for key in before["copy_keys"]),
-        **dict.fromkeys(("sources", "raw_videos", "fingerprints", "comparisons", "speech", "transcripts"), 1),
-        **dict.fromkeys(("clips", "clip_captions", "clip_scores", "subsets"), 2),
+        **dict.fromkeys(
+            ("sources", "raw_videos", "fingerprints", "comparisons", "speech", "transcripts", "dialogues"), 1
+        ),
+        **dict.fromkeys(("clips", "clip_captions", "clip_scores", "subsets", "interleaved"), 2),
         **dict.fromkeys(("frames", "frame_captions"), 5),
         "corpus_snapshot": len(before["corpus_snapshot"]),
     }
@@ -192,13 +209,13 @@ def test_the_other_video_s_rows_stay_as_they_were(forgotten: dict[str, Any]):
 def test_it_says_what_goes_what_had_seen_it_and_that_the_user_s_file_stays(forgotten: dict[str, Any], place: Path):
     printed = " ".join(forgotten["printed"].split())
     assert "snapshots │ 1 │ gone as a whole" in printed
-    assert "published files │ 3 │ files" in printed
+    assert "published files │ 5 │ files" in printed
     assert "subset │ all │ 2" in printed
     assert f"not removed, because it is yours: {place / 'synthetic_videos' / 'one.mp4'}" in printed
     assert "`internvid ingest` or the hourly publishing writes it again" in printed
     assert printed.endswith("done")
     assert (place / "synthetic_videos" / "one.mp4").exists()
-    assert not set(PUBLISHED) & {Path(name).parts[1] for name in forgotten["files"] if name.startswith("lake/")}
+    assert not [file for file in forgotten["files"] for name in PUBLISHED if file.startswith(f"lake/{name}")]
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(lake: Lake, place: Path):
@@ -223,6 +240,19 @@ def test_dagster_still_knows_the_batch_as_made_and_the_next_run_publishes_anew(f
     made = lake.polars("subset_snapshots").to_dicts()[0]
     assert (made["snapshot"], made["clips"]) == (lake.tags()[0], 2)
     session.instance.dispose()
+
+
+def test_its_clips_are_taken_out_of_an_export_and_the_others_stay(
+    forgotten: dict[str, Any], as_made: Path, place: Path
+):
+    restore(place, place / "forgotten")
+    path = place / "now" / EXPORT
+    assert f"{path}: 2 clips are taken out of the export" in forgotten["printed"]
+    assert list(verify(path)) == []
+    before, after = read_head(as_made / EXPORT), read_head(path)
+    assert before is not None
+    assert after is not None
+    assert (before.clips_exported, after.clips_exported, after.forgotten) == (4, 2, 2)
 
 
 def _commits(lake: Lake, table: str) -> int:

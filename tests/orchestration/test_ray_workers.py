@@ -73,3 +73,12 @@ def test_cores_of_a_worker_are_its_decoding_processes(environment: pytest.Monkey
     several = engine_of(Settings(engine="ray", workers=4, ray_workers=3, ray_gpus_per_worker=0.5))
     assert (several.cpus_per_worker, several.max_workers, several.gpus_per_worker) == (4, 3, 0.5)
     assert several.load.environment["INTERNVID_WORKERS"] == "4"
+
+
+@pytest.mark.parametrize(("setting", "of_workers"), [("auto", "float32"), ("bfloat16", "bfloat16")])
+def test_workers_compute_vectors_in_the_precision_that_the_machine_of_the_run_names(
+    environment: pytest.MonkeyPatch, setting, of_workers
+):
+    settings = Settings(engine="ray", device="cpu", precision=setting)
+    assert configured(settings)["aligner"].resolved_precision == of_workers
+    assert engine_of(settings).load.environment["INTERNVID_PRECISION"] == of_workers

@@ -27,6 +27,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "keep": ("import", "import"),
     "workers": ("3", 3),
     "device": ("cuda:1", "cuda:1"),
+    "precision": ("bfloat16", "bfloat16"),
     "processes": ("2", 2),
     "executor": ("multiprocess", "multiprocess"),
     "engine": ("ray", "ray"),
@@ -36,6 +37,8 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "clip": ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch32"),
     "trial_steps": ("5", 5),
     "first_model": ("", ""),
+    "interleaved_drop": ("0.5", 0.5),
+    "interleaved_seed": ("7", 7),
     "profile": ("hub,server", "hub,server"),
     "providers": ("{kind: none}", {"name": "{kind: none}"}),
     "inbox": ("/in box", "/in box"),
@@ -199,6 +202,8 @@ def test_nothing_else_reads_the_environment() -> None:
         "resources/training/trainer.py: _exit_code([*to_file, *module, 'resources.training.worker', str(config_path)], "
         "{**os.environ, **environment, **session.get_bootstrap_env_vars()})",
         # What torch's launcher tells each process of a training.
+        "internvid/data.py: os.environ.get('RANK', '0')",
+        "internvid/data.py: os.environ.get('WORLD_SIZE', '1')",
         "resources/training/worker.py: os.environ.get('RANK', '0')",
         "resources/training/worker.py: os.environ.get('WORLD_SIZE', '1')",
         "resources/training/worker.py: os.environ.get('LOCAL_RANK', '0')",

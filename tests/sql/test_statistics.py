@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,26 @@ STATISTICS = sorted((Path(__file__).parents[2] / "sql" / "statistics").glob("*.s
 NOON = datetime(2025, 1, 2, 12, tzinfo=UTC)
 H264 = {"video_codec": "h264", "container": "mov", "pixel_format": "yuv420p"}
 
-# Four videos: one of 400 s; an upright one that states no duration, whose last clip ends at 900 s; one with neither
-# duration nor clips; and a wide one of 200 s without clips.
+# Four videos: one whose header and packets say 400 s, of which 30 s were decoded; an upright one that states no
+# duration, whose last clip ends at 900 s; one with neither duration nor clips; and a wide one of 200 s without clips.
 LAKE: dict[str, list[dict[str, Any]]] = {
     "sources": [{"source_id": "s1", "written_at": NOON}],
     "raw_videos": [
-        {"video_id": "v1", "source": "file:///one.mp4", "width": 1280, "height": 720, "display_width": 1280}
-        | {"display_height": 720, "duration_seconds": 400.0, "audio_codec": "aac", "written_at": NOON}
+        {
+            "video_id": "v1",
+            "source_id": "s1",
+            "source": "file:///one.mp4",
+            "width": 1280,
+            "height": 720,
+            "display_width": 1280,
+        }
+        | {
+            "display_height": 720,
+            "declared_seconds": 400.0,
+            "duration_seconds": 400.0,
+            "audio_codec": "aac",
+            "written_at": NOON,
+        }
         | H264,
         {"video_id": "v2", "source": "file:///two.webm", "width": 1280, "height": 720, "display_width": 720}
         | {"display_height": 1280, "video_codec": "vp9", "container": "matroska", "pixel_format": "yuv420p"},
@@ -44,7 +58,7 @@ LAKE: dict[str, list[dict[str, Any]]] = {
         | {"moving_share": 0.5, "flags": []},
         {"clip_id": "c3", "video_id": "v1", "start_seconds": 10.0, "end_seconds": 30.0, "boundary": "cut"}
         | {"cut_score": 40.0, "motion": 2.0, "stillness": 0.0, "pan_x": 0.25, "pan_y": 0.0, "zoom": -1.0}
-        | {"moving_share": math.nan, "flags": None},
+        | {"moving_share": math.nan, "flags": ["short_of_header"], "decode_errors": 7},
         {"clip_id": "c4", "video_id": "v2", "start_seconds": 0.0, "end_seconds": 100.0, "boundary": "start"}
         | {"cut_score": 0.0, "motion": math.nan, "pan_x": math.nan, "pan_y": 0.0, "zoom": 0.0, "flags": ["odd"]},
         {"clip_id": "c5", "video_id": "v2", "start_seconds": 890.0, "end_seconds": 900.0, "boundary": "wipe"}
@@ -64,9 +78,30 @@ LAKE: dict[str, list[dict[str, Any]]] = {
         {"score_id": "c1/a", "clip_id": "c1", "score": "aesthetic", "model": "B", "value": 4.59},
     ],
     "clip_captions": [
-        {"clip_id": "c1", "video_id": "v1", "word_count": 9, "verbs": ["walk", "hold"], "nouns": ["dog"], "model": "S"},
-        {"clip_id": "c2", "video_id": "v1", "word_count": 10, "verbs": ["hold"], "nouns": [], "model": "S"},
-        {"clip_id": "c3", "video_id": "v1", "word_count": 31, "verbs": None, "nouns": ["dog", "cat"], "model": "S"},
+        {"clip_id": "c1", "video_id": "v1", "word_count": 9, "verbs": ["walk", "hold"], "nouns": ["dog"], "model": "S"}
+        | {"caption": "A man walks a dog"},
+        {"clip_id": "c2", "video_id": "v1", "word_count": 10, "verbs": ["hold"], "nouns": [], "model": "S"}
+        | {"caption": "The Man holds"},
+        {"clip_id": "c3", "video_id": "v1", "word_count": 31, "verbs": None, "nouns": ["dog", "cat"], "model": "S"}
+        | {"caption": "Dogs, cats: 2 young dogs!"},
+    ],
+    "transcripts": [
+        {"clip_id": "c1", "video_id": "v1", "text": "Hello dogs, hello", "language": "en"},
+        {"clip_id": "c2", "video_id": "v1", "text": "我们看3D电影", "language": "zh"},
+        {"clip_id": "c3", "video_id": "v1", "text": "", "language": None},
+        {"clip_id": "c4", "video_id": "v2", "text": "Guten Tag", "language": None},
+    ],
+    "downloads": [{"source_id": "s1", "categories": ["Gaming", "Sports", "Gaming"]}],
+    "subset_snapshots": [
+        {"subset": "flt", "snapshot": "corpus-1"}
+        | {
+            "waterfall": json.dumps(
+                [
+                    {"condition": "clips", "meaning": "every clip", "removed": 0, "left": 4},
+                    {"condition": "similar", "meaning": "0.3 at least", "removed": 3, "left": 1},
+                ]
+            )
+        }
     ],
     "attempts": [
         {"attempt_id": "clips/1", "stage": "clips", "key": "v8", "label": "a.mp4", "outcome": "failed"}
@@ -91,16 +126,68 @@ LAKE: dict[str, list[dict[str, Any]]] = {
     ],
 }
 
+GENDERS = [
+    "man",
+    "men",
+    "woman",
+    "women",
+    "boy",
+    "boys",
+    "girl",
+    "girls",
+    "male",
+    "female",
+    "lady",
+    "ladies",
+    "guy",
+    "guys",
+    "gentleman",
+    "gentlemen",
+]
+AGES = [
+    "baby",
+    "babies",
+    "toddler",
+    "toddlers",
+    "child",
+    "children",
+    "kid",
+    "kids",
+    "teenager",
+    "teenagers",
+    "young",
+    "adult",
+    "adults",
+    "old",
+    "older",
+    "elderly",
+]
+ORIGINS = [
+    "african",
+    "american",
+    "arab",
+    "asian",
+    "caucasian",
+    "chinese",
+    "european",
+    "hispanic",
+    "indian",
+    "japanese",
+    "korean",
+    "latina",
+    "latino",
+]
+
 EXPECTED: dict[str, list[tuple]] = {
     "table_1": [
         (
-            *(4, 5, 3, 1500 / 5, 133.5 / 5, 50 / 3, 1500 / 3600, 133.5 / 3600, 0.75, 1),
+            *(4, 5, 3, 1130 / 5, 133.5 / 5, 50 / 3, 1130 / 3600, 133.5 / 3600, 0.75, 1),
             *(7_100_000, 234_000_000, 11.7, 17.6, 760_300.0, 0.85),
         )
     ],
     "figure_3b_video_durations": [
-        (1, "<5 min", 1, 1 / 3, 200 / 3600, 0.49),
-        (2, "5–10 min", 1, 1 / 3, 400 / 3600, 0.26),
+        (1, "<5 min", 2, 2 / 3, 230 / 3600, 0.49),
+        (2, "5–10 min", 0, 0.0, 0.0, 0.26),
         (3, "10–15 min", 0, 0.0, 0.0, None),
         (4, "15–20 min", 1, 1 / 3, 900 / 3600, None),
         (5, ">20 min", 0, 0.0, 0.0, 0.08),
@@ -145,12 +232,14 @@ EXPECTED: dict[str, list[tuple]] = {
         ("pixel format", "yuv420p", 4, 1.0),
     ],
     "clip_flags": [
-        ("none", 3, 0.6, 31.5 / 3600),
+        ("none", 2, 0.4, 11.5 / 3600),
         ("too_short", 0, 0.0, 0.0),
         ("too_long", 0, 0.0, 0.0),
         ("still", 1, 0.2, 2 / 3600),
         ("wild", 0, 0.0, 0.0),
         ("black", 1, 0.2, 2 / 3600),
+        ("interlaced", 0, 0.0, 0.0),
+        ("short_of_header", 1, 0.2, 20 / 3600),
         ("odd", 1, 0.2, 100 / 3600),
     ],
     "boundaries": [
@@ -199,15 +288,50 @@ EXPECTED: dict[str, list[tuple]] = {
         ("fine", "unknown", 1, 1.0, 1, 0),
     ],
     "duplicates": [("bytes", 0, 0, None, None), ("packets", 0, 0, None, None), ("perceptual", 0, 0, None, None)],
-    "sources_by_state": [(None, "pending", "raw_videos", None, 1, 1.0)],
+    "sources_by_state": [(None, "done", None, None, 1, 1.0)],
+    "figure_3a_languages": [("no speech", 2, 0.5, False), ("en", 1, 0.25, True), ("unknown", 1, 0.25, False)],
+    "figure_3c_categories": [
+        ("none stated", 3, 0.75, False),
+        ("Gaming", 1, 0.25, True),
+        ("Sports", 1, 0.25, True),
+    ],
+    "clip_duration_histogram": [(seconds, 1, 0.2) for seconds in (1, 2, 10, 20, 100)],
+    "caption_length_histogram": [(words, 1, 1 / 3) for words in (9, 10, 31)],
+    "figure_15_caption_words": [
+        ("man", None, 2, 2 / 3),
+        *(
+            (word, "noun" if word == "dog" else None, 1, 1 / 3)
+            for word in ["2", "a", "cats", "dog", "dogs", "holds", "the", "walks", "young"]
+        ),
+    ],
+    "figure_16_spoken_words": [
+        *(("zh", word, 1) for word in ("3d", "们看", "我们", "电影")),
+        *(("en", word, 1) for word in ("dogs", "hello")),
+    ],
+    "demographic_words": [
+        *(("gender", word, 2 * (word == "man"), 2 / 3 * (word == "man")) for word in GENDERS),
+        *(("age", word, 1 * (word == "young"), 1 / 3 * (word == "young")) for word in AGES),
+        *(("origin", word, 0, 0.0) for word in ORIGINS),
+    ],
+    "rarefaction": [(1, 1.0, 1.0), (2, 5 / 3, 5 / 3), (3, 2.0, 2.0)],
+    "growth": [(date(2025, 1, 2), 1, 1, 3, 3, 30 / 3600, 1, 3, 3, 30 / 3600)],
+    "costs_per_kept_clip": [
+        ("clips", 3 / 3600, 2, 1.5, None, None, None),
+        ("frame_captions", 4 / 3600, 2, 2.0, None, 25.0, None),
+    ],
+    "subset_waterfalls": [
+        ("flt", "corpus-1", 1, "clips", "every clip", 0, 4, 1.0),
+        ("flt", "corpus-1", 2, "similar", "0.3 at least", 3, 1, 0.25),
+    ],
     "link_rot": [],
     "queries": [],
     "videos_by_clips": [
-        ("v1", "file:///one.mp4", 3, 400.0, 23.5 / 3, 1.5, 20.0),
+        ("v1", "file:///one.mp4", 3, 30.0, 23.5 / 3, 1.5, 20.0),
         ("v2", "file:///two.webm", 2, 900.0, 55.0, 10.0, 100.0),
         ("v3", "file:///three.mp4", 0, None, None, None, None),
         ("v4", "file:///four.mp4", 0, 200.0, None, None, None),
     ],
+    "videos_short_of_header": [("file:///one.mp4", 400.0, 400.0, 30.0, 0.075, 7)],
     "table_sizes": [
         ("sources", 1, NOON),
         ("raw_videos", 4, NOON),

@@ -12,6 +12,5 @@ VICLIP_B16 = replace(
     name="viclip-b16",
     model=B16,
     initialise_from="openai/clip-vit-base-patch16",  # [R] CLIP-ViT-B/16
-    gradient_checkpointing=False,  # fits without it
     phases=(replace(_masked, learning_rate=2e-4), _unmasked),  # [R]
 )

@@ -9,7 +9,6 @@ VICLIP_L14 = Recipe(
     initialise_from="openai/clip-vit-large-patch14",  # [R] CLIP-ViT-L/14 for the final runs
     freeze_text=True,  # [R]
     wise_ft=0.5,  # [R] the evaluation scripts average with CLIP; the paper does not mention it
-    gradient_checkpointing=True,  # [R] all 24 blocks
     phases=(
         Phase(
             name="masked",

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from internvid.lists.items import Item, read_items
+from internvid.lists.items import Item, found_address, read_items
 from internvid.speech.sidecars import SidecarFinder
-from resources.catalog.files import Registered, is_video, seen_now, video_files
+from internvid.video.file_kinds import is_video_name
+from resources.catalog.files import seen_now
+from resources.catalog.folders import FoundFiles, video_files
 from resources.catalog.lists import SUFFIXES
 from resources.lake.paths import local_path
 from resources.lake.statements import statement
@@ -49,7 +51,7 @@ def listed(media: Media, locations: Sequence[str], *, mean_seconds: float) -> Co
     """
     files: dict[Path, None] = {}
     lengths: dict[str, float | None] = {}  # of videos of the web, by address
-    for location in locations:
+    for location in (found_address(location, Path()) for location in locations):
         path = Path(location).expanduser()
         if local_path(location) is None:
             lengths[location] = None
@@ -58,10 +60,10 @@ def listed(media: Media, locations: Sequence[str], *, mean_seconds: float) -> Co
                 if (named := local_path(item.address)) is None:
                     lengths[item.address] = item.seconds
                 else:
-                    files |= dict.fromkeys(video_files([str(path.parent / Path(named).expanduser())], Registered()))
+                    files |= dict.fromkeys(video_files([str(path.parent / Path(named).expanduser())], FoundFiles()))
         else:
-            files |= dict.fromkeys(video_files([location], Registered()))
-    sidecars = SidecarFinder(is_video)
+            files |= dict.fromkeys(video_files([location], FoundFiles()))
+    sidecars = SidecarFinder(is_video_name)
     sizes = [seen_now(file, sidecars)["size_bytes"] for file in files]
     known = [seconds for _, seconds in media.durations(map(str, files))] + [*lengths.values()]
     seconds = [each or mean_seconds for each in known]

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.catalog.tombstones import Names, begin, begun, end, key_on_site
+from resources.corpus.exports.rewriting import holds, is_export, take_out
 from resources.corpus.forgetting.run_history import remove_runs, runs_that_show, scrub_files, unfinished_runs
 from resources.corpus.lineage import (
     ID_LENGTH,
@@ -40,10 +41,12 @@ from resources.corpus.snapshots import remove_snapshots
 from resources.incremental.provenance import digest
 from resources.lake.erasure import erase_deleted, times_of_tags
 from resources.lake.lookup import begins_with
-from resources.lake.paths import TEMPORARY_FOLDER, StoragePath, local_path
+from resources.lake.paths import StoragePath, local_path
 from resources.lake.published_files import withdraw
 from resources.lake.schema import ATTEMPTS, TABLES, pinned_tables
 from resources.lake.statements import statement
+from resources.lake.temporary_folders import PREFIX
+from resources.training.lake_clips import SPANS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -174,10 +177,12 @@ def _in_advance(word: str, url: str | None, is_channel: bool) -> Names:
 
 def url_of(word: str) -> str | None:
     """Returns the canonical URL of a word that is a URL, or of a file; None for other words."""
-    from internvid.web.addresses import canonical_url
+    from internvid.web.addresses import canonical_url, meant_url
 
     if _is_web(word):
         return canonical_url(word)
+    if os.sep in word and not os.path.exists(word) and (url := meant_url(word)) is not None:
+        return canonical_url(url)
     if word.startswith("file://") or os.sep in word or os.path.exists(word):
         return Path(local_path(word) or word).expanduser().resolve().as_uri()
     return None
@@ -433,19 +438,28 @@ def seen_by(lake: Lake, target: Target) -> list[Seen]:
     return [*seen, *trained_on(lake, sorted(target.video_ids)), *_exports(lake, target)]
 
 
-def _exports(lake: Lake, target: Target) -> list[Seen]:
-    """Returns exports that were written when the lake may have had something of the target."""
-    rows = lake.query(
-        "select path, subset, written_at from exports where written_at >= $since order by written_at, path",
+def _exports(lake: Lake, target: Target) -> Iterator[Seen]:
+    """Yields exports that hold clips of the target, or may hold some: files, and folders that are not here any more."""
+    for row in _rows_of_exports(lake, target):
+        if row["form"] is None or not is_export(Path(row["path"])):
+            yield Seen("export", row["path"], None, _content_of_export(row))
+        elif clips := holds(Path(row["path"]), target.video_ids):
+            yield Seen("export", row["path"], clips, "they are taken out of its files, card and manifest")
+
+
+def _rows_of_exports(lake: Lake, target: Target) -> list[dict[str, Any]]:
+    """Returns the exports that were written when the lake may have had something of the target."""
+    return lake.query(
+        "select path, form, subset, written_at from exports where written_at >= $since order by written_at, path",
         {"since": target.since},
         tables=["exports"],
     ).to_pylist()
-    return [Seen("export", row["path"], None, _content_of_export(row)) for row in rows]
 
 
 def _content_of_export(row: dict[str, Any]) -> str:
     clips = "every captioned clip" if row["subset"] is None else f"the subset {row['subset']}"
-    return f"may contain it: {clips}, written {row['written_at']:%Y-%m-%d %H:%M} UTC"
+    form = "" if row["form"] is None else f", as {row['form']}, is not there any more"
+    return f"may contain it: {clips}{form}, written {row['written_at']:%Y-%m-%d %H:%M} UTC"
 
 
 # --- removing it --------------------------------------------------------------------------------------------------
@@ -475,10 +489,13 @@ def forget(
             _note_in_receipts(lake, index)
             _hash_seen(index)
             index.path.unlink(missing_ok=True)
+            index.path.with_suffix(SPANS).unlink(missing_ok=True)
             yield f"the training index {index.path} is removed, {len(index.clip_ids):,} clips stay as hashes"
         _remove_training_logs(lake, target)
         for name in _remove_published(lake, published, also_unfinished=not going_on):
             yield f"{name} is removed; `internvid ingest` or the hourly publishing writes it again"
+        for path, clips in _take_out_of_exports(lake, target):
+            yield f"{path}: {clips:,} clips are taken out of the export"
         for name in _remove_snapshots(lake, target):
             yield f"snapshot {name} is gone"
         runs = _runs(instance, target)
@@ -564,8 +581,16 @@ def _remove_published(lake: Lake, published: Iterable[str], *, also_unfinished: 
         if withdraw(lake, name):
             yield name
     if also_unfinished and (folder := local_path(lake.root)) is not None:
-        for left_over in Path(folder).glob(f"{TEMPORARY_FOLDER}*"):  # of a publishing that was killed
+        for left_over in Path(folder).glob(f"{PREFIX}*"):  # of a publishing that was killed
             shutil.rmtree(left_over)
+
+
+def _take_out_of_exports(lake: Lake, target: Target) -> Iterator[tuple[str, int]]:
+    """Takes the target out of the exports that are where they were written. Yields path and number of clips."""
+    paths = [row["path"] for row in _rows_of_exports(lake, target) if row["form"] is not None]
+    for path in dict.fromkeys(paths):
+        if is_export(Path(path)) and (clips := take_out(Path(path), target.video_ids)):
+            yield path, clips
 
 
 def _remove_snapshots(lake: Lake, target: Target) -> list[str]:

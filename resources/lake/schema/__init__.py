@@ -9,6 +9,7 @@ from __future__ import annotations
 from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
 from resources.lake.schema.captions import CLIP_CAPTIONS, FRAME_CAPTIONS
 from resources.lake.schema.corpus import COMPARISONS, COPY_KEYS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
+from resources.lake.schema.dialogue import DIALOGUES, INTERLEAVED
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
     DOWNLOADS,
@@ -24,6 +25,7 @@ from resources.lake.schema.speech import SPEECH, TRANSCRIPTS
 from resources.lake.schema.table import (
     BATCH,
     MADE_BY,
+    OF_THE_RUN,
     REVISION,
     TEXT,
     TEXTS,
@@ -54,6 +56,7 @@ __all__ = [
     "COPY_KEYS",
     "CORPUS_SNAPSHOT",
     "COSTS",
+    "DIALOGUES",
     "DOWNLOADS",
     "DUPLICATES",
     "EVALUATIONS",
@@ -63,7 +66,9 @@ __all__ = [
     "FINGERPRINTS",
     "FRAMES",
     "FRAME_CAPTIONS",
+    "INTERLEAVED",
     "MADE_BY",
+    "OF_THE_RUN",
     "RAW_VIDEOS",
     "REVISION",
     "SOURCES",
@@ -115,10 +120,12 @@ TABLES: dict[str, Table] = {
         CLIP_SCORES,
         SPEECH,
         TRANSCRIPTS,
+        DIALOGUES,
         ACTIVE_CHECKPOINT,
         CORPUS_SNAPSHOT,
         SUBSETS,
         SUBSET_SNAPSHOTS,
+        INTERLEAVED,
         CHECKPOINTS,
         EVALUATIONS,
         ATTEMPTS,

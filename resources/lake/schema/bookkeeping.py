@@ -16,7 +16,12 @@ ATTEMPTS = Table(
         Column("stage", TEXT, "which stage"),
         Column("key", TEXT, "which input of that stage: a source_id, a video_id, …"),
         Column("label", TEXT, "the input in words, a file name for instance"),
-        Column("outcome", TEXT, "failed, skipped, or waiting (not tried yet: its site is in cooldown)"),
+        Column(
+            "outcome",
+            TEXT,
+            "failed, skipped, waiting (not tried yet: its site is in cooldown), or improvable (done, and tried again "
+            "for better rows)",
+        ),
         Column("error_class", TEXT, "class of the error, or of the reason to skip"),
         Column("message", TEXT, "the original error text, or the reason"),
         Column(

@@ -73,13 +73,31 @@ CLIP_CAPTIONS = Table(
             "JSON: what each sentence is based on, where the model can tell",
             derived_from=("frame_captions.caption",),
         ),
-        Column("word_count", pa.int32(), "words of the caption", derived_from=("clip_captions.caption",)),
         Column(
-            "nouns", TEXTS, "distinct nouns, as lemmas, in order of appearance", derived_from=("clip_captions.caption",)
+            "caption_terms",
+            TEXT,
+            "what search looks in: the caption, with the characters of scripts without spaces singly and in pairs",
+            derived_from=("clip_captions.caption",),
         ),
         Column(
-            "verbs", TEXTS, "distinct verbs, as lemmas, in order of appearance", derived_from=("clip_captions.caption",)
+            "word_count",
+            pa.int32(),
+            "words of the caption; null where its script writes no spaces",
+            derived_from=("clip_captions.caption",),
         ),
+        Column(
+            "nouns",
+            TEXTS,
+            "distinct nouns, as lemmas, in order of appearance; null where there is no tagger for its language",
+            derived_from=("clip_captions.caption",),
+        ),
+        Column(
+            "verbs",
+            TEXTS,
+            "distinct verbs, as lemmas, in order of appearance; null as nouns are",
+            derived_from=("clip_captions.caption",),
+        ),
+        Column("why_no_words", TEXT, "why nouns and verbs are null; null where they are not"),
         BATCH,
         *MADE_BY,
     ),

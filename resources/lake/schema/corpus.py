@@ -103,17 +103,19 @@ CORPUS_SNAPSHOT = Table(
         Column("digest", TEXT, "hash of its keys and provenances at that version"),
         Column("run_id", TEXT, "Dagster run that made it"),
         Column("written_at", TIME, "when it was made"),
+        Column("label", TEXT, "the name that a user gave the snapshot, which is kept then; null without"),
     ),
 )
 
 EXPORTS = Table(
     "exports",
-    "a file that was written out of the lake, for others to read",
+    "a file or folder that was written out of the lake, for others to read",
     key="export_id",
     pinned=False,
     columns=(
-        key("export_id", "path and time, joined by @"),
+        key("export_id", "path, and time or a hash of what was exported, joined by @"),
         Column("path", TEXT, "where it was written"),
+        Column("form", TEXT, "jsonl, hf, webdataset, …; null: one file of JSON lines"),
         Column(
             "subset", TEXT, "the subset that it holds; null: every captioned clip", derived_from=("subsets.subset",)
         ),
@@ -123,7 +125,7 @@ EXPORTS = Table(
             "the snapshot that it was written from; null: the tables as they were then",
             derived_from=("corpus_snapshot.snapshot",),
         ),
-        Column("clips", pa.int64(), "lines in it", derived_from=("clip_captions.clip_id",)),
+        Column("clips", pa.int64(), "clips in it; 0 while it is made", derived_from=("clip_captions.clip_id",)),
         Column("written_at", TIME, "when"),
     ),
 )

@@ -131,6 +131,7 @@ DOWNLOADS = Table(
         Column("tags", TEXTS, "as the site has them"),
         Column("categories", TEXTS, "as the site has them"),
         Column("language", TEXT, "as the site states it"),
+        Column("sound_language", TEXT, "language of the sound that was fetched, as the site states it"),
         Column("channel", TEXT, "name of the channel or uploader"),
         Column("channel_id", TEXT, "the site's own id of it"),
         Column("channel_url", TEXT, "where it is"),
@@ -141,6 +142,11 @@ DOWNLOADS = Table(
         Column("likes", pa.int64(), "when it was fetched"),
         Column("duration_seconds", pa.float64(), "as the site states it, else by the file's header"),
         Column("format", TEXT, "which of the formats that the site offers, as yt-dlp names it"),
+        Column(
+            "below_available",
+            pa.bool_(),
+            "whether a larger picture should be there, up to the size that is wanted: it is fetched again later",
+        ),
         Column("query_words", TEXT, "search words of the feed that found it", derived_from=("sources.query_words",)),
         Column("downloader", TEXT, "yt-dlp and its version"),
         Column(
@@ -210,21 +216,56 @@ RAW_VIDEOS = Table(
             "rotation_degrees", pa.int32(), "clockwise rotation to show it upright: 0, 90, 180, 270", derived_from=FILE
         ),
         Column("pixel_aspect", pa.float64(), "width of a pixel over its height", derived_from=FILE),
+        Column("bit_depth", pa.int32(), "bits per sample of its pictures", derived_from=FILE),
         Column(
-            "fps",
-            pa.float64(),
-            "average frames per second, for information: time is never computed from it",
+            "color_transfer",
+            TEXT,
+            "FFmpeg's name of the curve between light and code: bt709, smpte2084 (PQ), arib-std-b67 (HLG); "
+            "null where the video states none",
             derived_from=FILE,
         ),
         Column(
-            "duration_seconds", pa.float64(), "by the header; null where the container states none", derived_from=FILE
+            "is_hdr", pa.bool_(), "whether that curve is PQ or HLG: its frames are mapped to SDR", derived_from=FILE
         ),
-        Column("frame_count", pa.int64(), "by the header; null where the container states none", derived_from=FILE),
+        Column(
+            "is_interlaced",
+            pa.bool_(),
+            "whether its first picture is two fields; of clips the flag interlaced tells",
+            derived_from=FILE,
+        ),
+        Column(
+            "has_alpha", pa.bool_(), "whether its pictures are transparent: frames show them on grey", derived_from=FILE
+        ),
+        Column(
+            "declared_seconds",
+            pa.float64(),
+            "how long it lasts by the header; null where the container states nothing",
+            derived_from=FILE,
+        ),
+        Column(
+            "duration_seconds",
+            pa.float64(),
+            "how long the pictures last that are in the file, by timestamps; clips tell how far it was decoded",
+            derived_from=FILE,
+        ),
+        Column(
+            "short_of_header",
+            pa.bool_(),
+            "whether the file ends before its header says: under 95 % of it, and more than half a second",
+            derived_from=FILE,
+        ),
+        Column("frame_count", pa.int64(), "number of its pictures, as counted", derived_from=FILE),
+        Column(
+            "fps",
+            pa.float64(),
+            "average frames per second by the timestamps, for information; null for one picture",
+            derived_from=FILE,
+        ),
         Column("time_base_numerator", pa.int32(), "seconds per timestamp tick, numerator", derived_from=FILE),
         Column("time_base_denominator", pa.int32(), "seconds per timestamp tick, denominator", derived_from=FILE),
-        Column("audio_codec", TEXT, "codec of the first audio stream; null without sound", derived_from=FILE),
-        Column("audio_channels", pa.int32(), "channels of the first audio stream", derived_from=FILE),
-        Column("audio_sample_rate", pa.int32(), "hertz", derived_from=FILE),
+        Column("audio_codec", TEXT, "codec of the sound that is listened to; null without sound", derived_from=FILE),
+        Column("audio_channels", pa.int32(), "its channels", derived_from=FILE),
+        Column("audio_sample_rate", pa.int32(), "its samples per second", derived_from=FILE),
         BATCH,
         *MADE_BY,
     ),

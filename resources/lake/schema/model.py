@@ -82,6 +82,10 @@ CHECKPOINTS = Table(
         Column("steps", pa.int64(), "updates of the optimiser"),
         Column("samples", pa.int64(), "clips seen, counted each time"),
         Column("seconds", pa.float64(), "spent on training, over all tries"),
+        Column("samples_per_second", pa.float64(), "clips seen in a second of training"),
+        Column("waiting_share", pa.float64(), "share of the time in which nothing was computed: data were waited for"),
+        Column("peak_share", pa.float64(), "useful arithmetic as a share of what the GPU can do; null on a CPU"),
+        Column("memory_bytes", pa.int64(), "most that the first process held of the GPU's memory, or of the machine's"),
         Column("loss", pa.float64(), "mean over the last steps"),
         Column(
             "accuracy",

@@ -39,7 +39,7 @@ SPEECH = Table(
         Column(
             "origin",
             TEXT,
-            "of subtitles the file's name or the number of the stream; null for speech recognition",
+            "of subtitles the file's name or the number of the stream; of speech recognition the sound heard",
             derived_from=SOUND_OR_SUBTITLES,
         ),
         Column("model", TEXT, "the model that recognised it; null for subtitles"),

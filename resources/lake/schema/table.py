@@ -16,6 +16,9 @@ TEXT = pa.string()
 TEXTS = pa.list_(pa.string())
 TIME = pa.timestamp("us", tz="UTC")
 
+# Columns that say which run wrote a row and when, and not what the row is.
+OF_THE_RUN = ("run_id", "written_at")
+
 # One size for the vectors of all models, so that another model does not need another table: smaller ones fill the rest
 # with zeros, which changes neither cosine nor distance. ViCLIP-L/14 has 768 dimensions, B/16 512.
 VECTOR_SIZE = 768

@@ -85,7 +85,12 @@ CLIPS = Table(
             derived_from=FILE,
         ),
         Column("mover_y", pa.float32(), "the same in frame heights per second; positive goes down", derived_from=FILE),
-        Column("flags", TEXTS, "properties by which a subset may exclude it: too_short, too_long, still, wild, black"),
+        Column(
+            "flags",
+            TEXTS,
+            "properties by which a subset may exclude it: too_short, too_long, still, wild, black, interlaced, "
+            "short_of_header",
+        ),
         Column(
             "decode_errors",
             pa.int32(),

@@ -149,3 +149,46 @@ def test_a_cell_may_be_longer_than_the_csv_module_takes_by_itself(tmp_path):
     (item,) = items(path)
     assert isinstance(item, Item)
     assert len(item.title or "") == 200_000
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ("dQw4w9WgXcQ", "https://www.youtube.com/watch?v=dQw4w9WgXcQ"),
+        ("-076WPWoCRE", "https://www.youtube.com/watch?v=-076WPWoCRE"),
+        ("youtube.com/watch?v=dQw4w9WgXcQ&t=3", "https://youtube.com/watch?v=dQw4w9WgXcQ&t=3"),
+        ("www.youtube.com/shorts/dQw4w9WgXcQ", "https://www.youtube.com/shorts/dQw4w9WgXcQ"),
+        ("youtu.be/dQw4w9WgXcQ", "https://youtu.be/dQw4w9WgXcQ"),
+        ("//vimeo.com/1084537", "https://vimeo.com/1084537"),
+        ("youtube dQw4w9WgXcQ", "https://www.youtube.com/watch?v=dQw4w9WgXcQ"),
+        ("vimeo 1084537", "https://vimeo.com/1084537"),
+        ("- https://a.example/1", "https://a.example/1"),
+        ('"https://a.example/1",', "https://a.example/1"),
+        ("<https://a.example/1>", "https://a.example/1"),
+        ("https://a.example/1  # the best", "https://a.example/1"),
+        ("https://a.example/1#t=3", "https://a.example/1#t=3"),
+        ("videos/clip.mp4", "videos/clip.mp4"),
+        ("my.films/clip.mp4", "my.films/clip.mp4"),
+        ("my holidays", None),
+        ("documentary", "documentary"),  # a file of that name is there
+        ("www.files/clip.mp4", "www.files/clip.mp4"),  # and this one
+    ],
+)
+def test_a_line_of_text_may_be_a_bare_id_a_url_without_its_scheme_or_a_line_of_an_archive(tmp_path, line, address):
+    (tmp_path / "documentary").touch()
+    (tmp_path / "www.files").mkdir()
+    (tmp_path / "www.files" / "clip.mp4").touch()
+    path = tmp_path / "list.txt"
+    path.write_text(f"{line}\n")
+    (item,) = items(path)
+    if address is None:
+        assert isinstance(item, BadItem)
+        assert "line of yt-dlp's archive" in item.why
+    else:
+        assert item == Item(1, address)
+
+
+def test_a_row_with_a_list_of_videos_names_each(tmp_path):
+    path = tmp_path / "list.jsonl"
+    path.write_text(json.dumps({"videos": ["a.mp4", "https://a.example/1"], "title": "both"}))
+    assert items(path) == [Item(1, "a.mp4", "both"), Item(1, "https://a.example/1", "both")]

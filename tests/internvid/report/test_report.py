@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -17,12 +18,17 @@ import pytest
 
 from internvid.report.charts import Bar, bar_chart
 from internvid.report.contact_sheet import contact_sheet_markdown, smaller_jpeg
-from internvid.report.report import ContactClip, StageRow, clock, count, number, share, took, write_report
+from internvid.report.report import StageRow, count, number, plots_markdown, share, took, write_report
+from internvid.report.shown_clips import ShownClip, clock
 from resources.lake.schema import TABLES
 
 STATISTICS = Path(__file__).parents[3] / "sql" / "statistics"
 NOON = datetime(2025, 1, 2, 12, tzinfo=UTC)
 NASTY = "<script>alert(1)</script> & \"q\" 'q' $x$ {{ 7*7 }} <img src=http://evil.example/x onerror=alert(1)>"
+PUBLISHED = [
+    *("MSR-VTT", "DiDeMo", "LSMDC", "YouCook2", "How2", "ANet Caption", "VideoCC3M", "WebVid10M", "WTS70M"),
+    *("HowTo100M", "HD-VILA-100M", "YT-Temporal-180M", "InternVid"),
+]
 VOID = {"meta", "img", "br"}
 
 
@@ -93,8 +99,10 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index in range(1500)
     ]
     captions = [
-        {"clip_id": "c0", "video_id": "v", "word_count": 12, "verbs": [NASTY], "nouns": ["dog"], "model": NASTY},
-        {"clip_id": "c1", "video_id": "v", "word_count": 13, "verbs": ["run"], "nouns": ["dog"], "model": "speaker-1"},
+        {"clip_id": "c0", "video_id": "v", "word_count": 12, "verbs": [NASTY], "nouns": ["dog"], "model": NASTY}
+        | {"caption": f"A dog {NASTY}"},
+        {"clip_id": "c1", "video_id": "v", "word_count": 13, "verbs": ["run"], "nouns": ["dog"], "model": "speaker-1"}
+        | {"caption": "The young dog stays."},
     ]
     failures = [
         {"attempt_id": "clips/1", "stage": "clips", "key": "k", "label": NASTY, "outcome": "failed"}
@@ -110,6 +118,12 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "clips": clips,
             "clip_captions": captions,
             "attempts": failures,
+            "transcripts": [{"clip_id": "c0", "video_id": "v", "text": "Guten Tag, die Hunde", "language": "de"}],
+            "clip_scores": [{"score_id": "c0/a", "score": "aesthetics", "model": NASTY, "value": 4.5}],
+            "subset_snapshots": [
+                {"subset": NASTY, "snapshot": NASTY}
+                | {"waterfall": json.dumps([{"condition": NASTY, "meaning": NASTY, "removed": 0, "left": 3}])}
+            ],
             "costs": [
                 {"cost_id": "1", "stage": "clips", "model": "", "units": 9, "wall_seconds": 90.0, "frames": 1800}
                 | {"written_at": NOON},
@@ -123,8 +137,8 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def html(mart: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     clips = [
-        ContactClip("v_0_90", NASTY, 0.0, 3.04, NASTY, "speaker-1", [jpeg(), b"no picture", jpeg(90, 160)], [NASTY]),
-        ContactClip("v_90_180", "b.mp4", 61.5, 3723.96, "شخص يمشي", "speaker-1", [jpeg(seed=i) for i in range(9)]),
+        ShownClip("v_0_90", NASTY, 0.0, 3.04, NASTY, "speaker-1", [jpeg(), b"no picture", jpeg(90, 160)], [NASTY]),
+        ShownClip("v_90_180", "b.mp4", 61.5, 3723.96, "شخص يمشي", "speaker-1", [jpeg(seed=i) for i in range(9)]),
     ]
     stages = [StageRow("clips", done=12_345, failed=1, skipped=20, waiting=7, pending=300, seconds=3_725.4)]
     path = tmp_path_factory.mktemp("report") / "new" / "report.html"
@@ -152,8 +166,9 @@ def test_the_page_loads_nothing_and_runs_nothing(html: str):
 
 def test_what_strangers_wrote_is_shown_letter_by_letter(html: str):
     page = Page(html)
-    # title element, heading, both models' sentence, largest video, failed file, failure text, caption, video name, flag
-    assert page.text.count(NASTY) == 9
+    # title element, heading, both models' sentence, largest video, failed file, failure text, caption, video, flag,
+    # model of a score, subset and snapshot
+    assert page.text.count(NASTY) == 12
     assert f"line one\n  {NASTY}" in page.text
     assert "<script" not in html.lower()
     assert "/data/<lake>" in page.text
@@ -162,12 +177,14 @@ def test_what_strangers_wrote_is_shown_letter_by_letter(html: str):
 def test_table_1_stands_beside_what_was_published(html: str):
     rows = Page(html).rows
     start = next(index for index, row in enumerate(rows) if row[0] == "dataset")
-    assert rows[start : start + 5] == [
+    assert rows[start : start + 3] == [
         ["dataset", "captions", "videos", "clips", "seconds a clip", "words a caption", "hours of video", "resolution"],
-        ["this lake", "generated", "1", "1,500", "2.4", "12.5", "1.0", "≥720p (100 %)"],
-        ["InternVid", "generated", "7,100,000", "234,000,000", "11.7", "17.6", "760,300", "720p (85 %)"],
-        ["HD-VILA-100M", "speech", "3,300,000", "103,000,000", "13.4", "32.5", "371,500", "720p"],
-        ["HowTo100M", "speech", "1,200,000", "136,000,000", "3.6", "4.0", "134,500", "240p"],
+        ["this lake", "generated", "1", "1,500", "2.0", "12.5", "0.83", "≥720p (100 %)"],
+        ["MSR-VTT", "manual", "7,200", "10,000", "15.0", "9.3", "40.0", "240p"],
+    ]
+    assert [row[0] for row in rows[start + 2 : start + 15]] == PUBLISHED
+    assert rows[start + 14] == [
+        *("InternVid", "generated", "7,100,000", "234,000,000", "11.7", "17.6", "760,300", "720p (85 %)")
     ]
 
 
@@ -229,7 +246,7 @@ def test_the_paper_s_shares_are_drawn_beside_ours(html: str):
 
 
 def test_the_same_statistics_give_the_same_bytes(mart: Path, tmp_path: Path):
-    clips = [ContactClip("c", "v", 0, 1, "a", "m", [jpeg()])]
+    clips = [ShownClip("c", "v", 0, 1, "a", "m", [jpeg()])]
     pages = [
         write_report(tmp_path / name, mart, clips, title="t", lake="l", made_at=NOON).read_bytes() for name in "ab"
     ]
@@ -239,7 +256,7 @@ def test_the_same_statistics_give_the_same_bytes(mart: Path, tmp_path: Path):
 def test_an_empty_lake_makes_a_report_that_says_so(tmp_path: Path):
     mart = make_mart(tmp_path / "statistics.duckdb", {})
     page = Page(write_report(tmp_path / "r.html", mart, [], title="t", lake="l", made_at=NOON).read_text())
-    assert page.text.count("Nothing to count yet.") == 13
+    assert page.text.count("Nothing to count yet.") == 22
     assert "No clips yet." in page.text
     assert "No failures are on record." in page.text
     assert ["this lake", "generated", "0", "0", "–", "–", "0.00", "≥720p (–)"] in page.rows
@@ -353,3 +370,38 @@ def test_a_contact_sheet_of_nothing_says_so_and_impossible_ones_are_refused():
         contact_sheet_markdown([jpeg()], [])
     with pytest.raises(ValueError, match="does not fit in 100 bytes"):
         contact_sheet_markdown([jpeg()], ["a"], limit_bytes=100)
+
+
+def test_clouds_leave_out_words_that_say_nothing_and_colour_nouns_and_verbs(html: str):
+    clouds = re.findall(r'<svg role="img" aria-label="([^"]*)" class="cloud".*?</svg>', html)
+    assert [label.split(":")[0] for label in clouds] == ["Words of captions", "Speech in German"]
+    of_class = {word: kind for kind, word in re.findall(r'class="(noun|verb|other)">(\w+)</text>', html)}
+    assert (of_class["dog"], of_class["stays"]) == ("noun", "verb")
+    assert {"hunde", "guten"} <= set(of_class)
+    assert not {"the", "a", "die"} & set(of_class)
+
+
+def test_new_words_histograms_and_waterfalls_are_described_for_screen_readers(html: str):
+    labels = Page(html).attributes("aria-label")
+    for text in (
+        "Different words: 2.0 verbs and 1.0 nouns in 2 captions",
+        "Clip durations by the second: most at 2.0 seconds, 100 %",
+        "Aesthetics: most at 4.5 aesthetics, 100 %",
+        "Spoken languages: de: 100 %",
+        "Ages, genders, origins: young: 50 %",
+        f"Subset {NASTY}: {NASTY}: 3",
+    ):
+        assert text in labels
+
+
+def test_plots_for_the_page_of_an_asset_are_pictures_that_fit(mart: Path):
+    with duckdb.connect(str(mart), read_only=True) as database:
+        names = [name for (name,) in database.execute("select table_name from duckdb_tables()").fetchall()]
+        tables = {name: database.table(f'"{name}"').to_arrow_table().to_pylist() for name in names}
+    markdown = plots_markdown(tables)
+    pictures = re.findall(r"!\[([^\]]*)\]\(data:image/png;base64,([^)]*)\)", markdown)
+    assert len(pictures) == 6
+    assert len(markdown) < 90_000
+    for _, picture in pictures:
+        assert cv2.imdecode(np.frombuffer(base64.b64decode(picture), np.uint8), cv2.IMREAD_COLOR) is not None
+    assert plots_markdown({name: [] for name in tables}) == "*Nothing to count yet.*"

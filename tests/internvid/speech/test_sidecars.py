@@ -1,5 +1,6 @@
 """Which subtitle files belong to a video, and the tags in their names."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,12 @@ def test_a_tag_names_a_language_by_its_iso_639_1_code(tag: str | None, code: str
 )
 def test_a_text_tells_its_language_if_it_is_long_enough(text: str, code: str | None) -> None:
     assert language_of(text) == code
+
+
+def test_what_is_no_file_is_no_subtitles(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    os.mkfifo(tmp_path / "a.en.srt")
+    (tmp_path / "a.de.srt").mkdir()
+    (tmp_path / "a.fr.srt").touch()
+    found = SidecarFinder(lambda name: name.endswith(".mp4")).subtitle_files(tmp_path / "a.mp4")
+    assert [path.name for path in found] == ["a.fr.srt"]

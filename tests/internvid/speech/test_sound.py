@@ -5,9 +5,20 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from real_videos import REAL_VIDEOS, needs_real_videos
 
-from internvid.speech.sound import FRAME_SAMPLES, HERTZ, MAX_FRAMES, Everything, Silero, Window, _Finder, windows
+from internvid.speech.sound import (
+    FRAME_SAMPLES,
+    HERTZ,
+    MAX_FRAMES,
+    Everything,
+    Silero,
+    Window,
+    _Finder,
+    chosen_sound,
+    windows,
+)
 from internvid.synthetic.plans import VideoPlan
 from internvid.synthetic.sound import SAMPLES_PER_SECOND, soundtrack
 
@@ -141,3 +152,101 @@ def test_damaged_packets_are_passed_over(spoken_video: Path, tmp_path: Path) -> 
     heard = list(windows(str(damaged), Everything()))
     assert heard[0].start_seconds == pytest.approx(0.0, abs=0.03)
     assert heard[-1].start_seconds + heard[-1].seconds == pytest.approx(4.0, abs=0.1)
+
+
+# --- which sound, and which of its channels -------------------------------------------------------------------------
+
+
+def with_sounds(path: Path, *sounds: dict) -> Path:
+    """A video with these streams of sound: samples [channels, samples] at 48 kHz, layout, and what its header says."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
+        streams = []
+        for sound in sounds:
+            stream = container.add_stream("pcm_s16le", rate=48_000, layout=sound.get("layout", "stereo"))
+            stream.metadata.update({name: sound[name] for name in ("language", "title") if name in sound})
+            stream.disposition = sound.get("disposition", 0)
+            streams.append(stream)
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 99, np.uint8), format="rgb24")
+            frame.pts = number
+            container.mux(picture.encode(frame))
+        container.mux(picture.encode(None))
+        for stream, sound in zip(streams, sounds, strict=True):
+            samples = np.ascontiguousarray((sound["samples"].T.reshape(1, -1) * 32767).astype(np.int16))
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=sound.get("layout", "stereo"))
+            frame.sample_rate = 48_000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+def hum(hertz: float, *gains: float) -> np.ndarray:
+    """Two seconds of a tone, in one channel for each gain."""
+    tone = 0.5 * np.sin(2 * np.pi * hertz * np.arange(96_000) / 48_000)
+    return np.array(gains)[:, None] * tone
+
+
+def heard_from(path: Path) -> tuple[float, float]:
+    """Loudness, and the frequency that is heard."""
+    (window,) = windows(str(path), Everything())
+    middle = window.samples[HERTZ // 2 : HERTZ // 2 + HERTZ]
+    return float(np.abs(middle).max()), float(np.abs(np.fft.rfft(middle)).argmax())
+
+
+@pytest.mark.parametrize(
+    ("layout", "gains"),
+    [
+        ("mono", (1,)),
+        ("stereo", (1, 1)),
+        ("stereo", (1, -1)),  # opposite phase
+        ("stereo", (1, -0.9)),
+        ("stereo", (0, 1)),
+        ("5.1", (0, 0, 1, 0, 0, 0)),  # in front of the picture alone
+        ("5.1", (1, -1, 0, 0, 0, 0)),
+        ("quad", (1, -1, 1, -1)),
+    ],
+)
+def test_a_voice_is_heard_whatever_the_channels_are(tmp_path: Path, layout: str, gains: tuple[float, ...]) -> None:
+    loudness, frequency = heard_from(with_sounds(tmp_path / "a.mkv", {"samples": hum(440, *gains), "layout": layout}))
+    assert loudness > 0.1
+    assert frequency == 440
+
+
+def test_the_channel_changes_where_the_phase_does(tmp_path: Path) -> None:
+    half = hum(300, 1, 1)[:, :48_000], hum(300, 1, -1)[:, :48_000]
+    path = with_sounds(tmp_path / "a.mkv", {"samples": np.concatenate(half, axis=1)})
+    (window,) = windows(str(path), Everything())
+    assert window.seconds == pytest.approx(2.0, abs=0.05)
+    pieces = [float(np.abs(part).max()) for part in np.array_split(window.samples, 20)]  # of a tenth of a second
+    assert sum(piece < 0.4 for piece in pieces) <= 3
+    assert min(pieces[:9] + pieces[14:19]) > 0.4
+
+
+@pytest.mark.parametrize(
+    ("others", "original"),
+    [
+        ({"disposition": Disposition.dub | Disposition.default}, {}),
+        ({"disposition": Disposition.comment | Disposition.default}, {}),
+        ({"disposition": Disposition.visual_impaired}, {}),
+        ({"title": "Director's Commentary"}, {}),
+        ({"title": "English (Audio Description)"}, {}),
+        (
+            {"language": "eng", "disposition": Disposition.default},
+            {"language": "jpn", "disposition": Disposition.original},
+        ),
+        ({"language": "eng", "title": "English dub"}, {"language": "jpn"}),
+        ({"language": "zxx"}, {"language": "eng"}),
+        ({"language": "fra"}, {"language": "qaa"}),
+        ({}, {"disposition": Disposition.default}),
+    ],
+)
+def test_the_original_sound_is_heard_and_named(tmp_path: Path, others: dict, original: dict) -> None:
+    sounds = {"samples": hum(300, 1, 1), **others}, {"samples": hum(440, 1, 1), **original}
+    path = with_sounds(tmp_path / "a.mkv", *sounds)
+    assert heard_from(path)[1] == 440
+    name = chosen_sound(str(path))
+    assert name is not None
+    assert name.startswith("stream 2")
+    assert original.get("language", "") in name

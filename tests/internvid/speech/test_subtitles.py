@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 from av.stream import Disposition
 
@@ -178,8 +179,102 @@ def test_youtubes_recognised_json3_is_automatic_and_lines_end_where_the_next_beg
     ]
     subtitles = read(spoken_video, "video.en.json3", json.dumps({"events": events}))
     assert subtitles == Subtitles(
-        "automatic", "video.en.json3", "en", [Cue(0.16, 1.5, "first we"), Cue(1.5, 4.0, "peel")]
+        "automatic",
+        "video.en.json3",
+        "en",
+        [Cue(0.16, 1.5, "first we"), Cue(1.5, 4.0, "peel")],
+        ("video.en.json3: 1 of 4 cues could not be read as json3: line 5: its times cannot be read: 'lost'",),
     )
+
+
+# --- clocks of HLS, and what cannot be read ------------------------------------------------------------------------
+
+
+def mapped(ticks: int, local: str = "00:00:00.000") -> str:
+    return f"WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:{ticks},LOCAL:{local}\n\n00:00:01.000 --> 00:00:02.000\nFirst we peel.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (mapped(0), 1.0),
+        (mapped(90_000), 2.0),
+        (mapped(90_000, "00:00:00.500"), 1.5),
+        (mapped(90_000).replace("MPEGTS:90000,LOCAL:00:00:00.000", "LOCAL:00:00.000, MPEGTS:90000"), 2.0),
+        (mapped(900_000), 1.0),  # 10 s is after the video's end: its pictures were moved to zero without the words
+        (mapped(900_000) + "\n" + mapped(990_000), 1.0),  # the first of two segments
+    ],
+)
+def test_an_x_timestamp_map_shifts_the_cues(spoken_video: Path, text: str, seconds: float) -> None:
+    subtitles = read(spoken_video, "video.en.vtt", text)
+    assert subtitles is not None
+    assert subtitles.cues[0].start_seconds == pytest.approx(seconds, abs=0.01)
+
+
+def test_a_map_of_each_segment_holds_for_its_cues(spoken_video: Path) -> None:
+    subtitles = read(spoken_video, "video.en.vtt", mapped(900_000) + "\n" + mapped(990_000).replace("peel", "stir"))
+    assert subtitles is not None
+    assert [cue.start_seconds for cue in subtitles.cues] == pytest.approx([1.0, 2.0], abs=0.01)
+
+
+def test_a_map_names_the_clock_of_mpeg_ts(spoken_video: Path, tmp_path: Path) -> None:
+    video = tmp_path / "video.ts"
+    with av.open(str(spoken_video)) as source, av.open(str(video), "w", format="mpegts") as copy:
+        stream = source.streams.video[0]
+        target = copy.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = target
+                copy.mux(packet)
+    with av.open(str(video)) as container:
+        first = next(container.decode(video=0)).time
+    assert first is not None
+    assert first > 1
+    at_first_frame = mapped(round(first * 90_000), "00:00:01.000")
+    for text in (at_first_frame, mapped(round(first * 90_000) + 2**33, "00:00:01.000")):  # its clock wraps
+        subtitles = read(video, "video.en.vtt", text)
+        assert subtitles is not None
+        assert subtitles.cues[0].start_seconds == pytest.approx(0.0, abs=0.01)
+
+
+def test_cues_that_cannot_be_read_are_told_of_beside_those_that_can(spoken_video: Path) -> None:
+    damaged = srt().replace("00:00:01,040 -->", "00:00:0x,040 -->")
+    files = [SubtitleFile("video.en.srt", damaged.encode()), SubtitleFile("video.de.sup", b"PG\0\0" + bytes(20))]
+    subtitles = subtitles_of(str(spoken_video), "video.mp4", files, ALL)
+    assert subtitles is not None
+    assert len(subtitles.cues) == 3
+    assert subtitles.problems == (
+        "video.de.sup: it is PGS pictures of a Blu-ray (.sup), which is not read",
+        "video.en.srt: 1 of 4 cues could not be read as SRT: line 6: its times cannot be read: "
+        "'00:00:0x,040 --> 00:00:01,960'",
+    )
+
+
+def test_a_file_of_which_nothing_can_be_read_leaves_the_place_to_the_next(spoken_video: Path) -> None:
+    nothing = SubtitleFile("video.en.srt", b"1\n00:00:0x,000 --> 00:00:02,000\nlost")
+    with pytest.raises(UnreadableSubtitles, match=r"^video\.en\.srt: none of 1 cues could be read as SRT: line 2: "):
+        subtitles_of(str(spoken_video), "video.mp4", [nothing], ALL)
+    subtitles = subtitles_of(
+        str(spoken_video), "video.mp4", [nothing, SubtitleFile("video.de.srt", srt().encode())], ALL
+    )
+    assert subtitles is not None
+    assert (subtitles.origin, len(subtitles.problems)) == ("video.de.srt", 1)
+
+
+def test_frames_are_counted_by_the_videos_rate(spoken_video: Path) -> None:  # 10 fps
+    subtitles = read(spoken_video, "video.en.sub", "{5}{15}First we peel.\n{20}{30}Then we stir.")
+    assert subtitles is not None
+    assert [(cue.start_seconds, cue.end_seconds) for cue in subtitles.cues] == [(0.5, 1.5), (2.0, 3.0)]
+
+
+def test_of_a_file_with_several_languages_the_spoken_one_is_taken(spoken_video: Path) -> None:
+    text = (
+        "<SAMI><STYLE>.KO {lang: ko-KR;} .EN {lang: en-US;}</STYLE><BODY>"
+        "<SYNC Start=1000><P Class=KO>안녕하세요<P Class=EN>Hello"
+    )
+    subtitles = read(spoken_video, "video.smi", text)
+    assert subtitles is not None
+    assert (subtitles.language, [cue.text for cue in subtitles.cues]) == ("en", ["Hello"])
 
 
 # --- encodings ----------------------------------------------------------------------------------------------------
@@ -212,6 +307,16 @@ def test_any_encoding_gives_the_same_words_and_their_language(
     assert subtitles is not None
     assert [cue.text for cue in subtitles.cues] == [text for *_, text in cues]
     assert subtitles.language == language
+
+
+@pytest.mark.parametrize("nuls", [b"\0", b"\0" * 7, b"\0" * 4096])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_nul_bytes_lose_nothing(nuls: bytes, encoding: str) -> None:
+    data = srt(RUSSIAN).encode(encoding)
+    padded = data + nuls * (2 if encoding != "utf-8" else 1)
+    assert text_of(padded) == srt(RUSSIAN)
+    if encoding == "utf-8":
+        assert text_of(data[:30] + nuls + data[30:]) == srt(RUSSIAN)
 
 
 def test_damaged_unicode_loses_only_what_is_damaged() -> None:

@@ -1,4 +1,6 @@
+import io
 import json
+import math
 import random
 import shutil
 import signal
@@ -170,7 +172,7 @@ checkpoint = Checkpoint(ViCLIP(config), Tokenizer.trained_on(["a b"], vocab_size
 number = 0
 while True:
     for parameter in checkpoint.model.parameters():
-        parameter.data.fill_(number % 2)
+        parameter.data.fill_(1 + number % 2)
     save_checkpoint(Path(sys.argv[1]), checkpoint)
     if number == 0:
         print("saved", flush=True)
@@ -214,11 +216,35 @@ def test_what_is_missing_or_broken_in_a_checkpoint_is_told_by_file(tmp_path):
         ("model.safetensors", b"0" * 7 + b"\0{}", ValueError, r"model\.safetensors"),
         ("config.json", b"{", ValueError, r"config\.json is no JSON"),
         ("config.json", b"[]", ValueError, r"config\.json is no JSON object, but list"),
+        ("config.json", b'{"model": ' + b"[" * 100_000, ValueError, r"config\.json is no JSON that can be read"),
+        ("model.safetensors", torch_saved(), ValueError, r"model\.safetensors is no safetensors file"),
         ("config.json", json.dumps({**saved_config, "preprocessing": 1}).encode(), ValueError, "belongs to another"),
     ):
         with pytest.raises(error, match=message):
             load_checkpoint(broken(name, content))
     assert load_checkpoint(broken("receipt.json", None)).receipt == {}
+
+
+def torch_saved() -> bytes:
+    file = io.BytesIO()
+    torch.save(tiny_checkpoint().model.state_dict(), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda value: value.mul_(math.nan), r"weights have numbers that are not finite: temp"),
+        (lambda value: value.view(-1)[-1:].fill_(math.inf), r"weights have numbers that are not finite"),
+        (lambda value: value.zero_(), r"weights are zeros only: text_encoder\.positional_embedding"),
+    ],
+)
+def test_weights_with_which_a_model_has_no_answer_are_refused(tmp_path, spoil, message):
+    checkpoint = tiny_checkpoint()
+    for value in checkpoint.model.state_dict().values():
+        spoil(value)
+    with pytest.raises(ValueError, match=message):
+        load_checkpoint(save_checkpoint(tmp_path, checkpoint))
 
 
 @needs_vocabulary

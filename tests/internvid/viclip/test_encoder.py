@@ -1,4 +1,6 @@
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +8,8 @@ import torch
 
 from internvid.viclip.checkpoint import Checkpoint
 from internvid.viclip.clips import InMemoryClip, InMemoryClips
-from internvid.viclip.config import ViCLIPConfig
-from internvid.viclip.encoder import Encoder
+from internvid.viclip.config import L14, ViCLIPConfig
+from internvid.viclip.encoder import MAX_VIDEOS_PER_BATCH, Encoder, clips_within
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.tokenizer import Tokenizer
@@ -128,3 +130,64 @@ def test_nothing_has_no_vectors_and_an_unknown_choice_is_told(checkpoint, clips)
         assert nothing.dtype == np.float32
     with pytest.raises(ValueError, match="as middle or uniform, not random"):
         encoder.encode_clips(clips, [0], choice="random")
+
+
+def test_batches_prepared_by_threads_have_the_same_vectors_in_the_same_order(checkpoint, clips):
+    here, ahead = Encoder(checkpoint), Encoder(checkpoint)
+    assert here.threads == 0  # on a CPU
+    ahead.threads = 3
+    for size in (1, 3):
+        expected = here.encode_clips(clips, range(7), batch_size=size)
+        assert np.array_equal(ahead.encode_clips(clips, range(7), batch_size=size), expected)
+    assert np.array_equal(ahead.encode_texts(TEXTS, batch_size=2), here.encode_texts(TEXTS, batch_size=2))
+
+
+def test_a_broken_clip_that_a_thread_reads_is_raised_where_vectors_are_asked_for(checkpoint, clips):
+    class Broken(InMemoryClips):
+        def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
+            raise OSError("a frame that cannot be read")
+
+    encoder = Encoder(checkpoint)
+    encoder.threads = 2
+    with pytest.raises(OSError, match="a frame that cannot be read"):
+        encoder.encode_clips(Broken(clips.clips), range(7), batch_size=2)
+
+
+def test_bfloat16_gives_nearly_the_vectors_of_float32_and_is_the_default_of_no_cpu(checkpoint, clips):
+    exact, rounded = Encoder(checkpoint), Encoder(checkpoint, precision="bfloat16")
+    assert (exact.precision, rounded.precision) == ("float32", "bfloat16")
+    pairs = [
+        (exact.encode_clips(clips, range(7)), rounded.encode_clips(clips, range(7))),
+        (exact.encode_texts(TEXTS), rounded.encode_texts(TEXTS)),
+    ]
+    for vectors, nearly in pairs:
+        assert nearly.dtype == np.float32
+        assert (vectors * nearly).sum(axis=1).min() > 0.999
+        assert np.abs(vectors - nearly).max() > 1e-5
+
+
+def test_use_of_the_device_counts_the_time_that_frames_are_waited_for(checkpoint, clips):
+    class Slow(InMemoryClips):
+        def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
+            time.sleep(0.1)
+            return super().frames(picks)
+
+    encoder = Encoder(checkpoint)
+    began = time.perf_counter()
+    encoder.encode_texts(TEXTS)
+    encoder.encode_clips(Slow(clips.clips), range(4), batch_size=2)
+    seconds = time.perf_counter() - began
+    use = encoder.use()
+    assert 4 / seconds <= use.clips_per_second <= 4 / 0.2
+    assert 0.2 / seconds <= use.waiting_share <= 1
+    assert use.peak_share is None  # no GPU
+    assert str(replace(use, clips_per_second=1234.5, waiting_share=0.25, peak_share=0.5, memory_bytes=3 << 29)) == (
+        "1,234.5 clips a second, waiting 25% of the time, 50% of the GPU's peak, 1.5 GiB"
+    )
+
+
+def test_as_many_clips_are_computed_together_as_the_memory_takes():
+    tokens = 1 + 8 * 256
+    assert clips_within(10 * tokens * 1024 * 64, L14, 8) == 10
+    assert clips_within(1, L14, 8) == 1
+    assert clips_within(1e15, L14, 8) == MAX_VIDEOS_PER_BATCH

@@ -3,15 +3,17 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from internvid.viclip.config import B16, L14, ViCLIPConfig
-from internvid.viclip.model import ViCLIP, path_scales, random_keep
+from internvid.viclip.model import Recompute, ViCLIP, patches_of, path_scales, random_keep
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 
@@ -217,29 +219,50 @@ def gradients(model: ViCLIP, video: Tensor, token_ids: Tensor, keep: Tensor | No
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
-def test_every_parameter_learns_and_checkpointed_blocks_give_the_same_gradients(model, video, token_ids):
-    checkpointed = ViCLIP(SMALL, gradient_checkpointing=True)
-    plain = ViCLIP(SMALL)
-    for copy in (checkpointed, plain):
-        copy.load_state_dict(model.state_dict())
+def test_every_parameter_learns(model, video, token_ids):
     keep = random_keep(SMALL, batch=3, frames=4, mask_ratio=0.5, generator=torch.Generator().manual_seed(0))
-    expected = gradients(plain, video, token_ids, keep)
-    assert all(gradient.abs().max() > 0 for gradient in expected.values())
-    recomputed = gradients(checkpointed, video, token_ids, keep)
-    assert recomputed.keys() == expected.keys()
-    for name, gradient in expected.items():
+    assert all(gradient.abs().max() > 0 for gradient in gradients(model, video, token_ids, keep).values())
+
+
+@pytest.mark.parametrize("what", ["activations", "mlp", "blocks"])
+def test_whatever_is_recomputed_the_gradients_are_the_same(model, video, token_ids, what):
+    recomputing, plain = ViCLIP(SMALL), ViCLIP(SMALL)
+    for copy in (recomputing, plain):
+        copy.load_state_dict(model.state_dict())
+    recomputing.recompute(what)
+    keep = random_keep(SMALL, batch=3, frames=4, mask_ratio=0.5, generator=torch.Generator().manual_seed(0))
+    recomputed = gradients(recomputing, video, token_ids, keep)
+    for name, gradient in gradients(plain, video, token_ids, keep).items():
         torch.testing.assert_close(recomputed[name], gradient, rtol=1e-5, atol=1e-6, msg=name)
 
 
-def test_checkpointed_blocks_keep_less_for_the_backward_pass(video):
-    saved_numbers = {}
-    for checkpointing in (False, True):
-        model = ViCLIP(replace(SMALL, vision_layers=6), gradient_checkpointing=checkpointing)
-        sizes: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
-            model.encode_video(video)
-        saved_numbers[checkpointing] = sum(sizes)
-    assert saved_numbers[True] < saved_numbers[False] / 4
+def test_what_is_recomputed_is_not_kept_and_activations_cost_no_matrix_product(video):
+    kept_bytes, operations = {}, {}
+    for what in get_args(Recompute):
+        model = ViCLIP(replace(SMALL, vision_layers=6))
+        model.recompute(what)
+        kept: dict[int, int] = {}
+
+        def keep(tensor: Tensor, kept: dict[int, int] = kept) -> Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            vectors = model.encode_video(video)
+        kept_bytes[what] = sum(kept.values())
+        with FlopCounterMode(display=False) as counter:
+            vectors.sum().backward()
+        operations[what] = counter.get_total_flops()
+    assert kept_bytes["nothing"] > kept_bytes["activations"] > kept_bytes["mlp"] > kept_bytes["blocks"]
+    assert kept_bytes["mlp"] < 0.6 * kept_bytes["nothing"]
+    assert operations["nothing"] == operations["activations"] < operations["mlp"] < operations["blocks"]
+
+
+def test_the_kept_patches_alone_are_enough(model, video):
+    keep = random_keep(SMALL, batch=3, frames=4, mask_ratio=0.5, generator=torch.Generator().manual_seed(0))
+    patches = patches_of(video, SMALL.patch_size, keep)
+    assert patches.shape == (3, keep.shape[1], 3, SMALL.patch_size, SMALL.patch_size)
+    assert torch.equal(model.encode_patches(patches, frames=4, keep=keep), model.encode_video(video, keep=keep))
 
 
 def test_paths_are_dropped_ever_more_often_with_depth_and_their_mean_is_the_undropped(model, video):

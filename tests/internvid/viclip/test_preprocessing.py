@@ -59,7 +59,7 @@ def test_read_only_and_mirrored_arrays_give_the_same(video):
 def test_one_crop_is_shared_by_the_frames_of_a_clip(video):
     still = np.repeat(video[:1], 4, axis=0)
     frames = Preprocessing(image_size=32).augmented(still, crop_scale=(0.5, 1), flip=True, generator=generator())
-    assert frames.shape == (4, 3, 32, 32)
+    assert (frames.shape, frames.dtype) == ((4, 3, 32, 32), torch.uint8)
     assert all(torch.equal(frame, frames[0]) for frame in frames)
 
 
@@ -90,7 +90,8 @@ def test_an_augmented_clip_is_its_crop_resized(video):
     top, left, height, width = random_crop(90, 160, scale=(0.3, 0.5), generator=generator(3))
     crop = np.ascontiguousarray(video[:, top : top + height, left : left + width])
     frames = preprocessing.augmented(video, crop_scale=(0.3, 0.5), flip=False, generator=generator(3))
-    assert torch.equal(frames, preprocessing.frames([crop])[0])
+    assert torch.equal(frames, preprocessing.pixels([crop])[0])
+    assert torch.equal(preprocessing.normalised(frames), preprocessing.frames([crop])[0])
 
 
 def test_crops_take_the_shares_and_aspects_that_they_may_and_reach_everywhere():

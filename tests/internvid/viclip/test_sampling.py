@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from internvid.data import rows_of_rank
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.recipe import Phase, Recipe, SameVideo
-from internvid.viclip.sampling import Plan, batches_apart, crowding, phase_plans, rows_of_rank
+from internvid.viclip.sampling import Plan, batches_apart, crowding, phase_plans
 
 MODEL = ViCLIPConfig(32, 16, 32, 1, 1, 32, 1, 1, 32)
 

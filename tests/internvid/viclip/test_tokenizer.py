@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertTokenizer, CLIPTokenizer
+import transformers
 
 from internvid.viclip.tokenizer import Tokenizer, clean, prepare_text
 
@@ -56,7 +56,7 @@ def test_a_transformers_checkpoints_own_files_give_the_same_ids_in_either_of_its
     clip.save(tmp_path)
     model = json.loads((tmp_path / "tokenizer.json").read_text())["model"]
     merges = [tuple(merge) for merge in model["merges"]]
-    CLIPTokenizer(vocab=model["vocab"], merges=merges).save_pretrained(tmp_path / "one file")
+    transformers.CLIPTokenizer(vocab=model["vocab"], merges=merges).save_pretrained(tmp_path / "one file")
     old_form = tmp_path / "two files"
     old_form.mkdir()
     (old_form / "vocab.json").write_text(json.dumps(model["vocab"]))
@@ -136,7 +136,9 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path):
     words = [*"ab", "[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "vocab.txt").write_text("\n".join(words))
-    BertTokenizer(vocab={word: number for number, word in enumerate(words)}).save_pretrained(tmp_path / "bert")
+    transformers.BertTokenizer(vocab={word: number for number, word in enumerate(words)}).save_pretrained(
+        tmp_path / "bert"
+    )
     with pytest.raises(ValueError, match=r"bert.* WordPiece, not byte pairs"):
         Tokenizer.clip_from_folder(tmp_path / "bert")
     with pytest.raises(ValueError, match=r"tokenizer.json .* WordPiece"):

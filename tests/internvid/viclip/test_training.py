@@ -20,6 +20,7 @@ import torch
 from internvid.viclip.checkpoint import load_checkpoint
 from internvid.viclip.clips import InMemoryClip, InMemoryClips
 from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.memory import MemoryPlan
 from internvid.viclip.recipe import Phase, Recipe
 from internvid.viclip.tokenizer import Tokenizer
 from internvid.viclip.training import train
@@ -57,6 +58,7 @@ RECIPE = Recipe(
     precision="float32",
 )
 STEPS = 6 * 3 + 2 * 3
+OF_THE_RUN = ("phase", "samples_per_second", "waiting_share", "peak_share", "memory_bytes")  # and not of the training
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (240, 240, 240)}
 SIDES = ("left", "right", "top", "bottom", "middle", "whole")
 
@@ -189,7 +191,7 @@ def test_two_ranks_with_half_of_each_batch_killed_and_resumed_equal_one_unbroken
     assert ended_well(two_ranks(started, tmp_path))
     assert farthest(weights(tmp_path), weights(unbroken)) < 1e-6
     for row, expected in zip(read_log(tmp_path), read_log(unbroken), strict=True):
-        names = [name for name in expected if name not in ("phase", "samples_per_second")]
+        names = [name for name in expected if name not in OF_THE_RUN]
         assert {name: row[name] for name in names} == pytest.approx(
             {name: expected[name] for name in names}, rel=1e-5, abs=1e-5
         )
@@ -217,9 +219,13 @@ def test_worker_processes_change_nothing(tmp_path, unbroken):
     assert farthest(weights(tmp_path), weights(unbroken)) == 0
 
 
-@pytest.mark.parametrize("change", [{"accumulate": 3}, {"accumulate": 100}, {"gradient_checkpointing": True}])
-def test_what_saves_memory_does_not_change_the_training(tmp_path, unbroken, change):
-    train(replace(RECIPE, **change), clips(), folder=tmp_path)
+@pytest.mark.parametrize(
+    "memory",
+    [MemoryPlan(slices=3), MemoryPlan(slices=100), MemoryPlan(recompute="mlp"), MemoryPlan(2, "blocks")],
+    ids=str,
+)
+def test_what_saves_memory_does_not_change_the_training(tmp_path, unbroken, memory):
+    train(RECIPE, clips(), folder=tmp_path, memory=memory)
     assert farthest(weights(tmp_path), weights(unbroken)) < 1e-6
 
 
@@ -229,14 +235,33 @@ def test_every_step_is_logged_with_what_one_wants_to_see_of_it(unbroken):
     for row in rows:
         assert set(row) == {
             "step", "phase", "loss", "learning_rate", "samples_per_second", "accuracy", "temperature",
-            "gradient_norm",
+            "gradient_norm", "waiting_share", "peak_share", "memory_bytes",
         }  # fmt: skip
         assert row["samples_per_second"] > 0
+        assert 0 < row["waiting_share"] <= 1
+        assert row["peak_share"] is None  # no GPU
+        assert row["memory_bytes"] > 50 << 20
         assert 0 <= row["accuracy"] <= 1
     assert rows[0]["learning_rate"] == pytest.approx(3e-6)
     assert rows[3]["learning_rate"] == pytest.approx(3e-4)  # after an epoch of warm-up
     assert rows[0]["temperature"] == pytest.approx(0.07, abs=1e-4)
     assert abs(rows[-1]["temperature"] - 0.07) > 5e-4
+
+
+def test_the_share_of_time_that_is_waited_counts_slow_data_and_is_in_the_result_and_the_receipt(tmp_path):
+    class Slow(InMemoryClips):
+        def frames(self, picks):
+            time.sleep(0.2)
+            return super().frames(picks)
+
+    recipe = replace(RECIPE, phases=(replace(RECIPE.phases[0], epochs=1),))
+    result = train(recipe, Slow(clips().clips), folder=tmp_path / "slow", save_every_seconds=60)
+    steps = read_log(tmp_path / "slow")
+    assert result.waiting_share * result.seconds > 0.19 * len(steps)  # at least what each batch slept
+    batch_size = recipe.phases[0].batch_size
+    for row in steps[:-1]:  # in each, the next batch is waited for
+        assert row["waiting_share"] * batch_size / row["samples_per_second"] > 0.19
+    assert load_checkpoint(result.checkpoint).receipt["waiting_share"] == result.waiting_share
 
 
 def test_it_learns_what_can_be_learnt(tmp_path):
@@ -324,8 +349,8 @@ def test_a_loss_that_is_no_number_stops_it_with_the_step_and_the_clips_and_keeps
 
 
 def test_a_frozen_text_tower_stays_as_it_was_and_is_in_the_checkpoint(tmp_path, unbroken):
-    recipe = replace(RECIPE, freeze_text=True, accumulate=2)
-    result = train(recipe, clips(), folder=tmp_path, initial_weights=weights(unbroken))
+    recipe = replace(RECIPE, freeze_text=True)
+    result = train(recipe, clips(), folder=tmp_path, initial_weights=weights(unbroken), memory=MemoryPlan(slices=2))
     trained = load_checkpoint(result.checkpoint).model.state_dict()
     for name, before in weights(unbroken).items():
         assert torch.equal(trained[name], before) == name.startswith("text_encoder."), name
@@ -359,7 +384,7 @@ def test_kept_apart_clips_of_one_video_are_no_negatives_even_where_they_have_to_
 
 
 def test_bfloat16_trains_float32_weights(tmp_path, unbroken):
-    result = train(replace(RECIPE, precision="bfloat16", accumulate=2), clips(), folder=tmp_path)
+    result = train(replace(RECIPE, precision="bfloat16"), clips(), folder=tmp_path, memory=MemoryPlan(slices=2))
     rounded, exact = read_log(tmp_path), read_log(unbroken)
     assert rounded[0]["loss"] != exact[0]["loss"]
     assert rounded[0]["loss"] == pytest.approx(exact[0]["loss"], rel=0.02)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from internvid.viclip.config import B16, L14, ViCLIPConfig
 from internvid.viclip.model import ViCLIP
@@ -301,15 +301,17 @@ def save_clip(folder: Path, *, seed: int = 0, vision: dict[str, Any] | None = No
     """A CLIP of `transformers` with random weights of visible size, saved as its checkpoints are."""
     torch.manual_seed(seed)
     sizes = {"hidden_size": 48, "intermediate_size": 192, "num_hidden_layers": 3, "num_attention_heads": 4}
-    vision_config = CLIPVisionConfig(**{**sizes, "image_size": 48, "patch_size": 16, **(vision or {})})
-    text_config = CLIPTextConfig(
+    vision_config = transformers.CLIPVisionConfig(**{**sizes, "image_size": 48, "patch_size": 16, **(vision or {})})
+    text_config = transformers.CLIPTextConfig(
         **{
             **{**sizes, "hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2},
             **{"vocab_size": 99, "eos_token_id": 98, "bos_token_id": 97, "max_position_embeddings": 77},
             **(text or {}),
         }
     )
-    clip = CLIPModel(CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=20))
+    clip = transformers.CLIPModel(
+        transformers.CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=20)
+    )
     for parameter in clip.parameters():
         torch.nn.init.normal_(parameter, std=0.15)
     clip.save_pretrained(folder)

@@ -1,5 +1,6 @@
 """Downloads by yt-dlp from a server on loopback: what is fetched, what is left out, and how errors are classified."""
 
+import gzip
 import hashlib
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import av
 import pytest
 from web_server import (
     TEXT_PAGE,
+    Endless,
     File,
     Hang,
     Page,
@@ -67,6 +69,7 @@ def test_a_direct_link(fetched, server, video, tmp_path):
             "tags": [],
             "categories": [],
             "language": None,
+            "sound_language": None,
             "channel": None,
             "channel_id": None,
             "channel_url": None,
@@ -239,6 +242,20 @@ def test_each_trouble_is_of_its_class_and_keeps_its_words(fetched, server, video
     assert getattr(caught.value, "retry_after_seconds", None) == (7.0 if name == "RateLimited" else None)
 
 
+@pytest.mark.parametrize("kind", ["page", "playlist", "bomb"])
+def test_a_text_without_an_end_is_not_read_to_its_end(fetched, server, tmp_path, kind):
+    if kind == "bomb":  # 200 MB of spaces in 200 kB
+        (tmp_path / "bomb").write_bytes(gzip.compress(b"<html>" + b" " * 200_000_000))
+        answer = File(tmp_path / "bomb", {"Content-Type": "text/html", "Content-Encoding": "gzip"}, has_ranges=False)
+    elif kind == "page":
+        answer = Endless("<html><p>More and more.</p>" * 1000)
+    else:
+        answer = Endless("#EXTM3U\n" + "#EXTINF:1.0,\nsegment.ts\n" * 1000, "application/vnd.apple.mpegurl")
+    url = server.add("/list.m3u8" if kind == "playlist" else "/page", answer)
+    with pytest.raises(errors.AnswerTooLarge, match="more than 10 MiB"):
+        fetched(url)
+
+
 def test_trouble_that_passes_is_got_over(fetched, server, video):
     cut = File(video, cut_at=0.5)
     url = server.add("/video.mp4", File(video), Status(500), cut, File(video))
@@ -376,7 +393,7 @@ def test_the_spoken_languages_subtitles_come_first_and_chats_are_none():
     info = {"language": "de-DE", "subtitles": {"fr": forms, "en-GB": forms, "de": forms, "live_chat": [form("json")]}}
     assert track_names(info) == ["de.vtt", "en-GB.vtt", "fr.vtt"]
     assert track_names(info, max_subtitles=2) == ["de.vtt", "en-GB.vtt"]
-    assert track_names({"subtitles": {"fr": [form("ttml")]}}) == [], "a form that is not read"
+    assert track_names({"subtitles": {"fr": [form("3gp")]}}) == [], "a form that is not read"
 
 
 def test_of_automatic_subtitles_only_the_spoken_languages_are_taken_and_none_that_was_translated():

@@ -44,7 +44,7 @@ class ChangingLake:
 
     def delete_rows(self) -> None:
         table = self.random.choice(
-            ["raw_videos", "clips", "clip_captions", "frame_captions", "clip_scores", "attempts"]
+            ["raw_videos", "clips", "clip_captions", "frame_captions", "transcripts", "clip_scores", "attempts"]
         )
         keys = self.lake.polars(table)[TABLES[table].key].sort().to_list()
         self.lake.delete(table, self.random.sample(keys, min(len(keys), 3)))
@@ -147,6 +147,17 @@ class ChangingLake:
                 for number in clips
             ],
         )
+        self._upsert(
+            "transcripts",
+            [
+                {"clip_id": f"{video}_{number}", "video_id": video, "language": chance.choice(["en", "zh", None])}
+                | {"text": chance.choice(["", "a dog barks", "狗在叫"])}
+                | in_batch
+                for number in clips
+            ],
+        )
+        categories = chance.choice([None, ["Gaming"], ["Gaming", "Sports"]])
+        self._upsert("downloads", [{"source_id": video, "categories": categories} | in_batch])
         self._upsert(
             "clip_scores",
             [

@@ -180,12 +180,16 @@ def _store(lake: Lake, media: Media, name: str, row: dict[str, Any]) -> None:
         add(lake, "clips", clip)
         add(lake, "frames", clip | {"frame_id": f"{clip['clip_id']}_3", "jpeg": f"picture of {name}".encode()})
         add(lake, "frame_captions", clip | {"frame_caption_id": f"{clip['clip_id']}_3/fine", "caption": f"f of {name}"})
-        add(lake, "clip_captions", clip | {"caption": f"zq{name}zq is seen"})
+        add(lake, "clip_captions", clip | dict.fromkeys(("caption", "caption_terms"), f"zq{name}zq is seen"))
         for table in ("clip_embeddings", "caption_embeddings"):
             add(lake, table, clip | {"vector": [0.5] * 768})
         add(lake, "clip_scores", clip | {"score_id": f"{clip['clip_id']}/aesthetics", "value": 1.0})
         add(lake, "transcripts", clip | {"text": f"said in {name}"})
+        add(lake, "dialogues", clip | {"dialogue_id": f"{video_id}/{ticks}", "turns": f"asked of zq{name}zq"})
         add(lake, "subsets", clip | {"subset_clip_id": f"all/{clip['clip_id']}", "subset": "all", "split": "train"})
+    for form, ids in (("a", {"video_id": video_id}), ("c", {"video_id": "0" * 16, "other_video_id": video_id})):
+        document = {"document_id": f"all/{form}/{video_id}", "subset": "all", "form": form, "texts": [f"in {name}"]}
+        add(lake, "interleaved", document | ids)
     add(lake, "speech", {"cue_id": f"{video_id}/0", "video_id": video_id, "text": f"cue of {name}"})
 
 
@@ -347,8 +351,9 @@ def test_a_forgotten_video_leaves_no_row_no_byte_and_no_word_and_the_others_stay
         "caption_embeddings",
         "clip_scores",
         "transcripts",
+        "dialogues",
     )
-    gone |= dict.fromkeys((*per_clip, "subsets"), 2)
+    gone |= dict.fromkeys((*per_clip, "subsets", "interleaved"), 2)
     assert told == gone | {"media store": 3, "partial downloads": 1, "snapshots": 1, "published files": 1}
     assert steps[-1] == "done"
     after = whole_tables(lake, *contents)

@@ -21,7 +21,7 @@ from changing_lake import ChangingLake
 from lake_copies import IN_A_FOLDER, linked_copy
 
 from orchestration.due import PUBLISHED
-from resources.corpus.exports import export
+from resources.corpus.exports.jsonl import export
 from resources.corpus.published_export import INTERNVID_JSONL, Manifest, Publication, publish_export, read_manifest
 from resources.lake.paths import StoragePath
 from resources.lake.published_files import MANIFEST, modified, withdraw

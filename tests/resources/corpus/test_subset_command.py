@@ -80,7 +80,7 @@ def test_list_names_the_subsets_and_their_parameters(tmp_path: Path):
     ):
         assert f"\n{line}" in text
     assert [line.split("  ")[0] for line in text.splitlines() if line[:1] != " "] == [
-        *("aes", "all", "div", "flt", "flt_clipscore", "random", "unique", "dogs"),
+        *("aes", "all", "div", "flt", "flt_clipscore", "icl", "random", "unique", "dogs"),
         "every subset",
     ]
 
@@ -124,7 +124,7 @@ def test_preview_sees_the_lake_as_it_was_at_a_snapshot(lake: Lake):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nothing"], "there is no subset 'nothing'; there are aes, all, div, flt, flt_clipscore, random"),
+        (["nothing"], "there is no subset 'nothing'; there are aes, all, div, flt, flt_clipscore, icl, random"),
         (["flt", "--set", "treshold=0.3"], "flt has no parameter 'treshold'; it has score, share, threshold"),
         (["flt", "--set", "share=a lot"], "share takes a number from 0 to 1, not 'a lot'"),
         (["flt", "--set", "share"], "write NAME=VALUE"),

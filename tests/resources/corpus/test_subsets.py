@@ -31,7 +31,7 @@ from resources.corpus.subsets import (
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 
-NAMES = ("aes", "all", "div", "flt", "flt_clipscore", "random", "unique")
+NAMES = ("aes", "all", "div", "flt", "flt_clipscore", "icl", "random", "unique")
 TABLES = ("clips", "clip_captions", "frames", "raw_videos", "attempts", "clip_scores")
 
 

@@ -52,6 +52,7 @@ class Cutting:
     cut: str = "cut/1"
     frame: str = "frames/1"
     faults: dict[str, Exception] = field(default_factory=dict)
+    improvable: dict[str, Exception] = field(default_factory=dict)
     skips: dict[str, str] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)
 
@@ -71,7 +72,8 @@ class Cutting:
         content = self.lake.fetch("raw_videos", [unit.key], ["sha256"])["sha256"][0].as_py()
         clips = [clip_row(key, unit.key, text) for key, text in self.clips_of(unit.key, content).items()]
         frames = [frame_row(key, unit.key, jpeg) for key, jpeg in self.frames_of(unit.key, content).items()]
-        return Done(unit, (Rows.of(clips, CLIPS), Rows.of(frames, FRAMES)))
+        rows = Rows.of(clips, CLIPS), Rows.of(frames, FRAMES)
+        return Done(unit, rows, improvable=self.improvable.get(unit.key))
 
     def clips_of(self, video_id: str, content: str) -> dict[str, str]:
         number, colour = content.split()

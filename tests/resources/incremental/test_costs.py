@@ -22,7 +22,7 @@ def busy(seconds: float) -> float:
 def test_decoding_children_are_in_the_processor_time_of_the_process_that_has_them() -> None:
     here, everywhere, starts = time.process_time(), processor_seconds(), started()
     results = ordered(
-        busy, [0.2, 0.3, 0.1], arguments=lambda s: (s,), seconds=lambda s: 120, workers=2, memory_bytes=None
+        busy, [0.2, 0.3, 0.1], arguments=lambda s: (s,), seconds=lambda s: 120, workers=2, memory_bytes=4 << 30
     )
     assert [result for _, result in results] == [0.2, 0.3, 0.1]
     of_children = processor_seconds() - everywhere - (time.process_time() - here)

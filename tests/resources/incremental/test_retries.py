@@ -10,6 +10,7 @@ from internvid.video.probe import UnreadableVideo
 from internvid.web import errors
 from internvid.web.errors import NetworkTrouble, RemovedVideo
 from resources.incremental.retries import FailurePolicy, RetryRule, retry_rules
+from resources.media import child_process
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -31,7 +32,9 @@ def test_an_error_has_the_rule_of_the_nearest_class_that_has_one():
 
 def test_every_class_of_the_table_is_there():
     of_python = {"ConnectionError", "TimeoutError", "BlockingIOError", "InterruptedError"}
-    assert {name for name in retry_rules(None) if not hasattr(errors, name)} == of_python
+    of_children = {"DecoderKilled"}
+    assert all(hasattr(child_process, name) for name in of_children)
+    assert {name for name in retry_rules(None) if not hasattr(errors, name)} == of_python | of_children
 
 
 def test_a_file_of_ones_own_is_laid_over_the_table(tmp_path: Path):

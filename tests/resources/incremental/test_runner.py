@@ -33,7 +33,7 @@ from cutting_stage import (
 )
 from pydantic import PrivateAttr
 
-from internvid.web.errors import RemovedVideo
+from internvid.web.errors import BelowAvailable, RemovedVideo
 from resources.incremental.batch_states import read_batch_states
 from resources.incremental.commits import BYTES_PER_COMMIT, Report
 from resources.incremental.faults import ModelUnavailable, SystemFault, TooManyFailures
@@ -279,6 +279,33 @@ def test_a_transient_error_is_tried_again_by_itself_when_its_time_has_come_four_
     cutting.given.clear()
     cutting.run("r9")
     assert cutting.given == [], "after the last try it waits for `internvid retry`"
+
+
+def test_a_unit_that_could_be_better_is_done_and_tried_again_when_its_time_has_come(lake, cutting):
+    videos(lake, {"a": "1 red", "b": "1 blue"})
+    cutting.improvable["a"] = BelowAvailable("360 of 720")
+    report = cutting.run("r1")
+    assert report.units["done"] == 2
+    expected = failed("a", cutting.improvable["a"], tries=1, run_id="r1", again=True)
+    assert attempts(lake) == [expected | {"outcome": "improvable"}]
+    cutting.given.clear()
+    cutting.run("too early")
+    assert cutting.given == []
+    assert len(attempts(lake)) == 1
+
+    pass_time(lake, 24 * 60 + 1)
+    cutting.run("r2")
+    assert cutting.given == ["a"]
+    assert [(row["outcome"], row["tries"]) for row in attempts(lake)] == [("improvable", 2)]
+
+    pass_time(lake, 2 * 24 * 60 + 1)
+    cutting.improvable.clear()
+    report = cutting.run("r3")
+    assert attempts(lake) == []
+    assert report.units["done"] == 2
+    cutting.given.clear()
+    cutting.run("r4")
+    assert cutting.given == []
 
 
 def test_rows_of_a_unit_whose_new_try_fails_stay_until_a_later_try_succeeds(lake, cutting):
@@ -695,7 +722,7 @@ class Expected:
                 rows[key], recipes[key] = (value, run_id), recipe
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_whatever_happens_in_whatever_order_the_tables_hold_what_they_should_and_counts_add_up(lake, cutting, seed):
     rng = random.Random(seed)
     contents: dict[str, str] = {}

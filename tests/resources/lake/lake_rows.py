@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from internvid.text.search_terms import indexed_terms
 from resources.lake.maintenance import Maintenance, maintain
 from resources.lake.schema import TABLES, VECTOR_SIZE
 from resources.lake.store import Lake
@@ -58,6 +59,7 @@ def captions(texts: dict[str, str], *, provenance: str = "p1") -> pl.DataFrame:
             "clip_id": list(texts),
             "video_id": ["v"] * len(texts),
             "caption": list(texts.values()),
+            "caption_terms": [indexed_terms(text) for text in texts.values()],
             "model": ["m"] * len(texts),
             "provenance": [provenance] * len(texts),
         }

@@ -25,7 +25,10 @@ def test_one_row_of_many_in_a_fragment_goes_with_its_index_entries_and_the_rest_
 ):
     lake = new_lake(tmp_path)
     made = {"video_id": "v", "provenance": "made", "unit_rows": 1, "ingest_batch": "b"}
-    rows = [{"clip_id": f"key{number:04}", "caption": f"zq{number:04}zq is seen"} | made for number in range(CLIPS)]
+    rows = [
+        made | {"clip_id": f"key{number:04}"} | dict.fromkeys(("caption", "caption_terms"), f"zq{number:04}zq is seen")
+        for number in range(CLIPS)
+    ]
     schema = CLIP_CAPTIONS.arrow
     lake.upsert(
         "clip_captions", pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema=schema)
@@ -43,7 +46,7 @@ def test_one_row_of_many_in_a_fragment_goes_with_its_index_entries_and_the_rest_
     assert {name for index in dataset.describe_indices() for name in index.field_names} == {
         "clip_id",
         "ingest_batch",
-        "caption",
+        "caption_terms",
     }
     assert lake.search("zq0001zq")["clip_id"].to_pylist() == ["key0001"]
     assert lake.fetch("clip_captions", ["key0499"], ["caption"]).to_pylist() == [{"caption": "zq0499zq is seen"}]

@@ -52,9 +52,54 @@ def test_search_takes_any_text(lake):
         assert _found(lake, text) == []
 
 
+CAPTIONS = {
+    "zh": "一个穿红色衣服的男人在踢足球",
+    "zh2": "一只猫在睡觉",
+    "ja": "男の人が公園でサッカーをしている",
+    "ko": "한 남자가 공원에서 축구를 하고 있다",
+    "th": "ผู้ชายเล่นฟุตบอลในสวน",
+    "my": "လူတစ်ယောက် ဘောလုံးကန်နေသည်",
+    "to be": "a sign that says to be or not to be",
+    "x": "the letter x on a shirt, plan B",
+    "fr": "Un café à la plage",
+}
+
+
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_search_finds_words_of_any_script_and_the_shortest_ones(lake, is_indexed):
+    lake.upsert("clip_captions", captions(CAPTIONS))
+    if is_indexed:
+        lake.optimize()
+    expected = {
+        **{
+            "足球": {"zh"},
+            "红": {"zh"},
+            "红色": {"zh"},
+            "男人": {"zh"},
+            "猫": {"zh2"},
+            "睡觉": {"zh2"},
+            "踢足球": {"zh"},
+        },
+        **{"サッカー": {"ja"}, "公園": {"ja"}, "男の人": {"ja"}, "축구": {"ko"}, "남자": {"ko"}, "공원": {"ko"}},
+        **{"ฟุตบอล": {"th"}, "เล่น": {"th"}, "สวน": {"th"}, "ဘောလုံး": {"my"}},
+        **{"to be": {"to be"}, "x": {"x"}, "b": {"x"}, "cafe": {"fr"}, "CAFÉ": {"fr"}, "狗": set(), "足 球": {"zh"}},
+    }
+    assert {text: set(_found(lake, text)) for text in expected} == expected
+    assert _found(lake, "足球 shirt")[:2] in (["zh", "x"], ["x", "zh"])
+    assert _found(lake, "一个男人在公园里踢足球")[0] == "zh"
+
+
+def test_words_of_any_script_are_found_beside_vectors(lake):
+    embed_clips(lake, vectors(50, seed=1), "model 1")
+    lake.upsert("clip_captions", captions({"c0003": CAPTIONS["zh"], "c0004": CAPTIONS["to be"]}, provenance="p2"))
+    far = vectors(50, seed=1)[40]
+    assert lake.search("足球", vector=far, vector_weight=0.1)["clip_id"].to_pylist()[0] == "c0003"
+    assert lake.search("to be", vector=far, vector_weight=0.1)["clip_id"].to_pylist()[0] == "c0004"
+
+
 @IN_A_FOLDER
 def test_search_makes_its_index_where_there_is_none(lake):
-    lake.dataset("clip_captions").drop_index("caption_idx")
+    lake.dataset("clip_captions").drop_index("caption_terms_idx")
     lake.upsert("clip_captions", captions({"a": "a dog"}))
     assert _found(lake, "dog") == ["a"]
 

@@ -90,5 +90,5 @@ def test_bookkeeping_and_what_is_made_from_snapshots_is_not_pinned():
             "costs",
             "batch_states",
         ),
-        *("corpus_snapshot", "subsets", "subset_snapshots", "checkpoints", "evaluations"),
+        *("corpus_snapshot", "subsets", "subset_snapshots", "interleaved", "checkpoints", "evaluations"),
     }

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from resources.media.child_process import DecoderCrashed, DecoderTimedOut, RaisedInChild, ordered
+from resources.incremental.retries import FailurePolicy
+from resources.media.child_process import DecoderCrashed, DecoderKilled, DecoderTimedOut, RaisedInChild, ordered
 
 MEMORY_BYTES = 2 << 30
 
@@ -43,6 +44,10 @@ def behave(how: str, notes: str = "") -> Any:
             time.sleep(3600)
         case "abort":
             os.abort()
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stopped":
+            os.kill(os.getpid(), signal.SIGSTOP)
         case "segfault":
             ctypes.string_at(0)
         case "eat":
@@ -71,7 +76,7 @@ def run(
         behave,
         inputs,
         arguments=lambda how: (how, str(notes or "")),
-        seconds=lambda how: 1.0 if how == "hang" else seconds,
+        seconds=lambda how: 1.0 if how in ("hang", "stopped") else seconds,
         workers=workers,
         memory_bytes=MEMORY_BYTES,
     )
@@ -126,6 +131,20 @@ def test_an_error_that_cannot_travel_between_processes_is_told_by_name_and_costs
 
 def test_an_exit_in_the_child_does_not_end_the_parent():
     assert told(run(["exit now", "a"])) == [("exit now", (SystemExit, "exit now")), *right("a")]
+
+
+def test_a_child_that_the_system_kills_is_an_error_of_its_input_that_is_tried_again():
+    ((how, error),) = [outcome for outcome in run(["a", "killed", "b"]) if outcome[0] == "killed"]
+    assert isinstance(error, DecoderKilled), how
+    assert "killed (SIGKILL), as the system does where its memory runs out" in str(error)
+    assert FailurePolicy().retry(type(error)).tries == 3
+    assert FailurePolicy().retry(DecoderCrashed).tries == 1, "a file that crashes the decoder does so again"
+
+
+def test_a_child_that_is_stopped_is_killed_at_its_limit_and_costs_no_other_input():
+    outcomes = dict(told(run(["a", "stopped", "b"])))
+    assert outcomes.pop("stopped")[0] is DecoderTimedOut
+    assert outcomes == {"a": "A", "b": "B"}
 
 
 @pytest.mark.parametrize(("how", "code"), [("abort", -signal.SIGABRT), ("segfault", -signal.SIGSEGV)])

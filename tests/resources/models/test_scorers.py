@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 from safetensors.torch import save_file
 from tiny_scorers import PLACES, WIDTH, picture, random_head, tiny_classifier, tiny_clip, tiny_siglip
-from transformers import AutoModel, AutoTokenizer, CLIPImageProcessorPil, ViTForImageClassification
 
 from resources.incremental.faults import ModelUnavailable
 from resources.models.provider import Readiness
@@ -53,8 +53,8 @@ def clips(*pictures_of_each: int, captions: list[str | None] | None = None) -> l
 
 def vectors(folder: Path, frames: list[np.ndarray]) -> np.ndarray:
     """As the model's own documentation has it: processor, then `get_image_features`; of length one."""
-    model = AutoModel.from_pretrained(folder)
-    processor = CLIPImageProcessorPil.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder)
+    processor = transformers.CLIPImageProcessorPil.from_pretrained(folder)
     found = []
     for frame in frames:
         with torch.no_grad():
@@ -142,7 +142,10 @@ def test_similarity_is_the_cosine_of_the_frames_vector_and_the_captions(models):
     captions = ["a dog runs", "an old red car", "a dog runs on the beach"]
     given = clips(1, 1, 1, captions=captions)
     folder = models("clip")
-    model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    model, tokenizer = (
+        transformers.AutoModel.from_pretrained(folder),
+        transformers.AutoTokenizer.from_pretrained(folder),
+    )
     with torch.no_grad():
         texts = [
             model.get_text_features(**tokenizer(caption, return_tensors="pt")).pooler_output[0].numpy()
@@ -198,7 +201,10 @@ def probabilities(folder: Path, frames: list[np.ndarray]) -> np.ndarray:
     """[frames, labels], of the logits as the model gives them."""
     from transformers import ViTImageProcessorPil
 
-    model, processor = ViTForImageClassification.from_pretrained(folder), ViTImageProcessorPil.from_pretrained(folder)
+    model, processor = (
+        transformers.ViTForImageClassification.from_pretrained(folder),
+        ViTImageProcessorPil.from_pretrained(folder),
+    )
     with torch.no_grad():
         logits = [model(**processor(images=Image.fromarray(frame), return_tensors="pt")).logits[0] for frame in frames]
     return torch.stack(logits).double().numpy()

@@ -30,6 +30,8 @@ from resources.models.server_captioner import ServerCaptioner
 from resources.models.server_summariser import ServerSummariser
 from resources.models.server_translator import ServerTranslator
 
+pytestmark = pytest.mark.slow
+
 MEASURES = ClipMeasures(5.0, *[0.0] * 9)
 
 

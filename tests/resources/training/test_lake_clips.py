@@ -186,6 +186,7 @@ class Read(Dataset):
         return self.clips.captions([clip])[0], self.clips.frames([(clip, [1, 0, 3])])[0]
 
 
+@pytest.mark.slow
 def test_two_spawned_workers_read_what_this_process_reads_and_are_sent_less_than_two_kilobytes(
     folder_lake: Lake, tmp_path: Path
 ):

@@ -1,15 +1,13 @@
-"""Exports captioned clips to files for external trainers, and records the exports."""
+"""Exports captioned clips to one file of lines, as InternVid was released."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from internvid.report.internvid_jsonl import write_internvid_jsonl
-from resources.lake.schema import EXPORTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake, tables_in
 
@@ -43,17 +41,3 @@ def captioned_clips(
     only = None if ingest_batches is None else {"ingest_batch": ingest_batches}
     with lake.connect(tables_in(sql), at=at, only=only, memory_limit=MEMORY_LIMIT) as connection:
         yield from connection.sql(sql, params={"subset": subset}).to_arrow_reader(ROWS_PER_READ)
-
-
-def note_export(lake: Lake, path: Path, *, subset: str | None, snapshot: str | None, clips: int) -> None:
-    """Records the exported file, so that `internvid forget` can report that it may contain a forgotten video."""
-    now = datetime.now(UTC)
-    row = {
-        "export_id": f"{path.resolve()}@{now.isoformat()}",
-        "path": str(path.resolve()),
-        "subset": subset,
-        "snapshot": snapshot,
-        "clips": clips,
-        "written_at": now,
-    }
-    lake.upsert(EXPORTS.name, pa.Table.from_pylist([row], schema=EXPORTS.arrow))

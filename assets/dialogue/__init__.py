@@ -1,0 +1,1 @@
+"""What language models are trained on: interleaved documents, and dialogues about videos."""

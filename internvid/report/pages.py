@@ -1,0 +1,18 @@
+"""The templates of pages: jinja2 with everything escaped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+
+
+def page_environment() -> jinja2.Environment:
+    """Returns the environment in which the templates of this folder are found and rendered."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # always: the default depends on the file's suffix
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

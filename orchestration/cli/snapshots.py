@@ -1,0 +1,70 @@
+"""`internvid snapshot`: lists snapshots, says how two differ, and names them."""
+
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.options import LakeOption, existing, snapshot_of
+from orchestration.cli.output import Format, console, print_rows
+
+app = typer.Typer(no_args_is_help=True, help="States of the whole lake: each publishing takes one, where it changed.")
+
+FormatOption = Annotated[Format, typer.Option(help="How rows are printed.")]
+
+
+@app.command("list")
+def list_(lake: LakeOption = None, format: FormatOption = Format.table) -> None:
+    """List the snapshots, the newest first, with what was made from each."""
+    from resources.lake.statements import statement
+
+    rows = existing(lake).lake.query(statement("corpus/snapshots"))
+    print_rows(rows.column_names, (tuple(row.values()) for row in rows.to_pylist()), format)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A snapshot, or the name that you gave it.")],
+    after: Annotated[str | None, typer.Argument(help="A later one. Without it: the lake as it is now.")] = None,
+    lake: LakeOption = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """Say which rows were added, changed and removed between two snapshots, and why."""
+    from resources.corpus.snapshot_diff import SnapshotGone, differences
+
+    session = existing(lake)
+    earlier = snapshot_of(session, before)
+    assert earlier is not None
+    try:
+        rows = [
+            (row.table, row.kind, row.rows, row.reason, ", ".join(row.examples))
+            for row in differences(session.lake, earlier, snapshot_of(session, after))
+        ]
+    except SnapshotGone as error:
+        raise typer.BadParameter(str(error)) from error
+    if not rows and format is Format.table:
+        console.print("nothing differs")
+        return
+    print_rows(("table", "rows were", "rows", "why", "such as"), rows, format)
+
+
+@app.command()
+def tag(
+    name: Annotated[str, typer.Argument(help="The name.")],
+    snapshot: Annotated[str | None, typer.Argument(help="Which snapshot; the newest unless given.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the name away: the snapshot may be removed.")] = False,
+    lake: LakeOption = None,
+) -> None:
+    """Name a snapshot: it is kept, and the name stands for it wherever a snapshot is asked for."""
+    from resources.corpus.snapshots import name_snapshot, newest_snapshot
+
+    session = existing(lake)
+    if remove:
+        snapshot = snapshot_of(session, name)
+    elif snapshot is not None:
+        snapshot = snapshot_of(session, snapshot)
+    elif newest := newest_snapshot(session.lake):
+        snapshot = newest[0]["snapshot"]
+    if snapshot is None:
+        raise typer.BadParameter("there is no snapshot yet: `internvid ingest` takes one")
+    name_snapshot(session.lake, snapshot, None if remove else name)
+    console.print(f"{snapshot} {'has no name any more' if remove else f'is {name}'}", markup=False, soft_wrap=True)

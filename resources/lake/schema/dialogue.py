@@ -1,0 +1,90 @@
+"""Tables of what language models are trained on: documents of clips and texts, and dialogues about a video."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from resources.lake.schema.table import BATCH, MADE_BY, REVISION, TEXT, TEXTS, Column, Table, key, reference
+
+INTERLEAVED = Table(
+    "interleaved",
+    "a document of a subset: the clips of a video, or of two, in order with their texts",
+    key="document_id",
+    unit="subset || '/' || form",
+    partition="subset",
+    pinned=False,
+    columns=(
+        key("document_id", "subset, form and video_id, of form c both video_ids, joined by /"),
+        Column("subset", TEXT, "name of the subset", derived_from=("subsets.subset",)),
+        Column("form", TEXT, "a (clips and captions), b (and what is said) or c (two documents of form a together)"),
+        reference("video_id", "raw_videos.video_id"),
+        Column("other_video_id", TEXT, "raw_videos: the second video of form c", derived_from=("raw_videos.video_id",)),
+        Column("split", TEXT, "train, validation or test", derived_from=("subsets.split",)),
+        Column(
+            "texts",
+            TEXTS,
+            "captions, and in form b what is said, in order; null where a video stands",
+            derived_from=("clip_captions.caption", "transcripts.text", "transcripts.english"),
+        ),
+        Column(
+            "images",
+            TEXTS,
+            "as long as texts: the clip whose video stands there; null where a text stands",
+            derived_from=("clips.clip_id",),
+        ),
+        Column(
+            "clips",
+            TEXT,
+            "JSON: each clip in order with its video, uri, span and middle frame, and its indices in texts and images",
+            derived_from=("clips.clip_id", "raw_videos.source", "frames.frame_id"),
+        ),
+        Column("clip_count", pa.int32(), "clips in it", derived_from=("subsets.clip_id",)),
+        Column("dropped_videos", pa.int32(), "clips of them whose video was dropped, so that only their texts stand"),
+        *MADE_BY,
+    ),
+)
+
+DIALOGUES = Table(
+    "dialogues",
+    "a dialogue about a stretch of a video: several questions, each with an answer and the clips that show it",
+    key="dialogue_id",
+    unit="video_id",
+    partition="ingest_batch",
+    parent=("video_id", "raw_videos"),
+    key_begins_with_video=True,
+    columns=(
+        key("dialogue_id", "video_id and number of the stretch, joined by /"),
+        reference("video_id", "raw_videos.video_id"),
+        Column(
+            "start_seconds",
+            pa.float64(),
+            "beginning of the stretch, from the video's first frame",
+            derived_from=("clips.start_seconds",),
+        ),
+        Column(
+            "end_seconds", pa.float64(), "its end, from the video's first frame", derived_from=("clips.end_seconds",)
+        ),
+        Column("clip_ids", TEXTS, "the clips of the stretch, in order of time", derived_from=("clips.clip_id",)),
+        Column(
+            "turns",
+            TEXT,
+            "JSON: of each turn kind, question, answer, the clips that show it, and the facts of the lake behind it",
+            derived_from=(
+                "clip_captions.caption",
+                "frame_captions.evidence",
+                "transcripts.text",
+                "clips.pan_x",
+                "clips.pan_y",
+                "clips.zoom",
+            ),
+        ),
+        Column("turn_count", pa.int32(), "turns in it"),
+        Column("model", TEXT, "the model that wrote it, or the embedded templates"),
+        REVISION,
+        Column("status", TEXT, "success, or truncated where the model was stopped at its limit of new tokens"),
+        Column("prompt_tokens", pa.int32(), "tokens the model read, where it counts them"),
+        Column("output_tokens", pa.int32(), "tokens it wrote, where it counts them"),
+        BATCH,
+        *MADE_BY,
+    ),
+)
