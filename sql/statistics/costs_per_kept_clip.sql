@@ -12,8 +12,8 @@ with kept as (
 spent as (
     select
         stage,
-        sum(wall_seconds) as wall_seconds,
-        sum(processor_seconds) as processor_seconds,
+        sum(wall_seconds::decimal(38, 6))::double as wall_seconds,
+        sum(processor_seconds::decimal(38, 6))::double as processor_seconds,
         sum(bytes_written)::bigint as bytes,
         min(written_at) as first_at
     from costs

@@ -6,7 +6,7 @@
 --   share of the shorter video's frames that the longer video has as well. videos_left_out: by a subset without copies.
 -- ---
 with pairs as (
-    select kind, count(*) as pairs, count(distinct case when kept = video_id then other_video_id else video_id end) as videos_left_out, avg(similarity) as mean_similarity, min(similarity) as min_similarity
+    select kind, count(*) as pairs, count(distinct case when kept = video_id then other_video_id else video_id end) as videos_left_out, avg(similarity::decimal(18, 9)) as mean_similarity, min(similarity) as min_similarity
     from duplicates
     group by kind
     union all

@@ -43,10 +43,11 @@ missing as (
     from size, held, of_captions
 )
 
+-- Decimals: a sum of doubles depends on the order that threads add them in, and a lake published twice is the same.
 select
     size.drawn as captions,
-    coalesce(sum(missing.verbs * (1 - missing.chance)), 0) as unique_verbs,
-    coalesce(sum(missing.nouns * (1 - missing.chance)), 0) as unique_nouns
+    coalesce(sum((missing.verbs * (1 - missing.chance))::decimal(38, 9)), 0)::double as unique_verbs,
+    coalesce(sum((missing.nouns * (1 - missing.chance))::decimal(38, 9)), 0)::double as unique_nouns
 from size
 left join missing using (drawn)
 group by size.drawn
