@@ -145,5 +145,8 @@ def snapshot_of(session: Session, name: str | None) -> str | None:
         return None
     snapshot = snapshot_named(session.lake, name)
     if snapshot is None:
-        raise typer.BadParameter(f"there is no snapshot {name!r}: `internvid snapshot list` names them")
+        raise typer.BadParameter(
+            f"there is no snapshot {name!r}: `internvid snapshot list` names those there are; `internvid forget` "
+            "removes those that may hold the video"
+        )
     return snapshot

@@ -58,7 +58,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Fo
                 if number == ROWS_SHOWN:
                     notes.print(f"the first {ROWS_SHOWN:,} rows; --format csv or json prints all")
                     break
-                table.add_row(*(escape(str(_cell(value))) for value in row))
+                table.add_row(*("" if value is None else escape(str(_cell(value))) for value in row))
             console.print(table)
 
 

@@ -40,7 +40,10 @@ def versions_of(lake: Lake, snapshot: str) -> dict[str, int]:
         tables=[CORPUS_SNAPSHOT.name],
     ).to_pylist()
     if not rows:
-        raise SnapshotGone(f"there is no snapshot {snapshot!r}: `internvid snapshot list` names them")
+        raise SnapshotGone(
+            f"there is no snapshot {snapshot!r}: `internvid snapshot list` names those there are; `internvid forget` "
+            "removes those that may hold the video"
+        )
     return {row["table_name"]: row["table_version"] for row in rows}
 
 

@@ -56,11 +56,13 @@ def export(made, tmp_path: Path) -> Callable[..., tuple[Path, Head]]:
     """export("hf"): an export of the subset, in parts of one clip; returns its folder and manifest."""
     session, _ = made
 
-    def make(form: str, clips: str = "exact", name: str = "out", **options: Any) -> tuple[Path, Head]:
+    def make(
+        form: str, clips: str = "exact", name: str = "out", clips_per_part: int = 1, **options: Any
+    ) -> tuple[Path, Head]:
         chosen = selection(session.lake, session.resources["subset_files"], subset="all", at=None)
         path = tmp_path / name
         return path, make_registered_export(
-            session.lake, session.media, path, chosen, Options(form, clips, clips_per_part=1), **options
+            session.lake, session.media, path, chosen, Options(form, clips, clips_per_part=clips_per_part), **options
         )
 
     return make
@@ -263,6 +265,28 @@ def test_a_clip_that_cannot_be_cut_is_counted_with_its_reason_and_the_others_are
     assert sum(map(clips_in_shard, path.glob("*/*.tar"))) == head.clips_exported
     stats = [json.loads(file.read_text()) for file in sorted(path.glob("*/*_stats.json"))]
     assert sum(each["failed_to_subsample"] for each in stats) == len(of_video)
+
+
+def test_a_clip_that_could_not_be_cut_is_tried_again_when_the_export_goes_on(made, export, tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(clips: int) -> None:
+        records = [json.loads(file.read_text()) for file in tmp_path.glob(f"out/{PARTS}/*/*.json")]
+        if any(record["status"] == "failed" for record in records):
+            raise Interrupted
+
+    session, clips = made
+    video = Path(session.lake.query("select path from raw_videos where source like '%one.mp4'").to_pylist()[0]["path"])
+    away = video.with_name("away")
+    video.rename(away)
+    try:
+        with pytest.raises(Interrupted):
+            export("llava", clips_per_part=10, on_clips=interrupt)
+    finally:
+        away.rename(video)
+    _, head = export("llava", clips_per_part=10)
+    assert (head.failures.by_class, head.clips_exported) == ({}, len(clips))
 
 
 def clips_in_shard(shard: Path) -> int:

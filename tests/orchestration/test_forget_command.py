@@ -22,6 +22,7 @@ from resources.corpus.exports.manifest import read_head, verify
 from resources.corpus.exports.register import make_registered_export
 from resources.corpus.exports.run import Options
 from resources.corpus.exports.selection import selection
+from resources.corpus.snapshots import name_snapshot, newest_snapshot
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
@@ -219,11 +220,13 @@ def test_it_says_what_goes_what_had_seen_it_and_that_the_user_s_file_stays(forgo
 
 
 def test_a_dry_run_tells_the_same_and_changes_nothing(lake: Lake, place: Path):
+    name_snapshot(lake, newest_snapshot(lake)[0]["snapshot"], "paper")
     versions = {table: lake.version(table) for table in TABLES}
     files = files_of(place / "now")
     told = forget(str(place / "synthetic_videos" / "one.mp4"), "--dry-run")
     assert "would be removed" in told
     assert "snapshots │ 1" in " ".join(told.split())
+    assert "paper (corpus-" in told, "a snapshot that somebody named is named"
     assert ({table: lake.version(table) for table in TABLES}, files_of(place / "now")) == (versions, files)
 
 

@@ -175,7 +175,7 @@ class _Run:
     def _tasks(self, part: _PartInWork, work: Path) -> Iterator[ToCut]:
         encoding = self._options.encoding if self._options.clips == EXACT else None
         for path, rows in groupby(part.rows, key=lambda row: row["path"]):
-            cuts = tuple(_cut(row) for row in rows if not _is_recorded(work, _name(row)))
+            cuts = tuple(_cut(row) for row in rows if not _is_cut(work, _name(row)))
             if cuts:
                 yield ToCut(path, cuts, encoding)
 
@@ -295,10 +295,10 @@ def _cut(row: dict[str, Any]) -> Cut:
     )
 
 
-def _is_recorded(work: Path, name: str) -> bool:
-    """Whether the clip was cut, and its file is there, or could not be cut."""
+def _is_cut(work: Path, name: str) -> bool:
+    """Whether the clip's file is there. One that an earlier run could not cut is tried again: its video may be back."""
     try:
         record = json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
-    return record["status"] == FAILED or (work / record["name"]).exists()
+    return record["status"] == SUCCESS and (work / record["name"]).exists()

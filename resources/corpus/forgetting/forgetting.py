@@ -325,8 +325,9 @@ def survey(lake: Lake, media: Media, instance: dg.DagsterInstance, target: Targe
         result.held.append(Held("media store", len(files), "files", sum(size for _, size in files)))
     if folders := partial_downloads(media, target):
         result.held.append(Held("partial downloads", len(folders), "folders"))
-    if snapshots := sorted(snapshots_that_hold(lake, target)):
-        result.held.append(Held("snapshots", len(snapshots), "gone as a whole", examples=tuple(snapshots[:3])))
+    if snapshots := snapshots_that_hold(lake, target):
+        examples = _named_first(lake, snapshots)[:3]
+        result.held.append(Held("snapshots", len(snapshots), "gone as a whole", examples=tuple(examples)))
     if given_out := [name for name in published if target.since and lake.file(name).exists()]:
         result.held.append(Held("published files", len(given_out), "files", examples=tuple(given_out)))
     if indexes := list(training_indexes(lake, target.video_ids)):
@@ -410,6 +411,16 @@ def snapshots_that_hold(lake: Lake, target: Target) -> set[str]:
         for name, written in times_of_tags(lake.dataset(table.name)).items()
         if written >= target.since
     }
+
+
+def _named_first(lake: Lake, snapshots: set[str]) -> list[str]:
+    """Returns the snapshots, those first that somebody gave a name, with it: such a one is missed when it is gone."""
+    rows = lake.query(
+        "select distinct label, snapshot from corpus_snapshot where label is not null order by label",
+        tables=["corpus_snapshot"],
+    ).to_pylist()
+    named = {row["snapshot"]: f"{row['label']} ({row['snapshot']})" for row in rows if row["snapshot"] in snapshots}
+    return [*named.values(), *sorted(snapshots - named.keys())]
 
 
 def _runs(instance: dg.DagsterInstance, target: Target) -> list[str]:
