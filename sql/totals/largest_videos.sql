@@ -10,7 +10,7 @@ with cut as (
         video_id,
         count(*) as clips,
         max(end_seconds) as seconds,
-        avg(end_seconds - start_seconds) as mean_clip_seconds,
+        avg((end_seconds - start_seconds)::decimal(18, 6)) as mean_clip_seconds,
         min(end_seconds - start_seconds) as min_clip_seconds,
         max(end_seconds - start_seconds) as max_clip_seconds
     from clips
