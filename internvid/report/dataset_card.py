@@ -6,6 +6,7 @@ All numbers are counted from the clips that are in it, one by one: memory does n
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -172,7 +173,7 @@ def _rebuilding(plan: Mapping[str, Any], form: str) -> str:
         options.append(f"--fps {plan['fps']:g}")
     selecting = "internvid snapshot list"
     if plan["subset"]:
-        values = " ".join(f"--set {name}={_value(value)}" for name, value in plan["values"].items())
+        values = " ".join(f"--set {shlex.quote(f'{name}={_value(value)}')}" for name, value in plan["values"].items())
         selecting = f"internvid subset make {plan['subset']} {values}".rstrip()
         options.append(f"--subset {plan['subset']}")
     commands = ("internvid ingest VIDEOS", selecting, f"internvid export OUT {' '.join(options)}")
