@@ -46,7 +46,8 @@ def fingerprints_of(lake: Lake, video_ids: Sequence[str]) -> Iterator[tuple[str,
 
 
 def write_and_find_candidates(lake: Lake, video_ids: Sequence[str]) -> Candidates:
-    """Writes the keys of the videos, and returns the pairs of one of them and any other video that share a key.
+    """Writes the keys of the videos, and returns the pairs of one of them and any other video that may be copies by
+    the keys that they share.
 
     (lower video_id, higher video_id) -> orientations in which the lower may appear in the higher.
 
@@ -55,28 +56,31 @@ def write_and_find_candidates(lake: Lake, video_ids: Sequence[str]) -> Candidate
     and a picture that thousands of videos share pairs each of them with the first of them.
     """
     from internvid.video.copies import VIDEOS_PER_KEY
-    from internvid.video.copy_keys import Probes
+    from internvid.video.copy_keys import CandidatePairs, Probes
     from internvid.video.fingerprint import ORIENTATIONS, inverse_orientation
 
     named: list[str] = []
     probes = Probes(_written(lake, video_ids, named))
-    candidates: Candidates = {}
+    candidates = CandidatePairs[str]()
+    inverse = [ORIENTATIONS.index(inverse_orientation(name)) for name in ORIENTATIONS]
     superfluous: list[str] = []
     of_these = pa.array(named, pa.string())
     for ids, keys, further_bits, rank in _held(lake, probes.distinct_keys):
         is_first = rank < VIDEOS_PER_KEY
         superfluous += _of_videos(ids.filter(pa.array(~is_first)), of_these)
         ids, keys, further_bits = ids.filter(pa.array(is_first)), keys[is_first], further_bits[is_first]
-        for stored, videos, orientations in probes.matches(keys, further_bits):
+        for stored, *matches in probes.matches(keys, further_bits):
             holders = ids.take(pa.array(stored)).to_pylist()
-            for copy_key_id, video, orientation in zip(holders, videos.tolist(), orientations.tolist(), strict=True):
-                video_id, holder, how = named[video], copy_key_id[:-KEY_LENGTH], ORIENTATIONS[orientation]
+            of_probes = (keys[stored], *matches)
+            for copy_key_id, *match in zip(holders, *(array.tolist() for array in of_probes), strict=True):
+                key, video, orientation, bits_apart = match
+                video_id, holder = named[video], copy_key_id[:-KEY_LENGTH]
                 if video_id < holder:
-                    candidates.setdefault((video_id, holder), set()).add(how)
+                    candidates.add(video_id, holder, orientation, key, bits_apart)
                 elif video_id > holder:
-                    candidates.setdefault((holder, video_id), set()).add(inverse_orientation(how))
+                    candidates.add(holder, video_id, inverse[orientation], key, bits_apart)
     lake.delete(COPY_KEYS.name, superfluous)
-    return candidates
+    return candidates.pairs()
 
 
 def remove_keys(lake: Lake, video_ids: Iterable[str]) -> None:
