@@ -1,9 +1,9 @@
 """What a question or a small change costs in a lake of each size, and its growth per ten times the rows.
 
-    python benchmarks/scale.py [--videos 100 1000] [--folder FOLDER]
+    python benchmarks/scale.py [--videos 100 1000] [--clips 20] [--frames 5] [--folder FOLDER]
 
-Lakes are made by benchmarks/generators/made_lake.py (some 200 videos a second), in FOLDER where it is given and found
-there again, else in a temporary one.
+Lakes are made by benchmarks/generators/made_lake.py (some 200 videos of 20 clips a second), in FOLDER where it is given
+and found there again, else in a temporary one.
 Each row is measured in a process of its own, after the imports: seconds of the processor, and the process's peak of
 memory. Ends with 1 where a row grows by more than 1.5 per ten times the videos, or takes 2 GB; what reads or writes
 every clip may grow. Times below the floor count as the floor: they are noise.
@@ -30,6 +30,8 @@ NEW_BATCH = "2026-02-01-{:04d}"
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--videos", type=int, nargs="+", default=[100, 1_000])
+    arguments.add_argument("--clips", default="20", help="of each video that a lake is made of; a new one has 20")
+    arguments.add_argument("--frames", default="5", help="of each clip of these")
     arguments.add_argument("--folder", type=Path)
     arguments.add_argument("--measure", nargs=2, metavar=("ROW", "LAKE"), help=argparse.SUPPRESS)
     given = arguments.parse_args()
@@ -40,15 +42,15 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         sizes = sorted(given.videos)
         for videos in sizes:
-            prepare(folder / f"lake_{videos}", videos)
+            prepare(folder / f"lake_{videos}", videos, "--clips", given.clips, "--frames", given.frames)
         sys.exit(0 if compare(folder, sizes) else 1)
 
 
-def prepare(lake: Path, videos: int) -> None:
+def prepare(lake: Path, videos: int, *shape: str) -> None:
     if (lake / "made").exists():
         return
     generator = Path(__file__).parent / "generators" / "made_lake.py"
-    subprocess.run([sys.executable, generator, lake, "--videos", str(videos)], check=True)
+    subprocess.run([sys.executable, generator, lake, "--videos", str(videos), *shape], check=True)
     (lake / "made").touch()
 
 

@@ -20,36 +20,34 @@ import tempfile
 import time
 from pathlib import Path
 
+from generators.appended_rows import CLIP, CLIPS_PER_VIDEO, VIDEO, append
+
 MAX_SECONDS = 3.0
-CLIPS_PER_VIDEO, VIDEOS_PER_BATCH, VIDEOS_PER_WRITE = 20, 1_000, 50_000
 
 # Each table's rows of the videos from $first to before $end. A word's number is log-uniform, as by Zipf's law.
-_VIDEO = "select number as video, '2026-01-' || lpad((1 + number // 1000 % 28)::varchar, 2, '0') || '-' || "
-_VIDEO += "lpad((number // 28000)::varchar, 4, '0') as ingest_batch from range($first, $end) as numbers (number)"
-_CLIP = f"select *, video * {CLIPS_PER_VIDEO} + place as clip from ({_VIDEO}), range({CLIPS_PER_VIDEO}) as p (place)"
 _WORD = "floor(exp(random() * 12))::bigint"
 ROWS = {
     "sources": f"""select 's' || video as source_id, 'file' as kind, ingest_batch,
-        timestamptz '2026-01-01' + to_days((video // 1000 % 365)::integer) as first_seen_at from ({_VIDEO})""",
+        timestamptz '2026-01-01' + to_days((video // 1000 % 365)::integer) as first_seen_at from ({VIDEO})""",
     "downloads": f"""select 's' || video as source_id, ['Gaming', 'Music', 'Sports'][1 + video % 3:1 + video % 3]
-        as categories, ingest_batch from ({_VIDEO})""",
+        as categories, ingest_batch from ({VIDEO})""",
     "raw_videos": f"""select 'v' || video as video_id, 's' || video as source_id, ingest_batch, 'h264' as video_codec,
-        1280 as width, 720 as height, 200.0 as duration_seconds from ({_VIDEO})""",
+        1280 as width, 720 as height, 200.0 as duration_seconds from ({VIDEO})""",
     "clips": f"""select 'c' || clip as clip_id, 'v' || video as video_id, ingest_batch, place * 10.0 as start_seconds,
         place * 10 + 1 + 15 * random() as end_seconds, 'cut' as boundary, 30.0 as cut_score, random() as motion,
         case when random() < 0.1 then ['still'] else [] end as flags, random() - 0.5 as pan_x, 0.0 as pan_y,
-        0.0 as zoom, random() as stillness, random() as moving_share from ({_CLIP})""",
+        0.0 as zoom, random() as stillness, random() as moving_share from ({CLIP})""",
     "clip_captions": f"""select 'c' || clip as clip_id, 'v' || video as video_id, ingest_batch, 'made' as model,
         (8 + 20 * random())::integer as word_count,
         list_distinct([{", ".join(f"'n' || {_WORD}" for _ in range(4))}]) as nouns,
         list_distinct([{", ".join(f"'v' || {_WORD}" for _ in range(2))}]) as verbs,
         concat_ws(' ', 'A man', {", ".join(f"'n' || {_WORD}" for _ in range(4))}, 'and a young woman',
-            {", ".join(f"'v' || {_WORD}" for _ in range(2))}) || '.' as caption from ({_CLIP})""",
+            {", ".join(f"'v' || {_WORD}" for _ in range(2))}) || '.' as caption from ({CLIP})""",
     "transcripts": f"""select 'c' || clip as clip_id, 'v' || video as video_id, ingest_batch,
         ['en', 'zh', 'ko', 'de'][1 + video % 4] as language, concat_ws(' ', {", ".join(["'t' || " + _WORD] * 8)})
-        as text from ({_CLIP}) where clip % 3 = 0""",
+        as text from ({CLIP}) where clip % 3 = 0""",
     "clip_scores": f"""select 'c' || clip || '/a' as score_id, 'c' || clip as clip_id, 'v' || video as video_id,
-        ingest_batch, 'aesthetics' as score, 'made' as model, 10 * random() as value from ({_CLIP})""",
+        ingest_batch, 'aesthetics' as score, 'made' as model, 10 * random() as value from ({CLIP})""",
 }
 
 
@@ -72,7 +70,7 @@ def measure(root: Path, clips: int) -> bool:
     if not (root / "made").exists():
         lake.create_tables()
         started = time.monotonic()
-        make(lake, 0, videos)
+        append(lake, ROWS, 0, videos)
         for table in ROWS:
             lake.index_new_rows(table)
         (root / "made").touch()
@@ -83,7 +81,7 @@ def measure(root: Path, clips: int) -> bool:
     totals, _ = totals_at(lake, tag, None)
     print(f"totals from the whole lake: {time.monotonic() - started:.1f} s", flush=True)
     number = lake.dataset("sources").count_rows()
-    make(lake, number, number + 100)
+    append(lake, ROWS, number, number + 100)
     tag = f"after-{time.time_ns()}"
     lake.tag(tag)
     started = time.monotonic()
@@ -109,25 +107,6 @@ def measure(root: Path, clips: int) -> bool:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"rows of totals: {sum(len(rows) for rows in totals.rows.values()):,}; peak of this process {peak:.1f} GB")
     return not slow
-
-
-def make(lake, first: int, end: int) -> None:
-    """Adds the rows of the videos, without the search for their keys that an upsert makes."""
-    import duckdb
-    import lance
-
-    from resources.lake.schema import TABLES
-
-    with duckdb.connect() as connection:
-        for start in range(first, end, VIDEOS_PER_WRITE):
-            for name, sql in ROWS.items():
-                schema = TABLES[name].arrow
-                made = connection.sql(sql, params={"first": start, "end": min(end, start + VIDEOS_PER_WRITE)})
-                rows = made.to_arrow_table()
-                missing = ", ".join(f'null as "{column}"' for column in schema.names if column not in rows.column_names)
-                connection.register("rows", rows)
-                full = connection.sql(f"select *, {missing} from rows").to_arrow_table().select(schema.names)
-                lance.write_dataset(full.cast(schema), lake.uri(name), mode="append")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from internvid.video.copies import BLOCK_PAIRS, KEY_BITS, PROBED, block_keys
 from internvid.video.fingerprint import ORIENTATIONS, WORDS, Fingerprint, oriented
 
-VERSION = "keys/1"  # raise it when the same fingerprint would give other keys
+VERSION = "keys/2"  # raise it when the same fingerprints would give other keys, or other candidates
 
 MIN_KEYS = 256
 SHARE_KEPT = 1 / 16
@@ -28,6 +29,11 @@ SHARE_KEPT = 1 / 16
 # Of 64 bits beside those of the key. Frames of different videos differ in 32 of these, and in 24 or fewer in 3 % of the
 # cases. Frames that are just alike, in 52 bits of the 256, differ in more than 24 of these once in 300 times.
 FURTHER_BITS_APART = 24
+# A pair with one key in common has to be closer. Among made copies of real frames, and parts of 10 s of long videos,
+# none was lost by it, and of the pairs that met by chance one in thirty was left: each costs some milliseconds.
+FURTHER_BITS_CLOSE = 18
+
+Name = TypeVar("Name", int, str)
 
 _MATCHES_PER_BLOCK = 1 << 20  # bounds memory where many videos show the same
 
@@ -86,11 +92,11 @@ class Probes:
 
     def matches(
         self, keys: np.ndarray, further_bits: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yields where stored keys are those of a frame that is probably alike: three arrays of equal, bounded length.
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields where stored keys are those of a frame that is probably alike: four arrays of equal, bounded length.
 
         keys, further_bits: [stored] as in CopyKeys, in any order. The arrays: position in `keys`, number of the video
-        that looked it up, and its orientation, an index into ORIENTATIONS.
+        that looked it up, its orientation, an index into ORIENTATIONS, and the number of the further bits that differ.
         """
         begin = np.searchsorted(self._keys, keys, "left")
         count = np.searchsorted(self._keys, keys, "right") - begin
@@ -103,7 +109,31 @@ class Probes:
             apart = np.bitwise_count((further_bits[stored] ^ self._further_bits[probes]).view(np.uint64))
             is_near = apart <= FURTHER_BITS_APART
             probes = probes[is_near]
-            yield stored[is_near], self._videos[probes], self._orientations[probes]
+            yield stored[is_near], self._videos[probes], self._orientations[probes], apart[is_near]
+
+
+class CandidatePairs(Generic[Name]):
+    """Gathers the keys that two videos share, and says which pairs may be copies: those that share several keys, or
+    one by a frame that is close.
+    """
+
+    def __init__(self) -> None:
+        # Orientations as bits, and the one key in common; None once no further one is needed.
+        self._shared: dict[tuple[Name, Name], tuple[int, int | None]] = {}
+
+    def add(self, left: Name, right: Name, orientation: int, key: int, bits_apart: int) -> None:
+        """Notes that the left video, in that orientation (of ORIENTATIONS), shares the key with the right one."""
+        orientations, known = self._shared.get((left, right), (0, key))
+        is_enough = known is None or known != key or bits_apart <= FURTHER_BITS_CLOSE
+        self._shared[left, right] = orientations | 1 << orientation, None if is_enough else key
+
+    def pairs(self) -> dict[tuple[Name, Name], set[str]]:
+        """Returns (left, right) -> orientations in which the left video may appear in the right one."""
+        return {
+            pair: {name for number, name in enumerate(ORIENTATIONS) if orientations >> number & 1}
+            for pair, (orientations, single_key) in self._shared.items()
+            if single_key is None
+        }
 
 
 def _all_keys(hashes: np.ndarray) -> CopyKeys:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from internvid.video.copies import ALIKE_BITS, BLOCK_PAIRS, compare
-from internvid.video.copy_keys import MIN_KEYS, SHARE_KEPT, Probes, probed_keys, stored_keys
+from internvid.video.copy_keys import MIN_KEYS, SHARE_KEPT, CandidatePairs, Probes, probed_keys, stored_keys
 from internvid.video.fingerprint import BLOCK_BITS, CROPS, ORIENTATIONS, WORDS, Fingerprint, oriented
 
 LOWEST = sum(BLOCK_BITS)  # frequencies that the keys are made of
@@ -39,14 +39,15 @@ def part(video: Fingerprint, first: int, end: int) -> Fingerprint:
 def candidates(videos: list[Fingerprint]) -> dict[tuple[int, int], set[str]]:
     """(number of the video that looks up, number of the one that it finds) -> orientations."""
     probes = Probes(probed_keys(video) for video in videos)
-    found: dict[tuple[int, int], set[str]] = {}
+    found = CandidatePairs[int]()
     for stored, video in enumerate(videos):
         keys = stored_keys(video)
-        for _, numbers, orientations in probes.matches(keys.keys, keys.further_bits):
-            for number, orientation in zip(numbers.tolist(), orientations.tolist(), strict=True):
+        for positions, *matches in probes.matches(keys.keys, keys.further_bits):
+            of_probes = (keys.keys[positions], *matches)
+            for key, number, orientation, apart in zip(*(array.tolist() for array in of_probes), strict=True):
                 if number != stored:
-                    found.setdefault((number, stored), set()).add(ORIENTATIONS[orientation])
-    return found
+                    found.add(number, stored, orientation, key, apart)
+    return found.pairs()
 
 
 def test_any_three_of_the_lowest_bits_leave_a_key_in_common():
@@ -101,3 +102,17 @@ def test_a_cropped_copy_is_found_whichever_of_the_two_is_new(crop):
     video, unlike = restless(50, 1), restless(50, 2).hashes
     cropped = Fingerprint(video.seconds, np.concatenate([video.hashes[:, crop : crop + 1], unlike[:, 1:]], axis=1))
     assert set(candidates([video, cropped])) == {(0, 1), (1, 0)}
+
+
+def test_one_key_makes_a_candidate_only_of_close_frames_and_two_keys_of_any():
+    pairs = CandidatePairs[str]()
+    for _ in range(2):
+        pairs.add("far", "once", 0, key=7, bits_apart=19)
+    pairs.add("close", "once", 1, key=7, bits_apart=18)
+    for key in (7, 8, 7):
+        pairs.add("far", "twice", 0, key=key, bits_apart=24)
+    pairs.add("far", "twice", 2, key=9, bits_apart=24)
+    assert pairs.pairs() == {
+        ("close", "once"): {ORIENTATIONS[1]},
+        ("far", "twice"): {ORIENTATIONS[0], ORIENTATIONS[2]},
+    }

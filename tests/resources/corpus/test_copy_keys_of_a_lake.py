@@ -194,3 +194,19 @@ def test_a_key_that_very_many_videos_hold_takes_no_further_ones(lake: Lake, monk
     assert set(counts.to_pylist()) == {5}
     of_the_last = {pair for pair in pairs(lake) if pair.endswith("/ffff")}
     assert len(of_the_last) == 5
+
+
+def test_a_pass_over_the_keys_finds_the_rows_that_the_index_finds_after_others_were_deleted(lake: Lake, monkeypatch):
+    add(lake, strangers(12))
+    search(lake)
+    lake.delete("fingerprints", ["0002", "0007"])
+    search(lake)
+    wanted = np.unique(np.concatenate([stored_keys(picture(number)).keys for number in (1, 2, 7, 8)]))
+    monkeypatch.setattr(copy_keys, "ROWS_PER_SCAN_BATCH", 50)
+    monkeypatch.setattr(copy_keys, "ROWS_PER_TAKE", 90)
+    by_index = pa.concat_tables(copy_keys._with_keys(lake, wanted))
+    monkeypatch.setattr(copy_keys, "MAX_KEYS_BY_INDEX", 10)
+    in_one_pass = list(copy_keys._with_keys(lake, wanted))
+    assert len(in_one_pass) > 1
+    assert {key[:4] for key in by_index["copy_key_id"].to_pylist()} >= {"0001", "0008"}
+    assert pa.concat_tables(in_one_pass).sort_by("copy_key_id") == by_index.sort_by("copy_key_id")
