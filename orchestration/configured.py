@@ -21,6 +21,7 @@ from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 from resources.models.aligner import Aligner
 from resources.models.provider import ModelProvider
+from resources.training.benchmarks import Benchmarks
 from resources.training.trainer import Trainer
 
 
@@ -54,6 +55,7 @@ def configured(settings: Settings) -> dict[str, Any]:
             initialise_from=settings.clip,
             max_steps=settings.trial_steps,
         ),
+        "benchmarks": Benchmarks(folders=settings.benchmarks, workers=settings.workers),
         "engine": _engine(settings, models, aligner),
         **models,
     }

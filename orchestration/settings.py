@@ -137,6 +137,11 @@ class Settings(BaseSettings):
         description="a batch stops where a larger share of its inputs, and at least 20, end with one class of error; "
         "1 never stops it",
     )
+    benchmarks: dict[str, str] = Field(
+        default={},
+        description="JSON: folders of benchmarks that each trained model is evaluated on, by name: "
+        '{"msrvtt": "/data/msrvtt"}; `internvid evaluate --help` names them',
+    )
     benchmark_ids: Files = Field(
         default=[], description="files of ids or URLs of benchmark videos, which never come in; joined by `:`"
     )

@@ -89,6 +89,49 @@ def test_ablate_compares_subsets_on_the_same_held_out_clips(run, lake):
     assert lake.polars("checkpoints").height == 2, "the model on all was there already"
 
 
+def test_benchmarks_become_rows_of_every_checkpoint_once_and_are_set_beside_each_other(
+    run, lake, root, tmp_path, synthetic_video
+):
+    lines = ["key,vid_key,video_id,sentence"]
+    for number, sentence in enumerate(("a disc moves right", "a blue square", "two discs meet", "it is not here")):
+        if number < 3:
+            synthetic_video(tmp_path, f"video{number}.mp4", number)
+        lines.append(f"ret{number},msr{number},video{number},{sentence}")
+    (tmp_path / "MSRVTT_JSFUSION_test.csv").write_text("\n".join(lines))
+    settings = SETTINGS | {"INTERNVID_BENCHMARKS": json.dumps({"msrvtt": str(tmp_path)})}
+    for _ in range(2):
+        succeeded(internvid("ablate", "--subsets", "all,div", lake=root, **settings))
+    rows = [row for row in lake.polars("evaluations").to_dicts() if row["benchmark"] == "msrvtt"]
+    checkpoints = {row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts()}
+    assert {row["checkpoint_id"] for row in rows} == checkpoints
+    assert len({row["run_id"] for row in rows}) == 2, "the second command evaluated nothing"
+    assert {(row["items"], row["named"], row["split"], row["protocol"]) for row in rows} == {
+        (3, 4, "test", "8 frames (middle), float32")
+    }
+    (checkpoint, _) = sorted(checkpoints)
+    out = tmp_path / "figures.json"
+    run("evaluate", checkpoint, "--benchmark", "msrvtt", "--data", tmp_path, "--out", out)
+    figures = {metric["name"]: metric["value"] for metric in json.loads(out.read_text())["metrics"]}
+    values = {row["metric"]: row["value"] for row in rows if row["checkpoint_id"] == checkpoint}
+    assert values == pytest.approx(figures), "rows and the command say the same"
+    recall = next(row for row in rows if row["metric"] == "text_to_video_recall_at_1")
+    assert (recall["published"], recall["chance"]) == (42.4, pytest.approx(100 / 3))
+
+    printed = run("evaluations", "compare", "--benchmark", "msrvtt").stdout
+    assert "msrvtt test: 8 frames (middle), float32, 3 of 4" in " ".join(printed.split())
+    assert "42.40" in printed
+    listed = json.loads(run("evaluations", "list", "--benchmark", "msrvtt", "--format", "json").stdout)
+    assert {row["metric"] for row in listed} == set(values)
+    assert "nothing was measured of 'else'" in refused(run("evaluations", "compare", "else", code=2))
+
+    (tmp_path / "MSRVTT_JSFUSION_test.csv").unlink()
+    broken = internvid("ablate", "--subsets", "all", lake=root, **settings)
+    assert broken.returncode == 1
+    assert "the benchmark msrvtt cannot be read: MSR-VTT 1k-A (test) needs its annotation file" in " ".join(
+        (broken.stdout + broken.stderr).split()
+    )
+
+
 def test_activate_says_what_is_to_be_made_anew_and_refuses_what_is_no_checkpoint(run, lake, tmp_path):
     checkpoints = {row["subset"]: row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts()}
     done = run("activate", checkpoints["div"])

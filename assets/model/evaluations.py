@@ -1,7 +1,9 @@
 """`evaluations`: metrics of trained models, measured on videos that no subset trains on."""
 
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -15,22 +17,34 @@ from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_
 from resources.lake.schema import EVALUATIONS
 from resources.lake.store import Lake
 from resources.lake.temporary_folders import temporary_folder
-from resources.models.aligner import ActiveCheckpoint, Aligner
+from resources.models.aligner import FRAMES, ActiveCheckpoint, Aligner
+from resources.training.benchmarks import CHOICE, Benchmarks, content_digest
 from resources.training.lake_clips import LakeClips, index_clips
 
+if TYPE_CHECKING:
+    from internvid.evaluation.run import Metric
+
 HELD_OUT = "held_out"
-VERSION = "retrieval-1"
+VERSION = "zero-shot-2"
 
 
-def configure(scope: StageScope, *, aligner: Aligner) -> Configuration:
-    """Metrics depend on the checkpoint and on the held-out clips. A new evaluation starts no new training."""
+def configure(scope: StageScope, *, aligner: Aligner, benchmarks: Benchmarks) -> Configuration:
+    """Metrics depend on the checkpoint and on what is in the benchmark. A new evaluation starts no new training."""
+    versions = {name: VERSION + aligner.precision_suffix for name in (HELD_OUT, *benchmarks.folders)}
     if scope.partition is None or scope.lake is None:
-        return Configuration(({HELD_OUT: VERSION},), parameters=pa.table({}))
+        return Configuration((versions,), parameters=pa.table({}))
     row = newest(scope.lake, scope.partition)
     held_out = held_out_clips(scope.lake, row["snapshot"]) if row else pa.table({"clip_id": [], "content": []})
-    content = digest(held_out["clip_id"].to_pylist(), held_out["content"].to_pylist())
-    parameters = pa.table({"model": [scope.partition], "benchmark": [HELD_OUT], "content": [content]})
-    return Configuration(({HELD_OUT: VERSION + aligner.precision_suffix},), chunk_size=1, parameters=parameters)
+    contents = {HELD_OUT: digest(held_out["clip_id"].to_pylist(), held_out["content"].to_pylist())}
+    contents |= {name: content_digest(benchmarks.read(name)) for name in benchmarks.folders}
+    parameters = pa.table(
+        {
+            "model": [scope.partition] * len(contents),
+            "benchmark": list(contents),
+            "content": list(contents.values()),
+        }
+    )
+    return Configuration((versions,), chunk_size=1, parameters=parameters)
 
 
 def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
@@ -46,49 +60,100 @@ def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
     partition=MODEL,
     pool="embed",
     kinds=("lance", "pytorch"),
-    resources=("aligner",),
+    resources=("aligner", "benchmarks"),
     reads=("checkpoints",),
     samples={EVALUATIONS.name: _sample},
 )
-def evaluations(run: StageRun, units: list[Unit], *, aligner: Aligner) -> Iterator[Outcome]:
-    """Metrics of each checkpoint: retrieval in both directions on the snapshot's test videos, with the chance level.
+def evaluations(run: StageRun, units: list[Unit], *, aligner: Aligner, benchmarks: Benchmarks) -> Iterator[Outcome]:
+    """Metrics of each checkpoint, with the chance level: retrieval in both directions on the snapshot's test videos,
+    and the paper's benchmarks that the user has.
 
     Changes when the checkpoint or the benchmark does.
     """
-    yield from one_by_one(units, lambda unit: evaluate(run.lake, aligner, unit))
+    yield from one_by_one(units, lambda unit: evaluate(run, aligner, benchmarks, unit))
 
 
-def evaluate(lake: Lake, aligner: Aligner, unit: Unit) -> Outcome:
-    """Evaluates the unit, a model, on the held-out clips."""
+def evaluate(run: StageRun, aligner: Aligner, benchmarks: Benchmarks, unit: Unit) -> Outcome:
+    """Evaluates the unit, a model on a benchmark."""
+    row = newest(run.lake, unit.partition)
+    assert row is not None, "without a checkpoint the unit is skipped"
+    checkpoint = ActiveCheckpoint(row["checkpoint_id"], row["path"], row["weights_digest"])
+    if unit.variant == HELD_OUT:
+        return _on_held_out_clips(run.lake, aligner, checkpoint, row["snapshot"], unit)
+    return _on_benchmark(run, aligner, checkpoint, benchmarks, unit)
+
+
+def _on_held_out_clips(
+    lake: Lake, aligner: Aligner, checkpoint: ActiveCheckpoint, snapshot: str, unit: Unit
+) -> Outcome:
+    import numpy as np
+
     from internvid.evaluation.run import retrieval_metrics
 
-    row = newest(lake, unit.partition)
-    assert row is not None, "without a checkpoint the unit is skipped"
-    clip_ids = held_out_clips(lake, row["snapshot"])["clip_id"]
+    held_out = held_out_clips(lake, snapshot)
+    clip_ids = held_out["clip_id"]
     if len(clip_ids) < 2:
         return Skipped(unit, "TooFewClips", f"{len(clip_ids)} clips in the test videos; retrieval needs at least 2")
-    encoder = aligner.encoder(lake, ActiveCheckpoint(row["checkpoint_id"], row["path"], row["weights_digest"]))
+    encoder = aligner.encoder(lake, checkpoint)
     with temporary_folder() as folder:
-        index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=row["snapshot"])
-        clips = LakeClips(lake, index.path, row["snapshot"])
+        index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
+        clips = LakeClips(lake, index.path, snapshot)
         positions = list(range(len(clips)))
         video = encoder.encode_clips(clips, positions, batch_size=aligner.clips_per_call)
         text = encoder.encode_texts(clips.captions(positions))
-    import numpy as np
+    about = {
+        "split": "test",
+        "protocol": protocol(encoder.frames, FRAMES, aligner),
+        "named": len(clip_ids),
+        "data_digest": digest(clip_ids.to_pylist(), held_out["content"].to_pylist()),
+    }
+    return _rows(unit, checkpoint, retrieval_metrics(HELD_OUT, video, text, np.arange(len(positions))), about)
 
+
+def _on_benchmark(
+    run: StageRun, aligner: Aligner, checkpoint: ActiveCheckpoint, benchmarks: Benchmarks, unit: Unit
+) -> Outcome:
+    from internvid.evaluation.run import evaluate as evaluate_on
+
+    benchmark = benchmarks.read(unit.variant)
+    evaluation = evaluate_on(aligner.encoder(run.lake, checkpoint), benchmark, benchmarks.frames, choice=CHOICE)
+    for failed in evaluation.failed:
+        run.log(f"{benchmark.title}: {failed.video} could not be read: {failed.error}")
+    for note in evaluation.notes:
+        run.log(f"{benchmark.title}: {note}")
+    about = {
+        "split": evaluation.split,
+        "protocol": protocol(evaluation.frames, evaluation.choice, aligner),
+        "named": evaluation.named,
+        "data_digest": content_digest(benchmark),
+    }
+    return _rows(unit, checkpoint, evaluation.metrics, about)
+
+
+def protocol(frames: int, choice: str, aligner: Aligner) -> str:
+    """Returns how vectors were made that metrics rest on, readable."""
+    return f"{frames} frames ({choice}), {aligner.resolved_precision}"
+
+
+def _rows(unit: Unit, checkpoint: ActiveCheckpoint, metrics: Sequence[Metric], about: Mapping[str, Any]) -> Done:
+    from internvid.evaluation.published import PAPERS_BEST, published
+
+    papers = {known.metric: known.value for known in published(unit.variant) if known.model == PAPERS_BEST}
     rows = [
         {
-            "evaluation_id": f"{row['checkpoint_id']}/{HELD_OUT}/{metric.name}",
+            "evaluation_id": f"{checkpoint.checkpoint_id}/{unit.variant}/{metric.name}",
             "benchmark_of_model": unit.key,
-            "checkpoint_id": row["checkpoint_id"],
-            "benchmark": HELD_OUT,
+            "checkpoint_id": checkpoint.checkpoint_id,
+            "benchmark": unit.variant,
             "metric": metric.name,
             "value": metric.value,
             "unit": metric.unit,
             "chance": metric.chance,
+            "published": papers.get(metric.name),
             "items": metric.count,
+            **about,
         }
-        for metric in retrieval_metrics(HELD_OUT, video, text, np.arange(len(positions)))
+        for metric in metrics
     ]
     return Done(unit, (Rows.of(rows, EVALUATIONS),))
 

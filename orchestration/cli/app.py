@@ -2,7 +2,7 @@
 
 import typer
 
-from orchestration.cli import feeds, snapshots, subsets
+from orchestration.cli import evaluations, feeds, snapshots, subsets
 from orchestration.cli.annotations import annotations
 from orchestration.cli.backups import backup, restore
 from orchestration.cli.check import check
@@ -48,4 +48,5 @@ app.command()(restore)
 app.command()(docs)
 app.add_typer(subsets.app, name="subset")
 app.add_typer(snapshots.app, name="snapshot")
+app.add_typer(evaluations.app, name="evaluations")
 app.add_typer(feeds.app, name="feeds")

@@ -1,7 +1,7 @@
 """`internvid evaluate`: a checkpoint on a benchmark that lies in a folder, printed beside the paper's figures."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,12 @@ from orchestration.cli.options import settings_of
 from orchestration.cli.output import console, notes
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from internvid.evaluation.benchmarks import Benchmark, Item
+    from internvid.evaluation.benchmarks import Benchmark
     from internvid.evaluation.run import Evaluation
     from internvid.viclip.checkpoint import Checkpoint
     from internvid.viclip.encoder import Encoder
     from internvid.viclip.precision import Precision
 
-SECONDS_PER_VIDEO = 600.0  # ActivityNet's longest, 13 minutes, are mostly sought through, not decoded
-MEMORY_BYTES = 6 << 30  # address space of a child that decodes
 EXAMPLES_SHOWN = 5
 
 
@@ -71,6 +67,7 @@ def evaluate_command(
     from internvid.viclip.device import device_named
     from internvid.viclip.encoder import Encoder
     from resources.incremental.progress import progress
+    from resources.training.benchmarks import read_in_children
 
     settings = settings_of()
     children = workers or settings.workers
@@ -105,28 +102,6 @@ def evaluate_command(
         )
         console.print(f"all figures in {out}", markup=False, soft_wrap=True)
     return evaluation
-
-
-def read_in_children(
-    items: "Iterable[Item]", count: int, choice: str, *, workers: int
-) -> "Iterator[tuple[Item, np.ndarray | BaseException]]":
-    """Yields each item's frames or its error. Untrusted files are decoded in child processes with limits."""
-    from internvid.evaluation.decode import read_frames
-    from resources.lake.temporary_folders import temporary_folder
-    from resources.media.child_process import ordered
-    from resources.media.confinement import Confinement
-
-    with temporary_folder() as folder:
-        confinement = Confinement(str(folder))
-        yield from ordered(
-            read_frames,
-            items,
-            arguments=lambda item: (str(item.path), item.start_seconds, item.end_seconds, count, choice),
-            seconds=lambda item: SECONDS_PER_VIDEO,
-            workers=workers,
-            memory_bytes=MEMORY_BYTES,
-            confinement=lambda item: confinement,
-        )
 
 
 def print_evaluation(evaluation: "Evaluation", model: str, *, precision: str) -> None:

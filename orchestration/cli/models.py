@@ -137,7 +137,8 @@ def _print_models(session: Session, recipe: str, subsets: list[str]) -> None:
             table.add_row(subset, "no model: see `internvid status`")
             continue
         metrics = session.lake.query(
-            "select metric, value, chance, items from evaluations where checkpoint_id = $checkpoint_id",
+            "select metric, value, chance, items from evaluations "
+            "where checkpoint_id = $checkpoint_id and benchmark = 'held_out'",
             {"checkpoint_id": row["checkpoint_id"]},
             tables=["evaluations"],
         ).to_pylist()

@@ -180,7 +180,7 @@ def print_model(session: "Session") -> None:
     line = f"Active model: {active.checkpoint_id}"
     metrics = session.lake.query(
         "select value, chance, items from evaluations "
-        "where checkpoint_id = $checkpoint_id and metric = 'text_to_video_recall_at_1'",
+        "where checkpoint_id = $checkpoint_id and benchmark = 'held_out' and metric = 'text_to_video_recall_at_1'",
         {"checkpoint_id": active.checkpoint_id},
         tables=["evaluations"],
     ).to_pylist()

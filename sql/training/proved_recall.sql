@@ -3,7 +3,8 @@
 with measured as (
     select value / 100 as recall, chance / 100 as chance_recall, items, 1.96 as z
     from evaluations
-    where checkpoint_id = $checkpoint_id and metric = 'text_to_video_recall_at_1' and chance < 100
+    where checkpoint_id = $checkpoint_id and benchmark = 'held_out'
+        and metric = 'text_to_video_recall_at_1' and chance < 100
 ),
 
 lower_bound as (

@@ -20,9 +20,9 @@ from internvid.viclip.encoder import Encoder
 from internvid.viclip.model import ViCLIP
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.tokenizer import Tokenizer
-from orchestration.cli import evaluate as module
-from orchestration.cli.evaluate import evaluate_command, read_in_children
+from orchestration.cli.evaluate import evaluate_command
 from resources.media.child_process import DecoderTimedOut
+from resources.training.benchmarks import read_in_children
 
 SENTENCES = ["a circle moves to the right", "a [blue] circle, moving", "noise everywhere", "a pink disc " + "so " * 40]
 
@@ -141,11 +141,10 @@ def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_n
 
 
 @pytest.mark.slow
-def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_path, synthetic_video, monkeypatch):
-    monkeypatch.setattr(module, "SECONDS_PER_VIDEO", 10.0)
+def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_path, synthetic_video):
     os.mkfifo(tmp_path / "hangs.mp4")
     items = [Item("hangs", tmp_path / "hangs.mp4"), Item("good", synthetic_video(tmp_path, "good.mp4"))]
-    results = dict(read_in_children(items, 2, "middle", workers=1))
+    results = dict(read_in_children(items, 2, "middle", workers=1, seconds_per_video=10.0))
     assert isinstance(results[items[0]], DecoderTimedOut)
     assert results[items[1]].shape == (2, 120, 160, 3)
 
