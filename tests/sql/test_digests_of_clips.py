@@ -46,9 +46,9 @@ def test_the_content_of_a_clip(tables: duckdb.DuckDBPyConnection):
         ) as pictures using (clip_id)
         order by clip_id
         """
-    found = tables.sql(f"from ({statement('training/clip_contents')}) order by clip_id").fetchall()
-    assert len(found) == CLIPS
-    assert found == tables.sql(expected).fetchall()
+    rows = tables.sql(f"from ({statement('training/clip_contents')}) order by clip_id").fetchall()
+    assert len(rows) == CLIPS
+    assert rows == tables.sql(expected).fetchall()
 
 
 def test_the_inputs_of_a_dialogue_with_and_without_captions_of_frames_and_speech(tables: duckdb.DuckDBPyConnection):
@@ -64,9 +64,9 @@ def test_the_inputs_of_a_dialogue_with_and_without_captions_of_frames_and_speech
         left join transcripts using (clip_id)
         order by 1
         """
-    found = tables.sql(f"select unit, inputs from ({statement('units/dialogues')}) order by unit").fetchall()
-    assert len(found) == CLIPS
-    assert found == tables.sql(expected).fetchall()
+    rows = tables.sql(f"select unit, inputs from ({statement('units/dialogues')}) order by unit").fetchall()
+    assert len(rows) == CLIPS
+    assert rows == tables.sql(expected).fetchall()
 
 
 @pytest.mark.parametrize("name", ["training/clip_contents", "units/dialogues"])
