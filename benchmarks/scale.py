@@ -1,6 +1,6 @@
 """What a question or a small change costs in a lake of each size, and its growth per ten times the rows.
 
-    python benchmarks/scale.py [--videos 100 1000] [--clips 20] [--frames 5] [--folder FOLDER]
+    python benchmarks/scale.py [--videos 100 1000] [--clips 20] [--frames 5] [--folder FOLDER] [--rows ROW …]
 
 Lakes are made by benchmarks/generators/made_lake.py (some 200 videos of 20 clips a second), in FOLDER where it is given
 and found there again, else in a temporary one.
@@ -33,6 +33,7 @@ def main() -> None:
     arguments.add_argument("--clips", default="20", help="of each video that a lake is made of; a new one has 20")
     arguments.add_argument("--frames", default="5", help="of each clip of these")
     arguments.add_argument("--folder", type=Path)
+    arguments.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help="only these rows")
     arguments.add_argument("--measure", nargs=2, metavar=("ROW", "LAKE"), help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.measure:
@@ -43,7 +44,7 @@ def main() -> None:
         sizes = sorted(given.videos)
         for videos in sizes:
             prepare(folder / f"lake_{videos}", videos, "--clips", given.clips, "--frames", given.frames)
-        sys.exit(0 if compare(folder, sizes) else 1)
+        sys.exit(0 if compare(folder, sizes, given.rows) else 1)
 
 
 def prepare(lake: Path, videos: int, *shape: str) -> None:
@@ -54,14 +55,14 @@ def prepare(lake: Path, videos: int, *shape: str) -> None:
     (lake / "made").touch()
 
 
-def compare(folder: Path, sizes: list[int]) -> bool:
+def compare(folder: Path, sizes: list[int], rows: list[str]) -> bool:
     is_flat = True
     print(
         f"{'processor seconds':<34}"
         + "".join(f"{videos:>12,}" for videos in sizes)
         + f"{'x per ten':>12}{'peak MB':>10}"
     )
-    for row in ROWS:
+    for row in rows:
         results = []
         for videos in sizes:
             command = [sys.executable, __file__, "--measure", row, str(folder / f"lake_{videos}")]

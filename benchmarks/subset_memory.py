@@ -82,13 +82,13 @@ def measured(root: Path, subset: str, clips: int, drawn: int) -> bool:
     command += ["--lake", root]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    said = process.stdout.read().strip().splitlines()
+    lines = process.stdout.read().strip().splitlines()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        sys.exit(f"{subset} failed: {said}")
+        sys.exit(f"{subset} failed: {lines}")
     peak = usage.ru_maxrss * 1024  # of the largest process that took part
     seconds = usage.ru_utime + usage.ru_stime
-    print(f"{subset:<14}{seconds:>8.0f} s of the processor{peak / 2**30:>8.2f} GB at most   {said[-1]}", flush=True)
+    print(f"{subset:<14}{seconds:>8.0f} s of the processor{peak / 2**30:>8.2f} GB at most   {lines[-1]}", flush=True)
     if clips > MAX_CLIPS_TO_COMPARE:
         return peak < MAX_BYTES
     differences = compare(root, subset, drawn)
@@ -117,8 +117,8 @@ def compare(root: Path, subset: str, drawn: int) -> int:
     first = sorted(waits, key=lambda clip_id: (waits[clip_id], clip_id))[:drawn]
     expected = {(clip_id, side(videos[clip_id]), round(weights[clip_id], 9)) for clip_id in first}
     made = lake.query("select clip_id, split, weight from subsets where subset = $name", {"name": subset})
-    found = {(row["clip_id"], row["split"], round(row["weight"], 9)) for row in made.to_pylist()}
-    return len(expected ^ found)
+    selected = {(row["clip_id"], row["split"], round(row["weight"], 9)) for row in made.to_pylist()}
+    return len(expected ^ selected)
 
 
 def div(videos: dict[str, str], seconds: dict[str, float], scores: dict[tuple[str, str], float]) -> dict[str, float]:

@@ -178,16 +178,16 @@ def _rows_with_keys(dataset: lance.LanceDataset, keys: np.ndarray) -> Iterator[n
     is_wanted = np.zeros(len(BLOCK_PAIRS) << (KEY_BITS - 3), np.uint8)  # a bit for each possible key; 84 MB
     np.bitwise_or.at(is_wanted, keys >> 3, np.uint8(1) << (keys & 7).astype(np.uint8))
     parts: list[np.ndarray] = []
-    seen = found = 0
+    seen = rows = 0
     for batch in dataset.scanner(columns=["copy_key"], batch_size=ROWS_PER_SCAN_BATCH).to_batches():
         stored = batch["copy_key"].to_numpy()
         parts.append(seen + np.flatnonzero(is_wanted[stored >> 3] >> (stored & 7).astype(np.uint8) & 1))
         seen += len(stored)
-        found += len(parts[-1])
-        if found >= ROWS_PER_TAKE:
+        rows += len(parts[-1])
+        if rows >= ROWS_PER_TAKE:
             yield np.concatenate(parts)
-            parts, found = [], 0
-    if found:
+            parts, rows = [], 0
+    if rows:
         yield np.concatenate(parts)
 
 

@@ -1,10 +1,17 @@
 -- What dialogues works on: every video with a captioned clip, resting on its clips, their captions, the captions of
 -- their frames, and what is said in them. Imported spans, which overlap, count where a video has no others.
 with frames_of_clips as (
-    -- Neither order nor length matter to it.
-    select clip_id, bit_xor(md5_number(concat_ws('=', frame_caption_id, digest))) as digests
-    from frame_captions
-    group by clip_id
+    -- As text, as DuckDB writes it; by itself it takes 44 µs for a number, 25 times as long as for halves of it.
+    select
+        clip_id,
+        concat(nullif((digests >> 1)::hugeint // 5, 0), (digests >> 1)::hugeint % 5 * 2 + (digests & 1)::hugeint)
+            as digests
+    from (
+        -- Neither order nor length matter to it.
+        select clip_id, bit_xor(md5_number(concat_ws('=', frame_caption_id, digest))) as digests
+        from frame_captions
+        group by clip_id
+    )
 ),
 
 captioned as (

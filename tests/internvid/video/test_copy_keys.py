@@ -39,15 +39,15 @@ def part(video: Fingerprint, first: int, end: int) -> Fingerprint:
 def candidates(videos: list[Fingerprint]) -> dict[tuple[int, int], set[str]]:
     """(number of the video that looks up, number of the one that it finds) -> orientations."""
     probes = Probes(probed_keys(video) for video in videos)
-    found = CandidatePairs[int]()
+    pairs = CandidatePairs[int]()
     for stored, video in enumerate(videos):
         keys = stored_keys(video)
         for positions, *matches in probes.matches(keys.keys, keys.further_bits):
             of_probes = (keys.keys[positions], *matches)
             for key, number, orientation, apart in zip(*(array.tolist() for array in of_probes), strict=True):
                 if number != stored:
-                    found.add(number, stored, orientation, key, apart)
-    return found.pairs()
+                    pairs.add(number, stored, orientation, key, apart)
+    return pairs.pairs()
 
 
 def test_any_three_of_the_lowest_bits_leave_a_key_in_common():
