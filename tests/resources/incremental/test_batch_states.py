@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
-from cutting_stage import BATCH, OTHER_BATCH, clips_stage, units, videos
+from cutting_stage import BATCH, OTHER_BATCH, clips_stage, set_clock_back, units, videos
 
 from resources.incremental import batch_states
 from resources.incremental.batch_states import COUNTED, disagreements, forget_batch_states, read_batch_states
@@ -120,6 +120,21 @@ def test_a_batch_is_counted_again_when_the_time_for_another_try_has_come(lake, c
     of_batch = lake.polars("batch_states").filter(partition=BATCH)
     lake.upsert("batch_states", of_batch.with_columns(pl.lit(past).alias("next_try_at")))
     read_batch_states(lake, [cutting.stage])
+    assert recounted == [BATCH]
+
+
+def test_a_batch_is_counted_again_after_the_clock_was_set_back(lake, cutting, recounted):
+    videos(lake, {"a": "1 red"})
+    cutting.faults["a"] = ConnectionResetError("torn")
+    cutting.run()
+    set_clock_back(lake, "attempts", days=365)
+    read_batch_states(lake, [cutting.stage])
+    # What a clock counted that was ahead, too: by it, the try was not due.
+    states = lake.polars("batch_states").filter(partition=BATCH).with_columns(failed=1, pending=0)
+    later = pl.lit(datetime.now(UTC) + timedelta(days=365))
+    lake.upsert("batch_states", states.with_columns(written_at=later, next_try_at=later))
+    recounted.clear()
+    assert read_batch_states(lake, [cutting.stage]).pending_partitions() == [BATCH]
     assert recounted == [BATCH]
 
 

@@ -28,6 +28,7 @@ from cutting_stage import (
     pass_time,
     release,
     rows,
+    set_clock_back,
     units,
     videos,
 )
@@ -279,6 +280,21 @@ def test_a_transient_error_is_tried_again_by_itself_when_its_time_has_come_four_
     cutting.given.clear()
     cutting.run("r9")
     assert cutting.given == [], "after the last try it waits for `internvid retry`"
+
+
+def test_after_the_clock_was_set_back_nothing_waits_for_a_time_that_it_named(lake, cutting):
+    videos(lake, {"a": "1 red", "b": "1 blue", "c": "1 green"})
+    cutting.faults = {"a": ConnectionResetError("reset by peer"), "c": ValueError("torn")}
+    cutting.improvable["b"] = BelowAvailable("360 of 720")
+    cutting.run("r1")
+    set_clock_back(lake, "attempts", days=365)
+    cutting.given.clear()
+    cutting.run("r2")
+    assert cutting.given == ["a", "b"], "an error for good stays one"
+    assert {row["key"]: row["tries"] for row in attempts(lake)} == {"a": 2, "b": 2, "c": 1}
+    cutting.given.clear()
+    cutting.run("too early")
+    assert cutting.given == [], "from now on this clock counts"
 
 
 def test_a_unit_that_could_be_better_is_done_and_tried_again_when_its_time_has_come(lake, cutting):
