@@ -24,6 +24,7 @@ from resources.lake.temporary_folders import temporary_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS_PER_FAULT = 900
+NO_TESTS = 5  # pytest's exit code where none was chosen
 
 
 @dataclass(frozen=True)
@@ -446,11 +447,18 @@ def planted(copy: Path, fault: Fault) -> Iterator[None]:
 
 def failure(copy: Path, tests: tuple[str, ...], folder: Path) -> str | None:
     """Runs the tests in the copy up to the first that fails, and returns its name; None where all pass."""
+    for chosen in ("not slow", "slow"):  # most faults are caught by a fast test
+        if (failed := _failure(copy, [*tests, "-m", chosen], folder)) is not None:
+            return failed
+    return None
+
+
+def _failure(copy: Path, arguments: list[str], folder: Path) -> str | None:
     temporary = Path(tempfile.mkdtemp(prefix="t", dir=folder))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
     # A file that is changed and changed back within a second would be taken from the cache of compiled files.
     environment = kept | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(temporary)}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "-p", "no:cacheprovider", *arguments]
     try:
         done = subprocess.run(
             command, cwd=copy, env=environment, capture_output=True, text=True, timeout=SECONDS_PER_FAULT, check=False
@@ -459,7 +467,7 @@ def failure(copy: Path, tests: tuple[str, ...], folder: Path) -> str | None:
         return f"not finished after {SECONDS_PER_FAULT} s"
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    if done.returncode == 0:
+    if done.returncode in (0, NO_TESTS):
         return None
     named = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return named[0] if named else f"pytest ended with {done.returncode}: {(done.stdout + done.stderr)[-500:]}"
