@@ -339,6 +339,7 @@ class Lake(dg.ConfigurableResource):
 
         dataset = self._existing(table)
         if dataset is None:
+            self._require_new(table)
             # Not write_dataset(mode="create"): of two at once, the later overwrites the earlier one's table, rows and
             # all. A commit without retries succeeds only as the first version.
             try:
@@ -355,6 +356,12 @@ class Lake(dg.ConfigurableResource):
         open_newest = partial(self.dataset, table.name)
         add_missing_columns(_opened_once(dataset, open_newest), table)
         create_missing_indexes(_opened_once(dataset, open_newest), table)
+
+    def _require_new(self, table: Table) -> None:
+        """Raises FileNotFoundError for a table with rows of which every version is gone: a new one would hide them."""
+        uri = self.uri(table.name)
+        if StoragePath(f"{uri}/data", self.file_options).files() and self._existing(table) is None:
+            raise FileNotFoundError(f"Not found: {uri}/_versions, though there are files with rows")
 
     def _existing(self, table: Table) -> lance.LanceDataset | None:
         try:
