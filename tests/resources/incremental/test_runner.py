@@ -422,6 +422,29 @@ def test_a_fault_of_the_system_ends_the_run_keeps_what_was_done_and_the_next_run
     assert cutting.given == ["d", "e"]
 
 
+class FullLake(Lake):
+    """A lake on a disk without room for this table."""
+
+    table: str
+
+    def upsert(self, table: str, rows: Any) -> Any:
+        if table == self.table:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.uri(table))
+        return super().upsert(table, rows)
+
+
+@pytest.mark.parametrize("table", ["clips", "frames", "attempts"])
+def test_a_run_whose_last_commit_fails_says_so_and_its_units_stay_pending(lake, cutting, table):
+    videos(lake, {"a": "1 red", "b": "1 blue"})
+    cutting.faults["b"] = ValueError("torn")
+    full = FullLake(root=lake.root, table=table)
+    with pytest.raises(SystemFault, match="no room left on the disk"):
+        process_pending(full, cutting.stage, cutting, partition=BATCH, run_id="r1")
+    is_done = table == "attempts"
+    assert counts(lake, cutting.stage) == units(done=int(is_done), pending=2 - is_done)
+    assert cutting.run("r2").units == units(done=1, failed=1)
+
+
 def test_a_fault_of_a_chunk_computed_together_is_not_tried_one_by_one(lake, cutting):
     videos(lake, {"a": "1 red", "b": "1 blue"})
     asked: list[int] = []
