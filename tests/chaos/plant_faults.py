@@ -157,7 +157,7 @@ FAULTS = (
         (
             "tests/resources/catalog/test_tombstones.py",
             "tests/resources/corpus/test_forgetting.py",
-            "tests/orchestration/test_forget_command.py",
+            "tests/assets/test_pipeline.py",
         ),
     ),
     Fault(
