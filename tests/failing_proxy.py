@@ -63,6 +63,7 @@ class FailingProxy(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: FailingProxy
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a head and its content are two packets
 
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

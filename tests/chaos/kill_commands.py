@@ -125,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10, help="of each command")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", help="the commands to kill, such as train; the others run once")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
@@ -146,13 +147,15 @@ def main() -> None:
     starting = 0.7 * (time.monotonic() - started)  # every command imports as much, and opens the lake
     for command, duration in zip(commands(killed), seconds, strict=True):
         done = 0
-        for number in range(arguments.kills):
+        wanted = arguments.kills if command[0] in (arguments.only or [command[0]]) else 0
+        for number in range(wanted):
             started = time.monotonic()
-            share = (number + chance.uniform(0.05, 0.95)) / arguments.kills
+            share = (number + chance.uniform(0.05, 0.95)) / wanted
             code = run(command, killed, starting + share * max(0.2, duration - starting))
             if code is not None:  # less was left to do than in the unbroken lake
                 done += 1
                 duration = min(duration, time.monotonic() - started)
+                starting = min(starting, 0.6 * duration)
             kills += code is None
             if command[0] == "restore" and code == 0:
                 shutil.rmtree(killed / "restored")
@@ -162,7 +165,7 @@ def main() -> None:
         is_done = command[0] == "restore" and "there is a lake" in said
         assert code == 0 or is_done, f"{command}: {code}: {(killed / 'log').read_text()[-3000:]}"
         ended += done
-        print(f"{' '.join(command[:2])}: {arguments.kills - done} kills, then {code}", flush=True)
+        print(f"{' '.join(command[:2])}: {wanted - done} kills, then {code}", flush=True)
     print(f"{kills} kills, {ended} runs that ended before")
     whole = {place: without_place(rows(Lake(root=str(place / "lake"))), place) for place in (unbroken, killed)}
     wrong = list(differences(whole[unbroken], whole[killed]))
