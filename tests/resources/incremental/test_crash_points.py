@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from cutting_stage import BATCH, Cutting, videos
 from internvid.web.errors import BelowAvailable
 from resources.corpus.snapshots import is_current, take_snapshot
 from resources.incremental.batch_states import disagreements, read_batch_states
+from resources.lake.maintenance import maintain
+from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
 pytestmark = pytest.mark.slow
@@ -35,7 +38,8 @@ def work(lake: Lake) -> None:
     videos(lake, {"a": "3 pink", "c": "1 green", "d": "2 white", "e": "2 grey"})
     cutting.run("r2")
     read_batch_states(lake, [cutting.stage])
-    lake.optimize(keep_versions_for=timedelta(0))
+    for name in ("clips", "attempts"):
+        maintain(partial(lake.dataset, name), TABLES[name], keep_versions_for=timedelta(0))
     take_snapshot(lake, run_id="r2")
 
 
@@ -57,12 +61,11 @@ def test_wherever_a_run_ends_the_next_goes_on_and_ends_in_the_same_rows(
                 work(lake)
             break
         except Killed:
-            whole_tables(lake, *COMPARED)  # no key is there twice
-            stage = Cutting(lake).stage
-            assert disagreements(lake, [stage], part=0, parts=1) == [], seen[-1]
+            continue
     assert {point.split()[1] for point in seen} >= {"merge", "compact_files", "optimize_indices", "create"}
     assert {f"{when} merge {table}.lance" for when in ("before", "after") for table in COMPARED} <= set(seen)
     assert whole_tables(lake, *COMPARED) == whole_tables(unbroken, *COMPARED)
+    assert disagreements(lake, [Cutting(lake).stage], part=0, parts=1) == []
     assert read_batch_states(lake, [Cutting(lake).stage]).pending_partitions() == []
     assert is_current(lake)
     assert BATCH in lake.polars("batch_states")["partition"]
