@@ -5,7 +5,7 @@ by the next, and a run key, made from what is to be done, lets each state of a b
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -66,9 +66,15 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         """The cursor is the last batch that was asked for, and when its newest source was registered."""
         lake.create_tables()
         since, _, last = (context.cursor or datetime.fromtimestamp(0, UTC).isoformat()).partition(" ")
+        # The clock was set back since the cursor: then look a day back. The key of a run keeps it from a second start.
+        is_ahead = datetime.fromisoformat(since) > (now := datetime.now(UTC))
         batches = lake.query(
             statement("catalog/registered_batches"),
-            {"since": datetime.fromisoformat(since), "last": last, "batches": MAX_RUNS_PER_TICK},
+            {
+                "since": now - timedelta(days=1) if is_ahead else datetime.fromisoformat(since),
+                "last": "" if is_ahead else last,
+                "batches": MAX_RUNS_PER_TICK,
+            },
             tables=["sources"],
         ).to_pylist()
         if not batches:

@@ -3,18 +3,16 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from lake_copies import linked_copy
+from s3_server import s3_server
 
 from internvid.synthetic.plans import Backdrop, Figure, Shot, VideoPlan
 from internvid.synthetic.render import render
@@ -27,7 +25,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TESTS = Path(__file__).parent
-BUCKET = "lakes"
 COLOURS = ("white", "blue", "green", "yellow", "purple", "orange", "grey", "red")
 
 # What differs between two runs that make the same rows.
@@ -170,30 +167,5 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[dict[str, str]]:
     """Lance's storage options for a bucket named BUCKET on an S3 server, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, str(TESTS / "s3_server.py"), str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port, server)
-        endpoint = f"http://127.0.0.1:{port}"
-        access = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **access).create_bucket(Bucket=BUCKET)
-        yield {"aws_endpoint": endpoint, "allow_http": "true", "aws_region": "us-east-1", **access}
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(port: int, server: subprocess.Popen) -> None:
-    for _ in range(600):
-        assert server.poll() is None, "the S3 server ended by itself"
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"no S3 server on port {port}")
+    with s3_server() as options:
+        yield options

@@ -28,12 +28,13 @@ def check(
     from orchestration.configured import configured
     from resources.corpus.repair import Irreparable, damages
     from resources.corpus.repair import repair as repair_lake
+    from resources.lake.format import FILE
 
     # Not a session: it creates what is missing, and stops at the first table that cannot be opened.
     resources = configured(settings_of(lake))
     of_lake = resources["lake"]
     try:
-        is_there = of_lake.exists()
+        is_there = of_lake.exists() or of_lake.file(FILE).exists()
     except ValueError:
         is_there = True  # its first table cannot be opened
     if not is_there:

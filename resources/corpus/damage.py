@@ -2,12 +2,14 @@
 every byte is read, rows whose content is not what was written.
 
 Names and sizes of files are compared with what the manifests say, and the end of each data file is read: of a file that
-a crash of the machine left behind, the size may be right and the content missing. What is then done about it is
-`resources.corpus.repair`.
+a crash of the machine left behind, the size may be right and the content missing. That the newest manifests are gone,
+what names their versions elsewhere tells: Lance's own hint beside them, tags of snapshots, and the versions from which
+batches were counted. What is then done about it is `resources.corpus.repair`.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ import pyarrow as pa
 from resources.incremental.provenance import row_digests
 from resources.lake.lookup import rows_with_keys
 from resources.lake.paths import StoragePath
-from resources.lake.schema import MADE_BY, Table
+from resources.lake.schema import BATCH_STATES, MADE_BY, Table
 from resources.lake.writes import sql_text
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ ROWS_PER_READ = 256  # frames have their JPEG
 MAX_BATCHES_NAMED = 5
 # What Lance raises for bytes that it cannot read; Arrow's errors are ValueErrors.
 UNREADABLE = (OSError, ValueError, RuntimeError)
+HINT = "_versions/latest_version_hint.json"  # Lance writes it after a commit, on a disk; it may lag behind
 NEWEST_OF_NAMES = 2**64 - 1  # a manifest is named after this less its version, so that the newest is listed first
 
 
@@ -105,17 +108,36 @@ class Damage:
         return f", in {', '.join(f'{batch} ({rows:,})' for batch, rows in shown)}{more}"
 
 
-def damage(lake: Lake, table: Table, *, deep: bool = False) -> Damage:
+def counted_versions(lake: Lake) -> dict[str, int]:
+    """Returns the newest version of each table from which batches were counted. Read it before the tables."""
+    versions: dict[str, int] = {}
+    try:
+        marks = lake.dataset(BATCH_STATES.name).scanner(columns=["table_versions"]).to_table()["table_versions"]
+    except UNREADABLE:
+        return {}
+    for mark in marks.drop_null().to_pylist():
+        for name, version in json.loads(mark).items():
+            versions[name] = max(version, versions.get(name, 0))
+    return versions
+
+
+def damage(lake: Lake, table: Table, *, deep: bool = False, known_version: int = 0) -> Damage:
     """Returns what is damaged of the table. Where it cannot be opened at all, what else is damaged is not known yet.
 
-    deep: reads every byte, computes the digest of every row, and asks the index for every key.
+    deep: reads every byte, computes the digest of every row, and asks the index for every key. known_version: one that
+    the table had, as something outside of it says.
     """
     root = StoragePath(lake.uri(table.name), lake.file_options)
+    known_version = max(known_version, _hinted_version(root))  # before the list of files: others may write
     sizes = {file.path.removeprefix(f"{root.path}/"): size for file, size in root.files(with_subfolders=True)}
     result = Damage(table.name)
     versions = _versions(sizes)
+    if not versions and (known_version or any(path.startswith("data/") for path in sizes)):
+        result.lost_versions[max(known_version, 1)] = "all of its manifests are missing"
     if not versions:
         return result  # it is created where the lake is opened
+    if known_version > versions[0] and (why := _why_gone(lake, table, known_version)):
+        result.lost_versions[known_version] = why
     for version in versions:
         try:
             dataset = lake.dataset(table.name, version)
@@ -128,6 +150,10 @@ def damage(lake: Lake, table: Table, *, deep: bool = False) -> Damage:
     else:
         return result
     files = _Files(lake, table, root, sizes)
+    gone = _tags_of_gone_versions(files, dataset)
+    result.tags += gone
+    if newer := {version for version in gone.values() if version > max(dataset.version, *result.lost_versions, 0)}:
+        result.lost_versions[max(newer)] = f"{manifest(max(newer))} is missing"
     if result.lost_versions:
         _count_uncommitted(files, dataset, result)
         return result
@@ -142,6 +168,32 @@ def damage(lake: Lake, table: Table, *, deep: bool = False) -> Damage:
     if result.fragments or result.addresses:
         _count_lost(files, dataset, result)
     return result
+
+
+def _hinted_version(root: StoragePath) -> int:
+    hint = root / HINT
+    try:
+        return int(json.loads(hint.read_text())["version"]) if hint.exists() else 0
+    except (ValueError, KeyError, TypeError):
+        return 0  # Lance reads it as advice, too
+
+
+def _why_gone(lake: Lake, table: Table, version: int) -> str | None:
+    """Returns why the version, which somebody names, is not there; None where it is, since it was written just now."""
+    try:
+        lake.dataset(table.name, version)
+    except UNREADABLE:
+        return f"{manifest(version)} is missing"
+    return None
+
+
+def _tags_of_gone_versions(files: _Files, dataset: lance.LanceDataset) -> dict[str, int]:
+    present = set(_versions(files.sizes))
+    return {
+        name: tag["version"]
+        for name, tag in dataset.tags.list().items()
+        if tag["version"] not in present and _why_gone(files.lake, files.table, tag["version"])
+    }
 
 
 def _require_columns(dataset: lance.LanceDataset, table: Table) -> None:
@@ -342,6 +394,8 @@ def _check_tags(files: _Files, dataset: lance.LanceDataset, result: Damage) -> N
     """Notes the tags of versions of which a file is lost, or a fragment that the newest version has, too."""
     checked = {identity(fragment): fragment.fragment_id in result.fragments for fragment in dataset.get_fragments()}
     for name, tag in dataset.tags.list().items():
+        if name in result.tags:
+            continue
         if not (is_lost := tag["version"] in result.older_versions):
             for fragment in dataset.checkout_version(tag["version"]).get_fragments():
                 files_of_it = identity(fragment)

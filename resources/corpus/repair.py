@@ -16,11 +16,23 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from resources.corpus.damage import ROWS_PER_READ, UNREADABLE, Damage, damage, identity, manifest
+from resources.corpus.damage import (
+    HINT,
+    ROWS_PER_READ,
+    UNREADABLE,
+    Damage,
+    counted_versions,
+    damage,
+    identity,
+    manifest,
+)
+from resources.corpus.published_export import INTERNVID_JSONL
 from resources.corpus.snapshots import remove_snapshots
+from resources.corpus.statistics import MART
 from resources.incremental.batch_states import forget_batch_states
 from resources.lake.maintenance import build_index, index_kinds, index_new_rows, retried
 from resources.lake.paths import StoragePath
+from resources.lake.published_files import withdraw
 from resources.lake.schema import (
     ANNOTATIONS,
     BATCH_STATES,
@@ -60,7 +72,9 @@ class Irreparable(RuntimeError):
 
 def damages(lake: Lake, *, deep: bool = False) -> list[Damage]:
     """Returns what is damaged of each damaged table, in the order in which data flows. deep: reads every byte."""
-    return [of_table for table in TABLES.values() if (of_table := damage(lake, table, deep=deep))]
+    known = counted_versions(lake)
+    found = (damage(lake, table, deep=deep, known_version=known.get(table.name, 0)) for table in TABLES.values())
+    return [of_table for of_table in found if of_table]
 
 
 def repair(lake: Lake, damaged: list[Damage], *, deep: bool = False) -> Iterator[str]:
@@ -77,6 +91,11 @@ def repair(lake: Lake, damaged: list[Damage], *, deep: bool = False) -> Iterator
             lake.delete_all(BATCH_STATES.name)
         else:
             forget_batch_states(lake)
+    if any(of_table.lost_versions for of_table in damaged):
+        # They name versions, too, whose numbers other content will have.
+        for name in (MART, INTERNVID_JSONL):
+            if withdraw(lake, name):
+                yield f"{name} was removed: the next publishing writes it again"
     if {of_table.table for of_table in damaged if of_table.loses_rows} & {DUPLICATES.name, COPY_KEYS.name}:
         lake.delete_all(COMPARISONS.name)  # so every video is compared again
         yield "every video is compared with all others again, to find copies: the next publishing does so"
@@ -93,15 +112,18 @@ def _repair_table(lake: Lake, of_table: Damage, *, deep: bool) -> Iterator[str]:
         if of_table.lost_versions:
             if table.name in GIVEN and of_table.uncommitted:
                 raise _irreparable(table, of_table.uncommitted)
+            _remove_tags(lake, table, of_table.tags)
             _remove_manifests(lake, table, of_table.lost_versions)
+            (StoragePath(lake.uri(table.name), lake.file_options) / HINT).remove()
             yield f"{table.name}: it is as it was at version {of_table.newest}{_advice(table)}"
         if of_table.fragments or of_table.addresses:
             saved = _without_lost_rows(lake, table, of_table)
             yield f"{table.name}: {saved:,} rows were taken from older versions, {of_table.rows - saved:,} are gone" + (
                 _advice(table) if saved < of_table.rows else ""
             )
-        if of_table.older_versions:
+        if not of_table.lost_versions:
             _remove_tags(lake, table, of_table.tags)
+        if of_table.older_versions:
             _remove_manifests(lake, table, of_table.older_versions)
             yield f"{table.name}: {len(of_table.older_versions):,} older versions were removed"
         if of_table.indexes:

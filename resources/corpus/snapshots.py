@@ -27,6 +27,8 @@ def take_snapshot(lake: Lake, *, run_id: str) -> tuple[str, list[dict[str, Any]]
     """
     now = datetime.now(UTC)
     newest = newest_snapshot(lake)
+    if newest:  # the one that is taken last is the newest, though the clock was set back since the one before it
+        now = max(now, newest[0]["written_at"] + timedelta(microseconds=1))
     rows = _rows_now(lake, newest)
     if newest and _digests(newest) == _digests(rows):
         return newest[0]["snapshot"], rows, False

@@ -208,7 +208,9 @@ def _partitions_to_count(
     stage: Stage, tables: _Tables, since: dict[str, int], connection: duckdb.DuckDBPyConnection, now: datetime
 ) -> set[str] | None:
     """Returns the partitions that changed since those versions, or whose time has come; None: all may have."""
-    chosen = _stored_partitions(connection, stage, "next_try_at <= $now", now=now)
+    # The time has come, too, where the clock was set back since they were counted: see state.sql.
+    is_due = "(next_try_at <= $now or (next_try_at is not null and written_at > $now + interval 1 hour))"
+    chosen = _stored_partitions(connection, stage, is_due, now=now)
     for name, version in tables.versions(tables_of(stage)).items():
         if since.get(name) == version:
             continue

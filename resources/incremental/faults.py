@@ -32,6 +32,8 @@ _CREDENTIALS_TEXT = re.compile(
 _UNREACHABLE_STORE_TEXT = re.compile(
     r"error sending request for url|EndpointConnectionError|Could not connect to the endpoint"
 )
+# What Lance's client of a store says once it has tried again often enough, also where DuckDB quotes it.
+_STORE_FAILS_TEXT = re.compile(r"Generic (S3|GCS|MicrosoftAzure|HTTP) error|HTTP error: request or response body error")
 # Lance says so in errors of several classes, and DuckDB quotes it.
 _DAMAGED_TEXT = re.compile(
     r"[Nn]ot found: \S*\.lance/|Object at location \S*\.lance/\S+ not found|Encountered corrupt file"
@@ -159,12 +161,20 @@ def _of_damage(error: BaseException) -> SystemFault | None:
     """Returns the fault of a table of which a file is missing or damaged."""
     text = str(error)
     if not _DAMAGED_TEXT.search(text):
-        return None
+        return _of_store(text)
     what = text.partition(", /")[0].removeprefix("External error: ").splitlines()[0][:300]
     return SystemFault(
         f"a table of the lake cannot be read: {what}. If that is so again, `internvid check` says what is lost, and "
         "`internvid check --repair` makes it again"
     )
+
+
+def _of_store(text: str) -> SystemFault | None:
+    """Returns the fault of an object store that answers with errors, or not to the end."""
+    if not _STORE_FAILS_TEXT.search(text):
+        return None
+    what = text.partition(", /")[0].splitlines()[0][:300]
+    return ServerUnreachable(f"the object store fails: {what}. Once it answers, the next run goes on by itself")
 
 
 def _no_room(where: str) -> SystemFault:

@@ -146,8 +146,11 @@ class StoragePath:
         part = f"{self._place}.{uuid4().hex}.part"  # of two that put the same at once, neither shows half a file
         if self.is_local:
             self.on_disk.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, part)
-            os.replace(part, self.on_disk)
+            try:
+                shutil.copyfile(file, part)
+                os.replace(part, self.on_disk)
+            finally:
+                Path(part).unlink(missing_ok=True)
         elif urlsplit(self.path).scheme in OBJECT_STORES:
             self._filesystem.put_file(str(file), self._place)
         else:

@@ -131,27 +131,37 @@ class Lake(dg.ConfigurableResource):
         moment, readers may see it twice until the later of them is done. Some commits index and compact what is new.
         Raises ValueError for unknown columns, missing keys, and a key that `rows` holds twice.
         """
-        definition, dataset = _definition(table), self.dataset(table)
-        change = writes.upsert(dataset, partial(self.dataset, table), definition, rows)
-        if change.version is not None:
-            tidy(dataset, partial(self.dataset, table), definition)
-        return change
+        definition = _definition(table)
+
+        def write() -> Change:
+            dataset = self.dataset(table)
+            change = writes.upsert(dataset, partial(self.dataset, table), definition, rows)
+            if change.version is not None:
+                tidy(dataset, partial(self.dataset, table), definition)
+            return change
+
+        return self._written(rows, write)
 
     def insert_new(self, table: str, rows: pa.Table | pl.DataFrame | pa.RecordBatchReader) -> Change:
         """Adds the rows whose keys the table lacks: of two that insert the same key at once, the first wins.
 
         The cost grows with the table: some 60 ms per million rows. Raises as `upsert` does.
         """
-        definition, dataset = _definition(table), self.dataset(table)
-        change = writes.insert_new(dataset, definition, rows)
-        if change.version is not None:
-            tidy(dataset, partial(self.dataset, table), definition)
-        return change
+        definition = _definition(table)
+
+        def write() -> Change:
+            dataset = self.dataset(table)
+            change = writes.insert_new(dataset, definition, rows)
+            if change.version is not None:
+                tidy(dataset, partial(self.dataset, table), definition)
+            return change
+
+        return self._written(rows, write)
 
     def delete(self, table: str, keys: Sequence[str]) -> int:
         """Deletes the rows with these keys in one commit. Returns how many there were."""
         definition = _definition(table)
-        return writes.delete(self.dataset(table), definition, keys)
+        return writes.until_committed(lambda: writes.delete(self.dataset(table), definition, keys))
 
     def delete_all(self, table: str) -> None:
         """Deletes every row of the table in one commit, without reading any."""
@@ -170,7 +180,12 @@ class Lake(dg.ConfigurableResource):
         Raises as `upsert` does, and ValueError for rows of another batch.
         """
         definition = _definition(table)
-        return writes.replace_batch(self.dataset(table), definition, ingest_batch, rows)
+        return self._written(rows, lambda: writes.replace_batch(self.dataset(table), definition, ingest_batch, rows))
+
+    @staticmethod
+    def _written(rows: pa.Table | pl.DataFrame | pa.RecordBatchReader, write: Callable[[], Change]) -> Change:
+        """Writes until it is committed; a stream of rows can be read only once."""
+        return write() if isinstance(rows, pa.RecordBatchReader) else writes.until_committed(write)
 
     def fetch(self, table: str, keys: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows with these keys, in their order. Raises KeyError naming keys that are missing."""
@@ -339,6 +354,7 @@ class Lake(dg.ConfigurableResource):
 
         dataset = self._existing(table)
         if dataset is None:
+            self._require_new(table)
             # Not write_dataset(mode="create"): of two at once, the later overwrites the earlier one's table, rows and
             # all. A commit without retries succeeds only as the first version.
             try:
@@ -355,6 +371,12 @@ class Lake(dg.ConfigurableResource):
         open_newest = partial(self.dataset, table.name)
         add_missing_columns(_opened_once(dataset, open_newest), table)
         create_missing_indexes(_opened_once(dataset, open_newest), table)
+
+    def _require_new(self, table: Table) -> None:
+        """Raises FileNotFoundError for a table with rows of which every version is gone: a new one would hide them."""
+        uri = self.uri(table.name)
+        if StoragePath(f"{uri}/data", self.file_options).files() and self._existing(table) is None:
+            raise FileNotFoundError(f"Not found: {uri}/_versions, though there are files with rows")
 
     def _existing(self, table: Table) -> lance.LanceDataset | None:
         try:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 
 ROWS_PER_BATCH = 8192  # of what Lance reads and writes at once
 COMMIT_RETRIES = 30
-COMMIT_TIMEOUT = timedelta(minutes=10)  # Lance gives up after 30 s, which thirty writers on one table can exceed
+# Lance gives up after 30 s, which eight writers on one table can exceed on a busy machine; its innermost loop does so
+# whatever it is told.
+COMMIT_TIMEOUT = timedelta(minutes=10)
 
 # Two sources may hold the same video, and of two that are ingested at the same moment the first must keep the row.
 # Only a condition within the commit can ensure that, so here it is, without the index: 60 ms per million videos.
 # In every other table the key begins with the unit, so that no two units make the same row.
 MADE_BY_SEVERAL_UNITS = {RAW_VIDEOS.name}
+
+
+Written = TypeVar("Written")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,20 @@ class Change:
     changed: int
     version: int | None
     removed: int = 0
+
+
+def until_committed(write: Callable[[], Written]) -> Written:
+    """Returns what `write` does, which opens its table anew each time: it is done again where Lance has given up, since
+    others committed all the time. After COMMIT_TIMEOUT that is an error.
+    """
+    end = time.monotonic() + COMMIT_TIMEOUT.total_seconds()
+    while True:
+        try:
+            return write()
+        except OSError as lost_races:
+            if "Too many concurrent writers" not in str(lost_races) or time.monotonic() > end:
+                raise
+        time.sleep(random.uniform(0.0, 1.0))
 
 
 def upsert(

@@ -1,10 +1,11 @@
 -- Polls of feeds that are due at the time $now, at most $polls; of the plans $plans, null for all.
--- A feed is due if it was never polled, or not for every_hours. Polls that failed or wait are not returned, since they
+-- A feed is due if it was never polled, or not for every_hours, or by a clock that was set back since, which then was
+-- more than an hour from now. Polls that failed or wait are not returned, since they
 -- are retried by themselves; those whose time has come count towards $polls.
 -- The plans take turns. In a plan the feeds with the fewest polls come first, then those of lower number: so a plan
 -- that is longer than a day's polls reaches its end before it starts again.
 with polled as (
-    select feed_id, max(number) as polls, max(polled_at) as polled_at
+    select feed_id, max(number) as polls, arg_max(polled_at, number) as polled_at
     from feed_polls
     group by feed_id
 ),
@@ -15,7 +16,9 @@ next_polls as (
         feeds.plan,
         feeds.number,
         coalesce(polled.polls, 0) as polls,
-        polled.polls is null or polled.polled_at + to_seconds(feeds.every_hours * 3600) <= $now as is_due
+        polled.polls is null
+        or polled.polled_at + to_seconds(feeds.every_hours * 3600) <= $now
+        or (feeds.every_hours is not null and polled.polled_at > $now + interval 1 hour) as is_due
     from feeds
     left join polled on feeds.feed_id = polled.feed_id
     where feeds.refused is null and ($plans is null or list_contains($plans, feeds.plan))
@@ -24,7 +27,8 @@ next_polls as (
 begun as (
     select
         attempts.key as poll_id,
-        coalesce(attempts.next_try_at <= $now, false) as is_retried_now
+        coalesce(attempts.next_try_at <= $now or attempts.written_at > $now + interval 1 hour, false)
+            as is_retried_now
     from attempts
     inner join next_polls on attempts.key = next_polls.poll_id
     where attempts.stage = 'feed_polls'

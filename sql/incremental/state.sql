@@ -23,6 +23,14 @@ complete as (
     having count(*) = max(unit_rows)
 ),
 
+-- The time for another try has come, too, where the clock was set back since the last one, which then was more than an
+-- hour from now. Clocks of several machines differ by less.
+tried as (
+    select *, next_try_at <= $now or coalesce(written_at > $now + interval 1 hour, false) as is_due
+    from attempts
+    where stage = $stage
+),
+
 progress as (
     select
         expected.unit,
@@ -48,19 +56,18 @@ select
     progress.skip,
     progress.provenances,
     case
-        when attempts.outcome = 'improvable' and attempts.next_try_at <= $now then 'pending'
+        when tried.outcome = 'improvable' and tried.is_due then 'pending'
         when progress.is_done then 'done'
-        when attempts.outcome = 'skipped' and (attempts.related_key is null or originals.key is not null) then 'skipped'
-        when attempts.outcome = 'waiting' and attempts.next_try_at > $now then 'waiting'
-        when attempts.next_try_at is null and attempts.outcome = 'failed' then 'failed'
-        when attempts.outcome = 'failed' and attempts.next_try_at > $now then 'failed'
+        when tried.outcome = 'skipped' and (tried.related_key is null or originals.key is not null) then 'skipped'
+        when tried.outcome = 'waiting' and not tried.is_due then 'waiting'
+        when tried.next_try_at is null and tried.outcome = 'failed' then 'failed'
+        when tried.outcome = 'failed' and not tried.is_due then 'failed'
         else 'pending'
     end as state,
-    case when attempts.outcome in ('failed', 'waiting', 'improvable') then attempts.tries else 0 end as tries
+    case when tried.outcome in ('failed', 'waiting', 'improvable') then tried.tries else 0 end as tries
 from progress
-left join attempts
-    on attempts.stage = $stage
-    and attempts.key = progress.unit
-    and attempts.provenance = progress.provenances[-1]
-left join originals on attempts.related_key = originals.key
+left join tried
+    on tried.key = progress.unit
+    and tried.provenance = progress.provenances[-1]
+left join originals on tried.related_key = originals.key
 order by progress.label, progress.unit

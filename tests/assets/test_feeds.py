@@ -135,6 +135,17 @@ def test_a_feed_is_due_when_its_hours_have_passed_and_one_without_hours_once(lak
     assert due(lake, 10) == []
 
 
+def test_a_feed_is_due_once_after_the_clock_was_set_back(lake: Lake) -> None:
+    daily, once = (f"https://example.org/{name}" for name in ("daily", "once"))
+    add(lake, daily)
+    add(lake, once, every_hours=None)
+    for address in (daily, once):
+        polled_at(lake, address, hours_ago=-365 * 24)
+    assert due(lake, 10) == [daily]
+    polled_at(lake, daily, number=2, hours_ago=1)
+    assert due(lake, 10) == []
+
+
 def test_plans_take_turns_and_each_begins_with_what_was_looked_at_least(lake: Lake) -> None:
     page = "https://example.org/feed"
     add(lake, page)

@@ -1,5 +1,6 @@
 """Videos in, a captioned corpus out: what a change costs, and that every table agrees with the others."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from internvid.captions.measured import FrameCaption
 from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
+from resources.catalog.tombstones import Names, begin, end
 from resources.corpus.exports.jsonl import export
 from resources.corpus.snapshots import is_current, take_snapshot
 from resources.lake.schema import pinned_tables
@@ -130,6 +132,20 @@ def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(session)
         *("clips_counts_add_up", "dialogues_counts_add_up"),
         *("no_orphan_rows", "keys_equal_clip_keys"),
     }
+
+
+def test_a_file_with_the_bytes_of_a_forgotten_one_is_skipped_whatever_its_name(
+    session, folder, ingest, synthetic_video
+):
+    forgotten = synthetic_video(folder, "another name.mp4", 3)
+    names = Names(sha256s=frozenset([hashlib.sha256(forgotten.read_bytes()).hexdigest()]))
+    begin(session.lake, names, reason="asked to", run_id="test")
+    end(session.lake, names)
+    ingest(session, folder)
+    assert sorted(sources(session.lake)) == ["one.mp4", "two.mp4"]
+    (attempt,) = attempts(session.lake)
+    assert attempt[:3] == ("raw_videos", "skipped", "Forgotten")
+    assert attempt[3].endswith(": asked to")
 
 
 # --- what a change costs ----------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import polars as pl
 import pyarrow as pa
 
 from orchestration.sensors import MAX_RUNS_PER_TICK, build_sensors
 from orchestration.settings import Settings
 from resources.catalog.batching import MAX_HOURS_PER_BATCH
+from resources.catalog.downloader import sites_in_cooldown
 from resources.catalog.locations import RUN_ID
 from resources.catalog.web import WebSource, register_web
 from resources.lake.schema import ATTEMPTS
@@ -53,9 +55,31 @@ def test_every_batch_of_found_sources_is_asked_for_once_though_all_were_found_in
     assert {request.partition_key for request in requests} == more
 
 
+def test_sources_that_come_after_the_clock_was_set_back_are_asked_for(lake: Lake) -> None:
+    find(lake, 1)
+    _, cursor = poll("registered_batches_sensor", lake)
+    assert cursor is not None
+    time, _, batch = cursor.partition(" ")
+    ahead = datetime.fromisoformat(time) + timedelta(days=365)
+    later = find(lake, 2, name="later")
+    requests, cursor = poll("registered_batches_sensor", lake, f"{ahead.isoformat()} {batch}")
+    assert {request.partition_key for request in requests} > later, "and what was asked for, under the same run key"
+    assert poll("registered_batches_sensor", lake, cursor) == ([], cursor)
+
+
 def test_what_the_command_line_takes_in_and_runs_is_not_asked_for(lake: Lake) -> None:
     find(lake, 2, run_id=RUN_ID)
     assert poll("registered_batches_sensor", lake) == ([], None)
+
+
+def test_what_waits_for_a_time_of_a_clock_that_was_set_back_is_asked_for(lake: Lake) -> None:
+    attempt(lake, "site", "2026-01-01-0001", "waiting", minutes=60 * 24 * 365)
+    assert poll("retry_sensor", lake) == ([], None)
+    rows = lake.polars("attempts").with_columns(pl.lit(datetime.now(UTC) + timedelta(days=364)).alias("written_at"))
+    lake.upsert("attempts", rows)
+    requests, _ = poll("retry_sensor", lake)
+    assert [request.partition_key for request in requests] == ["2026-01-01-0001"]
+    assert sites_in_cooldown(lake) == {}
 
 
 def test_a_batch_is_asked_for_again_when_the_time_of_something_in_it_has_come(lake: Lake) -> None:

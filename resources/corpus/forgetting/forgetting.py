@@ -242,12 +242,10 @@ def _with_circumstances(lake: Lake, target: Target, rows: list[dict[str, Any]]) 
         statement("forgetting/feeds"),
         {"urls": sorted(target.names.urls), "channels": sorted(target.names.channels)},
     )
-    return replace(
-        target,
-        feed_ids=frozenset(feeds["feed_id"].to_pylist()),
-        batches=frozenset(batches),
-        since=min([*times, *([target.since] if target.since else [])], default=None),
-    )
+    since = min([*times, *([target.since] if target.since else [])], default=None)
+    if since is not None and since > datetime.now(UTC):
+        since = datetime.fromtimestamp(0, UTC)  # the clock was set back since: what is older tells nothing
+    return replace(target, feed_ids=frozenset(feeds["feed_id"].to_pylist()), batches=frozenset(batches), since=since)
 
 
 def _day_of(batch: str) -> datetime:

@@ -74,6 +74,12 @@ def test_programs_run_but_are_given_no_address(in_child):
         in_child(run, sys.executable, "-c", "pass", "https://example.com/a.m3u8")
 
 
+@pytest.mark.parametrize("address", ["10.1.2.3", "169.254.169.254", "192.168.0.1", "100.64.0.1"])
+def test_addresses_of_other_machines_that_are_not_the_internets_are_refused(in_child, address):
+    with pytest.raises(RefusedAddress, match="it is no public address"):
+        in_child(connect, address)
+
+
 @pytest.mark.parametrize(
     "address",
     [

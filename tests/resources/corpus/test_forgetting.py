@@ -412,6 +412,14 @@ def test_a_snapshot_from_before_the_video_came_stays(lake: Lake, media: Media, i
     )
 
 
+def test_a_snapshot_goes_also_where_the_clock_was_set_back_between(lake, media, instance):
+    url = "https://example.org/ahead.mp4"
+    add(lake, "sources", source(url, ingest_batch=None, written_at=datetime.now(UTC) + timedelta(days=365)))
+    lake.tag("new")
+    run(lake, media, instance, whole(lake, names_of(lake, url)[0]))
+    assert lake.tags() == []
+
+
 def test_a_channel_of_more_videos_than_are_looked_up_by_key_goes_as_well(lake, media, instance):
     synthetic_videos = [youtube(f"eeeeeeeee{number:02}", "UCmany", "Many") for number in range(MAX_VIDEOS_BY_KEY + 1)]
     videos = [

@@ -1,5 +1,6 @@
 """Tables that are damaged by hand: what is found, what a repair saves, and what it leaves alone."""
 
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from changing_lake import ChangingLake
 from command import internvid, refused, succeeded
 from lake_copies import IN_A_FOLDER
 
+from resources.corpus.damage import HINT
 from resources.corpus.repair import Irreparable, damages, repair
 from resources.corpus.snapshots import take_snapshot
 from resources.incremental.provenance import with_provenance
@@ -70,6 +72,10 @@ def cut_manifest(lake: Lake, name: str) -> None:
     cut(newest_manifest(lake, name), 100)
 
 
+def delete_manifest(lake: Lake, name: str) -> None:
+    newest_manifest(lake, name).unlink()
+
+
 def lose_deletions(lake: Lake, name: str) -> None:
     lake.delete(name, [lake.polars(name)[TABLES[name].key][0]])
     for path in (folder_of(lake, name) / "_deletions").iterdir():
@@ -95,6 +101,7 @@ LOSING: dict[str, Callable[[Lake, str], None]] = {
     "data cut": cut_data,
     "end of data not written": lose_the_end_of_data,
     "manifest cut": cut_manifest,
+    "manifest deleted": delete_manifest,
     "deletions lost": lose_deletions,
 }
 LOSING_NOTHING: dict[str, Callable[[Lake, str], None]] = {
@@ -232,6 +239,45 @@ def test_snapshots_of_which_rows_are_lost_are_named_and_removed(damaged_lake: La
     list(repair(lake, [found]))
     assert lake.tags() == []
     assert damages(lake) == []
+
+
+@pytest.mark.parametrize("told_by", ["a snapshot", "the batches that were counted"])
+def test_a_newest_version_that_is_gone_is_told_by_what_names_it(damaged_lake: Lake, told_by: str):
+    lake = damaged_lake
+    ChangingLake(lake, 3).add_batch()
+    before = rows(lake, "clips")
+    version = lake.version("clips")
+    if told_by == "a snapshot":
+        take_snapshot(lake, run_id="test")
+    else:
+        mark = {"batch_state_id": ["clips/"], "stage": ["clips"], "table_versions": [json.dumps({"clips": version})]}
+        lake.upsert("batch_states", pa.table(mark))
+    assert damages(lake) == []
+    newest_manifest(lake, "clips").unlink()
+    (folder_of(lake, "clips") / HINT).unlink()  # there is none in a bucket
+    (found,) = damages(lake)
+    assert next(found.lines()).startswith(f"clips: version {version} cannot be opened (_versions/")
+    list(repair(lake, [found]))
+    assert damages(lake) == []
+    assert lake.tags() == []
+    assert rows(lake, "clips").items() < before.items()
+    assert lake.dataset("batch_states").count_rows() == 0
+
+
+def test_a_table_without_any_manifest_is_found_and_not_made_anew(damaged_lake: Lake):
+    lake = damaged_lake
+    shutil.rmtree(folder_of(lake, "sources") / "_versions")
+    (found,) = damages(lake)
+    assert list(found.lines()) == [
+        "sources: version 1 cannot be opened (all of its manifests are missing), no older one can; what was written "
+        "since is lost, at most 0 rows"
+    ]
+    with pytest.raises(Irreparable, match="restore the lake from a backup"):
+        list(repair(lake, [found]))
+    with pytest.raises(RuntimeError, match=r"a table .* cannot be read: .*`internvid check` says what is lost"):
+        internvid("ingest", "/tmp", lake=lake.root)
+    assert internvid("check", lake=lake.root).returncode == 1
+    assert not (folder_of(lake, "sources") / "_versions").exists()
 
 
 def frames(video: str, number: int) -> pa.Table:

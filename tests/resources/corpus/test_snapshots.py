@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from lake_copies import IN_A_FOLDER
 
-from resources.corpus.snapshots import remove_unused_snapshots, take_snapshot
+from resources.corpus.snapshots import is_current, newest_snapshot_name, remove_unused_snapshots, take_snapshot
 from resources.lake.store import Lake
 
 AT_ONCE = timedelta(0)
@@ -27,6 +27,16 @@ def test_old_snapshots_go_but_the_newest_and_those_that_something_was_made_from(
     assert [len(lake.polars("sources", at=name)) for name in kept] == [1, 2, 3, 5]
     with pytest.raises(ValueError, match=names[3]):
         lake.polars("sources", at=names[3])
+
+
+@IN_A_FOLDER
+def test_the_snapshot_that_is_taken_last_is_the_newest_though_the_clock_was_set_back(lake):
+    first = snapshot_after(lake, "a")
+    rows = lake.polars("corpus_snapshot").with_columns(pl.col("written_at") + timedelta(days=365))
+    lake.upsert("corpus_snapshot", rows)
+    second = snapshot_after(lake, "b")
+    assert newest_snapshot_name(lake) == second != first
+    assert is_current(lake)
 
 
 def snapshot_after(lake: Lake, source: str) -> str:

@@ -527,6 +527,15 @@ def test_clips_outside_the_pool_are_in_no_subset(own: Callable[..., Subset], som
         assert found == sorted(some.clip_id[some.in_pool])
 
 
+def test_copies_of_benchmark_videos_are_in_no_subset(own: Callable[..., Subset]):
+    lake = MadeLake(np.array([10, 10, 10]))
+    said = {"stage": ["fingerprints"] * 2, "key": ["0" * 16, f"{1:016x}"], "error_class": ["InBenchmark", "Torn"]}
+    lake.tables["attempts"] = pa.table(said)
+    with lake.connect() as connection:
+        found = ids(connection, own("select clip_id, 1 as weight, '' as reason from pool"))
+    assert found == sorted(lake.clip_id[lake.in_pool & (lake.video_number != 0)])
+
+
 def test_own_files_are_found_in_their_folder(own: Callable[..., Subset], tmp_path: Path):
     subset = own("select clip_id, 1 as weight, '' as reason from pool")
     assert set(SubsetFiles().all()) == set(NAMES)

@@ -163,6 +163,13 @@ def release(lake: Lake) -> None:
     lake.upsert("attempts", failures.with_columns(next_try_at=pl.lit(datetime.now(UTC))))
 
 
+def set_clock_back(lake: Lake, table: str, days: int) -> None:
+    """Makes the rows of the table those that a clock wrote which was so many days ahead."""
+    rows = lake.polars(table)
+    ahead = [pl.col(name) + timedelta(days=days) for name in ("written_at", "next_try_at")]
+    lake.upsert(table, rows.with_columns(ahead))
+
+
 def pass_time(lake: Lake, minutes: float) -> None:
     """Lets the next try of every failure come nearer."""
     rows = lake.polars("attempts")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
-from cutting_stage import BATCH, OTHER_BATCH, clips_stage, units, videos
+from cutting_stage import BATCH, OTHER_BATCH, clips_stage, set_clock_back, units, videos
+from pydantic import PrivateAttr
 
 from resources.incremental import batch_states
 from resources.incremental.batch_states import COUNTED, disagreements, forget_batch_states, read_batch_states
@@ -121,6 +122,42 @@ def test_a_batch_is_counted_again_when_the_time_for_another_try_has_come(lake, c
     lake.upsert("batch_states", of_batch.with_columns(pl.lit(past).alias("next_try_at")))
     read_batch_states(lake, [cutting.stage])
     assert recounted == [BATCH]
+
+
+def test_a_batch_is_counted_again_after_the_clock_was_set_back(lake, cutting, recounted):
+    videos(lake, {"a": "1 red"})
+    cutting.faults["a"] = ConnectionResetError("torn")
+    cutting.run()
+    set_clock_back(lake, "attempts", days=365)
+    read_batch_states(lake, [cutting.stage])
+    # What a clock counted that was ahead, too: by it, the try was not due.
+    states = lake.polars("batch_states").filter(partition=BATCH).with_columns(failed=1, pending=0)
+    later = pl.lit(datetime.now(UTC) + timedelta(days=365))
+    lake.upsert("batch_states", states.with_columns(written_at=later, next_try_at=later))
+    recounted.clear()
+    assert read_batch_states(lake, [cutting.stage]).pending_partitions() == [BATCH]
+    assert recounted == [BATCH]
+
+
+class ChangingLake(Lake):
+    """A lake to which another process adds a video once the tables of the units are opened."""
+
+    _videos: list[str] = PrivateAttr(default_factory=lambda: ["b"])
+
+    def connect(self, tables: Any = None, **options: Any) -> Any:
+        connection = super().connect(tables, **options)
+        if "raw_videos" in (tables or ()) and self._videos:
+            videos(self, {"a": "2 red", self._videos.pop(): "1 blue"})
+        return connection
+
+
+def test_what_is_written_while_batches_are_counted_is_counted_the_next_time(lake, cutting):
+    videos(lake, {"a": "1 red"})
+    read_batch_states(lake, [cutting.stage])
+    videos(lake, {"a": "2 red"})
+    other = ChangingLake(root=lake.root)
+    assert read_batch_states(other, [cutting.stage]).counts() == {"clips": units(pending=1)}
+    assert read_batch_states(lake, [cutting.stage]).counts() == {"clips": units(pending=2)}
 
 
 def test_an_attempt_that_is_removed_by_hand_makes_its_input_pending(lake, cutting):

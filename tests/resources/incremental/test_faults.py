@@ -68,6 +68,15 @@ FAULTS = {
         ServerUnreachable,
         "the object store does not answer: ",
     ),
+    "a store that breaks off": (
+        OSError(
+            "LanceError(IO): Generic S3 error: Error getting list response body: HTTP error: request or response body "
+            "error, /home/runner/work/lance/rust/lance-io/src/object_store.rs:182:69"
+        ),
+        ServerUnreachable,
+        "the object store fails: LanceError(IO): Generic S3 error: Error getting list response body: HTTP error: "
+        "request or response body error. Once it answers, the next run goes on by itself",
+    ),
 }
 
 OWN_ERRORS = {

@@ -11,6 +11,7 @@ from internvid.web import errors
 from internvid.web.errors import NetworkTrouble, RemovedVideo
 from resources.incremental.retries import FailurePolicy, RetryRule, retry_rules
 from resources.media import child_process
+from resources.media.child_process import DecoderTimedOut
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -27,12 +28,13 @@ def test_an_error_has_the_rule_of_the_nearest_class_that_has_one():
     assert policy.retry(NoAnswer) == rules["ConnectionError"]
     assert policy.retry(ConnectionResetError) == rules["ConnectionError"]
     assert policy.retry(RemovedVideo).tries == policy.retry(UnreadableVideo).tries == 1
+    assert policy.retry(DecoderTimedOut).tries == 2, "it may have been stopped, or the machine too busy"
     assert (policy.retry(RemovedVideo).alarm, policy.retry(UnreadableVideo).alarm) == (False, True)
 
 
 def test_every_class_of_the_table_is_there():
     of_python = {"ConnectionError", "TimeoutError", "BlockingIOError", "InterruptedError"}
-    of_children = {"DecoderKilled"}
+    of_children = {"DecoderKilled", "DecoderTimedOut"}
     assert all(hasattr(child_process, name) for name in of_children)
     assert {name for name in retry_rules(None) if not hasattr(errors, name)} == of_python | of_children
 

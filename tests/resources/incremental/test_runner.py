@@ -28,6 +28,7 @@ from cutting_stage import (
     pass_time,
     release,
     rows,
+    set_clock_back,
     units,
     videos,
 )
@@ -281,6 +282,21 @@ def test_a_transient_error_is_tried_again_by_itself_when_its_time_has_come_four_
     assert cutting.given == [], "after the last try it waits for `internvid retry`"
 
 
+def test_after_the_clock_was_set_back_nothing_waits_for_a_time_that_it_named(lake, cutting):
+    videos(lake, {"a": "1 red", "b": "1 blue", "c": "1 green"})
+    cutting.faults = {"a": ConnectionResetError("reset by peer"), "c": ValueError("torn")}
+    cutting.improvable["b"] = BelowAvailable("360 of 720")
+    cutting.run("r1")
+    set_clock_back(lake, "attempts", days=365)
+    cutting.given.clear()
+    cutting.run("r2")
+    assert cutting.given == ["a", "b"], "an error for good stays one"
+    assert {row["key"]: row["tries"] for row in attempts(lake)} == {"a": 2, "b": 2, "c": 1}
+    cutting.given.clear()
+    cutting.run("too early")
+    assert cutting.given == [], "from now on this clock counts"
+
+
 def test_a_unit_that_could_be_better_is_done_and_tried_again_when_its_time_has_come(lake, cutting):
     videos(lake, {"a": "1 red", "b": "1 blue"})
     cutting.improvable["a"] = BelowAvailable("360 of 720")
@@ -404,6 +420,29 @@ def test_a_fault_of_the_system_ends_the_run_keeps_what_was_done_and_the_next_run
     del cutting.faults["d"]
     assert run("r2").units == units(done=4, failed=failed_before)
     assert cutting.given == ["d", "e"]
+
+
+class FullLake(Lake):
+    """A lake on a disk without room for this table."""
+
+    table: str
+
+    def upsert(self, table: str, rows: Any) -> Any:
+        if table == self.table:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.uri(table))
+        return super().upsert(table, rows)
+
+
+@pytest.mark.parametrize("table", ["clips", "frames", "attempts"])
+def test_a_run_whose_last_commit_fails_says_so_and_its_units_stay_pending(lake, cutting, table):
+    videos(lake, {"a": "1 red", "b": "1 blue"})
+    cutting.faults["b"] = ValueError("torn")
+    full = FullLake(root=lake.root, table=table)
+    with pytest.raises(SystemFault, match="no room left on the disk"):
+        process_pending(full, cutting.stage, cutting, partition=BATCH, run_id="r1")
+    is_done = table == "attempts"
+    assert counts(lake, cutting.stage) == units(done=int(is_done), pending=2 - is_done)
+    assert cutting.run("r2").units == units(done=1, failed=1)
 
 
 def test_a_fault_of_a_chunk_computed_together_is_not_tried_one_by_one(lake, cutting):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_a_file_that_is_not_filled_to_its_end_leaves_the_old_one_and_nothing_bes
         fill()
     assert file.read_text() == "first"
     assert len(folder.files(with_subfolders=True)) == 1
+
+
+def test_a_file_that_is_not_put_to_its_end_leaves_the_old_one_and_nothing_beside_it(tmp_path, text_file):
+    file = StoragePath(str(tmp_path)) / "x.txt"
+    file.put(text_file)
+    text_file.write_bytes(bytes(1 << 20))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.put(text_file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert file.read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.txt"]
 
 
 def test_a_folder_replaces_the_one_that_is_there(folder, tmp_path_factory):

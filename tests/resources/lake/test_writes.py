@@ -9,7 +9,7 @@ from lake_rows import WRITERS, at_once, clips, contents, expected, tidy
 
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
-from resources.lake.writes import Change, Conformed
+from resources.lake.writes import Change, Conformed, until_committed
 
 TABLES_IN_BUCKET = ("clips", "raw_videos", "corpus_snapshot")
 
@@ -189,6 +189,23 @@ def test_a_video_that_sources_bring_at_once_stays_with_one_of_them_row_and_all(l
         winner = next(row for row, change in zip(rows, changes, strict=True) if change.added)
         assert contents(lake, "raw_videos")[f"v{attempt}"] == winner.to_dicts()[0]
         tidy(lake, "raw_videos")  # the next attempt meets an index that covers rows
+
+
+@IN_A_FOLDER
+def test_a_write_that_lost_every_race_is_done_again_on_the_newest_version(lake):
+    given_up = [
+        OSError("Too many concurrent writers. Attempted 9 times, but failed on retry_timeout of 30.000 seconds")
+    ]
+
+    def write() -> int:
+        if given_up:
+            lake.upsert("clips", clips(["b"]))  # of the process that was quicker
+            raise given_up.pop()
+        return lake.upsert("clips", clips(["a", "b"])).added
+
+    assert until_committed(write) == 1
+    with pytest.raises(OSError, match="no such file"):
+        until_committed(lambda: (_ for _ in ()).throw(OSError("no such file")))
 
 
 def _upsert_batches(lake: Lake, batch: str, commits: int) -> None:
