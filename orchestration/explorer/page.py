@@ -1,0 +1,139 @@
+"""What a route of the explorer gets: the services, one view of the lake for the whole page, and the templates.
+
+@router.get("/things/{thing_id}")
+def thing(page: OnePage, thing_id: str) -> Response:
+    rows = page.view.query(statement("explorer/thing"), {"thing_id": thing_id}).to_pylist()
+    if not rows:
+        raise not_found("thing", thing_id)
+    return page.html("thing.html", title="A thing", thing=rows[0])
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import jinja2
+from fastapi import Depends, HTTPException, Request
+from fastapi.responses import HTMLResponse
+
+from internvid.report import pages
+from internvid.report.shown_clips import clock
+from orchestration.explorer.navigation import Entry
+from orchestration.settings import Settings
+from resources.explorer.view import LakeView, LakeViews
+
+if TYPE_CHECKING:
+    from resources.lake.store import Lake
+
+FOLDER = Path(__file__).parent
+MAX_BODY_BYTES = 16 << 20
+
+
+@dataclass
+class Explorer:
+    """What all pages share. resources: those of the settings, by name. started: other services, by name."""
+
+    settings: Settings
+    resources: dict[str, Any]
+    views: LakeViews
+    entries: list[Entry] = field(default_factory=list)
+    services: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def lake(self) -> Lake:
+        """The lake itself: only for writing. Pages read `Page.view`."""
+        return cast("Lake", self.resources["lake"])
+
+
+@dataclass(frozen=True)
+class Page:
+    """A request, with the lake as it was when the request came."""
+
+    request: Request
+    explorer: Explorer
+    view: LakeView
+
+    def html(self, template: str, *, title: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """Renders a template of `templates/`. Every value is escaped. title: of the window and the page."""
+        return rendered(self.request, template, title=title, status=status, **values)
+
+
+def explorer_of(request: Request) -> Explorer:
+    return cast(Explorer, request.app.state.explorer)
+
+
+def page_of(request: Request) -> Page:
+    """Opens the page: the view is taken once, and everything on the page is read from it."""
+    explorer = explorer_of(request)
+    return Page(request, explorer, explorer.views.newest())
+
+
+OnePage = Annotated[Page, Depends(page_of)]
+
+
+def rendered(request: Request, template: str, *, title: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """Renders a page that needs no lake: errors."""
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            title=title,
+            path=request.url.path,
+            entries=explorer_of(request).entries,
+            root=explorer_of(request).settings.lake,
+            **values,
+        )
+    )
+    return HTMLResponse(text, status)
+
+
+def not_found(kind: str, name: str) -> HTTPException:
+    """The error of an id that the lake does not have."""
+    return HTTPException(404, f"This lake has no {kind} {name[:80]!r}.")
+
+
+def bad_request(message: str) -> HTTPException:
+    """The error of a filter or form that cannot be."""
+    return HTTPException(400, message)
+
+
+async def body_of(request: Request) -> bytes:
+    """Returns the body of a request. Raises 413 where it is too large, before all of it is read."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(413, f"At most {MAX_BODY_BYTES >> 20} MiB can be sent.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates of the explorer, and those of the report, whose macros they may use."""
+    found = pages.page_environment(FOLDER / "templates")
+    found.filters |= {
+        "as_clock": clock,
+        "as_count": lambda count: "" if count is None else f"{count:,}",
+        "as_number": lambda value: "" if value is None else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}",
+    }
+    found.globals["static"] = static_address
+    return found
+
+
+@cache
+def static_files() -> dict[str, bytes]:
+    """The files of `static/` by name; the style sheet begins with that of the report."""
+    files = {path.name: path.read_bytes() for path in (FOLDER / "static").iterdir() if path.is_file()}
+    shared = (Path(pages.__file__).parent / "style.html").read_bytes()
+    return files | {"style.css": shared + files["style.css"]}
+
+
+@cache
+def static_address(name: str) -> str:
+    """The address of a static file, which changes with its content: browsers keep it for ever."""
+    return f"/static/{hashlib.sha256(static_files()[name]).hexdigest()[:12]}/{name}"
