@@ -44,6 +44,7 @@ summed as (
         max(population_clips) as population_clips
     from weighted
     group by grouping sets ((what, sample), (what, sample, model))
+    having grouping(model) = 1 or what <> 'safety'
 ),
 
 -- 1e-3: weights are rounded, and may add up to a little less than the clips.
