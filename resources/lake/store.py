@@ -337,7 +337,7 @@ class Lake(dg.ConfigurableResource):
         return at.get(table)
 
     def _create(self, table: Table) -> bool:
-        """Creates the table where it is missing, and its missing columns and indexes. Returns whether it was missing."""
+        """Creates the table where it is missing, and its missing columns and indexes. Returns whether it is new."""
         import lance
 
         dataset = self._existing(table)
