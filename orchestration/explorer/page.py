@@ -21,6 +21,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from internvid.report import pages
+from internvid.report.report import share
 from internvid.report.shown_clips import clock
 from orchestration.explorer.navigation import Entry
 from orchestration.settings import Settings
@@ -119,6 +120,7 @@ def environment() -> jinja2.Environment:
     found.filters |= {
         "as_clock": clock,
         "as_count": lambda count: "" if count is None else f"{count:,}",
+        "as_share": share,
         "as_number": lambda value: "" if value is None else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}",
     }
     found.globals["static"] = static_address
@@ -127,10 +129,10 @@ def environment() -> jinja2.Environment:
 
 @cache
 def static_files() -> dict[str, bytes]:
-    """The files of `static/` by name; the style sheet begins with that of the report."""
+    """The files of `static/` by name; the style sheet is that of the report, `style.css` and `sections.css`."""
     files = {path.name: path.read_bytes() for path in (FOLDER / "static").iterdir() if path.is_file()}
     shared = (Path(pages.__file__).parent / "style.html").read_bytes()
-    return files | {"style.css": shared + files["style.css"]}
+    return files | {"style.css": shared + files["style.css"] + files["sections.css"]}
 
 
 @cache
