@@ -106,6 +106,8 @@ def write_report(
         growth_charts=_growth_charts(used),
         waterfalls=_waterfalls(used),
         costs_per_clip=used["costs_per_kept_clip"],
+        judged=used["judged_precision"],
+        comparisons=used["judged_comparisons"],
         picture_charts=_picture_charts(used),
         file_charts=_file_charts(used),
         largest_videos=used["videos_by_clips"][:_VIDEOS_SHOWN],
@@ -123,6 +125,21 @@ def write_report(
     with whole_file(path) as file:
         file.write(page)
     return path
+
+
+def read_statistics(path: Path) -> dict[str, list[Row]]:
+    """Returns the rows of every statistic in a DuckDB file, by name. Raises duckdb.Error if it cannot be read."""
+    return _read_statistics(path)[0]
+
+
+def headline(statistics: Mapping[str, list[Row]]) -> list[tuple[str, str]]:
+    """Returns the figures that stand at the top of the report, each with its words."""
+    return _headline(_Used(statistics))
+
+
+def section_charts(statistics: Mapping[str, list[Row]], section: str) -> list[Chart]:
+    """Returns the plots of one of SECTIONS."""
+    return SECTIONS[section][1](_Used(statistics))
 
 
 def plots_markdown(tables: Mapping[str, list[Row]]) -> str:
@@ -560,6 +577,20 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return str(value)
+
+
+# Name -> title and plots, for pages that show the report's plots in parts.
+SECTIONS: dict[str, tuple[str, Callable[[_Used], list[Chart]]]] = {
+    "durations": ("Durations and lengths", _duration_charts),
+    "languages": ("Languages and categories", _language_charts),
+    "scores": ("Scores", _score_charts),
+    "words": ("Words", _word_charts),
+    "clouds": ("Word clouds", _clouds),
+    "picture": ("Motion and cuts", _picture_charts),
+    "files": ("Files", _file_charts),
+    "growth": ("Growth", _growth_charts),
+    "subsets": ("Subsets", _waterfalls),
+}
 
 
 def _page_template() -> jinja2.Template:
