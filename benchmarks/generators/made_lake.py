@@ -196,7 +196,7 @@ MADE_BY_SQL = {
             clip.number * {SECONDS_PER_CLIP}.0 as start_seconds,
             (clip.number + 1) * {SECONDS_PER_CLIP}.0 as end_seconds,
             if(clip.number = 0, 'start', 'cut') as boundary, []::varchar[] as flags,
-            {CLIPS_PER_VIDEO} as unit_rows, units.*
+            (hash({_CLIP}) % 1000 / 1000.0)::float as motion, {CLIPS_PER_VIDEO} as unit_rows, units.*
         from {_CLIPS}""",
     "frames": f"""
         select concat_ws('_', {_CLIP}, frame.number) as frame_id, {_CLIP} as clip_id, unit as video_id,
@@ -217,7 +217,7 @@ MADE_BY_SQL = {
         select unit as frame_caption_id, regexp_replace(unit, '_[0-9]+/[a-z]+$', '') as clip_id,
             split_part(unit, '_', 1) as video_id, split_part(unit, '/', 2) as scale,
             split_part(unit, '/', 1) as frame_id,
-            {_SENTENCE} as caption, caption as caption_terms, 'made' as model, 'success' as status,
+            {_SENTENCE} as caption, 'made' as model, 'success' as status,
             1 as unit_rows, units.*
         from units""",
     "clip_captions": f"""

@@ -65,18 +65,9 @@ def search(
 
 
 def _vector_of(session: Session, text: str) -> "tuple[np.ndarray | None, float]":
-    """Returns the text's vector by the active checkpoint, None without one, and the weight of its ranking.
-
-    The weight grows with the model's recall on held-out clips, from 0 (no better than by chance) to 1.
-    """
-    from assets.vectors.clip_embeddings import padded
-    from resources.lake.statements import statement
-
+    """Returns the text's vector by the active checkpoint, None without one, and the weight of its ranking."""
     aligner = session.resources["aligner"]
     active = aligner.active(session.lake)
     if active is None:
         return None, 0.0
-    about = {"checkpoint_id": active.checkpoint_id}
-    proved = session.lake.query(statement("training/proved_recall"), about)["share"].to_pylist()
-    weight = proved[0] if proved else 1.0  # a model from elsewhere, not measured here
-    return padded(aligner.encoder(session.lake, active).encode_texts([text])[0]), weight
+    return aligner.text_vector(session.lake, active, text), aligner.vector_weight(session.lake, active)

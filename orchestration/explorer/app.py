@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,14 +10,15 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from orchestration.explorer import routes
-from orchestration.explorer.guard import Guard
+from orchestration.explorer.guard import UNEXPECTED, Guard
 from orchestration.explorer.navigation import entries
 from orchestration.explorer.page import Explorer, rendered
 from orchestration.settings import Settings
+from resources.explorer.clip_index import ClipIndexes
+from resources.explorer.playback import Playback
+from resources.explorer.query_vectors import QueryVectors
 from resources.explorer.view import LakeGone, LakeViews, TookTooLong
 from resources.incremental.faults import system_fault_of
-
-_LOGGER = logging.getLogger(__name__)
 
 TITLES = {
     400: "That cannot be asked",
@@ -40,7 +40,16 @@ def explorer_app(
     """Returns the application. resources: those of the settings. host: where it listens. token: see `Guard`."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     modules = routes.modules()
-    app.state.explorer = Explorer(settings, resources, LakeViews(resources["lake"]), entries(modules))
+    views = LakeViews(resources["lake"])
+    app.state.explorer = Explorer(
+        settings,
+        resources,
+        entries(modules),
+        views,
+        ClipIndexes(views),
+        QueryVectors(resources["aligner"]),
+        Playback(resources["media"]),
+    )
     for module in modules:
         app.include_router(module.router)
 
@@ -71,9 +80,6 @@ def explorer_app(
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:
         fault = system_fault_of(error)
-        if fault is None:
-            raise error
-        _LOGGER.error("%s: %s", request.url.path, fault)
-        return error_page(request, 503, str(fault))
+        return error_page(request, 503, str(fault)) if fault else error_page(request, 500, UNEXPECTED)
 
     return Guard(app, host=host, token=token, error_page=error_page)

@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from resources.incremental.faults import system_fault_of
+
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 COOKIE = "internvid_explorer"
 TOKEN = "token"
@@ -29,6 +31,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+
+UNEXPECTED = "The terminal in which the explorer runs says what it was."
 
 ErrorPage = Callable[[Request, int, str], Response]
 
@@ -64,11 +68,13 @@ class Guard:
         try:
             refusal = self._refusal(request)
             await (refusal or self._app)(scope, receive, guarded)
-        except Exception:  # the boundary: it is logged here, and the browser is told that it was
-            _LOGGER.exception("%s %s", request.method, request.url.path)
+        except Exception as error:
+            if (fault := system_fault_of(error)) is not None:
+                _LOGGER.error("%s: %s", request.url.path, fault)
+            else:
+                _LOGGER.exception("%s %s", request.method, request.url.path)
             if not is_begun:
-                page = self._error_page(request, 500, "The terminal in which the explorer runs says what it was.")
-                await page(scope, receive, guarded)
+                await self._error_page(request, 500, UNEXPECTED)(scope, receive, guarded)
 
     def _refusal(self, request: Request) -> Response | None:
         if self._token is None and _name_of(request.headers.get("host", "")) not in LOOPBACK | {self._host}:

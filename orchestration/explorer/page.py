@@ -11,7 +11,7 @@ def thing(page: OnePage, thing_id: str) -> Response:
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -25,6 +25,9 @@ from internvid.report.report import share
 from internvid.report.shown_clips import clock
 from orchestration.explorer.navigation import Entry
 from orchestration.settings import Settings
+from resources.explorer.clip_index import ClipIndexes
+from resources.explorer.playback import Playback
+from resources.explorer.query_vectors import QueryVectors
 from resources.explorer.view import LakeView, LakeViews
 
 if TYPE_CHECKING:
@@ -36,13 +39,15 @@ MAX_BODY_BYTES = 16 << 20
 
 @dataclass
 class Explorer:
-    """What all pages share. resources: those of the settings, by name. started: other services, by name."""
+    """What all pages share. resources: those of the settings, by name."""
 
     settings: Settings
     resources: dict[str, Any]
+    entries: list[Entry]
     views: LakeViews
-    entries: list[Entry] = field(default_factory=list)
-    services: dict[str, Any] = field(default_factory=dict)
+    indexes: ClipIndexes
+    query_vectors: QueryVectors
+    playback: Playback
 
     @property
     def lake(self) -> Lake:

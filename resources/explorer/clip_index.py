@@ -3,16 +3,19 @@ milliseconds.
 
 Each file of `sql/explorer/facets/` is a facet (words: a language, a subset), each of `sql/explorer/measures/` gives
 measures (numbers: seconds, scores). They are read once from a view of the lake, in batches, into files that are mapped
-into memory; the system keeps of them what is used. Counts of a facet are over the clips that all other filters leave, so
+into memory; the system keeps of them what is used. Counts of a facet are over the clips that all other filters leave:
 they say what choosing a value would give.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
+import threading
+import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,13 +24,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.explorer.view import LakeView
+from resources.explorer.spoken_words import SpokenWords
+from resources.explorer.view import LakeView, LakeViews
 from resources.lake.statements import FOLDER, Header, parsed_header, statement, statements_in
 from resources.lake.store import tables_in
 
 if TYPE_CHECKING:
     import duckdb
 
+_LOGGER = logging.getLogger(__name__)
+
+SHARE_OF_TIME = 5.0  # times what an index took, no further one is begun
 BUILD_MEMORY = "1GB"  # of DuckDB while an index is built; what exceeds it goes to files
 ROWS_PER_BATCH = 100_000
 BINS = 24  # of a histogram
@@ -41,6 +48,9 @@ INDEX_TABLES = tuple(
         for table in ("clips", *tables_in(path.read_text(encoding="utf-8")))
     )
 )
+
+# What a search reads beside them.
+INDEXED_TABLES = (*INDEX_TABLES, "clip_embeddings", "active_checkpoint", "frames")
 
 Range = tuple[float | None, float | None]
 
@@ -110,6 +120,53 @@ class _Numbers:
     highest: float
 
 
+class ClipIndexes:
+    """Gives each page the newest index. When the lake has changed, the next one is made beside the pages, which show
+    the last one meanwhile.
+    """
+
+    def __init__(self, views: LakeViews) -> None:
+        self._views = views
+        self._lock = threading.Lock()
+        self._index: ClipIndex | None = None
+        self._making: threading.Thread | None = None
+        self._made_at = self._seconds = 0.0
+
+    def newest(self, *, wait: bool = False) -> ClipIndex:
+        """Returns an index of the lake as it is, or was when the last one was made. The first one is waited for.
+
+        wait: for an index of the lake as it is now. Raises LakeGone.
+        """
+        view = self._views.newest()
+        with self._lock:
+            if self._index is None or (wait and not self._index.is_of(view)):
+                self._make(view)
+            elif not self._index.is_of(view) and self._making is None and self._is_time():
+                self._making = threading.Thread(target=self._make_beside, args=(view,), daemon=True, name="clip index")
+                self._making.start()
+            assert self._index is not None
+            return self._index
+
+    def _is_time(self) -> bool:
+        """Whether so much time has passed that making indexes takes a small share of it."""
+        return time.monotonic() - self._made_at > SHARE_OF_TIME * self._seconds
+
+    def _make(self, view: LakeView) -> None:
+        started = time.monotonic()
+        self._index = ClipIndex(view)
+        self._made_at = time.monotonic()
+        self._seconds = self._made_at - started
+
+    def _make_beside(self, view: LakeView) -> None:
+        try:
+            self._make(view)
+        except (OSError, ValueError, RuntimeError) as error:  # the lake was moved meanwhile: the next page says so
+            _LOGGER.warning("the clips were not indexed again: %s", error)
+            self._made_at = time.monotonic()
+        finally:
+            self._making = None
+
+
 class ClipIndex:
     """The index of a view. Its files last as long as it does."""
 
@@ -123,12 +180,16 @@ class ClipIndex:
             ids = connection.sql(statement("explorer/clip_ids"))
             self.clip_ids = _text_in_file(ids.to_arrow_reader(ROWS_PER_BATCH), folder / "clip_ids.arrow")
             self.clips = len(self.clip_ids)
-            self._words = {
-                path.stem: _words(connection, path, folder) for path in statements_in("explorer/facets")
-            }
+            self._words = {path.stem: _words(connection, path, folder) for path in statements_in("explorer/facets")}
             self._numbers: dict[str, _Numbers] = {}
             for path in statements_in("explorer/measures"):
                 self._numbers |= _numbers(connection, path, folder, self.clips)
+        self.spoken = SpokenWords(view, folder)
+
+    def is_of(self, view: LakeView) -> bool:
+        """Whether this index would be made of the view again."""
+        mine, versions = self.view.versions, view.versions
+        return all(mine[table] == versions[table] for table in INDEXED_TABLES)
 
     @property
     def facets(self) -> list[str]:
@@ -193,7 +254,9 @@ class ClipIndex:
         return self.clip_ids.take(pa.array(numbers)).to_pylist()
 
     def ordered(self, matching: np.ndarray, measure: str | None, *, descending: bool, count: int) -> np.ndarray:
-        """Returns the first `count` of the matching clips' numbers: by a measure, those without it last, or by number."""
+        """Returns the first `count` of the matching clips' numbers: by a measure, those without it last; None: as they
+        are numbered.
+        """
         numbers = np.flatnonzero(matching)
         if measure is None:
             return numbers[::-1][:count] if descending else numbers[:count]
@@ -234,9 +297,9 @@ class ClipIndex:
         return masks
 
 
-def _all_of(masks: Iterator[np.ndarray] | object, clips: int) -> np.ndarray:
+def _all_of(masks: Iterable[np.ndarray], clips: int) -> np.ndarray:
     left = np.ones(clips, bool)
-    for mask in masks:  # type: ignore[attr-defined]
+    for mask in masks:
         left &= mask
     return left
 
@@ -279,9 +342,7 @@ def _mapped(path: Path) -> np.ndarray:
     return np.memmap(path, np.int32, "r")
 
 
-def _numbers(
-    connection: duckdb.DuckDBPyConnection, path: Path, folder: Path, clips: int
-) -> dict[str, _Numbers]:
+def _numbers(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path, clips: int) -> dict[str, _Numbers]:
     sql = path.read_text(encoding="utf-8")
     header = parsed_header(sql, FOLDER / path, FacetHeader)
     found: dict[str, np.memmap] = {}
@@ -308,8 +369,7 @@ def _with_bins(header: FacetHeader, name: str, values: np.ndarray, file: Path) -
     bins = np.memmap(file, np.uint8, "w+", shape=values.shape)
     for start in range(0, len(values), ROWS_PER_BATCH):
         part = values[start : start + ROWS_PER_BATCH]
-        with np.errstate(invalid="ignore"):
-            positions = np.clip((part - lowest) / width, 0, BINS - 1)
-        bins[start : start + ROWS_PER_BATCH] = np.where(np.isnan(part), NO_BIN, np.nan_to_num(positions)).astype(np.uint8)
+        positions = np.clip(np.nan_to_num((part - lowest) / width), 0, BINS - 1)
+        bins[start : start + ROWS_PER_BATCH] = np.where(np.isnan(part), NO_BIN, positions).astype(np.uint8)
     title = name.removeprefix("score.").replace("_", " ") if name.startswith("score.") else header.title
     return _Numbers(header, title[:1].upper() + title[1:], values, bins, lowest, highest)

@@ -3,7 +3,9 @@
 // and link still works, with a whole new page.
 "use strict";
 
+document.documentElement.classList.add("scripted");
 const live = { asked: 0, timer: 0 };
+const isWide = matchMedia("(min-width: 761px)");
 
 function say(text) {
   document.getElementById("said").textContent = text;
@@ -26,6 +28,8 @@ async function show(address, how) {
     const parts = document.querySelectorAll("[data-part]");
     if (!page.querySelector("[data-part]") || !parts.length) { location.assign(address); return; }
     const focused = document.activeElement && document.activeElement.id;
+    const written = document.activeElement && document.activeElement.matches("input[type=number]") ? document.activeElement.value : null;
+    const unfolded = [...document.querySelectorAll("[data-part] details[open][id]")].map((details) => details.id);
     for (const part of parts) {
       const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
       if (fresh) part.replaceWith(document.adoptNode(fresh));
@@ -35,6 +39,8 @@ async function show(address, how) {
     if (how === "replace") history.replaceState(null, "", address);
     const again = focused && document.getElementById(focused);
     if (again && again !== document.activeElement) again.focus({ preventScroll: true });
+    if (again && written !== null) again.value = written;
+    for (const id of unfolded) { const details = document.getElementById(id); if (details) details.open = true; }
     const summary = document.querySelector("[data-summary]");
     if (summary) say(summary.textContent.trim());
     document.dispatchEvent(new CustomEvent("parts-replaced"));
@@ -89,3 +95,49 @@ document.addEventListener("keydown", (event) => {
     return;
   }
 });
+
+// The filters are open beside the results, and folded above them where there is no room.
+function placeFilters() {
+  const filters = document.getElementById("filters");
+  if (filters) filters.open = isWide.matches;
+}
+isWide.addEventListener("change", placeFilters);
+placeFilters();
+
+// A slider writes into the field beside it, which is what the form sends.
+document.addEventListener("input", (event) => {
+  const slider = event.target;
+  if (slider.dataset && slider.dataset.upload) return;
+  if (!slider.matches("input[type=range][data-for]")) return;
+  const span = slider.closest("[data-lowest]");
+  const low = span.querySelector(".low"), high = span.querySelector(".high");
+  if (Number(low.value) > Number(high.value)) slider.value = slider === low ? high.value : low.value;
+  const lowest = Number(span.dataset.lowest), highest = Number(span.dataset.highest);
+  const isEnd = slider === low ? Number(slider.value) <= 0 : Number(slider.value) >= 100;
+  const number = lowest + (highest - lowest) * Number(slider.value) / 100;
+  const fieldOf = document.getElementById(slider.dataset.for);
+  fieldOf.value = isEnd ? "" : Number(number.toPrecision(4));
+  fieldOf.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+// A picture is sent at once; the answer is the name under which it is searched by.
+document.addEventListener("change", async (event) => {
+  const field = event.target;
+  if (!field.matches("input[type=file][data-upload]") || !field.files.length) return;
+  say("The picture is sent");
+  const answer = await fetch(field.dataset.upload, { method: "POST", body: field.files[0] });
+  const told = (answer.headers.get("content-type") || "").startsWith("application/json") ? await answer.json() : {};
+  field.value = "";
+  if (told.picture) {
+    const kept = new URL(field.form ? addressOf(field.form) : "/", location.href);
+    for (const name of ["q", "like", "picture", "page"]) kept.searchParams.delete(name);
+    kept.searchParams.set("picture", told.picture);
+    document.getElementById("q").value = "";
+    show(kept.href, "push");
+  } else alert(told.problem || "The picture could not be taken.");
+});
+
+// Words replace an example.
+document.addEventListener("input", (event) => {
+  if (event.target.id === "q") document.querySelectorAll("[data-example]").forEach((field) => field.remove());
+}, true);
