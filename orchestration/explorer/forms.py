@@ -29,6 +29,9 @@ class Form:
     def texts(self, name: str) -> list[str]:
         return [value for field, value in self._fields if field == name]
 
+    def items(self) -> list[tuple[str, str]]:
+        return list(self._fields)
+
     def number(self, name: str, default: int) -> int:
         """The field as a whole number. Raises 400."""
         text = self.text(name)

@@ -88,6 +88,27 @@ def waterfall_of(index: ClipIndex, chosen: Thresholds) -> list[Step]:
     return steps
 
 
+def left_by(index: ClipIndex, chosen: Thresholds) -> np.ndarray:
+    """Returns [clips] bool: the clips that all thresholds leave. Raises WrongFilter."""
+    left = pool_of(index) & index.matching(Filters(ranges=chosen.bounded))
+    if chosen.unflagged:
+        left &= unflagged(index)
+    if chosen.not_judged_wrong:
+        left[index.numbers_of(judged_wrong(index.view))] = False
+    return left
+
+
+def as_filters(chosen: Thresholds) -> Filters:
+    """Returns the thresholds on measures as filters of clips."""
+    return Filters(ranges=chosen.bounded)
+
+
+def some_of(clips: np.ndarray, count: int) -> np.ndarray:
+    """Returns the numbers of some clips, by chance but always the same. clips: [clips] bool."""
+    numbers = np.flatnonzero(clips)
+    return np.sort(np.random.default_rng(42).choice(numbers, size=min(count, len(numbers)), replace=False))
+
+
 def pool_of(index: ClipIndex) -> np.ndarray:
     """Returns [clips] bool: the clips that every subset is selected from. It is read once for an index."""
     if index not in _pools:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
@@ -46,8 +47,13 @@ def overview(page: OnePage) -> Response:
 
 
 def estimates(page: Page) -> list[dict[str, Any]]:
-    """Returns what the judgements so far say about the whole, sample by sample."""
-    return page.explorer.lake.query(statement("statistics/judged_precision")).to_pylist()
+    """Returns what the judgements so far say about the whole, sample by sample.
+
+    A model that is the only one of its sample has no row beside that of all together.
+    """
+    rows = page.explorer.lake.query(statement("statistics/judged_precision")).to_pylist()
+    models = Counter((row["sample"], row["what"]) for row in rows if row["model"] is not None)
+    return [row for row in rows if row["model"] is None or models[row["sample"], row["what"]] > 1]
 
 
 @router.post("/judge/name")
@@ -97,8 +103,8 @@ def review(page: OnePage, sample: str, at: int | None = None) -> Response:
     place = _place(places, at)
     if place is None:
         return page.html("judging/done.html", estimates=_of_sample(estimates(page), sample), **shared)
-    row = lake.known("review_samples", [f"{place.clip_id}/{sample}"], ["kind", "stratum"]).to_pylist()[0]
-    shared |= {"place": place, "stratum": row["stratum"], "next": _next(places, place.position)}
+    row = lake.known("review_samples", [f"{place.clip_id}/{sample}"], ["kind"]).to_pylist()[0]
+    shared |= {"place": place, "next": _next(places, place.position)}
     if row["kind"] == "comparison":
         pair = judging.pair_of(lake, sample, place.clip_id, judge)
         return page.html("judging/compare.html", pair=pair, card=card_of(lake, place.clip_id), **shared)
