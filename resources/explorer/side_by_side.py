@@ -14,7 +14,7 @@ MEMORY_LIMIT = "1GB"
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Captions at two moments. counts: clips by how they differ. pairs: clips with two different captions, by chance."""
+    """Captions at two moments. counts: clips by how they differ. pairs: clips with two captions, by chance."""
 
     counts: dict[str, Any]
     pairs: list[dict[str, Any]]

@@ -193,9 +193,8 @@ def subset_file(chosen: Thresholds, *, title: str, description: str = "") -> str
     if chosen.not_judged_wrong:
         conditions.append("  not_judged_wrong: nobody judged its caption wrong, its cut bad or it unsafe, as it is now")
         columns.append("    judged.clip_id is null as not_judged_wrong,")
-        joins.append(
-            f"left join (\n{_indented(_statement_alone('judging/judged_wrong'))}\n) as judged on pool.clip_id = judged.clip_id"
-        )
+        judged = _indented(_statement_alone("judging/judged_wrong"))
+        joins.append(f"left join (\n{judged}\n) as judged on pool.clip_id = judged.clip_id")
         reasons.append("if(judged.clip_id is null, 'not judged wrong', 'judged wrong')")
     header += ["parameters:", *parameters] if parameters else []
     header += ["conditions:", *conditions]

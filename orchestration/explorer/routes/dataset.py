@@ -205,7 +205,11 @@ def compare(page: OnePage, a: str = "", b: str = "", seed: int = 1, rows: bool =
         if name and name not in snapshots:
             raise not_found("snapshot", name)
     found = side_by_side(page.view, a, b or None, clips=PAIRS_SHOWN, seed=seed) if a else None
-    cards = {card["clip_id"]: card for card in cards_of(page.view, [pair["clip_id"] for pair in found.pairs])} if found else {}
+    cards = (
+        {card["clip_id"]: card for card in cards_of(page.view, [pair["clip_id"] for pair in found.pairs])}
+        if found
+        else {}
+    )
     try:
         differing = list(differences(page.view, a, b or None)) if a and rows else None
     except SnapshotGone as error:

@@ -13,8 +13,10 @@ from orchestration.explorer.clip_cards import card_of
 from orchestration.explorer.forms import OneForm, judge_of, remember_judge, see
 from orchestration.explorer.navigation import Entry
 from orchestration.explorer.page import OnePage, Page, bad_request, not_found
+from orchestration.explorer.routes.media import clip_of, video_of
 from resources.explorer import judging
 from resources.explorer.judging import Draw, NotJudgeable, Place
+from resources.explorer.playback import played_as
 from resources.lake.statements import statement
 
 router = APIRouter()
@@ -104,16 +106,19 @@ def review(page: OnePage, sample: str, at: int | None = None) -> Response:
     if place is None:
         return page.html("judging/done.html", estimates=_of_sample(estimates(page), sample), **shared)
     row = lake.known("review_samples", [f"{place.clip_id}/{sample}"], ["kind"]).to_pylist()[0]
-    shared |= {"place": place, "next": _next(places, place.position)}
+    shared |= {"place": place, "next": _next(places, place.position), "card": card_of(lake, place.clip_id)}
+    if shared["card"] is not None:
+        shared["clip"] = clip_of(page, place.clip_id)
+        shared["media_type"] = played_as(video_of(page, shared["clip"]["video_id"]))
     if row["kind"] == "comparison":
         pair = judging.pair_of(lake, sample, place.clip_id, judge)
-        return page.html("judging/compare.html", pair=pair, card=card_of(lake, place.clip_id), **shared)
+        return page.html("judging/compare.html", pair=pair, **shared)
     verdicts = {
         said["what"]: said["verdict"]
         for said in reversed(judging.judgements_of(lake, place.clip_id))
         if said["sample"] == sample and said["judge"] == judge
     }
-    return page.html("judging/review.html", card=card_of(lake, place.clip_id), verdicts=verdicts, **shared)
+    return page.html("judging/review.html", verdicts=verdicts, **shared)
 
 
 @router.post("/judge/{sample}/undo")
