@@ -10,9 +10,10 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from orchestration.explorer import routes
+from orchestration.explorer.dagster_ui import DagsterUI
 from orchestration.explorer.guard import UNEXPECTED, Guard
 from orchestration.explorer.navigation import entries
-from orchestration.explorer.page import Explorer, rendered
+from orchestration.explorer.page import Explorer, coloured, rendered
 from orchestration.settings import Settings
 from resources.explorer.clip_index import ClipIndexes
 from resources.explorer.playback import Playback
@@ -49,6 +50,7 @@ def explorer_app(
         ClipIndexes(views),
         QueryVectors(resources["aligner"]),
         Playback(resources["media"]),
+        DagsterUI(settings.ui_url),
     )
     for module in modules:
         app.include_router(module.router)
@@ -83,3 +85,13 @@ def explorer_app(
         return error_page(request, 503, str(fault)) if fault else error_page(request, 500, UNEXPECTED)
 
     return Guard(app, host=host, token=token, error_page=error_page)
+
+
+def warm(app: Guard) -> None:
+    """Makes what the first page would wait for: the index of the clips, the model, and what tells nouns from verbs."""
+    explorer: Explorer = app.application.state.explorer
+    try:
+        explorer.query_vectors.start(explorer.indexes.newest().view)
+    except LakeGone:
+        return  # each page says so
+    coloured("a clip")
