@@ -91,7 +91,8 @@ def warm(app: Guard) -> None:
     """Makes what the first page would wait for: the index of the clips, the model, and what tells nouns from verbs."""
     explorer: Explorer = app.application.state.explorer
     try:
-        explorer.query_vectors.start(explorer.indexes.newest().view)
+        view = explorer.indexes.newest().view
     except LakeGone:
         return  # each page says so
     coloured("a clip")
+    explorer.query_vectors.start(view)

@@ -24,7 +24,6 @@ def clip(page: OnePage, clip_id: str) -> Response:
     if details is None:
         raise not_found("clip", clip_id)
     position = next((n for n, row in enumerate(details.siblings) if row["clip_id"] == clip_id), 0)
-    around = {"before": position - 1, "after": position + 1}
     names = video_names(page.view, [copy["copy_id"] for copy in details.copies])
     return page.html(
         "clip_page.html",
@@ -34,11 +33,8 @@ def clip(page: OnePage, clip_id: str) -> Response:
         seconds=details.clip["end_seconds"] - details.clip["start_seconds"],
         media_type=played_as(details.video),
         timeline=_timeline(details),
-        neighbours={
-            name: details.siblings[number]["clip_id"]
-            for name, number in around.items()
-            if 0 <= number < len(details.siblings)
-        },
+        before=details.siblings[position - 1]["clip_id"] if position else None,
+        after=details.siblings[position + 1]["clip_id"] if position + 1 < len(details.siblings) else None,
         position=position,
         language=_language(details),
         coarse=[row for row in details.frame_captions if row["scale"] == "coarse"],
