@@ -2,6 +2,7 @@
 
 import ipaddress
 import secrets
+import threading
 import webbrowser
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def explore(
     session = existing(lake)
     import uvicorn
 
-    from orchestration.explorer.app import explorer_app
+    from orchestration.explorer.app import explorer_app, warm
 
     token = None if _is_loopback(host) else session.settings.explorer_token or secrets.token_urlsafe(24)
     app = explorer_app(session.settings, session.resources, host=host, token=token)
@@ -32,6 +33,7 @@ def explore(
     console.print(f"{session.lake.root} is at {address}", highlight=False, soft_wrap=True, markup=False)
     if token:
         notes.print("Whoever has this address sees the lake. There is no encryption: put a proxy with TLS before it.")
+    threading.Thread(target=warm, args=(app,), daemon=True, name="warming").start()
     if open_browser:
         webbrowser.open(address)
     uvicorn.run(

@@ -9,13 +9,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from internvid.report.report import SECTIONS
 from orchestration.explorer import routes
+from orchestration.explorer.dagster_ui import DagsterUI
 from orchestration.explorer.guard import UNEXPECTED, Guard
 from orchestration.explorer.navigation import entries
-from orchestration.explorer.page import Explorer, rendered
+from orchestration.explorer.page import Explorer, coloured, rendered
 from orchestration.settings import Settings
 from resources.explorer.clip_index import ClipIndexes
 from resources.explorer.playback import Playback
+from resources.explorer.published_statistics import published_statistics
 from resources.explorer.query_vectors import QueryVectors
 from resources.explorer.view import LakeGone, LakeViews, TookTooLong
 from resources.incremental.faults import system_fault_of
@@ -49,6 +52,7 @@ def explorer_app(
         ClipIndexes(views),
         QueryVectors(resources["aligner"]),
         Playback(resources["media"]),
+        DagsterUI(settings.ui_url),
     )
     for module in modules:
         app.include_router(module.router)
@@ -83,3 +87,18 @@ def explorer_app(
         return error_page(request, 503, str(fault)) if fault else error_page(request, 500, UNEXPECTED)
 
     return Guard(app, host=host, token=token, error_page=error_page)
+
+
+def warm(app: Guard) -> None:
+    """Makes what the first pages would wait for: the index of the clips, the model, what tells nouns from verbs, and the
+    plots that the dataset's page shows first.
+    """
+    explorer: Explorer = app.application.state.explorer
+    try:
+        view = explorer.indexes.newest().view
+    except LakeGone:
+        return  # each page says so
+    coloured("a clip")
+    if (published := published_statistics(explorer.lake)) is not None:
+        published.charts(next(iter(SECTIONS)))
+    explorer.query_vectors.start(view)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from resources.incremental.faults import system_fault_of
 
@@ -45,12 +46,12 @@ class Guard:
     None: nobody but this machine reaches the server. error_page: of a request, a status and a message.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, token: str | None, error_page: ErrorPage) -> None:
-        self._app, self._host, self._token, self._error_page = app, host, token, error_page
+    def __init__(self, app: FastAPI, *, host: str, token: str | None, error_page: ErrorPage) -> None:
+        self.application, self._host, self._token, self._error_page = app, host, token, error_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.application(scope, receive, send)
             return
         is_begun = False
 
@@ -67,7 +68,7 @@ class Guard:
         request = Request(scope, receive)
         try:
             refusal = self._refusal(request)
-            await (refusal or self._app)(scope, receive, guarded)
+            await (refusal or self.application)(scope, receive, guarded)
         except Exception as error:
             if (fault := system_fault_of(error)) is not None:
                 _LOGGER.error("%s: %s", request.url.path, fault)

@@ -12,17 +12,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from datetime import datetime
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import jinja2
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
+from assets.stages import ingest_stages
 from internvid.report import pages
 from internvid.report.report import share
-from internvid.report.shown_clips import clock
+from internvid.report.shown_clips import clock, marked
+from orchestration.explorer.dagster_ui import DagsterUI
 from orchestration.explorer.navigation import Entry
 from orchestration.settings import Settings
 from resources.explorer.clip_index import ClipIndexes
@@ -31,10 +35,12 @@ from resources.explorer.query_vectors import QueryVectors
 from resources.explorer.view import LakeView, LakeViews
 
 if TYPE_CHECKING:
+    from resources.incremental.declaration import StageDefinition
     from resources.lake.store import Lake
 
 FOLDER = Path(__file__).parent
 MAX_BODY_BYTES = 16 << 20
+MAX_COLOURED = 2_000  # characters of a caption in which words are tagged, some milliseconds a hundred
 
 
 @dataclass
@@ -48,6 +54,12 @@ class Explorer:
     indexes: ClipIndexes
     query_vectors: QueryVectors
     playback: Playback
+    dagster_ui: DagsterUI
+
+    @cached_property
+    def stages(self) -> tuple[StageDefinition, ...]:
+        """The stages of ingest batches, in the order in which data flows."""
+        return ingest_stages(self.settings.stages)
 
     @property
     def lake(self) -> Lake:
@@ -124,12 +136,29 @@ def environment() -> jinja2.Environment:
     found = pages.page_environment(FOLDER / "templates")
     found.filters |= {
         "as_clock": clock,
+        "coloured": coloured,
+        "as_cell": as_cell,
         "as_count": lambda count: "" if count is None else f"{count:,}",
         "as_share": share,
         "as_number": lambda value: "" if value is None else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}",
     }
     found.globals["static"] = static_address
     return found
+
+
+@lru_cache(maxsize=4096)
+def coloured(caption: str) -> Markup:
+    """Returns a caption with its nouns and verbs marked; what is beyond MAX_COLOURED characters is not."""
+    if len(caption) <= MAX_COLOURED:
+        return marked(caption)
+    return marked(caption[:MAX_COLOURED]) + Markup("{}").format(caption[MAX_COLOURED:])
+
+
+def as_cell(value: Any) -> str:
+    """Formats a value of a table: times without fractions, nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else str(value)
 
 
 @cache

@@ -34,12 +34,15 @@ def video_file(page: OnePage, video_id: str) -> Response:
 
 
 @router.get("/clips/{clip_id}/playable")
-def playable(page: OnePage, clip_id: str) -> Response:
-    """Where a browser finds the clip, and from when to when in that file; it is converted now if it must be."""
+def playable(page: OnePage, clip_id: str, convert: bool = False) -> Response:
+    """Where a browser finds the clip, and from when to when in that file; it is converted now if it must be.
+
+    convert: for a browser that does not play the file as it is.
+    """
     clip = clip_of(page, clip_id)
     video = video_of(page, clip["video_id"])
     try:
-        if played_as(video) is not None:
+        if played_as(video) is not None and not convert:
             page.explorer.playback.file(video)
             start, end = clip["start_seconds"], clip["end_seconds"]
             return JSONResponse({"src": f"/videos/{clip['video_id']}/file", "start": start, "end": end})
@@ -56,8 +59,6 @@ def converted_clip(page: OnePage, clip_id: str) -> Response:
     """A clip that was converted, or the part of it that a range asks for."""
     clip = clip_of(page, clip_id)
     video = video_of(page, clip["video_id"])
-    if played_as(video) is not None:
-        raise HTTPException(404, "Browsers play the file of this video.")
     try:
         converted = page.explorer.playback.converted(clip_id, clip, video)
     except CannotPlay as reason:

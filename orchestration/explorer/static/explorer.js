@@ -85,6 +85,8 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") event.target.blur();
     return;
   }
+  // Space and Enter press what has the focus.
+  if ((event.key === " " || event.key === "Enter") && event.target.closest("button, a, summary, input, label")) return;
   const pressed = before ? `${before} ${event.key}` : event.key;
   before = event.key === "g" && !before ? "g" : "";
   const targets = document.querySelectorAll("[data-key]");
@@ -141,3 +143,11 @@ document.addEventListener("change", async (event) => {
 document.addEventListener("input", (event) => {
   if (event.target.id === "q") document.querySelectorAll("[data-example]").forEach((field) => field.remove());
 }, true);
+
+// Parts that take longer are loaded after the page.
+for (const place of document.querySelectorAll("[data-load]")) {
+  fetch(place.dataset.load).then((answer) => answer.text()).then((text) => {
+    const loaded = new DOMParser().parseFromString(text, "text/html").querySelector("[data-loaded]");
+    if (loaded) place.replaceChildren(document.adoptNode(loaded));
+  }).catch(() => {});
+}
