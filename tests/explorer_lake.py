@@ -1,4 +1,4 @@
-"""A lake of rows for tests of the explorer's pages: clips with pictures, captions, scores and vectors, in two snapshots.
+"""A lake of rows for tests of the explorer's pages: clips with pictures, captions, scores, vectors, and two snapshots.
 
 No video stands behind it, so its clips do not play.
 """
@@ -25,7 +25,7 @@ HARMLESS = '<script>document.title = "run"</script> "a\' & b שלום 🎬'
 
 
 def fill(lake: Lake, clips: int) -> tuple[str, list[str]]:
-    """Writes the rows: captions by the model first, then by second. Returns the snapshot with the first, and the ids."""
+    """Writes the rows: captions by the model first, then by second. Returns the snapshot with the first, and ids."""
     ids = [f"{number // CLIPS_PER_VIDEO:016x}_{number}" for number in range(clips)]
     videos = sorted({clip_id[:16] for clip_id in ids})
     _write(

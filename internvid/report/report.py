@@ -59,11 +59,16 @@ class StageRow:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plot with its title and explanation. svg: None while there is nothing to count."""
+    """A plot with its title and explanation. svg: None while there is nothing to count.
+
+    rows: what is drawn, in order: label or start of a step, and the printed number. width: of a step; None of bars.
+    """
 
     title: str
     note: str
     svg: Markup | None
+    rows: tuple[tuple[str | float, str], ...] = ()
+    width: float | None = None
 
 
 def write_report(
@@ -435,7 +440,8 @@ def _bars(title: str, note: str, bars: Sequence[Bar]) -> Chart:
     if not bars:
         return Chart(title, note, None)
     in_words = "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
-    return Chart(title, note, bar_chart(bars, description=f"{title}: {in_words}"))
+    rows = tuple((bar.label, bar.text) for bar in bars)
+    return Chart(title, note, bar_chart(bars, description=f"{title}: {in_words}"), rows)
 
 
 def _histogram(
@@ -451,7 +457,9 @@ def _histogram(
     peak = max(drawn, key=lambda row: row["share"])
     description = f"{title}: most at {number(peak[start])} {unit}, {share(peak['share'])}"
     columns = [Column(row[start], row["share"]) for row in drawn]
-    return Chart(title, note, histogram(columns, step=step, unit=unit, description=description))
+    printed = tuple((row[start], share(row["share"])) for row in drawn)
+    svg = histogram(columns, step=step, unit=unit, description=description)
+    return Chart(title, note, svg, printed, step)
 
 
 def _words_note(used: _Used) -> str:

@@ -90,8 +90,8 @@ def explorer_app(
 
 
 def warm(app: Guard) -> None:
-    """Makes what the first pages would wait for: the index of the clips, the model, what tells nouns from verbs, and the
-    plots that the dataset's page shows first.
+    """Makes what the first pages would wait for: the index of the clips, the model, what tells nouns from verbs, the
+    first plots of the dataset.
     """
     explorer: Explorer = app.application.state.explorer
     try:

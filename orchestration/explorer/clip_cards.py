@@ -16,8 +16,8 @@ FRAME_WIDTH = 480  # pixels
 
 def card_of(lake: Lake, clip_id: str) -> dict[str, Any] | None:
     """Returns what the templates show of the clip; None where it is gone or has no frames."""
-    batches = lake.known("clips", [clip_id], ["ingest_batch"]).to_pylist()
-    shown = shown_clips(lake, {clip_id: row["ingest_batch"] for row in batches}, limit=1)
+    batches = lake.known("clips", [clip_id], ["clip_id", "ingest_batch"]).to_pylist()
+    shown = shown_clips(lake, {row["clip_id"]: row["ingest_batch"] for row in batches}, limit=1)
     if not shown:
         return None
     small = [smaller_jpeg(jpeg, width=FRAME_WIDTH) for jpeg in spread(shown[0].jpegs)]

@@ -35,7 +35,7 @@ STRATA = ("category", "duration", "score", "model")
 MAX_CLIPS = 1_000  # of a sample
 MIN_OF_STRATUM = 2  # clips: of one alone nobody can say how much its stratum varies
 REST = "the rest"  # the stratum of all that are too small to be sampled by themselves
-SCORES_LOOKED_AT = 100_000  # for the thirds of a score
+SCORES_READ = 100_000  # for the thirds of a score
 MEMORY_LIMIT = "1GB"  # of a draw; what exceeds it goes to files in the temporary folder
 JUDGE_CHARACTERS = 80
 
@@ -208,7 +208,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, 
 def _thirds(connection: duckdb.DuckDBPyConnection, lake: Lake, wanted: Draw) -> list[float] | None:
     if "score" not in wanted.strata_by:
         return None
-    every = max(1, lake.dataset("clips").count_rows() // SCORES_LOOKED_AT)
+    every = max(1, lake.dataset("clips").count_rows() // SCORES_READ)
     ((thirds,),) = _rows(connection, statement("judging/thirds"), {"score": wanted.score, "every": every})
     return thirds
 

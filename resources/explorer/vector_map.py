@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MAX_CLIPS = 4_000  # of a map: 12 MB of vectors, and as many points as a browser draws at once
 METHODS = ("pca", "umap")
 SEED = 42
+BLOCK, ITERATIONS = 16, 30  # of the search for the two axes
 
 _lock = threading.Lock()
 _last: dict[tuple[str, int, str], VectorMap] = {}
@@ -82,8 +83,8 @@ def values_of(lake: Lake, made: VectorMap, score: str) -> list[float | None]:
     keys = [f"{clip_id}/{score}" for clip_id in made.clip_ids]
     rows = lake.known("clip_scores", keys, ["clip_id", "value"])
     values = dict(zip(rows["clip_id"].to_pylist(), rows["value"].to_pylist(), strict=True))
-    found = (values.get(clip_id) for clip_id in made.clip_ids)
-    return [value if value is not None and np.isfinite(value) else None for value in found]
+    in_order = (values.get(clip_id) for clip_id in made.clip_ids)
+    return [value if value is not None and np.isfinite(value) else None for value in in_order]
 
 
 def projected(vectors: np.ndarray) -> tuple[np.ndarray, float]:
@@ -92,15 +93,21 @@ def projected(vectors: np.ndarray) -> tuple[np.ndarray, float]:
     vectors: [rows, dimensions].
     """
     centred = vectors - vectors.mean(axis=0, keepdims=True)
-    variances, axes = np.linalg.eigh(centred.T @ centred)  # ascending
-    first_two = axes[:, ::-1][:, :2]
+    # By subspace iteration, some ten times as fast as all axes of 768 dimensions.
+    block = min(BLOCK, vectors.shape[1])
+    start = np.random.default_rng(SEED).normal(size=(vectors.shape[1], block)).astype(vectors.dtype)
+    axes, _ = np.linalg.qr(start)
+    for _ in range(ITERATIONS):
+        axes, _ = np.linalg.qr(centred.T @ (centred @ axes))
+    _, deviations, turns = np.linalg.svd(centred @ axes, full_matrices=False)
+    first_two = (axes @ turns.T)[:, :2]
     # An axis may point either way: its largest part is made positive, so that a map looks the same each time.
     largest = first_two[np.abs(first_two).argmax(axis=0), np.arange(first_two.shape[1])]
     positions = centred @ (first_two * np.where(largest < 0, -1.0, 1.0))
     if positions.shape[1] < 2:
         positions = np.column_stack([positions, np.zeros((len(positions), 2 - positions.shape[1]))])
-    total = float(variances.sum())
-    return positions, float(variances[::-1][:2].sum()) / total if total > 0 else 1.0
+    total = float((centred**2).sum())
+    return positions, float((deviations[:2] ** 2).sum()) / total if total > 0 else 1.0
 
 
 def _made(lake: Lake, method: str) -> VectorMap:

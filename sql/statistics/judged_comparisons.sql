@@ -32,7 +32,7 @@ summed as (
         count(*) filter (where is_decided) as decided,
         sum(weight)::double as stood_for,
         coalesce(sum(weight) filter (where is_decided), 0)::double as stood_for_decided,
-        coalesce(sum(weight * weight) filter (where is_decided), 0)::double as squares,
+        coalesce(sum((weight::double * weight::double)::decimal(38, 6)) filter (where is_decided), 0)::double as squares,
         coalesce(sum(weight) filter (where verdict = 'b'), 0)::double / nullif(stood_for_decided, 0) as share_b,
         1 - stood_for_decided / stood_for as equal_share,
         (count(*) filter (where is_decided and verdict = shown_first)) / nullif(decided, 0) as first_share

@@ -38,7 +38,7 @@ summed as (
         sample,
         count(*) as judged,
         sum(weight)::double as stood_for,
-        sum(weight * weight)::double as squares,
+        sum((weight::double * weight::double)::decimal(38, 6))::double as squares,
         coalesce(sum(weight) filter (where is_good), 0)::double / stood_for as share,
         coalesce(sum(weight) filter (where is_partly), 0)::double / stood_for as partly_share,
         max(population_clips) as population_clips

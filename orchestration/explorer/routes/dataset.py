@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import numpy as np
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
-from internvid.report.report import SECTIONS, headline
+from internvid.report.report import SECTIONS, Chart, headline
 from orchestration.explorer.forms import OneForm, judge_of, see
 from orchestration.explorer.navigation import Entry
 from orchestration.explorer.page import OnePage, Page, bad_request, not_found
@@ -20,7 +21,7 @@ from resources.corpus.snapshot_diff import SnapshotGone, differences
 from resources.corpus.subsets import Subset, connected, shown, waterfall
 from resources.explorer import thresholds
 from resources.explorer.clip_index import ClipIndex, WrongFilter
-from resources.explorer.published_statistics import published_statistics
+from resources.explorer.published_statistics import PublishedStatistics, published_statistics
 from resources.explorer.side_by_side import side_by_side
 from resources.explorer.thresholds import NotSaved, Thresholds
 from resources.explorer.vector_map import methods, values_of, vector_map
@@ -37,11 +38,16 @@ PARTS = (
     ("/dataset/map", "Map"),
     ("/dataset/compare", "Compare"),
 )
+# Plots whose rows are values of a filter of the search.
+FILTER_OF_PLOT = {"Spoken languages": "language", "Categories": "category", "Flags": "flag"}
+UNKNOWN_VALUES = ("no speech", "none stated", "no flag")  # of plots, which no filter has
+BOUNDS = re.compile(r"[<>]?(\d+)(?:–(\d+))? s")
 EXAMPLES = 6  # of what a condition removed
 WATERFALL_SECONDS = 20.0
 CLIPS_LISTED = 48  # of a part of the map
 PAIRS_SHOWN = 10
 FAILURES_SHOWN = 100
+ROWS_OF_PLOT = 200
 MAX_CORNERS = 400  # of a lasso
 
 
@@ -61,7 +67,7 @@ def statistics(page: OnePage, section: str = "durations") -> Response:
         figures=headline(tables) if published else [],
         titles=titles,
         section=section,
-        charts=published.charts(section) if published and section in SECTIONS else [],
+        charts=_charts(published, section) if published and section in SECTIONS else [],
         attempts=tables.get("attempts_by_stage", []) if section == "failures" else [],
         failures=tables.get("failures", [])[:FAILURES_SHOWN] if section == "failures" else [],
         estimates=estimates(page) if section == "judged" else [],
@@ -116,7 +122,7 @@ def move_thresholds(page: OnePage) -> Response:
     """What thresholds would leave of the lake, and the file of the subset that they make."""
     index = page.explorer.indexes.newest()
     chosen = _thresholds(index, page.request.query_params.multi_items())
-    steps = thresholds.waterfall_of(index, chosen)
+    rows = thresholds.waterfall_of(index, chosen)
     left = thresholds.left_by(index, chosen)
     _, histograms = index.counted(thresholds.as_filters(chosen), thresholds.pool_of(index))
     try:
@@ -131,7 +137,7 @@ def move_thresholds(page: OnePage) -> Response:
         title="Thresholds",
         histograms=[histogram for histogram in histograms if histogram.lowest < histogram.highest],
         chosen=chosen,
-        steps=steps,
+        rows=rows,
         text=text,
         why_no_file=why_no_file,
         kept=cards_of(index.view, kept),
@@ -204,10 +210,10 @@ def compare(page: OnePage, a: str = "", b: str = "", seed: int = 1, rows: bool =
     for name in (a, b):
         if name and name not in snapshots:
             raise not_found("snapshot", name)
-    found = side_by_side(page.view, a, b or None, clips=PAIRS_SHOWN, seed=seed) if a else None
+    compared = side_by_side(page.view, a, b or None, clips=PAIRS_SHOWN, seed=seed) if a else None
     cards = (
-        {card["clip_id"]: card for card in cards_of(page.view, [pair["clip_id"] for pair in found.pairs])}
-        if found
+        {card["clip_id"]: card for card in cards_of(page.view, [pair["clip_id"] for pair in compared.pairs])}
+        if compared
         else {}
     )
     try:
@@ -222,10 +228,46 @@ def compare(page: OnePage, a: str = "", b: str = "", seed: int = 1, rows: bool =
         a=a,
         b=b,
         seed=seed,
-        found=found,
+        compared=compared,
         cards=cards,
         differing=differing,
     )
+
+
+def _charts(published: PublishedStatistics, section: str) -> list[dict[str, Any]]:
+    """Returns the plots of a section with their rows: label, number, and the search for the clips behind it."""
+    return [
+        {
+            "chart": chart,
+            "rows": [
+                (_label(chart, label), number, _search(chart, label)) for label, number in chart.rows[:ROWS_OF_PLOT]
+            ],
+        }
+        for chart in published.charts(section)
+    ]
+
+
+def _label(chart: Chart, label: str | float) -> str:
+    return label if isinstance(label, str) else f"{label:g} – {label + (chart.width or 0):g}"
+
+
+def _search(chart: Chart, label: str | float) -> str | None:
+    """Returns the address of the search for the clips that a row of a plot counts; None where there is none."""
+    if isinstance(label, float | int):
+        score = chart.title.lower().replace(" ", "_")
+        measure = "seconds" if chart.title == "Clip durations by the second" else f"score.{score}"
+        if chart.title == "Caption lengths by the word":
+            return None
+        # A step holds its lower bound and not its upper one; a filter holds both.
+        highest = round(label + (chart.width or 0), 6) - 1e-4
+        return "/?" + urlencode({f"min.{measure}": f"{label:.6g}", f"max.{measure}": f"{highest:.6g}"})
+    if chart.title in FILTER_OF_PLOT and label not in UNKNOWN_VALUES:
+        return "/?" + urlencode({FILTER_OF_PLOT[chart.title]: label})
+    if chart.title == "Clip durations" and (bounds := BOUNDS.fullmatch(label)):
+        lowest, highest = bounds.groups()
+        asked = {"min.seconds": lowest} | ({"max.seconds": f"{float(highest) - 1e-4:.6g}"} if highest else {})
+        return "/?" + urlencode(asked)
+    return None
 
 
 def _html(page: Page, template: str, *, title: str, **values: Any) -> Response:

@@ -114,9 +114,9 @@ def review(page: OnePage, sample: str, at: int | None = None) -> Response:
         pair = judging.pair_of(lake, sample, place.clip_id, judge)
         return page.html("judging/compare.html", pair=pair, **shared)
     verdicts = {
-        said["what"]: said["verdict"]
-        for said in reversed(judging.judgements_of(lake, place.clip_id))
-        if said["sample"] == sample and said["judge"] == judge
+        row["what"]: row["verdict"]
+        for row in reversed(judging.judgements_of(lake, place.clip_id))
+        if row["sample"] == sample and row["judge"] == judge
     }
     return page.html("judging/review.html", verdicts=verdicts, **shared)
 
@@ -150,8 +150,8 @@ def judge_clip(page: OnePage, form: OneForm, sample: str, clip_id: str) -> Respo
             judging.record(lake, clip_id, verdicts, judge=judge, sample=sample)
     except NotJudgeable as error:
         raise bad_request(f"Nothing was written: {error}.") from error
-    left = [other for other in places if other.clip_id != clip_id and not other.is_judged]
-    following = next((other for other in left if other.position > place.position), left[0] if left else None)
+    left = [clip for clip in places if clip.clip_id != clip_id and not clip.is_judged]
+    following = next((clip for clip in left if clip.position > place.position), left[0] if left else None)
     return see(_address(sample, following.position if following else None))
 
 

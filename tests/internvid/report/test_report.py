@@ -124,6 +124,18 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 {"subset": NASTY, "snapshot": NASTY}
                 | {"waterfall": json.dumps([{"condition": NASTY, "meaning": NASTY, "removed": 0, "left": 3}])}
             ],
+            "review_samples": [
+                {"sample_clip_id": "c0/s", "sample": "s", "kind": "review", "clip_id": "c0", "stratum": NASTY}
+                | {"stratum_clips": 1500, "population_clips": 1500},
+                {"sample_clip_id": "c0/ab", "sample": "ab", "kind": "comparison", "clip_id": "c0", "stratum": NASTY}
+                | {"stratum_clips": 1500, "population_clips": 1500},
+            ],
+            "judgements": [
+                {"judgement_id": "c0/1", "sample": "s", "clip_id": "c0", "what": "caption", "verdict": "good"}
+                | {"model": NASTY, "written_at": NOON},
+                {"judgement_id": "c0/2", "sample": "ab", "clip_id": "c0", "what": "comparison", "verdict": "b"}
+                | {"model": NASTY, "other_model": NASTY, "shown_first": "b", "written_at": NOON},
+            ],
             "costs": [
                 {"cost_id": "1", "stage": "clips", "model": "", "units": 9, "wall_seconds": 90.0, "frames": 1800}
                 | {"written_at": NOON},
@@ -207,6 +219,13 @@ def test_a_column_of_times_stands_only_where_some_are_known(mart: Path, tmp_path
     rows = Page(page).rows
     start = rows.index(["stage", "inputs", "done", "failed", "skipped", "waiting", "pending"])
     assert rows[start + 1] == ["clips", "3", "1", "0", "0", "0", "2"]
+
+
+def test_what_people_judged_is_told_with_its_interval(html: str):
+    rows = Page(html).rows
+    # One clip of 1,500 says little: 100 %, and by Wilson's interval at least 20.7 %.
+    assert ["caption", NASTY, "s", "1", "100 %", "20.7 % to 100 %", "0 %", "1,500"] in rows
+    assert ["ab", NASTY, NASTY, "1", "100 %", "20.7 % to 100 %", "0 %"] in rows
 
 
 def test_the_models_that_wrote_the_captions_are_named_first(html: str):

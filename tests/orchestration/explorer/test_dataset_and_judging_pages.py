@@ -207,6 +207,19 @@ def test_a_threshold_is_counted_while_it_moves_and_saved_as_a_subset_that_counts
     expect(page.locator("#main").get_by_text("there is a subset good_ones already")).to_be_visible()
 
 
+def test_the_numbers_of_a_plot_lead_to_their_clips(page):
+    page.goto("/dataset?section=scores")
+    plot = page.locator("figure", has_text="Aesthetics").first
+    plot.get_by_text("Numbers and clips").click()
+    plot.get_by_role("link", name="5 – 5.1").click()
+    counted = sum(5 <= number * 10 / CLIPS < 5.1 for number in range(CLIPS))
+    expect(page.locator(".summary")).to_contain_text(f"{counted} of {CLIPS} clips")
+    page.goto("/dataset?section=durations")
+    page.locator("figure", has_text="Figure 4a").get_by_text("Numbers and clips").click()
+    page.get_by_role("link", name="2–4 s").click()
+    expect(page.locator(".summary")).to_contain_text(f"{CLIPS // 3} of {CLIPS} clips")
+
+
 def test_a_waterfall_shows_clips_that_each_condition_removed_and_takes_parameters(page):
     page.goto("/dataset/subsets")
     page.get_by_role("link", name="aes", exact=True).click()

@@ -298,3 +298,18 @@ def test_the_interval_holds_the_truth_in_95_of_100_samples():
     unweighted = pl.DataFrame(judged).select(pl.col("verdict") == "good").to_series().mean()
     assert abs(unweighted - truth) > 0.005, "the sample has more of rare strata than the whole: weights matter"
     assert (estimates["high"] - estimates["low"]).mean() < 0.2
+
+
+@pytest.mark.parametrize("kind", ["review", "comparison"])
+def test_one_judgement_says_little_of_as_many_clips_as_the_paper_has(kind):
+    drawn = {"sample_clip_id": "c/s", "sample": "s", "kind": kind, "clip_id": "c", "stratum": "all"}
+    drawn |= {"stratum_clips": 234_000_000, "population_clips": 234_000_000}
+    judged = {"judgement_id": "c/1", "sample": "s", "clip_id": "c"}
+    judged |= {"what": "caption", "verdict": "good"} if kind == "review" else {"what": "comparison", "verdict": "b"}
+    name, share = ("judged_precision", "share") if kind == "review" else ("judged_comparisons", "share_b")
+    with duckdb.connect() as connection:
+        connection.register("review_samples", pa.Table.from_pylist([drawn], schema=REVIEW_SAMPLES.arrow))
+        connection.register("judgements", pa.Table.from_pylist([judged], schema=JUDGEMENTS.arrow))
+        row = connection.sql(statement(f"statistics/{name}")).to_arrow_table().to_pylist()[0]
+    # Of one good one, the interval reaches down to 1 / (1 + z^2).
+    assert (row[share], row["low"], row["high"]) == (1.0, pytest.approx(1 / (1 + 1.959964**2), rel=1e-6), 1.0)

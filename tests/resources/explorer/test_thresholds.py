@@ -72,7 +72,7 @@ EVERYTHING = Thresholds(
 
 
 def of_one_condition(rows: list[WaterfallRow]) -> list[tuple[int, int, int]]:
-    """removed, unknown and left of each condition after the pool; the file counts unknown ones in a row of their own."""
+    """removed, unknown and left of each condition after the pool; the file has a row of its own for unknown ones."""
     after_pool = rows[3:]
     steps: list[tuple[int, int, int]] = []
     for row in after_pool:
