@@ -2,7 +2,7 @@
 
     python benchmarks/explorer.py [--videos 5000] [--requests 10000] [--lake FOLDER]
 
-The lake is made by `generators/made_lake.py` (20 clips a video), with vectors, and words that are spoken in every fourth
+The lake is made by `generators/made_lake.py` (20 clips a video), with vectors, and words that are spoken in each fourth
 clip. `internvid explore` serves it in a process of its own. Printed are milliseconds at the 50th and 95th percentile of
 each kind of page, first asked one at a time, each against the same page with no filter and no words; then by twenty
 clients at once, while another one reads a video at 20 kB a second; and the server's memory as it answers `--requests`

@@ -131,7 +131,7 @@ def explored(
     new_lake: Callable[[Path], Lake],
     synthetic_video: Callable[..., Path],
 ) -> Path:
-    """A lake of two videos, one of them with subtitles, of which the subset `all` was selected. It is not written to."""
+    """A lake of two videos, one with subtitles, of which the subset `all` was selected. Nothing writes to it."""
     folder = tmp_path_factory.mktemp("explored")
     videos = folder / "videos"
     videos.mkdir()
