@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import typer
 
 from orchestration.cli.options import LakeOption, existing, snapshot_of
-from orchestration.cli.output import Format, print_rows, rows_of
+from orchestration.cli.output import Format, notes, print_rows, rows_of
 from orchestration.cli.session import Session
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def search(
     """Find the clips that match a text best: by captions (BM25), and by vectors once a model is active."""
     session = existing(lake)
     vector, weight = _vector_of(session, text)
+    explorer = session.settings.explorer_url.rstrip("/")
     hits = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
     columns = ["video_id", "start_seconds", "end_seconds"]
     clips = session.lake.fetch("clips", hits["clip_id"].to_pylist(), columns).to_pylist()
@@ -58,10 +59,15 @@ def search(
             round(clip["end_seconds"], 3),
             hit["caption"],
             hit["clip_id"],
+            *([] if format is Format.table else [f"{explorer}/clips/{hit['clip_id']}"]),
         )
         for hit, clip in zip(hits.to_pylist(), clips, strict=True)
     ]
-    print_rows(["score", "video", "start_seconds", "end_seconds", "caption", "clip_id"], rows, format)
+    columns = ["score", "video", "start_seconds", "end_seconds", "caption", "clip_id"]
+    print_rows(columns if format is Format.table else [*columns, "page"], rows, format)
+    if format is Format.table:
+        page = f"{explorer}/?{urlencode({'q': text})}"
+        notes.print(f"to watch them, while `internvid explore` runs: {page}", markup=False, soft_wrap=True)
 
 
 def _vector_of(session: Session, text: str) -> "tuple[np.ndarray | None, float]":

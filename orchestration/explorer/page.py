@@ -135,7 +135,7 @@ def environment() -> jinja2.Environment:
     """The templates of the explorer, and those of the report, whose macros they may use."""
     found = pages.page_environment(FOLDER / "templates")
     found.filters |= {
-        "as_clock": clock,
+        "as_clock": lambda seconds: "" if seconds is None else clock(seconds),
         "coloured": coloured,
         "as_cell": as_cell,
         "as_count": lambda count: "" if count is None else f"{count:,}",

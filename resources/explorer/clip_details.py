@@ -63,8 +63,8 @@ def clip_details(view: LakeView, clip_id: str) -> ClipDetails | None:
         video=video,
         source=_first(view, "sources", video["source_id"], ("uri", "title", "channel", "query_words", "site")),
         caption=_first(view, "clip_captions", clip_id, ("caption", "model", "why_no_words", "status")),
-        frames=sorted(frames, key=lambda row: row["seconds"]),
-        frame_captions=sorted(frame_captions, key=lambda row: (row["scale"], row["seconds"])),
+        frames=sorted(frames, key=lambda row: row["seconds"] or 0.0),
+        frame_captions=sorted(frame_captions, key=lambda row: (row["scale"], row["seconds"] or 0.0)),
         speech=_first(
             view, "transcripts", clip_id, ("text", "language", "english", "why_no_english", "source", "translator")
         ),

@@ -29,6 +29,11 @@ class Ranked:
     candidates: np.ndarray
     notes: list[str] = field(default_factory=list)
 
+    def without(self, numbers: np.ndarray) -> Ranked:
+        """Returns the ranking without these clips."""
+        left, candidates = (each[~np.isin(each, numbers)] for each in (self.numbers, self.candidates))
+        return Ranked(left, candidates, self.notes)
+
 
 NOTHING = np.zeros(0, np.int64)
 

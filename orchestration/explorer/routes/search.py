@@ -156,7 +156,8 @@ def _ranked(index: ClipIndex, vectors: QueryVectors, state: SearchState, matchin
                 raise not_found("clip", state.like)
             return Ranked(NOTHING, NOTHING, ["This clip has no vector yet: nothing can be compared with it."])
         vector = np.array(rows["vector"][0].as_py(), np.float32)
-        return by_example(index, vector, matching, filtered=state.is_filtered)
+        ranked = by_example(index, vector, matching, filtered=state.is_filtered)
+        return ranked.without(index.numbers_of([state.like]))
     if state.picture:
         picture = vectors.picture(state.picture)
         if picture is None:
