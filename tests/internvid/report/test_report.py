@@ -179,8 +179,8 @@ def test_the_page_loads_nothing_and_runs_nothing(html: str):
 def test_what_strangers_wrote_is_shown_letter_by_letter(html: str):
     page = Page(html)
     # title element, heading, both models' sentence, largest video, failed file, failure text, caption, video, flag,
-    # model of a score, subset and snapshot
-    assert page.text.count(NASTY) == 12
+    # model of a score, subset and snapshot, three models of captions that were judged
+    assert page.text.count(NASTY) == 15
     assert f"line one\n  {NASTY}" in page.text
     assert "<script" not in html.lower()
     assert "/data/<lake>" in page.text
@@ -261,7 +261,7 @@ def test_the_paper_s_shares_are_drawn_beside_ours(html: str):
         *("15–20 min", "0 %", "–"),
         *("&gt;20 min", "100 %", "8 %"),
     ]
-    assert figure.count("var(--paper); stroke-width") == 3
+    assert figure.count('stroke="var(--paper)" stroke-width') == 3
 
 
 def test_the_same_statistics_give_the_same_bytes(mart: Path, tmp_path: Path):
