@@ -5,6 +5,7 @@ PCA takes a second and is always there; UMAP is offered where the package `umap-
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import threading
 from collections.abc import Sequence
@@ -124,8 +125,7 @@ def _made(lake: Lake, method: str) -> VectorMap:
     flat = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     vectors = flat.reshape(rows.num_rows, -1)[is_of_model][:, : models[0]["dimensions"]].astype(np.float32)
     if method == "umap":
-        import umap
-
+        umap = importlib.import_module("umap")  # which nothing here depends on
         positions = umap.UMAP(random_state=SEED, n_neighbors=min(15, max(2, len(vectors) - 1))).fit_transform(vectors)
         explained = None
     else:

@@ -264,8 +264,9 @@ def _search(chart: Chart, label: str | float) -> str | None:
     if chart.title in FILTER_OF_PLOT and label not in UNKNOWN_VALUES:
         return "/?" + urlencode({FILTER_OF_PLOT[chart.title]: label})
     if chart.title == "Clip durations" and (bounds := BOUNDS.fullmatch(label)):
-        lowest, highest = bounds.groups()
-        asked = {"min.seconds": lowest} | ({"max.seconds": f"{float(highest) - 1e-4:.6g}"} if highest else {})
+        from_seconds, to_seconds = bounds.groups()
+        below = {"max.seconds": f"{float(to_seconds) - 1e-4:.6g}"} if to_seconds else {}
+        asked = {"min.seconds": from_seconds} | below
         return "/?" + urlencode(asked)
     return None
 

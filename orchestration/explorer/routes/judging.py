@@ -95,7 +95,7 @@ def review(page: OnePage, sample: str, at: int | None = None) -> Response:
     places = judging.places(lake, sample, judge)
     if not places:
         raise not_found("sample", sample)
-    shared = {
+    shared: dict[str, Any] = {
         "title": "Judge",
         "sample": sample,
         "judge": judge,
