@@ -276,9 +276,13 @@ def record_comparison(lake: Lake, pair: Pair, chosen: str, *, judge: str, sample
     return _append(lake, pair.clip_id, pair.video_id, [row], judge=judge, sample=sample)
 
 
-def undo(lake: Lake, *, judge: str, sample: str | None) -> str | None:
-    """Removes what the judge said last in this sample. Returns the clip; None where there is nothing."""
-    rows = lake.query(statement("judging/last_judgement"), {"judge": judge, "sample": sample}).to_pylist()
+def undo(lake: Lake, *, judge: str, sample: str | None, clip_id: str | None = None) -> str | None:
+    """Removes what the judge said last in this sample. Returns the clip; None where there is nothing.
+
+    sample: None: outside of samples. clip_id: only of this clip.
+    """
+    values = {"judge": judge, "sample": sample, "clip_id": clip_id}
+    rows = lake.query(statement("judging/last_judgement"), values).to_pylist()
     if not rows:
         return None
     lake.delete(JUDGEMENTS.name, [row["judgement_id"] for row in rows])

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from orchestration.explorer.clip_cards import card_of
-from orchestration.explorer.forms import OneForm, judge_of, remember_judge, see
+from orchestration.explorer.forms import Form, OneForm, judge_of, remember_judge, see
 from orchestration.explorer.navigation import Entry
 from orchestration.explorer.page import OnePage, Page, bad_request, not_found
 from orchestration.explorer.routes.media import clip_of, video_of
@@ -145,14 +145,45 @@ def judge_clip(page: OnePage, form: OneForm, sample: str, clip_id: str) -> Respo
                 raise NotJudgeable("one of the two captions is gone")
             judging.record_comparison(lake, pair, chosen, judge=judge, sample=sample)
         else:
-            verdicts = {"caption": form.text("caption"), "cut": "bad" if form.text("bad_cut") else "good"}
-            verdicts["safety"] = "unsafe" if form.text("unsafe") else "safe"
-            judging.record(lake, clip_id, verdicts, judge=judge, sample=sample)
+            judging.record(lake, clip_id, _verdicts(form), judge=judge, sample=sample)
     except NotJudgeable as error:
         raise bad_request(f"Nothing was written: {error}.") from error
     left = [clip for clip in places if clip.clip_id != clip_id and not clip.is_judged]
     following = next((clip for clip in left if clip.position > place.position), left[0] if left else None)
     return see(_address(sample, following.position if following else None))
+
+
+@router.get("/clips/{clip_id}/judgements")
+def judgements(page: OnePage, clip_id: str) -> Response:
+    """What people said of a clip, and a form to say something; the page of the clip loads it."""
+    clip_of(page, clip_id)
+    rows = judging.judgements_of(page.explorer.lake, clip_id)
+    judge = judge_of(page.request)
+    is_own = any(row["judge"] == judge and row["sample"] is None for row in rows)
+    return page.html("judging/clip.html", title="Judgements", clip_id=clip_id, judgements=rows, is_own=is_own)
+
+
+@router.post("/clips/{clip_id}/judgements")
+def judge_chosen_clip(page: OnePage, form: OneForm, clip_id: str) -> Response:
+    """Writes what was said of a clip that someone chose: of no sample."""
+    try:
+        judging.record(page.explorer.lake, clip_id, _verdicts(form), judge=judge_of(page.request))
+    except NotJudgeable as error:
+        raise bad_request(f"Nothing was written: {error}.") from error
+    return see(f"/clips/{quote(clip_id, safe='')}#judgements")
+
+
+@router.post("/clips/{clip_id}/judgements/undo")
+def undo_chosen_clip(page: OnePage, clip_id: str) -> Response:
+    """Takes back what this judge said last of this clip, outside of samples."""
+    judging.undo(page.explorer.lake, judge=judge_of(page.request), sample=None, clip_id=clip_id)
+    return see(f"/clips/{quote(clip_id, safe='')}#judgements")
+
+
+def _verdicts(form: Form) -> dict[str, str]:
+    """Returns what a form of a review says. The caption's button says of cut and safety what is not ticked."""
+    cut, safety = "bad" if form.text("bad_cut") else "good", "unsafe" if form.text("unsafe") else "safe"
+    return {"caption": form.text("caption"), "cut": cut, "safety": safety}
 
 
 def _place(places: list[Place], at: int | None) -> Place | None:

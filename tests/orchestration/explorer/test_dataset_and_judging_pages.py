@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from explorer_lake import HARMLESS, fill
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -154,6 +155,21 @@ def test_a_sample_is_drawn_and_judged_by_keyboard_alone_and_the_last_one_is_take
     expect(page.get_by_role("row", name=re.compile("captions all together"))).to_contain_text("6")
     page.goto("/dataset?section=judged")
     expect(page.get_by_role("row", name=re.compile("cuts all together"))).to_contain_text(f"{CLIPS} clips")
+
+
+def test_a_clip_is_judged_on_its_own_page_too_and_counts_in_no_estimate(page, made):
+    lake, _ = made
+    clip_id = lake.polars("clips")["clip_id"].sort()[0]
+    page.goto(f"/clips/{clip_id}")
+    page.get_by_label("Unsafe").check()
+    page.get_by_role("button", name="Wrong").click()
+    page.wait_for_url("**/clips/*#judgements")
+    expect(page.locator(".judgements")).to_contain_text("caption wrong")
+    expect(page.locator(".judgements")).to_contain_text("safety unsafe")
+    rows = lake.query("select distinct sample from judgements where clip_id = $id", {"id": clip_id}).to_pylist()
+    assert {"sample": None} in rows
+    page.get_by_role("button", name="Take my last one back").click()
+    expect(page.get_by_role("button", name="Take my last one back")).to_have_count(0)
 
 
 def test_two_captioners_are_compared_without_their_names(page, made):
@@ -305,26 +321,26 @@ def test_what_cannot_be_is_refused_on_a_page_that_says_why(page):
         assert "Traceback" not in page.content()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_pages_fit_a_telephone_in_both_themes_and_name_all_their_fields(browser, server, made, theme, tmp_path):
+def test_the_pages_fit_a_telephone_and_are_accessible_in_both_themes(browser, server, made, tmp_path):
     lake, snapshot = made
     review = draw(lake, Draw(4), drawn_by="ann")
     comparison = draw(lake, Draw(4, snapshot=snapshot), drawn_by="ann")
-    context = browser.new_context(
-        base_url=server, viewport={"width": 375, "height": 740}, color_scheme=theme, reduced_motion="reduce"
-    )
-    page = context.new_page()
+    problems: list[tuple[str, str, str, list[str]]] = []
+    page = browser.new_page(base_url=server, viewport={"width": 375, "height": 740})
     for number, address in enumerate((*PAGES, f"/judge/{review}", f"/judge/{comparison}")):
         page.goto(address)
         page.wait_for_load_state("networkidle")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 375, address
-        nameless = page.evaluate(
-            "[...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a[href]')].filter("
-            "field => !(field.labels && field.labels.length) && !field.getAttribute('aria-label') && "
-            "!field.textContent.trim() && !field.hasAttribute('aria-hidden')).map(field => field.outerHTML)"
-        )
-        assert nameless == [], address
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (max(map(int, re.findall(r"\d+", background)[:3])) < 80) == (theme == "dark")
-        page.screenshot(path=tmp_path / f"{theme}-{number}.png", full_page=True)
-    context.close()
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 375, address
+            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (max(map(int, re.findall(r"\d+", background)[:3])) < 80) == (theme == "dark")
+            audit = Axe().run(page)
+            problems += [
+                (address, theme, violation["id"], [node["html"] for node in violation["nodes"]])
+                for violation in audit.response["violations"]
+                if violation["impact"] in ("serious", "critical")
+            ]
+            page.screenshot(path=tmp_path / f"{number}-{theme}.png", full_page=True)
+    page.context.close()
+    assert problems == []

@@ -186,6 +186,10 @@ def test_progress_counts_clips_of_each_judge_and_undo_takes_back_the_last_one(la
     (row,) = samples(lake, "bob")
     assert (row["clips"], row["judged"], row["judged_by_judge"]) == (6, 2, 1)
     assert undo(lake, judge="bob", sample=None) is None, "of no sample"
+    record(lake, clips[1], {"caption": "good"}, judge="bob")
+    record(lake, clips[2], {"caption": "good"}, judge="bob")
+    assert undo(lake, judge="bob", sample=None, clip_id=clips[1]) == clips[1]
+    assert [row["judge"] for row in judgements_of(lake, clips[1])] == ["ann"] * 2
     assert undo(lake, judge="bob", sample=sample) == clips[0]
     assert undo(lake, judge="bob", sample=sample) is None
 
