@@ -19,11 +19,15 @@ MORE_THAN_CORES = $$(expr $$(getconf _NPROCESSORS_ONLN) + $(1))
 PYTEST := $(BIN)/pytest --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 25
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint constraints.txt --editable
 
-.PHONY: demo test test-fast test-slow test-all check ui setup bench learn clean
+.PHONY: demo explore test test-fast test-slow test-all check ui setup bench learn clean
 
 demo: .venv/ready ## the main job: on rendered sample videos, or on VIDEOS=folder
 	@$(if $(VIDEOS),,$(BIN)/internvid sample-videos sample-videos)
 	@$(BIN)/internvid ingest $(if $(VIDEOS),"$(VIDEOS)",sample-videos) --lake "$(LAKE)"
+
+explore: .venv/ready ## search and watch the clips of LAKE= at http://127.0.0.1:3030; where there is no lake yet, after the demo
+	@case "$(LAKE)" in *://*) ;; *) test -e "$(LAKE)/clips.lance" || $(MAKE) --no-print-directory demo;; esac
+	@$(BIN)/internvid explore --lake "$(LAKE)" --open
 
 # mypy takes one core for most of a minute: beside the tests, which leave some of both.
 test: .venv/ready-dev ## static checks and the tests, within ten minutes on two cores

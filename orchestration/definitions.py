@@ -74,7 +74,7 @@ def definitions(
     ]
     jobs = build_jobs(stages)
     return dg.Definitions(
-        assets=[*stage_assets, *_completed(others, batch_stages, owners)],
+        assets=_with_explorer([*stage_assets, *_completed(others, batch_stages, owners)], settings.explorer_url),
         asset_checks=[
             whole_lake.build_stage_counts(batch_stages),
             *dg.load_asset_checks_from_modules([captions, whole_lake]),
@@ -115,6 +115,12 @@ def _completed(assets: Any, stages: list[StageDefinition], owners: list[str]) ->
         return spec.replace_attributes(deps=[*spec.deps, *tables]) if is_snapshot else spec
 
     return list(dg.map_asset_specs(completed, assets))
+
+
+def _with_explorer(assets: list[Any], url: str) -> list[Any]:
+    """Adds to every asset a link to the explorer."""
+    link = {"explorer": dg.MetadataValue.url(url)}
+    return list(dg.map_asset_specs(lambda spec: spec.merge_attributes(metadata=link), assets))
 
 
 @dg.definitions

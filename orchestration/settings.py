@@ -26,7 +26,7 @@ from resources.lake.paths import absolute
 
 PREFIX = "INTERNVID_"
 PROVIDER_PREFIX = f"{PREFIX}PROVIDER_"
-SECRET = ("storage_options", "postgres_url")  # may hold a key or a password: no message shows them
+SECRET = ("storage_options", "postgres_url", "explorer_token")  # may hold a key or a password: no message shows them
 
 PoolLimit = Annotated[int, Field(ge=0)]
 Files = Annotated[list[str], NoDecode]  # several paths, joined by the system's separator of paths
@@ -176,6 +176,17 @@ class Settings(BaseSettings):
         description="Postgres for Dagster's records, postgresql://USER@HOST:5432/DATABASE, with the password in "
         "PGPASSWORD; SQLite in Dagster's folder unless set",
     )
+    explorer_token: str | None = Field(
+        default=None,
+        description="what the address of the explorer holds where it listens to other machines; a new one at each "
+        "start unless set",
+    )
+    explorer_url: str = Field(
+        default="http://127.0.0.1:3030", description="where the explorer is, for the pages that `search` prints"
+    )
+    ui_url: str = Field(
+        default="http://127.0.0.1:3000", description="where the Dagster UI is, for the links of the explorer"
+    )
     code_location: str | None = Field(
         default=None,
         description="HOST:PORT of the server of the code location, which starts the runs of the daemon "
@@ -198,6 +209,7 @@ class Settings(BaseSettings):
         "stages",
         "owner",
         "postgres_url",
+        "explorer_token",
         "code_location",
         mode="before",
     )

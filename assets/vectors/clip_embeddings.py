@@ -11,9 +11,9 @@ from internvid.video.jpeg import rgb_of_jpeg
 from resources.incremental.costs import Cost
 from resources.incremental.declaration import Configuration, CostDrivers, StageRun, StageScope, stage
 from resources.incremental.stage import Done, Outcome, Rows, Unit, together_or_one_by_one
-from resources.lake.schema import CLIP_EMBEDDINGS, VECTOR_SIZE
+from resources.lake.schema import CLIP_EMBEDDINGS
 from resources.lake.statements import statement
-from resources.models.aligner import ActiveCheckpoint, Aligner, require_telling_apart
+from resources.models.aligner import ActiveCheckpoint, Aligner, padded, require_telling_apart
 from resources.models.provider import stopwatch
 
 if TYPE_CHECKING:
@@ -102,15 +102,6 @@ def vector_row(clip_id: str, video_id: str, active: ActiveCheckpoint, vector: "n
         "dimensions": len(vector),
         "vector": padded(vector),
     }
-
-
-def padded(vector: "np.ndarray") -> "np.ndarray":
-    """Pads the vector with zeros to [VECTOR_SIZE] float32. Raises ValueError for a larger vector."""
-    import numpy as np
-
-    if len(vector) > VECTOR_SIZE:
-        raise ValueError(f"the model's vectors have {len(vector)} dimensions, more than the lake's {VECTOR_SIZE}")
-    return np.pad(vector, (0, VECTOR_SIZE - len(vector))).astype(np.float32)
 
 
 class _StoredClips:

@@ -212,7 +212,7 @@ def made_by_sql(shape: Shape) -> dict[str, str]:
                 clip.number * {SECONDS_PER_CLIP}.0 as start_seconds,
                 (clip.number + 1) * {SECONDS_PER_CLIP}.0 as end_seconds,
                 if(clip.number = 0, 'start', 'cut') as boundary, []::varchar[] as flags,
-                {shape.clips} as unit_rows, units.*
+                (hash({_CLIP}) % 1000 / 1000.0)::float as motion, {shape.clips} as unit_rows, units.*
             from {clips}""",
         "frames": f"""
             select concat_ws('_', {_CLIP}, frame.number) as frame_id, {_CLIP} as clip_id, unit as video_id,

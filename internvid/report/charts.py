@@ -252,9 +252,18 @@ def _for_the_page(document: str, description: str) -> Markup:
 
 
 def _tag_for_the_page(tag: str) -> str:
-    """Removes ids (charts would share them), font family and empty rotation; colours become CSS variables."""
+    """Removes ids (charts would share them), font family and empty rotation; colours become CSS variables.
+
+    Styles become attributes, which pages may have whose policy forbids styles within them.
+    """
     tag = re.sub(r' id="[^"]*"| transform="rotate\(-?0 [^"]*"|font-family: [^;"]*;?', "", tag)
+    tag = re.sub(r' style="([^"]*)"', lambda style: _as_attributes(style[1]), tag)
     return re.sub(r"#0[0-9]{5}", lambda color: _STAND_INS.get(color[0], color[0]), tag)
+
+
+def _as_attributes(style: str) -> str:
+    declarations = (declaration.partition(":") for declaration in style.split(";") if declaration.strip())
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, _, value in declarations)
 
 
 def _shortened(label: str) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 import jinja2
 
 
-def page_environment() -> jinja2.Environment:
-    """Returns the environment in which the templates of this folder are found and rendered."""
+def page_environment(*folders: Path) -> jinja2.Environment:
+    """Returns the environment in which the templates of this folder, and before it of `folders`, are rendered."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([*folders, Path(__file__).parent]),
         autoescape=True,  # always: the default depends on the file's suffix
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -59,11 +59,16 @@ class StageRow:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plot with its title and explanation. svg: None while there is nothing to count."""
+    """A plot with its title and explanation. svg: None while there is nothing to count.
+
+    rows: what is drawn, in order: label or start of a step, and the printed number. width: of a step; None of bars.
+    """
 
     title: str
     note: str
     svg: Markup | None
+    rows: tuple[tuple[str | float, str], ...] = ()
+    width: float | None = None
 
 
 def write_report(
@@ -106,6 +111,8 @@ def write_report(
         growth_charts=_growth_charts(used),
         waterfalls=_waterfalls(used),
         costs_per_clip=used["costs_per_kept_clip"],
+        judged=used["judged_precision"],
+        comparisons=used["judged_comparisons"],
         picture_charts=_picture_charts(used),
         file_charts=_file_charts(used),
         largest_videos=used["videos_by_clips"][:_VIDEOS_SHOWN],
@@ -123,6 +130,21 @@ def write_report(
     with whole_file(path) as file:
         file.write(page)
     return path
+
+
+def read_statistics(path: Path) -> dict[str, list[Row]]:
+    """Returns the rows of every statistic in a DuckDB file, by name. Raises duckdb.Error if it cannot be read."""
+    return _read_statistics(path)[0]
+
+
+def headline(statistics: Mapping[str, list[Row]]) -> list[tuple[str, str]]:
+    """Returns the figures that stand at the top of the report, each with its words."""
+    return _headline(_Used(statistics))
+
+
+def section_charts(statistics: Mapping[str, list[Row]], section: str) -> list[Chart]:
+    """Returns the plots of one of SECTIONS."""
+    return SECTIONS[section][1](_Used(statistics))
 
 
 def plots_markdown(tables: Mapping[str, list[Row]]) -> str:
@@ -418,7 +440,8 @@ def _bars(title: str, note: str, bars: Sequence[Bar]) -> Chart:
     if not bars:
         return Chart(title, note, None)
     in_words = "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
-    return Chart(title, note, bar_chart(bars, description=f"{title}: {in_words}"))
+    rows = tuple((bar.label, bar.text) for bar in bars)
+    return Chart(title, note, bar_chart(bars, description=f"{title}: {in_words}"), rows)
 
 
 def _histogram(
@@ -434,7 +457,9 @@ def _histogram(
     peak = max(drawn, key=lambda row: row["share"])
     description = f"{title}: most at {number(peak[start])} {unit}, {share(peak['share'])}"
     columns = [Column(row[start], row["share"]) for row in drawn]
-    return Chart(title, note, histogram(columns, step=step, unit=unit, description=description))
+    printed = tuple((row[start], share(row["share"])) for row in drawn)
+    svg = histogram(columns, step=step, unit=unit, description=description)
+    return Chart(title, note, svg, printed, step)
 
 
 def _words_note(used: _Used) -> str:
@@ -560,6 +585,20 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return str(value)
+
+
+# Name -> title and plots, for pages that show the report's plots in parts.
+SECTIONS: dict[str, tuple[str, Callable[[_Used], list[Chart]]]] = {
+    "durations": ("Durations and lengths", _duration_charts),
+    "languages": ("Languages and categories", _language_charts),
+    "scores": ("Scores", _score_charts),
+    "words": ("Words", _word_charts),
+    "clouds": ("Word clouds", _clouds),
+    "picture": ("Motion and cuts", _picture_charts),
+    "files": ("Files", _file_charts),
+    "growth": ("Growth", _growth_charts),
+    "subsets": ("Subsets", _waterfalls),
+}
 
 
 def _page_template() -> jinja2.Template:

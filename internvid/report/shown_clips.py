@@ -60,6 +60,11 @@ def caption_runs(caption: str) -> Iterator[Run]:
         yield caption[position:], None
 
 
+def marked(caption: str) -> Markup:
+    """Returns the caption with its nouns and verbs in elements of these classes; all of it is escaped."""
+    return Markup("").join(_marked(text, part) for text, part in caption_runs(caption))
+
+
 def spoken(clip: ShownClip) -> list[tuple[str, str]]:
     """Returns the lines of a clip's speech with their labels: as spoken, and in English where that is another text."""
     speech = _shortened(clip.speech or "")
@@ -79,7 +84,7 @@ def for_a_page(clip: ShownClip, *, frame_width: int = _FRAME_WIDTH) -> dict[str,
     small = [smaller_jpeg(jpeg, width=frame_width) for jpeg in spread(clip.jpegs)]
     return {
         "clip": clip,
-        "caption": Markup("").join(_marked(text, part) for text, part in caption_runs(clip.caption)),
+        "caption": marked(clip.caption),
         "speech": spoken(clip),
         "pictures": [None if jpeg is None else data_uri(jpeg) for jpeg in small],
     }

@@ -7,6 +7,7 @@ from orchestration.cli.annotations import annotations
 from orchestration.cli.backups import backup, restore
 from orchestration.cli.check import check
 from orchestration.cli.doctor import doctor
+from orchestration.cli.explore import explore
 from orchestration.cli.export import export, verify
 from orchestration.cli.figure import figure
 from orchestration.cli.forget import forget
@@ -27,6 +28,7 @@ app.command()(retry)
 app.command(cls=StatementCommand)(sql)
 app.command(cls=WordsCommand)(search)
 app.command(cls=WordsCommand)(why)
+app.command()(explore)
 app.command()(train)
 app.command()(ablate)
 app.command(cls=WordsCommand)(activate)

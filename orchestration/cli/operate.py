@@ -35,7 +35,7 @@ def ui(
     provider: ProviderOption = None,
 ) -> None:
     """The Dagster UI on this lake, with the daemon that runs backfills, sensors and schedules."""
-    _require_free(host, port)
+    require_free(host, port)
     session = opened(lake, profile, provider)
     workspace = str(workspace_file(session.settings))
     _become(session, ["dagster", "dev", "-w", workspace, "-h", host, "-p", str(port)])
@@ -65,14 +65,14 @@ def serve(
             module = ["-m", "orchestration.definitions", "--location-name", "internvid"]
             _become(session, ["dagster", "code-server", "start", "-h", host, "-p", str(address[1]), *module])
         case Part.WEBSERVER:
-            _require_free(host, port)
+            require_free(host, port)
             workspace = str(workspace_file(session.settings))
             _become(session, ["dagster-webserver", "-w", workspace, "-h", host, "-p", str(port)])
         case Part.DAEMON:
             _become(session, ["dagster-daemon", "run", "-w", str(workspace_file(session.settings))])
 
 
-def _require_free(host: str, port: int) -> None:
+def require_free(host: str, port: int) -> None:
     """Raises BadParameter where something listens already: the UI would end, and leave a second daemon at work."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

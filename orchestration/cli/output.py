@@ -94,6 +94,10 @@ def print_summary(session: "Session", summary: "RunSummary", seconds: float) -> 
     print_failed_runs(summary)
     if modified(session.lake, REPORT) is not None:
         console.print(f"Report: {escape(session.lake.root)}/{REPORT}", soft_wrap=True, highlight=False)
+    if examples:
+        console.print(
+            f"To watch: internvid explore --lake {escape(session.lake.root)}", soft_wrap=True, highlight=False
+        )
 
 
 def _print_state(session: "Session") -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import typer
 
 from orchestration.cli.options import LakeOption, existing, snapshot_of
-from orchestration.cli.output import Format, print_rows, rows_of
+from orchestration.cli.output import Format, notes, print_rows, rows_of
 from orchestration.cli.session import Session
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def search(
     """Find the clips that match a text best: by captions (BM25), and by vectors once a model is active."""
     session = existing(lake)
     vector, weight = _vector_of(session, text)
+    explorer = session.settings.explorer_url.rstrip("/")
     hits = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
     columns = ["video_id", "start_seconds", "end_seconds"]
     clips = session.lake.fetch("clips", hits["clip_id"].to_pylist(), columns).to_pylist()
@@ -58,25 +59,21 @@ def search(
             round(clip["end_seconds"], 3),
             hit["caption"],
             hit["clip_id"],
+            *([] if format is Format.table else [f"{explorer}/clips/{hit['clip_id']}"]),
         )
         for hit, clip in zip(hits.to_pylist(), clips, strict=True)
     ]
-    print_rows(["score", "video", "start_seconds", "end_seconds", "caption", "clip_id"], rows, format)
+    columns = ["score", "video", "start_seconds", "end_seconds", "caption", "clip_id"]
+    print_rows(columns if format is Format.table else [*columns, "page"], rows, format)
+    if format is Format.table:
+        page = f"{explorer}/?{urlencode({'q': text})}"
+        notes.print(f"to watch them, while `internvid explore` runs: {page}", markup=False, soft_wrap=True)
 
 
 def _vector_of(session: Session, text: str) -> "tuple[np.ndarray | None, float]":
-    """Returns the text's vector by the active checkpoint, None without one, and the weight of its ranking.
-
-    The weight grows with the model's recall on held-out clips, from 0 (no better than by chance) to 1.
-    """
-    from assets.vectors.clip_embeddings import padded
-    from resources.lake.statements import statement
-
+    """Returns the text's vector by the active checkpoint, None without one, and the weight of its ranking."""
     aligner = session.resources["aligner"]
     active = aligner.active(session.lake)
     if active is None:
         return None, 0.0
-    about = {"checkpoint_id": active.checkpoint_id}
-    proved = session.lake.query(statement("training/proved_recall"), about)["share"].to_pylist()
-    weight = proved[0] if proved else 1.0  # a model from elsewhere, not measured here
-    return padded(aligner.encoder(session.lake, active).encode_texts([text])[0]), weight
+    return aligner.text_vector(session.lake, active, text), aligner.vector_weight(session.lake, active)

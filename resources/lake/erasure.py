@@ -39,9 +39,11 @@ def erase_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table, *
 
 
 def times_of_tags(dataset: lance.LanceDataset) -> dict[str, datetime]:
-    """Tag -> when the version that it pins was written."""
+    """Tag -> when the version that it pins was written; without the tags of versions that have no rows."""
     # Lance gives times without a zone, in the machine's.
     written = {
-        version["version"]: cast(datetime, version["timestamp"]).astimezone(UTC) for version in dataset.versions()
+        version["version"]: cast(datetime, version["timestamp"]).astimezone(UTC)
+        for version in dataset.versions()
+        if int(version["metadata"]["total_data_files"])
     }
-    return {name: written[tag["version"]] for name, tag in dataset.tags.list().items()}
+    return {name: written[tag["version"]] for name, tag in dataset.tags.list().items() if tag["version"] in written}

@@ -87,6 +87,18 @@ class StoragePath:
     def exists(self) -> bool:
         return self.on_disk.exists() if self.is_local else bool(self._filesystem.exists(self._place))
 
+    def size(self) -> int:
+        """The bytes of the file. Raises FileNotFoundError without it."""
+        return self.on_disk.stat().st_size if self.is_local else int(self._filesystem.size(self._place))
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`; fewer where the file ends before. Raises FileNotFoundError without it."""
+        if not self.is_local:
+            return bytes(self._filesystem.cat_file(self._place, start=start, end=end))
+        with self.on_disk.open("rb", buffering=0) as file:
+            file.seek(start)
+            return file.read(end - start)
+
     def modified(self) -> datetime | None:
         """When the file was last written; None if there is none."""
         if not self.exists():

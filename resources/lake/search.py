@@ -6,7 +6,7 @@ and more than a second of import to one search. `Lake.lancedb` is for whoever pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from resources.lake.vector_index import nearest
 if TYPE_CHECKING:
     import lance
     import numpy as np
+    from lance.query import FullTextQuery
 
 RANKED_CLIPS = pa.schema(
     [(name, pa.string()) for name in ("clip_id", "video_id", "caption", "model")] + [("score", pa.float64())]
@@ -33,20 +34,24 @@ def search_captions(captions: lance.LanceDataset, text: str, limit: int) -> pa.T
 
     captions: the table clip_captions, with its index. Text without a word finds nothing.
     """
+    rows = captions.to_table(
+        columns=["clip_id", "video_id", "caption", "model", "_score"],
+        full_text_query=words_query(text, TERMS),
+        limit=limit,
+    )
+    return rows.rename_columns(RANKED_CLIPS.names).cast(RANKED_CLIPS)
+
+
+def words_query(text: str, column: str) -> FullTextQuery:
+    """Returns Lance's query for the words of any text in a column of terms that has an index."""
     from lance.query import BooleanQuery, FullTextOperator, MatchQuery, Occur
 
     # A MatchQuery takes any text as words; a bare string would be parsed, and quotes in it could fail.
     asked = [
-        MatchQuery(terms, TERMS, operator=FullTextOperator.AND if needs_all else FullTextOperator.OR)
+        MatchQuery(terms, column, operator=FullTextOperator.AND if needs_all else FullTextOperator.OR)
         for terms, needs_all in asked_terms(text)
-    ] or [MatchQuery("", TERMS)]
-    query = asked[0] if len(asked) == 1 else BooleanQuery([(Occur.SHOULD, part) for part in asked])
-    rows = captions.to_table(
-        columns=["clip_id", "video_id", "caption", "model", "_score"],
-        full_text_query=query,
-        limit=limit,
-    )
-    return rows.rename_columns(RANKED_CLIPS.names).cast(RANKED_CLIPS)
+    ] or [MatchQuery("", column)]
+    return asked[0] if len(asked) == 1 else BooleanQuery([(Occur.SHOULD, part) for part in asked])
 
 
 def search_vectors(embeddings: lance.LanceDataset, vector: np.ndarray, limit: int) -> pa.Table:
@@ -63,13 +68,19 @@ def fused(captions: lance.LanceDataset, rankings: Sequence[tuple[float, pa.Table
     captions: the table clip_captions, from which the result's columns are read; clips without a caption are left out.
     rankings: (weight, table with clip_id, best first). Returns RANKED_CLIPS, best first.
     """
-    scores: dict[str, float] = {}
-    for weight, ranking in rankings:
-        for rank, clip_id in enumerate(ranking["clip_id"].to_pylist(), start=1):
-            scores[clip_id] = scores.get(clip_id, 0.0) + weight / (RANK_OFFSET + rank)
-    best = [clip_id for clip_id, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:limit]]
+    scores = joined_scores((weight, ranking["clip_id"].to_pylist()) for weight, ranking in rankings)
+    best = list(scores)[:limit]
     columns = ["video_id", "caption", "model"]
     captioned = rows_with_keys(captions, CLIP_CAPTIONS, pa.array(best, pa.string()), columns).to_pylist()
     by_id = {row["clip_id"]: row for row in captioned}
     rows = [by_id[clip_id] | {"score": scores[clip_id]} for clip_id in best if clip_id in by_id]
     return pa.Table.from_pylist(rows, schema=RANKED_CLIPS)
+
+
+def joined_scores(rankings: Iterable[tuple[float, Sequence[str]]]) -> dict[str, float]:
+    """Returns each clip's score by reciprocal rank fusion, best first. rankings: (weight, clip_ids, best first)."""
+    scores: dict[str, float] = {}
+    for weight, clip_ids in rankings:
+        for rank, clip_id in enumerate(clip_ids, start=1):
+            scores[clip_id] = scores.get(clip_id, 0.0) + weight / (RANK_OFFSET + rank)
+    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
+FIRST_VERSION = 1  # of every table: it has no rows
 MAX_ALTERNATIVES = 8  # Lance's time to plan doubles with each: 15 ms for 10 values of a column, 1.5 s for 18
 
 # Rows with the value, with one of the values of a list, or with a value from the first to the last of a pair.
@@ -110,7 +111,8 @@ class Lake(dg.ConfigurableResource):
         """
         number = begun(self)
         with ThreadPoolExecutor(TABLES_OPENED_AT_A_TIME) as threads:
-            list(threads.map(self._create, TABLES.values()))
+            are_new = list(threads.map(self._create, TABLES.values()))
+        self._pin_as_empty([table for table, is_new in zip(TABLES.values(), are_new, strict=True) if is_new])
         migrate(self, number, note)
 
     def dataset(self, table: str, at: str | int | None = None) -> lance.LanceDataset:
@@ -349,10 +351,12 @@ class Lake(dg.ConfigurableResource):
             return at if _definition(table).pinned else None
         return at.get(table)
 
-    def _create(self, table: Table) -> None:
+    def _create(self, table: Table) -> bool:
+        """Creates the table where it is missing, and its missing columns and indexes. Returns whether it is new."""
         import lance
 
         dataset = self._existing(table)
+        is_new = dataset is None
         if dataset is None:
             self._require_new(table)
             # Not write_dataset(mode="create"): of two at once, the later overwrites the earlier one's table, rows and
@@ -371,6 +375,20 @@ class Lake(dg.ConfigurableResource):
         open_newest = partial(self.dataset, table.name)
         add_missing_columns(_opened_once(dataset, open_newest), table)
         create_missing_indexes(_opened_once(dataset, open_newest), table)
+        return is_new
+
+    def _pin_as_empty(self, new_tables: Sequence[Table]) -> None:
+        """Adds tables that are younger than the lake to its snapshots, in which they are empty.
+
+        A snapshot pins every table of data, so the snapshots of an earlier version of this software would be none.
+        """
+        new = [table for table in new_tables if table.pinned]
+        older = [table for table in pinned_tables() if table not in new]
+        if not new or not older:
+            return
+        names = set.intersection(*(set(self.dataset(table.name).tags.list()) for table in older))
+        for table, name in product(new, sorted(names)):
+            self._pin(table.name, name, FIRST_VERSION)
 
     def _require_new(self, table: Table) -> None:
         """Raises FileNotFoundError for a table with rows of which every version is gone: a new one would hide them."""

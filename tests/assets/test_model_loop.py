@@ -158,7 +158,7 @@ def test_a_caption_that_says_something_else_is_embedded_and_scored_anew_and_noth
 
 
 def test_search_ranks_by_words_and_by_vectors(session):
-    from assets.vectors.clip_embeddings import padded
+    from resources.models.aligner import padded
 
     row = session.lake.polars("clip_embeddings").row(0, named=True)
     caption = session.lake.polars("clip_captions").filter(pl.col("clip_id") == row["clip_id"])["caption"][0]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import duckdb
@@ -111,6 +112,39 @@ LAKE: dict[str, list[dict[str, Any]]] = {
         {"attempt_id": "raw/1", "stage": "raw_videos", "key": "s9", "label": "c.mp4", "outcome": "skipped"}
         | {"error_class": "Duplicate", "message": "same as v1", "tries": 1, "written_at": NOON},
     ],
+    # Three clips of ten, of two strata; one was judged twice, and one judgement is of no sample.
+    "review_samples": [
+        {"sample_clip_id": f"{clip}/r", "sample": "r", "kind": "review", "clip_id": clip, "population_clips": 10}
+        | {"stratum": stratum, "stratum_clips": clips}
+        for clip, stratum, clips in (("c1", "short", 8), ("c2", "short", 8), ("c3", "long", 2))
+    ]
+    + [
+        {"sample_clip_id": f"{clip}/ab", "sample": "ab", "kind": "comparison", "clip_id": clip, "stratum": "all"}
+        | {"stratum_clips": 9, "population_clips": 9}
+        for clip in ("c1", "c2", "c3")
+    ],
+    "judgements": [
+        {"judgement_id": f"{clip}/{number}", "sample": sample, "clip_id": clip, "what": "caption", "verdict": verdict}
+        | {"model": "A", "judge": "ann", "written_at": NOON + timedelta(minutes=number)}
+        for number, (sample, clip, verdict) in enumerate(
+            (
+                ("r", "c1", "wrong"),
+                ("r", "c1", "good"),
+                ("r", "c2", "wrong"),
+                ("r", "c3", "partly"),
+                (None, "c4", "good"),
+            )
+        )
+    ]
+    + [
+        {"judgement_id": f"{clip}/ab", "sample": "ab", "clip_id": clip, "what": "comparison", "verdict": verdict}
+        | {"model": "A", "other_model": "B", "shown_first": "a", "judge": "ann", "written_at": NOON}
+        for clip, verdict in (("c1", "b"), ("c2", "a"), ("c3", "equal"))
+    ]
+    + [
+        {"judgement_id": "c1/safe", "sample": "r", "clip_id": "c1", "what": "safety", "verdict": "safe", "judge": "ann"}
+        | {"written_at": NOON}
+    ],
     # Clips in two runs; captions by a model, and by none.
     "costs": [
         {"cost_id": "1/clips", "stage": "clips", "model": "", "units": 3, "wall_seconds": 2.0, "frames": 300}
@@ -178,7 +212,28 @@ ORIGINS = [
     "latino",
 ]
 
+
+def wilson(share: float, judged: float) -> tuple[float, float]:
+    """The 95 % interval of a share as its textbook form has it: the shares that are 1.96 deviations from this one."""
+    # (share - p)^2 = z^2 p (1 - p) / judged is a quadratic equation for p.
+    z_squared_over_n = NormalDist().inv_cdf(0.975) ** 2 / judged
+    a, b, c = 1 + z_squared_over_n, -(2 * share + z_squared_over_n), share**2
+    root = math.sqrt(b * b - 4 * a * c)
+    return (-b - root) / (2 * a), (-b + root) / (2 * a)
+
+
+# Weights 4, 4 and 2: they count as 10^2 / 36 judgements, more where 3 of 10 clips are all that were judged.
+JUDGED = (3, 0.4, *wilson(0.4, 100 / 36 / 0.7), 0.2, 10, 1.0)
+
 EXPECTED: dict[str, list[tuple]] = {
+    "judged_precision": [
+        ("caption", None, "r", *JUDGED),
+        ("caption", "A", "r", *JUDGED),
+        ("safety", None, "r", 1, 1.0, *wilson(1, 1 / (1 - 1 / 8)), None, 8, 0.8),
+    ],
+    "judged_comparisons": [
+        ("ab", "A", "B", 3, 0.5, *wilson(0.5, 36 / 18 / (1 - 3 / 9)), 1 / 3, 0.5),
+    ],
     "table_1": [
         (
             *(4, 5, 3, 1130 / 5, 133.5 / 5, 50 / 3, 1130 / 3600, 133.5 / 3600, 0.75, 1),

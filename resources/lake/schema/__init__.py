@@ -20,6 +20,7 @@ from resources.lake.schema.ingest import (
     SOURCES,
     TOMBSTONES,
 )
+from resources.lake.schema.judging import JUDGEMENTS, REVIEW_SAMPLES
 from resources.lake.schema.model import CHECKPOINTS, EVALUATIONS, SUBSET_SNAPSHOTS, SUBSETS
 from resources.lake.schema.speech import SPEECH, TRANSCRIPTS
 from resources.lake.schema.table import (
@@ -67,9 +68,11 @@ __all__ = [
     "FRAMES",
     "FRAME_CAPTIONS",
     "INTERLEAVED",
+    "JUDGEMENTS",
     "MADE_BY",
     "OF_THE_RUN",
     "RAW_VIDEOS",
+    "REVIEW_SAMPLES",
     "REVISION",
     "SOURCES",
     "SOURCE_CHECKS",
@@ -121,6 +124,8 @@ TABLES: dict[str, Table] = {
         SPEECH,
         TRANSCRIPTS,
         DIALOGUES,
+        REVIEW_SAMPLES,
+        JUDGEMENTS,
         ACTIVE_CHECKPOINT,
         CORPUS_SNAPSHOT,
         SUBSETS,

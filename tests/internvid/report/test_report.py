@@ -124,6 +124,18 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 {"subset": NASTY, "snapshot": NASTY}
                 | {"waterfall": json.dumps([{"condition": NASTY, "meaning": NASTY, "removed": 0, "left": 3}])}
             ],
+            "review_samples": [
+                {"sample_clip_id": "c0/s", "sample": "s", "kind": "review", "clip_id": "c0", "stratum": NASTY}
+                | {"stratum_clips": 1500, "population_clips": 1500},
+                {"sample_clip_id": "c0/ab", "sample": "ab", "kind": "comparison", "clip_id": "c0", "stratum": NASTY}
+                | {"stratum_clips": 1500, "population_clips": 1500},
+            ],
+            "judgements": [
+                {"judgement_id": "c0/1", "sample": "s", "clip_id": "c0", "what": "caption", "verdict": "good"}
+                | {"model": NASTY, "written_at": NOON},
+                {"judgement_id": "c0/2", "sample": "ab", "clip_id": "c0", "what": "comparison", "verdict": "b"}
+                | {"model": NASTY, "other_model": NASTY, "shown_first": "b", "written_at": NOON},
+            ],
             "costs": [
                 {"cost_id": "1", "stage": "clips", "model": "", "units": 9, "wall_seconds": 90.0, "frames": 1800}
                 | {"written_at": NOON},
@@ -167,8 +179,8 @@ def test_the_page_loads_nothing_and_runs_nothing(html: str):
 def test_what_strangers_wrote_is_shown_letter_by_letter(html: str):
     page = Page(html)
     # title element, heading, both models' sentence, largest video, failed file, failure text, caption, video, flag,
-    # model of a score, subset and snapshot
-    assert page.text.count(NASTY) == 12
+    # model of a score, subset and snapshot, three models of captions that were judged
+    assert page.text.count(NASTY) == 15
     assert f"line one\n  {NASTY}" in page.text
     assert "<script" not in html.lower()
     assert "/data/<lake>" in page.text
@@ -209,6 +221,13 @@ def test_a_column_of_times_stands_only_where_some_are_known(mart: Path, tmp_path
     assert rows[start + 1] == ["clips", "3", "1", "0", "0", "0", "2"]
 
 
+def test_what_people_judged_is_told_with_its_interval(html: str):
+    rows = Page(html).rows
+    # One clip of 1,500 says little: 100 %, and by Wilson's interval at least 20.7 %.
+    assert ["caption", NASTY, "s", "1", "100 %", "20.7 % to 100 %", "0 %", "1,500"] in rows
+    assert ["ab", NASTY, NASTY, "1", "100 %", "20.7 % to 100 %", "0 %"] in rows
+
+
 def test_the_models_that_wrote_the_captions_are_named_first(html: str):
     text = Page(html).text
     sentence = f"Clip captions were written by {NASTY} (1), speaker-1 (1)."
@@ -242,7 +261,7 @@ def test_the_paper_s_shares_are_drawn_beside_ours(html: str):
         *("15–20 min", "0 %", "–"),
         *("&gt;20 min", "100 %", "8 %"),
     ]
-    assert figure.count("var(--paper); stroke-width") == 3
+    assert figure.count('stroke="var(--paper)" stroke-width') == 3
 
 
 def test_the_same_statistics_give_the_same_bytes(mart: Path, tmp_path: Path):

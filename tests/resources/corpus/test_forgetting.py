@@ -186,6 +186,8 @@ def _store(lake: Lake, media: Media, name: str, row: dict[str, Any]) -> None:
         add(lake, "clip_scores", clip | {"score_id": f"{clip['clip_id']}/aesthetics", "value": 1.0})
         add(lake, "transcripts", clip | {"text": f"said in {name}"})
         add(lake, "dialogues", clip | {"dialogue_id": f"{video_id}/{ticks}", "turns": f"asked of zq{name}zq"})
+        add(lake, "review_samples", clip | {"sample_clip_id": f"{clip['clip_id']}/s", "sample": "s"})
+        add(lake, "judgements", clip | {"judgement_id": f"{clip['clip_id']}/1", "judge": "ann", "verdict": "good"})
         add(lake, "subsets", clip | {"subset_clip_id": f"all/{clip['clip_id']}", "subset": "all", "split": "train"})
     for form, ids in (("a", {"video_id": video_id}), ("c", {"video_id": "0" * 16, "other_video_id": video_id})):
         document = {"document_id": f"all/{form}/{video_id}", "subset": "all", "form": form, "texts": [f"in {name}"]}
@@ -352,6 +354,8 @@ def test_a_forgotten_video_leaves_no_row_no_byte_and_no_word_and_the_others_stay
         "clip_scores",
         "transcripts",
         "dialogues",
+        "review_samples",
+        "judgements",
     )
     gone |= dict.fromkeys((*per_clip, "subsets", "interleaved"), 2)
     assert told == gone | {"media store": 3, "partial downloads": 1, "snapshots": 1, "published files": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 from datetime import UTC, datetime
 
 import duckdb
@@ -12,6 +13,7 @@ import pytest
 from lake_copies import IN_A_FOLDER
 from lake_rows import at_once, captions, clips, contents, expected, indexes
 
+from resources.lake.erasure import times_of_tags
 from resources.lake.maintenance import index_kinds
 from resources.lake.schema import TABLES, VECTOR, VECTOR_SIZE, pinned_tables
 from resources.lake.store import Lake
@@ -79,6 +81,22 @@ def test_a_tag_that_was_interrupted_is_completed_and_until_then_not_listed(lake)
     assert lake.tags() == []
     assert lake.tag("corpus-v1", versions) == versions
     assert lake.tags() == ["corpus-v1"]
+
+
+@IN_A_FOLDER
+def test_a_table_that_is_younger_than_a_snapshot_is_empty_in_it(lake):
+    lake.upsert("clips", clips(["a"]))
+    lake.tag("corpus-v1")
+    shutil.rmtree(lake.uri("judgements"))  # as in a lake of a program that did not know it
+    lake.create_tables()
+    assert lake.tags() == ["corpus-v1"]
+    row = {"judgement_id": ["a/1"], "clip_id": ["a"], "what": ["cut"], "verdict": ["bad"]}
+    lake.upsert("judgements", pl.DataFrame(row))
+    count = "select count(*) as n from judgements"
+    assert lake.query(count, at="corpus-v1").to_pylist() == [{"n": 0}]
+    assert lake.query(count).to_pylist() == [{"n": 1}]
+    assert set(times_of_tags(lake.dataset("clips"))) == {"corpus-v1"}
+    assert times_of_tags(lake.dataset("judgements")) == {}, "it can hold nothing of a video"
 
 
 @IN_A_FOLDER

@@ -1,0 +1,55 @@
+"""`internvid explore`: the lake in a browser."""
+
+import ipaddress
+import secrets
+import threading
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.operate import require_free
+from orchestration.cli.options import LakeOption, existing
+from orchestration.cli.output import console, notes
+
+
+def explore(
+    lake: LakeOption = None,
+    port: int = 3030,
+    host: Annotated[str, typer.Option(help="Where to listen. Other machines cannot reach 127.0.0.1.")] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser on it.")] = False,
+) -> None:
+    """Search, watch and judge the clips of this lake in a browser."""
+    require_free(host, port)
+    session = existing(lake)
+    import uvicorn
+
+    from orchestration.explorer.app import explorer_app, warm
+
+    token = None if _is_loopback(host) else session.settings.explorer_token or secrets.token_urlsafe(24)
+    app = explorer_app(session.settings, session.resources, host=host, token=token)
+    shown_host = f"[{host}]" if ":" in host else host
+    address = f"http://{shown_host}:{port}/" + (f"?token={token}" if token else "")
+    console.print(f"{session.lake.root} is at {address}", highlight=False, soft_wrap=True, markup=False)
+    if token:
+        notes.print("Whoever has this address sees the lake. There is no encryption: put a proxy with TLS before it.")
+    threading.Thread(target=warm, args=(app,), daemon=True, name="warming").start()
+    if open_browser:
+        webbrowser.open(address)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,  # addresses hold what was searched for, and once a token
+        server_header=False,
+        limit_concurrency=200,
+        timeout_graceful_shutdown=3,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False

@@ -1,0 +1,4 @@
+-- The clips' ids in their order.
+select clip_id
+from numbered
+order by number
