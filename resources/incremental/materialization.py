@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -91,7 +92,8 @@ def materialize_stage(context: dg.AssetExecutionContext, definition: StageDefini
     needed = {name: getattr(context.resources, name) for name in definition.needs}
     config = definition.config(**context.op_execution_context.op_config) if definition.config else None
     run = StageRun(lake, context.partition_key, context.run_id, context.log.info, config, context, definition.partition)
-    stage = definition.configured(StageScope(lake, context.partition_key, config), needed)
+    with _faults_as_failures(definition.name):
+        stage = definition.configured(StageScope(lake, context.partition_key, config), needed)
     yield from refresh(
         context,
         lake,
@@ -122,7 +124,7 @@ def refresh(
     Raises dg.Failure with one message, and without a retry, where the system is at fault: a person has to act first.
     """
     partition = context.partition_key
-    try:
+    with _faults_as_failures(stage.name):
         report = process_pending(
             lake,
             stage,
@@ -133,10 +135,6 @@ def refresh(
             log=context.log.info,
             engine=engine,
         )
-    except SystemFault as fault:
-        raise dg.Failure(
-            f"{stage.name}: {fault}", metadata={"fault": type(fault).__name__}, allow_retries=False
-        ) from fault
     for output in stage.outputs:
         name = output.table.name
         rows_in_partition, unchanged, data_version = _content(lake, output.table, partition, context.run_id)
@@ -162,6 +160,15 @@ def refresh(
             },
             check_results=[batch_counts(name, report.units)],
         )
+
+
+@contextmanager
+def _faults_as_failures(stage: str) -> Iterator[None]:
+    """Makes a fault of the system a failure with one message, without a retry: a person has to act first."""
+    try:
+        yield
+    except SystemFault as fault:
+        raise dg.Failure(f"{stage}: {fault}", metadata={"fault": type(fault).__name__}, allow_retries=False) from fault
 
 
 def table_metadata(lake: Lake, table: Table) -> dict[str, Any]:

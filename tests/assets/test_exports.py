@@ -267,6 +267,12 @@ def test_a_clip_that_cannot_be_cut_is_counted_with_its_reason_and_the_others_are
     assert sum(each["failed_to_subsample"] for each in stats) == len(of_video)
 
 
+def test_parts_without_anything_to_cut_are_written_as_they_come(made, export, tmp_path):
+    written = []
+    export("coco", "none", on_clips=lambda clips: written.append(len(list(tmp_path.glob(f"out/{PARTS}/[0-9]*.json")))))
+    assert written == list(range(len(written))), "one part after another, none kept"
+
+
 def test_a_clip_that_could_not_be_cut_is_tried_again_when_the_export_goes_on(made, export, tmp_path):
     class Interrupted(Exception):
         pass

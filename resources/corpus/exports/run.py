@@ -168,6 +168,7 @@ class _Run:
             tasks = [] if self._options.clips == NONE else list(self._tasks(part, work))
             part.waiting = sum(len(task.cuts) for task in tasks)
             self._on_clips(len(part.rows) - part.waiting)
+            self._write_what_is_there()  # without anything to cut, no result comes to do so
             for task in tasks:
                 self._part_of[id(task)] = part
                 yield task
