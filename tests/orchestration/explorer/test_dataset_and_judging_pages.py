@@ -321,13 +321,13 @@ def test_what_cannot_be_is_refused_on_a_page_that_says_why(page):
         assert "Traceback" not in page.content()
 
 
-def test_the_pages_fit_a_telephone_and_are_accessible_in_both_themes(browser, server, made, tmp_path):
+def test_the_pages_fit_a_telephone_and_are_accessible_in_both_themes(browser, server, made):
     lake, snapshot = made
     review = draw(lake, Draw(4), drawn_by="ann")
     comparison = draw(lake, Draw(4, snapshot=snapshot), drawn_by="ann")
     problems: list[tuple[str, str, str, list[str]]] = []
     page = browser.new_page(base_url=server, viewport={"width": 375, "height": 740})
-    for number, address in enumerate((*PAGES, f"/judge/{review}", f"/judge/{comparison}")):
+    for address in (*PAGES, f"/judge/{review}", f"/judge/{comparison}"):
         page.goto(address)
         page.wait_for_load_state("networkidle")
         for theme in ("light", "dark"):
@@ -341,6 +341,5 @@ def test_the_pages_fit_a_telephone_and_are_accessible_in_both_themes(browser, se
                 for violation in audit.response["violations"]
                 if violation["impact"] in ("serious", "critical")
             ]
-            page.screenshot(path=tmp_path / f"{number}-{theme}.png", full_page=True)
     page.context.close()
     assert problems == []
