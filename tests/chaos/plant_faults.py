@@ -1,5 +1,5 @@
 """Plants faults in a copy of the program, one at a time, and says which the tests catch:
-`PYTHONPATH=. python tests/chaos/plant_faults.py`. `--only a word` chooses faults by name. Takes about half an hour.
+`PYTHONPATH=. python tests/chaos/plant_faults.py`. `--only "a word"` chooses faults by name. Takes about half an hour.
 
 The working tree is never touched: a fault is planted in a copy of it, which is removed at the end. A fault is caught
 where a test fails that passes without it. `--unplanted` runs the tests without any fault first.
@@ -301,7 +301,13 @@ FAULTS = (
         "children are not confined",
         "resources/media/child_process.py",
         (("    if confinement is not None:\n", "    if False:\n"),),
-        ("tests/resources/media/test_child_process.py", "tests/resources/media/test_media.py"),
+        ("tests/resources/media/test_confinement.py",),
+    ),
+    Fault(
+        "the children of the media store are not confined",
+        "resources/media/store.py",
+        (("                confinement=confinement,\n", ""),),
+        ("tests/resources/media/test_confinement.py", "tests/resources/media/test_media.py"),
     ),
     Fault(
         "children have no limit of memory",
@@ -390,10 +396,10 @@ FAULTS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="", help="a part of the names of the faults to plant")
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of the names of the faults to plant")
     parser.add_argument("--unplanted", action="store_true", help="first run the tests without any fault")
     arguments = parser.parse_args()
-    chosen = [fault for fault in FAULTS if arguments.only in fault.name]
+    chosen = [fault for fault in FAULTS if any(part in fault.name for part in arguments.only)]
     missed = []
     with temporary_folder() as folder:
         copy = copy_of_tree(folder / "tree")

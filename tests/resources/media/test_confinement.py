@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 
 from resources.media.child_process import ordered
 from resources.media.confinement import Confinement, available
+from resources.media.store import Media
+from resources.media.video_file import Inspected
 
 pytestmark = pytest.mark.skipif(not available(), reason="the kernel has neither Landlock nor seccomp for this machine")
 
@@ -77,6 +80,46 @@ def test_a_confined_child_reads_and_changes_only_its_folder_and_reaches_only_wha
     assert outcomes == {name: "done" if name in allowed else "EACCES" for name in outcomes}
     assert (other / "there").read_text() == "as it was"
     assert [path.name for path in other.iterdir()] == ["there"]
+
+
+def test_the_children_that_decode_videos_are_confined(tmp_path, synthetic_video):
+    """By the kernel: a filter of system calls shows in the state of a process."""
+    media = Media(root=str(tmp_path / "store"), workers=1)
+    video = synthetic_video(tmp_path, "a.mp4")
+    own, ended = filters(os.getpid()), threading.Event()  # in a container there may be one already
+    filtered: set[int] = set()
+
+    def watch() -> None:
+        while not ended.wait(0.005):
+            filtered.update(pid for pid in descendants(os.getpid()) if filters(pid) > own)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        ((_, inspected),) = media.inspect([str(video)])
+    finally:
+        ended.set()
+        watching.join()
+    assert isinstance(inspected, Inspected)
+    assert len(filtered) == 1
+
+
+def descendants(pid: int) -> list[int]:
+    children = [
+        int(child)
+        for path in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in (path.read_text() if path.exists() else "").split()
+    ]
+    return children + [deeper for child in children for deeper in descendants(child)]
+
+
+def filters(pid: int) -> int:
+    """Returns how many filters of system calls the process has."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0  # it has ended
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("Seccomp_filters:")), 0)
 
 
 def test_other_children_of_the_same_call_are_not_confined_with_it(tmp_path, port):
