@@ -7,10 +7,7 @@ last clips are kept.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from internvid.cutting.clips import CannotCut, ClipFile, Cut
 from internvid.cutting.exact import Encoding
 from internvid.video.playable import can_be_copied, media_type
 from resources.lake.paths import StoragePath
+from resources.lake.temporary_folders import folder_of
 from resources.media.store import Media
 from resources.media.video_file import ToCut
 
@@ -70,8 +68,7 @@ class Playback:
 
     def __init__(self, media: Media) -> None:
         self._media = media
-        self._folder = Path(tempfile.mkdtemp(prefix="internvid-played-"))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._folder = folder_of(self)
         self._kept: OrderedDict[str, Converted] = OrderedDict()
         self._lock = threading.Lock()
         self._under_way: dict[str, threading.Event] = {}
