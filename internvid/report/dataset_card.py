@@ -37,6 +37,7 @@ class Facts:
         self.models: Counter[tuple[str, str, str | None]] = Counter()
         self.flags: Counter[str] = Counter()
         self.scored: Counter[str] = Counter()
+        self.verdicts: Counter[str] = Counter()
         self.imported = self.truncated = self.transcribed = self.without_sound = 0
         self._video: str | None = None
 
@@ -49,6 +50,8 @@ class Facts:
         self.flags.update(row["flags"] or [])
         self.imported += bool(row["is_imported"])
         self.truncated += row["caption_status"] == "truncated"
+        if row["caption_verdict"]:
+            self.verdicts[row["caption_verdict"]] += 1
         self.without_sound += row["file"] is not None and row["audio_codec"] is None
         if row["word_count"] is not None:
             self.words += row["word_count"]
@@ -148,8 +151,8 @@ def _limits(facts: Facts, plan: Mapping[str, Any], failed: int, forgotten: int) 
     measured = ", ".join(f"{score} {clips / total:.0%}" for score, clips in sorted(facts.scored.items())) or "none"
     stated = sum(videos for licence, videos in facts.licences.items() if licence != NOT_STATED)
     limits = [
-        f"Captions were written by models. No person has checked any of them here; {facts.imported / total:.0%} came "
-        "with spans that others released.",
+        f"Captions were written by models; {facts.imported / total:.0%} came with spans that others released. "
+        f"{_checked(facts)}",
         f"Checked by a score, share of the clips: {measured}. A score is a model's opinion too.",
         f"{facts.truncated / total:.1%} of the captions were cut off at the model's limit.",
         f"A licence is stated for {stated / max(1, facts.videos):.0%} of the videos.",
@@ -163,6 +166,13 @@ def _limits(facts: Facts, plan: Mapping[str, Any], failed: int, forgotten: int) 
     if plan["clips"] == "copy":
         limits.append("A copied file begins before its clip: `file_start_seconds` says where.")
     return "## Known limits\n\n" + "\n".join(f"* {limit}" for limit in limits)
+
+
+def _checked(facts: Facts) -> str:
+    if not facts.verdicts:
+        return "No person has checked any of them here."
+    verdicts = ", ".join(f"{number:,} {verdict}" for verdict, number in facts.verdicts.most_common())
+    return f"People have judged the captions of {facts.verdicts.total():,} clips here: {verdicts}."
 
 
 def _rebuilding(plan: Mapping[str, Any], form: str) -> str:

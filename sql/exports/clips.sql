@@ -8,6 +8,14 @@ with scored as (
     from clip_scores
     where isfinite(value) and clip_id in (select clip_id from chosen)
     group by clip_id
+),
+
+-- What a person said last of a caption as it was then.
+judged as (
+    select clip_id, judged_digest, max_by(verdict, written_at) as verdict
+    from judgements
+    where what = 'caption' and clip_id in (select clip_id from chosen)
+    group by clip_id, judged_digest
 )
 
 select
@@ -37,6 +45,7 @@ select
     clip_captions.version as caption_version,
     clip_captions.status as caption_status,
     clip_captions.word_count,
+    judged.verdict as caption_verdict,
     transcripts.text as transcript,
     transcripts.language as transcript_language,
     transcripts.source as transcript_source,
@@ -50,6 +59,7 @@ inner join raw_videos on clips.video_id = raw_videos.video_id and clips.ingest_b
 left join downloads on raw_videos.source_id = downloads.source_id
 left join transcripts on clips.clip_id = transcripts.clip_id
 left join scored on clips.clip_id = scored.clip_id
+left join judged on clips.clip_id = judged.clip_id and clip_captions.digest = judged.judged_digest
 order by
     list_position(['train', 'validation', 'test'], chosen.split),
     clips.ingest_batch,

@@ -23,7 +23,7 @@ from internvid.cutting.clips import measured
 from internvid.report.whole_file import whole_file
 from resources.lake.published_files import MANIFEST
 
-FORMAT = "internvid-export/1"  # changes with every change of what is written for the same clips
+FORMAT = "internvid-export/2"  # changes with every change of what is written for the same clips
 MAX_FAILURES_LISTED = 1_000  # the index has all
 FILES_BEGIN = ' "files": ['  # after all else, so that it need not be read for that
 

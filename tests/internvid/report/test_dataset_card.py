@@ -21,6 +21,7 @@ def row(video_id: str, **differing: object) -> dict[str, object]:
         "flags": [],
         "is_imported": False,
         "caption_status": "success",
+        "caption_verdict": None,
         "caption_model": "blip2",
         "caption_version": "blip2 1",
         "word_count": 4,
@@ -58,10 +59,17 @@ def test_licences_sources_and_models_are_counted_by_video_and_by_clip():
     assert {"| vimeo.com | 2 |", "| files | 1 |"} <= set(lines)
     assert {"| caption | blip2 | blip2 1 | 4 |", "| score aesthetics | laion |  | 1 |"} <= set(lines)
     limits = " ".join(line for line in lines if line.startswith("* "))
-    assert "No person has checked any of them here; 25% came with spans" in limits
+    assert "25% came with spans that others released. No person has checked any of them here." in limits
     assert "share of the clips: aesthetics 25%" in limits
     assert "25.0% of the captions were cut off" in limits
     assert "A licence is stated for 67% of the videos" in limits
+
+
+def test_captions_that_people_judged_are_counted_by_verdict():
+    _, lines = card_of(
+        row("a", caption_verdict="good"), row("a", caption_verdict="good"), row("b"), row("c", caption_verdict="wrong")
+    )
+    assert any(line.endswith("judged the captions of 3 clips here: 2 good, 1 wrong.") for line in lines)
 
 
 def test_it_says_how_to_rebuild_the_dataset_and_how_a_reader_finds_its_files():
