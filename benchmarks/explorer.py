@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -98,17 +99,15 @@ def _add_speech(lake: Lake) -> None:
 
 def _completed(known: dict[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     rows = len(next(iter(known.values())))
-    made = pa.array(["made"] * rows)
-    columns = [
-        known.get(field.name, made if field.name == "provenance" else pa.nulls(rows, field.type)) for field in schema
-    ]
-    return pa.record_batch(columns, schema=schema)
+    now = pa.array([datetime.now(UTC)] * rows, schema.field("written_at").type)
+    known = {"provenance": pa.array(["made"] * rows), "written_at": now} | known
+    return pa.record_batch([known.get(field.name, pa.nulls(rows, field.type)) for field in schema], schema=schema)
 
 
 def _measure(lake: Lake, large: Path, requests: int) -> None:
     clips = lake.dataset("clips").count_rows()
-    some = lake.dataset("clips").to_table(columns=["clip_id", "video_id"], limit=500).to_pylist()
-    large_id = _with_a_large_video(lake, large, some[0]["video_id"])
+    clip_rows = lake.dataset("clips").to_table(columns=["clip_id", "video_id"], limit=500).to_pylist()
+    large_id = _with_a_large_video(lake, large, clip_rows[0]["video_id"])
     with _Server(lake.root) as server:
         started = time.monotonic()
         server.get("/")
@@ -119,11 +118,11 @@ def _measure(lake: Lake, large: Path, requests: int) -> None:
             "words": lambda: f"/?q={pick.choice(SUBJECTS).replace(' ', '+')}",
             "filters": lambda: f"/?language=en&min.motion={pick.random():.2f}&min.score.aesthetics=0.3",
             "words and filters": lambda: f"/?q=dog+{pick.random()}&language=es&max.seconds=20",
-            "like a clip": lambda: f"/?like={pick.choice(some)['clip_id']}",
+            "like a clip": lambda: f"/?like={pick.choice(clip_rows)['clip_id']}",
             "sorted by a score": lambda: f"/?sort=highest-aesthetics&page={pick.randint(1, 40)}",
-            "a clip": lambda: f"/clips/{pick.choice(some)['clip_id']}",
-            "its lineage": lambda: f"/clips/{pick.choice(some)['clip_id']}/story",
-            "a frame": lambda: f"/clips/{pick.choice(some)['clip_id']}/frame.jpg",
+            "a clip": lambda: f"/clips/{pick.choice(clip_rows)['clip_id']}",
+            "its lineage": lambda: f"/clips/{pick.choice(clip_rows)['clip_id']}/story",
+            "a frame": lambda: f"/clips/{pick.choice(clip_rows)['clip_id']}/frame.jpg",
         }
         print("one at a time:")
         for kind, address in kinds.items():
@@ -146,7 +145,7 @@ def _measure(lake: Lake, large: Path, requests: int) -> None:
 def _with_a_large_video(lake: Lake, file: Path, video_id: str) -> str:
     """Makes a video's row name a file that is there."""
     row = lake.known("raw_videos", [video_id], lake.dataset("raw_videos").schema.names).to_pylist()[0]
-    row |= {"path": str(file), "size_bytes": file.stat().st_size, "container": "mov,mp4", "provenance": "large"}
+    row |= {"path": str(file), "size_bytes": file.stat().st_size, "container": "mov,mp4", "provenance": str(file)}
     row["pixel_format"] = "yuv420p"
     lake.upsert("raw_videos", pa.Table.from_pylist([row], schema=lake.dataset("raw_videos").schema))
     return video_id

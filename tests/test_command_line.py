@@ -209,8 +209,10 @@ def test_search_finds_a_caption_by_its_words(root, lake, folder):
             "clip_id": flat["clip_id"],
         }
     ]
-    text = succeeded(internvid("search", "picture", lake=root))
-    assert {row[1] for row in cells(text)[1:] if row[0]} == {BRACKETS, QUOTES}
+    assert [hit["page"] for hit in found] == [f"http://127.0.0.1:3030/clips/{flat['clip_id']}"]
+    done = internvid("search", "picture", lake=root)
+    assert {row[1] for row in cells(succeeded(done))[1:] if row[0]} == {BRACKETS, QUOTES}
+    assert "http://127.0.0.1:3030/?q=picture" in done.stderr
 
 
 def test_export_writes_a_line_for_each_clip(root, tmp_path):

@@ -7,7 +7,7 @@ import time
 import urllib.request
 from urllib.parse import quote
 
-SECONDS_BETWEEN_LOOKS = 15.0
+SECONDS_BETWEEN_CHECKS = 15.0
 SECONDS_TO_ANSWER = 0.5
 
 
@@ -17,15 +17,15 @@ class DagsterUI:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._lock = threading.Lock()
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._runs = False
 
     def runs(self) -> bool:
         """Whether the UI answers, or did so shortly ago."""
         with self._lock:
-            if time.monotonic() - self._looked_at > SECONDS_BETWEEN_LOOKS:
+            if time.monotonic() - self._checked_at > SECONDS_BETWEEN_CHECKS:
                 self._runs = self._answers()
-                self._looked_at = time.monotonic()
+                self._checked_at = time.monotonic()
             return self._runs
 
     def asset(self, name: str, partition: str | None = None) -> str:

@@ -19,5 +19,5 @@ class Entry:
 
 def entries(modules: Iterable[ModuleType]) -> list[Entry]:
     """Returns the entries that the modules declare as NAVIGATION, in their order."""
-    declared = (getattr(module, "NAVIGATION", None) for module in modules)
-    return sorted((entry for entry in declared if entry is not None), key=lambda entry: entry.place)
+    of_modules = (getattr(module, "NAVIGATION", None) for module in modules)
+    return sorted((entry for entry in of_modules if entry is not None), key=lambda entry: entry.place)

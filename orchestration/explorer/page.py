@@ -133,8 +133,8 @@ async def body_of(request: Request) -> bytes:
 @cache
 def environment() -> jinja2.Environment:
     """The templates of the explorer, and those of the report, whose macros they may use."""
-    found = pages.page_environment(FOLDER / "templates")
-    found.filters |= {
+    templates = pages.page_environment(FOLDER / "templates")
+    templates.filters |= {
         "as_clock": lambda seconds: "" if seconds is None else clock(seconds),
         "coloured": coloured,
         "as_cell": as_cell,
@@ -142,8 +142,8 @@ def environment() -> jinja2.Environment:
         "as_share": share,
         "as_number": lambda value: "" if value is None else f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}",
     }
-    found.globals["static"] = static_address
-    return found
+    templates.globals["static"] = static_address
+    return templates
 
 
 @lru_cache(maxsize=4096)

@@ -85,10 +85,10 @@ def similar_to(view: LakeView, clip_id: str, count: int) -> list[str] | None:
     if not rows.num_rows:
         return None
     vector = np.array(rows["vector"][0].as_py(), np.float32)
-    found = view.dataset("clip_embeddings").to_table(
+    neighbours = view.dataset("clip_embeddings").to_table(
         columns=["clip_id", "_distance"], nearest=nearest("vector", vector, count + 1)
     )
-    return [other for other in found["clip_id"].to_pylist() if other != clip_id][:count]
+    return [near for near in neighbours["clip_id"].to_pylist() if near != clip_id][:count]
 
 
 def _first(view: LakeView, table: str, key: str, columns: tuple[str, ...] | None) -> dict[str, Any] | None:

@@ -216,7 +216,7 @@ class ClipIndex:
         def left_by_others(name: str) -> np.ndarray:
             if name not in masks:
                 return all_filters
-            return _all_of((mask for other, mask in masks.items() if other != name), self.clips)
+            return _all_of((mask for filter_name, mask in masks.items() if filter_name != name), self.clips)
 
         facets = []
         for name, words in self._words.items():
@@ -325,12 +325,12 @@ def _words(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path) -> _
                 if value is not None and len(codes) < MAX_VALUES:
                     codes.setdefault(value, len(codes))
             translation = np.array([codes.get(value, -1) for value in values.dictionary.to_pylist()], np.int32)
-            found = np.full(len(batch), -1, np.int32)
+            row_codes = np.full(len(batch), -1, np.int32)
             valid = np.asarray(values.indices.is_valid())
-            found[valid] = translation[values.indices.drop_null().to_numpy(zero_copy_only=False)]
-            kept = found >= 0
+            row_codes[valid] = translation[values.indices.drop_null().to_numpy(zero_copy_only=False)]
+            kept = row_codes >= 0
             numbers.write(batch.column("number").to_numpy(zero_copy_only=False)[kept].astype(np.int32).tobytes())
-            coded.write(found[kept].tobytes())
+            coded.write(row_codes[kept].tobytes())
     return _Words(
         parsed_header(sql, FOLDER / path, FacetHeader), list(codes), _mapped(numbers_file), _mapped(codes_file)
     )
@@ -345,21 +345,21 @@ def _mapped(path: Path) -> np.ndarray:
 def _numbers(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path, clips: int) -> dict[str, _Numbers]:
     sql = path.read_text(encoding="utf-8")
     header = parsed_header(sql, FOLDER / path, FacetHeader)
-    found: dict[str, np.memmap] = {}
+    by_name: dict[str, np.memmap] = {}
     for batch in connection.sql(sql).to_arrow_reader(ROWS_PER_BATCH):
         numbers = batch.column("number").to_numpy(zero_copy_only=False)
         values = batch.column("value").to_numpy(zero_copy_only=False)
         measures = batch.column("measure").dictionary_encode()
         indices = measures.indices.to_numpy(zero_copy_only=False)
         for index, name in enumerate(measures.dictionary.to_pylist()):
-            if name not in found:
-                file = folder / f"{path.stem}.{len(found)}.values"
-                found[name] = np.memmap(file, np.float32, "w+", shape=(clips,))
-                found[name][:] = np.nan
-            found[name][numbers[indices == index]] = values[indices == index]
+            if name not in by_name:
+                file = folder / f"{path.stem}.{len(by_name)}.values"
+                by_name[name] = np.memmap(file, np.float32, "w+", shape=(clips,))
+                by_name[name][:] = np.nan
+            by_name[name][numbers[indices == index]] = values[indices == index]
     return {
         name: _with_bins(header, name, values, folder / f"{path.stem}.{position}.bins")
-        for position, (name, values) in enumerate(found.items())
+        for position, (name, values) in enumerate(by_name.items())
     }
 
 

@@ -102,14 +102,14 @@ class Playback:
                 if clip_id in self._kept:
                     self._kept.move_to_end(clip_id)
                     return self._kept[clip_id]
-                other = self._under_way.get(clip_id)
-                if other is None:
+                conversion = self._under_way.get(clip_id)
+                if conversion is None:
                     if len(self._under_way) >= CONVERSIONS_AT_A_TIME + MAX_WAITING:
                         raise Busy("Many clips are being converted now. Try again in a moment.")
                     mine = self._under_way[clip_id] = threading.Event()
-            if other is None:
+            if conversion is None:
                 break
-            other.wait(MAX_CONVERSION_SECONDS)
+            conversion.wait(MAX_CONVERSION_SECONDS)
         try:
             with self._turns:
                 converted = self._convert(clip_id, clip, video)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-SECONDS_BETWEEN_LOOKS = 1.0  # whether tables have newer versions; in a bucket each look is a request a table
-SECONDS_BETWEEN_LOOKS_IN_BUCKETS = 10.0
+SECONDS_BETWEEN_CHECKS = 1.0  # whether tables have newer versions; in a bucket each check is a request a table
+SECONDS_BETWEEN_CHECKS_IN_BUCKETS = 10.0
 MAX_QUERY_SECONDS = 5.0
 QUERIES_AT_A_TIME = 4  # further ones wait for their turn; each may use all cores
 
@@ -99,19 +99,19 @@ class LakeViews:
         self._lake = lake
         self._lock = threading.Lock()
         self._view: LakeView | None = None
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         is_remote = local_path(lake.root) is None
-        self._seconds_between_looks = SECONDS_BETWEEN_LOOKS_IN_BUCKETS if is_remote else SECONDS_BETWEEN_LOOKS
+        self._seconds_between_checks = SECONDS_BETWEEN_CHECKS_IN_BUCKETS if is_remote else SECONDS_BETWEEN_CHECKS
 
     def newest(self) -> LakeView:
         """Returns the lake as it is now, or was a second ago (in a bucket ten seconds). Raises LakeGone."""
         with self._lock:
-            if self._view is None or time.monotonic() - self._looked_at > self._seconds_between_looks:
-                self._view = self._looked()
-                self._looked_at = time.monotonic()
+            if self._view is None or time.monotonic() - self._checked_at > self._seconds_between_checks:
+                self._view = self._checked()
+                self._checked_at = time.monotonic()
             return self._view
 
-    def _looked(self) -> LakeView:
+    def _checked(self) -> LakeView:
         before = {} if self._view is None else self._view._datasets
 
         def newest(table: str) -> lance.LanceDataset:
@@ -125,7 +125,7 @@ class LakeViews:
             with ThreadPoolExecutor(TABLES_OPENED_AT_A_TIME) as threads:
                 datasets = dict(zip(TABLES, threads.map(newest, TABLES), strict=True))
         except (ValueError, OSError) as error:
-            self._view = None  # a lake that comes back is opened anew
+            self._view = None  # a lake that comes back is opened again
             raise LakeGone(f"there is no lake at {self._lake.root}, or not all of it") from error
         if self._view is not None and all(datasets[name] is before.get(name) for name in datasets):
             return self._view

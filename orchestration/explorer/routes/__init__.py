@@ -13,4 +13,4 @@ from types import ModuleType
 
 def modules() -> list[ModuleType]:
     """Returns the modules of this package, by name."""
-    return [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    return [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]

@@ -50,13 +50,13 @@ def clip_story(page: OnePage, clip_id: str) -> Response:
     if not page.view.known("clips", [clip_id]).num_rows:
         raise not_found("clip", clip_id)
     try:
-        told = story(page.view, page.explorer.stages, clip_id)
+        lineage = story(page.view, page.explorer.stages, clip_id)
     except NotKnown as reason:
         raise not_found("clip", clip_id) from reason
     ui = page.explorer.dagster_ui
-    batch = (told["source"] or {}).get("ingest_batch")
+    batch = (lineage["source"] or {}).get("ingest_batch")
     made: list[dict[str, Any]] = []
-    for table in told["stages"]:
+    for table in lineage["stages"]:
         rows = table["made"] or [{}]
         made += [
             {
@@ -73,10 +73,10 @@ def clip_story(page: OnePage, clip_id: str) -> Response:
     return page.html(
         "clip_story.html",
         title="Lineage",
-        story=told,
+        story=lineage,
         made=made,
         batch=batch,
-        failures=[f"{attempt['stage']}: {in_words(attempt)}" for attempt in told["attempts"]],
+        failures=[f"{attempt['stage']}: {in_words(attempt)}" for attempt in lineage["attempts"]],
         ui=ui if ui.runs() else None,
     )
 

@@ -31,7 +31,7 @@ MAX_VALUES_SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Found:
+class Results:
     """The clips of a page of results. total: of all its pages. is_best: whether only the best of more are listed.
 
     among: [clips] bool, the clips that are counted; None: all.
@@ -52,23 +52,23 @@ def search(page: OnePage) -> Response:
     index = explorer.indexes.newest()
     try:
         state = parsed(page.request.query_params.multi_items(), index.facets, index.titles_of_measures())
-        found = _found(index, explorer.query_vectors, state)
-        facets, histograms = index.counted(state.filters, found.among)
+        results = _results(index, explorer.query_vectors, state)
+        facets, histograms = index.counted(state.filters, results.among)
     except WrongFilter as error:
         raise bad_request(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
-    cards = cards_of(index.view, found.clip_ids)
+    cards = cards_of(index.view, results.clip_ids)
     return page.html(
         "search.html",
         title=_title(state),
         state=state,
-        found=found,
+        results=results,
         cards=cards,
         example=_example(index.view, state),
         facets=[_shown(facet) for facet in facets if facet.counts],
         histograms=[histogram for histogram in histograms if histogram.lowest < histogram.highest],
         measures=index.titles_of_measures(),
         clips=index.clips,
-        pages=max(1, -(-found.total // CLIPS_PER_PAGE)),
+        pages=max(1, -(-results.total // CLIPS_PER_PAGE)),
         per_page=CLIPS_PER_PAGE,
         milliseconds=1000 * (time.perf_counter() - started),
     )
@@ -127,13 +127,13 @@ def name_of(uri: str) -> str:
     return unquote(PurePosixPath(urlsplit(uri).path).name, errors="replace") or uri
 
 
-def _found(index: ClipIndex, vectors: QueryVectors, state: SearchState) -> Found:
+def _results(index: ClipIndex, vectors: QueryVectors, state: SearchState) -> Results:
     matching = index.matching(state.filters)
     first = (state.page - 1) * CLIPS_PER_PAGE
     if not state.is_ranked:
         measure, descending = sorted_by(state.sort)
         numbers = index.ordered(matching, measure, descending=descending, count=first + CLIPS_PER_PAGE)[first:]
-        return Found(index.ids_of(numbers), int(matching.sum()), False, [], None)
+        return Results(index.ids_of(numbers), int(matching.sum()), False, [], None)
     ranked = _ranked(index, vectors, state, matching)
     listed = np.zeros(index.clips, bool)
     listed[ranked.numbers] = True
@@ -145,7 +145,7 @@ def _found(index: ClipIndex, vectors: QueryVectors, state: SearchState) -> Found
     among[ranked.candidates] = True
     is_best = len(numbers) < (int(matching.sum()) if state.is_filtered else index.clips)
     clip_ids = index.ids_of(numbers[first : first + CLIPS_PER_PAGE])
-    return Found(clip_ids, len(numbers), is_best, ranked.notes, among)
+    return Results(clip_ids, len(numbers), is_best, ranked.notes, among)
 
 
 def _ranked(index: ClipIndex, vectors: QueryVectors, state: SearchState, matching: np.ndarray) -> Ranked:

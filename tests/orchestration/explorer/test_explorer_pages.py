@@ -176,7 +176,7 @@ def test_a_lake_whose_folder_is_gone_is_a_clear_page_until_it_is_back(copied: Pa
     assert served.get("/").status == 200
     away = copied.with_name("away")
     shutil.move(copied, away)
-    served.explorer.views._looked_at = float("-inf")  # as if a second had passed
+    served.explorer.views._checked_at = float("-inf")  # as if a second had passed
     for path in ("/", "/clips/any", "/frames/any.jpg"):
         answer = served.get(path)
         assert answer.status == 503
@@ -208,7 +208,7 @@ def test_a_page_shows_one_moment_while_the_lake_is_written_to(copied, serve):
     served.lake.delete("clips", [clip_id])
     assert before.view.known("clip_captions", [clip_id], ["caption"])["caption"][0].as_py() == caption
     assert before.view.known("clips", [clip_id]).num_rows == 1
-    served.explorer.views._looked_at = float("-inf")
+    served.explorer.views._checked_at = float("-inf")
     after = served.explorer.indexes.newest(wait=True)
     assert after.clips == before.clips - 1
     assert clip_id not in served.clip_ids("/")

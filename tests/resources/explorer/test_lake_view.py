@@ -24,7 +24,7 @@ def test_a_view_stays_as_it_was_and_the_next_one_is_newer(lake):
     assert first.known("clips", ["b"]).num_rows == 0
     assert first.polars("clips")["clip_id"].to_list() == ["a"]
     assert views.newest() is first  # it is looked at once a second
-    views._looked_at = float("-inf")
+    views._checked_at = float("-inf")
     second = views.newest()
     assert sorted(second.query("select clip_id from clips")["clip_id"].to_pylist()) == ["a", "b"]
     assert second.dataset("frames") is first.dataset("frames")  # what has not changed stays open
@@ -33,7 +33,7 @@ def test_a_view_stays_as_it_was_and_the_next_one_is_newer(lake):
 def test_nothing_new_is_the_same_view(lake):
     views = LakeViews(lake)
     first = views.newest()
-    views._looked_at = float("-inf")
+    views._checked_at = float("-inf")
     assert views.newest() is first
 
 
