@@ -26,7 +26,7 @@ def temporary_folder(beside: Path | None = None) -> Iterator[Path]:
     else:
         beside.mkdir(parents=True, exist_ok=True)
     hidden = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=beside))
-    lock = FileLock(hidden / LOCK)
+    lock = FileLock(hidden / LOCK, thread_local=False)  # the block may end in another thread
     lock.acquire()
     folder = hidden.rename(hidden.with_name(hidden.name.removeprefix(".")))  # from now on others may try the lock
     try:
