@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,7 +27,7 @@ from resources.explorer.spoken_words import SpokenWords
 from resources.explorer.view import LakeView, LakeViews
 from resources.lake.statements import FOLDER, Header, parsed_header, statement, statements_in
 from resources.lake.store import tables_in
-from resources.lake.temporary_folders import folder_of
+from resources.lake.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -171,7 +173,9 @@ class ClipIndex:
     def __init__(self, view: LakeView) -> None:
         """Reads the view. Its time grows with the clips: see docs/explorer.md."""
         self.view = view
-        folder = folder_of(self)
+        files = ExitStack()
+        folder = files.enter_context(temporary_folder())
+        weakref.finalize(self, files.close)
         with view.connect(INDEX_TABLES, memory_limit=BUILD_MEMORY) as connection:
             connection.execute(statement("explorer/numbered"))
             ids = connection.sql(statement("explorer/clip_ids"))

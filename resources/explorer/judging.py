@@ -230,11 +230,18 @@ def _why_empty(wanted: Draw) -> str:
 
 
 def record(
-    lake: Lake, clip_id: str, verdicts: Mapping[str, str], *, judge: str, sample: str | None = None
+    lake: Lake,
+    clip_id: str,
+    verdicts: Mapping[str, str],
+    *,
+    judge: str,
+    sample: str | None = None,
+    shown_digest: str | None = None,
 ) -> list[str]:
     """Appends what the judge says of the clip's caption, cut and safety, in one commit. Returns the ids of the rows.
 
-    verdicts: what -> verdict, of VERDICTS, without a comparison. Raises NotJudgeable.
+    verdicts: what -> verdict, of VERDICTS, without a comparison. shown_digest: of the caption that the judge saw; None:
+    the present one. Raises NotJudgeable, also where the caption is another one by now.
     """
     _check(verdicts, ("caption", "cut", "safety"))
     clip = _row_of(lake, "clips", clip_id, ("video_id", "version", "digest"))
@@ -243,6 +250,8 @@ def record(
         raise NotJudgeable(f"the clip {clip_id} is gone")
     if "caption" in verdicts and caption is None:
         raise NotJudgeable(f"the clip {clip_id} has no caption any more")
+    if shown_digest is not None and shown_digest != ((caption or {}).get("digest") or ""):
+        raise NotJudgeable("the clip was captioned again since you saw it: look at the new caption")
     judged = {
         "caption": ((caption or {}).get("model"), (caption or {}).get("digest")),
         "cut": (clip["version"], clip["digest"]),
@@ -255,11 +264,21 @@ def record(
     return _append(lake, clip_id, clip["video_id"], rows, judge=judge, sample=sample)
 
 
-def record_comparison(lake: Lake, pair: Pair, chosen: str, *, judge: str, sample: str) -> list[str]:
+def caption_digest(lake: Lake, clip_id: str) -> str | None:
+    """Returns the digest of the clip's present caption; None where it has none."""
+    caption = _row_of(lake, "clip_captions", clip_id, ("digest",))
+    return caption["digest"] if caption else None
+
+
+def record_comparison(
+    lake: Lake, pair: Pair, chosen: str, *, judge: str, sample: str, shown_digest: str | None = None
+) -> list[str]:
     """Appends which caption of a pair the judge prefers. chosen: first, second or equal, as they were shown.
 
-    Raises NotJudgeable.
+    shown_digest: of the pair that the judge saw; None: this one. Raises NotJudgeable, also where it was another one.
     """
+    if shown_digest is not None and shown_digest != pair.digest:
+        raise NotJudgeable("the clip was captioned again since you saw it: look at the new caption")
     second = "b" if pair.shown_first == "a" else "a"
     try:
         verdict = {"first": pair.shown_first, "second": second, "equal": "equal"}[chosen]
@@ -270,7 +289,7 @@ def record_comparison(lake: Lake, pair: Pair, chosen: str, *, judge: str, sample
         "verdict": verdict,
         "model": pair.model_a,
         "other_model": pair.model_b,
-        "judged_digest": f"{pair.digest_a}/{pair.digest_b}",
+        "judged_digest": pair.digest,
         "shown_first": pair.shown_first,
     }
     return _append(lake, pair.clip_id, pair.video_id, [row], judge=judge, sample=sample)
@@ -336,6 +355,11 @@ class Pair:
     model_b: str
     digest_b: str
     shown_first: str
+
+    @property
+    def digest(self) -> str:
+        """Of both captions."""
+        return f"{self.digest_a}/{self.digest_b}"
 
     @property
     def as_shown(self) -> tuple[str, str]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from internvid.cutting.clips import CannotCut, ClipFile, Cut
 from internvid.cutting.exact import Encoding
 from internvid.video.playable import can_be_copied, media_type
 from resources.lake.paths import StoragePath
-from resources.lake.temporary_folders import folder_of
+from resources.lake.temporary_folders import temporary_folder
 from resources.media.store import Media
 from resources.media.video_file import ToCut
 
@@ -45,6 +48,7 @@ MAX_CONVERSION_SECONDS = 180.0
 MAX_HEIGHT = 480  # pixels of a clip that is encoded: it is there within seconds
 MEMORY_BYTES = 3 << 30
 MAX_KEPT_BYTES = 1 << 30
+MAX_KEPT_SECONDS = 3600.0
 
 
 class CannotPlay(RuntimeError):
@@ -57,10 +61,11 @@ class Busy(CannotPlay):
 
 @dataclass(frozen=True)
 class Converted:
-    """A clip as MP4. start_seconds: where the clip begins in this file."""
+    """A clip as MP4. start_seconds: where the clip begins in this file. made_at: of the monotonic clock."""
 
     path: Path
     start_seconds: float
+    made_at: float
 
 
 class Playback:
@@ -68,7 +73,9 @@ class Playback:
 
     def __init__(self, media: Media) -> None:
         self._media = media
-        self._folder = folder_of(self)
+        files = ExitStack()
+        self._folder = files.enter_context(temporary_folder())
+        weakref.finalize(self, files.close)
         self._kept: OrderedDict[str, Converted] = OrderedDict()
         self._lock = threading.Lock()
         self._under_way: dict[str, threading.Event] = {}
@@ -94,6 +101,7 @@ class Playback:
         """
         if clip["end_seconds"] - clip["start_seconds"] > MAX_CLIP_SECONDS:
             raise CannotPlay(f"Clips over {MAX_CLIP_SECONDS / 60:.0f} minutes are not converted for a browser.")
+        self._remove_old()
         while True:
             with self._lock:
                 if clip_id in self._kept:
@@ -148,7 +156,7 @@ class Playback:
                 if isinstance(file, ClipFile) and file.name.endswith(".mp4"):
                     path = self._folder / f"{clip_id}.mp4"
                     os.replace(folder / file.name, path)
-                    return Converted(path, max(0.0, clip["start_seconds"] - file.start_seconds))
+                    return Converted(path, max(0.0, clip["start_seconds"] - file.start_seconds), time.monotonic())
                 problem = file
         reason = f": {problem}" if isinstance(problem, CannotCut) else ""
         raise CannotPlay(f"This clip cannot be converted for a browser{reason}.")
@@ -158,9 +166,21 @@ class Playback:
             self._kept[clip_id] = converted
             kept_bytes = sum(each.path.stat().st_size for each in self._kept.values())
             while kept_bytes > MAX_KEPT_BYTES and len(self._kept) > 1:
-                _, oldest = self._kept.popitem(last=False)
-                kept_bytes -= oldest.path.stat().st_size
-                oldest.path.unlink()  # a browser that reads it meanwhile asks again
+                kept_bytes -= self._remove(next(iter(self._kept)))
+
+    def _remove_old(self) -> None:
+        """Removes what was converted long ago: it may be of a video that was forgotten since."""
+        with self._lock:
+            now = time.monotonic()
+            for clip_id in [each for each, kept in self._kept.items() if now - kept.made_at > MAX_KEPT_SECONDS]:
+                self._remove(clip_id)
+
+    def _remove(self, clip_id: str) -> int:
+        """Removes a clip, and returns the bytes that it had. A browser that reads it meanwhile asks again."""
+        path = self._kept.pop(clip_id).path
+        size = path.stat().st_size
+        path.unlink()
+        return size
 
 
 def played_as(video: Mapping[str, Any]) -> str | None:

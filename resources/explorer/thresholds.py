@@ -207,7 +207,11 @@ def subset_file(chosen: Thresholds, *, title: str, description: str = "") -> str
         "    pool.clip_id,",
         *columns,
         "    1 as weight,",
-        f"    concat_ws(', ', {', '.join(reasons)}) as reason",
+        "    concat_ws(",
+        "        ', ',",
+        *(f"        {reason}," for reason in reasons[:-1]),
+        f"        {reasons[-1]}",
+        "    ) as reason",
         "from pool",
         *joins,
     ]

@@ -26,6 +26,9 @@ Answer = TypeVar("Answer")
 
 SECONDS_BETWEEN_CHECKS = 1.0  # whether tables have newer versions; in a bucket each check is a request a table
 SECONDS_BETWEEN_CHECKS_IN_BUCKETS = 10.0
+# Memory for indexes and the layout of files, of all tables together; Lance has such limits for each table.
+INDEX_CACHE_BYTES = 512 << 20
+METADATA_CACHE_BYTES = 256 << 20
 MAX_QUERY_SECONDS = 5.0
 QUERIES_AT_A_TIME = 4  # further ones wait for their turn; each may use all cores
 
@@ -100,6 +103,7 @@ class LakeViews:
         self._lock = threading.Lock()
         self._view: LakeView | None = None
         self._checked_at = float("-inf")
+        self._session: lance.Session | None = None
         is_remote = local_path(lake.root) is None
         self._seconds_between_checks = SECONDS_BETWEEN_CHECKS_IN_BUCKETS if is_remote else SECONDS_BETWEEN_CHECKS
 
@@ -117,9 +121,9 @@ class LakeViews:
         def newest(table: str) -> lance.LanceDataset:
             dataset = before.get(table)
             if dataset is None:
-                return self._lake.dataset(table)
+                return self._opened(table, None)
             latest = dataset.latest_version
-            return dataset if latest == dataset.version else self._lake.dataset(table, latest)
+            return dataset if latest == dataset.version else self._opened(table, latest)
 
         try:
             with ThreadPoolExecutor(TABLES_OPENED_AT_A_TIME) as threads:
@@ -132,3 +136,13 @@ class LakeViews:
         view = LakeView(root=self._lake.root, storage_options=self._lake.storage_options)
         view._datasets = datasets
         return view
+
+    def _opened(self, table: str, version: int | None) -> lance.LanceDataset:
+        import lance
+
+        if self._session is None:
+            self._session = lance.Session(
+                index_cache_size_bytes=INDEX_CACHE_BYTES, metadata_cache_size_bytes=METADATA_CACHE_BYTES
+            )
+        options = self._lake.lance_options or None
+        return lance.dataset(self._lake.uri(table), version=version, storage_options=options, session=self._session)

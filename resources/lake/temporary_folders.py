@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def temporary_folder(beside: Path | None = None) -> Iterator[Path]:
     else:
         beside.mkdir(parents=True, exist_ok=True)
     hidden = Path(tempfile.mkdtemp(prefix=f".{PREFIX}", dir=beside))
-    lock = FileLock(hidden / LOCK, thread_local=False)  # another thread may end it
+    lock = FileLock(hidden / LOCK, thread_local=False)  # the block may end in another thread
     lock.acquire()
     folder = hidden.rename(hidden.with_name(hidden.name.removeprefix(".")))  # from now on others may try the lock
     try:
@@ -35,14 +34,6 @@ def temporary_folder(beside: Path | None = None) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder)
         lock.release()
-
-
-def folder_of(owner: object) -> Path:
-    """Returns a new folder in TMPDIR that lasts as long as `owner`, or the process."""
-    stack = ExitStack()
-    folder = stack.enter_context(temporary_folder())
-    weakref.finalize(owner, stack.close)
-    return folder
 
 
 @cache

@@ -106,19 +106,21 @@ def review(page: OnePage, sample: str, at: int | None = None) -> Response:
     if place is None:
         return page.html("judging/done.html", estimates=_of_sample(estimates(page), sample), **shared)
     row = lake.known("review_samples", [f"{place.clip_id}/{sample}"], ["kind"]).to_pylist()[0]
+    # The digest first: of a caption that is written in between, the judgement is refused.
+    digest = judging.caption_digest(lake, place.clip_id)
     shared |= {"place": place, "next": _next(places, place.position), "card": card_of(lake, place.clip_id)}
     if shared["card"] is not None:
         shared["clip"] = clip_of(page, place.clip_id)
         shared["media_type"] = played_as(video_of(page, shared["clip"]["video_id"]))
     if row["kind"] == "comparison":
         pair = judging.pair_of(lake, sample, place.clip_id, judge)
-        return page.html("judging/compare.html", pair=pair, **shared)
+        return page.html("judging/compare.html", pair=pair, shown_digest=pair.digest if pair else "", **shared)
     verdicts = {
         row["what"]: row["verdict"]
         for row in reversed(judging.judgements_of(lake, place.clip_id))
         if row["sample"] == sample and row["judge"] == judge
     }
-    return page.html("judging/review.html", verdicts=verdicts, **shared)
+    return page.html("judging/review.html", verdicts=verdicts, shown_digest=digest or "", **shared)
 
 
 @router.post("/judge/{sample}/undo")
@@ -143,9 +145,18 @@ def judge_clip(page: OnePage, form: OneForm, sample: str, clip_id: str) -> Respo
             pair = judging.pair_of(lake, sample, clip_id, judge)
             if pair is None:
                 raise NotJudgeable("one of the two captions is gone")
-            judging.record_comparison(lake, pair, chosen, judge=judge, sample=sample)
+            judging.record_comparison(
+                lake, pair, chosen, judge=judge, sample=sample, shown_digest=form.text("shown_digest")
+            )
         else:
-            judging.record(lake, clip_id, _verdicts(form), judge=judge, sample=sample)
+            judging.record(
+                lake,
+                clip_id,
+                _verdicts(form),
+                judge=judge,
+                sample=sample,
+                shown_digest=form.text("shown_digest"),
+            )
     except NotJudgeable as error:
         raise bad_request(f"Nothing was written: {error}.") from error
     left = [clip for clip in places if clip.clip_id != clip_id and not clip.is_judged]
@@ -157,17 +168,28 @@ def judge_clip(page: OnePage, form: OneForm, sample: str, clip_id: str) -> Respo
 def judgements(page: OnePage, clip_id: str) -> Response:
     """What people said of a clip, and a form to say something; the page of the clip loads it."""
     clip_of(page, clip_id)
+    digest = judging.caption_digest(page.view, clip_id)  # of what the page of the clip shows
     rows = judging.judgements_of(page.explorer.lake, clip_id)
     judge = judge_of(page.request)
     is_own = any(row["judge"] == judge and row["sample"] is None for row in rows)
-    return page.html("judging/clip.html", title="Judgements", clip_id=clip_id, judgements=rows, is_own=is_own)
+    return page.html(
+        "judging/clip.html",
+        title="Judgements",
+        clip_id=clip_id,
+        judgements=rows,
+        is_own=is_own,
+        shown_digest=digest or "",
+    )
 
 
 @router.post("/clips/{clip_id}/judgements")
 def judge_chosen_clip(page: OnePage, form: OneForm, clip_id: str) -> Response:
     """Writes what was said of a clip that someone chose: of no sample."""
     try:
-        judging.record(page.explorer.lake, clip_id, _verdicts(form), judge=judge_of(page.request))
+        judge = judge_of(page.request)
+        judging.record(
+            page.explorer.lake, clip_id, _verdicts(form), judge=judge, shown_digest=form.text("shown_digest")
+        )
     except NotJudgeable as error:
         raise bad_request(f"Nothing was written: {error}.") from error
     return see(f"/clips/{quote(clip_id, safe='')}#judgements")

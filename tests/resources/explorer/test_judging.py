@@ -20,6 +20,7 @@ from resources.explorer.judging import (
     NothingToDraw,
     NotJudgeable,
     allocation,
+    caption_digest,
     draw,
     judgements_of,
     merged,
@@ -173,6 +174,18 @@ def test_what_is_no_verdict_or_of_no_clip_is_refused_and_nothing_is_written(lake
 
 
 @IN_A_FOLDER
+def test_a_caption_that_was_written_again_since_it_was_shown_is_not_judged(lake):
+    (clip_id,) = fill(lake, 1)
+    shown = caption_digest(lake, clip_id)
+    fill(lake, 1, model="m2", caption="a cat sleeps")
+    with pytest.raises(NotJudgeable, match="captioned again since you saw it"):
+        record(lake, clip_id, {"caption": "good"}, judge="ann", shown_digest=shown)
+    assert lake.polars(JUDGEMENTS.name).height == 0
+    record(lake, clip_id, {"caption": "good"}, judge="ann", shown_digest=caption_digest(lake, clip_id))
+    assert lake.polars(JUDGEMENTS.name)["model"].to_list() == ["m2"]
+
+
+@IN_A_FOLDER
 def test_progress_counts_clips_of_each_judge_and_undo_takes_back_the_last_one(lake):
     fill(lake, 30)
     sample = draw(lake, Draw(6), drawn_by="ann")
@@ -250,6 +263,11 @@ def test_two_captions_of_a_clip_are_compared_without_their_names_in_an_order_by_
     assert min(first_of.values()) >= 4
     (row,) = lake.query(statement("statistics/judged_comparisons")).to_pylist()
     assert (row["model_a"], row["model_b"], row["judged"], row["share_b"]) == ("m1", "m2", 20, 1.0)
+    fill(lake, 30, model="m3", caption="a bird sings")
+    later = pair_of(lake, sample, pair.clip_id, "ann")
+    assert later is not None
+    with pytest.raises(NotJudgeable, match="captioned again since you saw it"):
+        record_comparison(lake, later, "first", judge="ann", sample=sample, shown_digest=pair.digest)
     with pytest.raises(NotJudgeable, match="'both' is none of first, second, equal"):
         record_comparison(lake, pair, "both", judge="ann", sample=sample)
 

@@ -65,7 +65,7 @@ def index(lake: Lake) -> ClipIndex:
 
 
 EVERYTHING = Thresholds(
-    {"score.aesthetics": (4.5, None), "seconds": (10, 180.5), "motion": (None, 0.95)},
+    {"score.aesthetics": (4.6, None), "seconds": (10, 180.5), "motion": (None, 0.95)},
     unflagged=True,
     not_judged_wrong=True,
 )
@@ -89,7 +89,7 @@ def of_one_condition(rows: list[WaterfallRow]) -> list[tuple[int, int, int]]:
     "chosen",
     [
         EVERYTHING,
-        Thresholds({"score.aesthetics": (4.5, None)}),
+        Thresholds({"score.aesthetics": (4.6, None)}),
         Thresholds({"seconds": (None, 20)}),
         Thresholds({"motion": (0.5, 0.6)}),
         Thresholds(unflagged=True),
@@ -123,7 +123,7 @@ def test_a_saved_subset_is_one_like_the_others_with_its_thresholds_as_parameters
     subset = SubsetFiles(folder=str(tmp_path)).named("best")
     assert subset.title == 'My "best": clips -- x'
     assert subset.description == "Saved by ann. -- --- select 1"
-    assert subset.parameters["min_aesthetics"].default == 4.5
+    assert subset.parameters["min_aesthetics"].default == 4.6
     assert subset.conditions["seconds_in_range"] == "duration in seconds from $min_seconds to $max_seconds"
     with connected(lake, subset, at=None) as connection:
         rows = select_subset(connection, subset, {"min_aesthetics": 8.0}).read_all().to_pylist()

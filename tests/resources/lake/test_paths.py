@@ -35,6 +35,17 @@ def text_file(tmp_path_factory) -> Path:
     return file
 
 
+def test_a_part_of_a_file_is_read(folder, text_file):
+    file = folder / "x.txt"
+    with pytest.raises(FileNotFoundError):
+        file.size()
+    with pytest.raises(FileNotFoundError):
+        file.read(0, 1)
+    file.put(text_file)
+    assert file.size() == len("first")
+    assert [file.read(0, 2), file.read(2, 4), file.read(3, 99)] == [b"fi", b"rs", b"st"]
+
+
 def test_a_file_is_put_found_read_replaced_and_removed(folder, text_file):
     file = folder / "ab" / "x.txt"
     assert (file.exists(), file.modified(), (folder / "ab").files()) == (False, None, [])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake.temporary_folders import LOCK, PREFIX, folder_of, remove_abandoned, temporary_folder
+from resources.lake.temporary_folders import PREFIX, remove_abandoned, temporary_folder
 
 OWNER = """
 import time
@@ -50,14 +50,3 @@ def test_it_is_gone_at_the_end_also_after_an_error(temporary: Path):
         raise ValueError("of the block")
     assert not folder.exists()
     assert list(temporary.iterdir()) == []
-
-
-def test_a_folder_of_something_goes_with_it(temporary: Path):
-    class Index:
-        pass
-
-    index = Index()
-    folder = folder_of(index)
-    assert (folder.parent, [path.name for path in folder.iterdir()]) == (temporary, [LOCK])
-    del index
-    assert not folder.exists()
