@@ -39,7 +39,17 @@ VIDEO_COLUMNS = (
     "display_height",
     "duration_seconds",
 )
-CLIP_COLUMNS = ("video_id", "start_pts", "end_pts", "start_seconds", "end_seconds", "start_frame", "end_frame")
+CLIP_COLUMNS = (
+    "video_id",
+    "start_pts",
+    "end_pts",
+    "time_base_numerator",
+    "time_base_denominator",
+    "start_seconds",
+    "end_seconds",
+    "start_frame",
+    "end_frame",
+)
 
 CONVERSIONS_AT_A_TIME = 2
 MAX_WAITING = 6
@@ -181,6 +191,17 @@ class Playback:
         size = path.stat().st_size
         path.unlink()
         return size
+
+
+def span_in_file(clip: Mapping[str, Any]) -> tuple[float, float]:
+    """Returns from when to when the clip is, in seconds of the file's own clock, which browsers show: the first frame
+    of a video need not be at 0. clip: a row with CLIP_COLUMNS.
+    """
+    seconds = clip["end_seconds"] - clip["start_seconds"]
+    if clip["start_pts"] is None or not clip["time_base_denominator"]:
+        return clip["start_seconds"], clip["end_seconds"]
+    start = clip["start_pts"] * clip["time_base_numerator"] / clip["time_base_denominator"]
+    return start, start + seconds
 
 
 def played_as(video: Mapping[str, Any]) -> str | None:

@@ -57,6 +57,9 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "dagster_home": ("/dagster", "/dagster"),
     "postgres_url": ("postgresql://me@host/dagster", "postgresql://me@host/dagster"),
     "code_location": ("code:4000", "code:4000"),
+    "explorer_token": ("secret", "secret"),
+    "explorer_url": ("https://explorer.example", "https://explorer.example"),
+    "ui_url": ("http://ui.example:3000", "http://ui.example:3000"),
     "max_concurrent_runs": ("8", 8),
     "pool_limits": ('{"caption": 1}', {"caption": 1}),
 }

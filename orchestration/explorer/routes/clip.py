@@ -12,7 +12,7 @@ from orchestration.explorer.page import OnePage, not_found
 from orchestration.explorer.routes.search import cards_of, name_of, video_names
 from resources.corpus.lineage import NotKnown, in_words, story
 from resources.explorer.clip_details import ClipDetails, clip_details
-from resources.explorer.playback import played_as
+from resources.explorer.playback import played_as, span_in_file
 
 router = APIRouter()
 
@@ -32,6 +32,7 @@ def clip(page: OnePage, clip_id: str) -> Response:
         clip=details.clip,
         seconds=details.clip["end_seconds"] - details.clip["start_seconds"],
         media_type=played_as(details.video),
+        span=span_in_file(details.clip),
         timeline=_timeline(details),
         before=details.siblings[position - 1]["clip_id"] if position else None,
         after=details.siblings[position + 1]["clip_id"] if position + 1 < len(details.siblings) else None,

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from orchestration.explorer.byte_answer import bytes_of
 from orchestration.explorer.page import OnePage, Page, not_found
-from resources.explorer.playback import CLIP_COLUMNS, VIDEO_COLUMNS, Busy, CannotPlay, played_as
+from resources.explorer.playback import CLIP_COLUMNS, VIDEO_COLUMNS, Busy, CannotPlay, played_as, span_in_file
 from resources.lake.lookup import begins_with
 from resources.lake.paths import StoragePath
 
@@ -44,7 +44,7 @@ def playable(page: OnePage, clip_id: str, convert: bool = False) -> Response:
     try:
         if played_as(video) is not None and not convert:
             page.explorer.playback.file(video)
-            start, end = clip["start_seconds"], clip["end_seconds"]
+            start, end = span_in_file(clip)
             return JSONResponse({"src": f"/videos/{clip['video_id']}/file", "start": start, "end": end})
         converted = page.explorer.playback.converted(clip_id, clip, video)
     except CannotPlay as reason:
