@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from resources.catalog.downloader import Downloader
 from resources.models.captioner import EmbeddedCaptioner, NoCaptioner
+from resources.models.classifier import EmbeddedClassifier, NoClassifier
 from resources.models.hub_captioner import HubCaptioner
 from resources.models.hub_summariser import HubSummariser
 from resources.models.hub_translator import HubTranslator
@@ -45,6 +46,7 @@ _CAPTIONERS: dict[str, type[ModelProvider]] = {
 _NO_SCORE: dict[str, type[ModelProvider]] = {"none": NoScorer}
 KINDS: dict[str, dict[str, type[ModelProvider]]] = {
     "downloader": {"yt_dlp": Downloader},
+    "classifier": {"none": NoClassifier, "embedded": EmbeddedClassifier},
     "coarse_captioner": _CAPTIONERS,
     "fine_captioner": _CAPTIONERS,
     "clip_captioner": {"none": NoCaptioner, **_CAPTIONERS},
