@@ -1,4 +1,4 @@
-"""`clip_things`: what a classifier sees in a clip: kinds of things for captions and search, and a vector for likeness."""
+"""`clip_things`: the kinds of things that a classifier sees in a clip, for captions and search, and a vector of it."""
 
 from collections.abc import Iterator
 

@@ -5,8 +5,8 @@ here: merging the captions of a clip's frames (`summary`), measuring movement (`
 
 It knows no objects. It says "one face" because OpenCV's face detectors found a face, "a round red region" because such
 a patch of colour was measured, and "text" because evenly sized marks stand in a row; it quotes what PP-OCR reads there.
-It never says "a man", "a ball" or "a sign". Where a measurement is not clear, the caption says nothing: a missed face makes a caption shorter, a false
-face makes it wrong.
+It never says "a man", "a ball" or "a sign". Where a measurement is not clear, the caption says nothing: a missed face
+makes a caption shorter, a false face makes it wrong.
 """
 
 from __future__ import annotations
@@ -480,7 +480,9 @@ def _shape(contour: np.ndarray, area: float) -> tuple[str, float]:
 
 
 def _rows_of_letters(luma: np.ndarray) -> list[dict[str, Any]]:
-    """Detects letters, measured in shares of the picture: rows of at least six separate marks of one height on one line, with strokes of one width.
+    """Detects letters: rows of at least six separate marks of one height on one line, with strokes of one width.
+
+    Returns each row's measures: its place in shares of the picture, its number of marks, its stroke.
 
     The limits separate titles in real frames from rows of windows, stitches and railings. They overlap on purpose:
     stitches fail by height and stroke, windows by uneven strokes and by what stands between the marks. With these

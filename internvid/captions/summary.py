@@ -21,7 +21,7 @@ from typing import Any
 from internvid.captions import measured
 from internvid.text.generated import Status
 from internvid.things.kinds import SeenKind
-from internvid.things.naming import named
+from internvid.things.naming import PERSON, named
 
 MODEL = "embedded-merger"
 VERSION = "embedded-merger 3 (people, things, text, camera and motion from 2 % a second, then light; else colours)"
@@ -127,8 +127,8 @@ class MergingSummariser:
             room -= sum(_count_words(sentence.text) for sentence in sentences)
         if phrased:
             sentences += _described(phrased, () if free else measures.things, room)
-        light = [sentence for sentence in sentences if sentence.is_last]
-        sentences = [*(sentence for sentence in sentences if not sentence.is_last), *motion, *light]
+        last = [sentence for sentence in sentences if sentence.is_last]
+        sentences = [*(sentence for sentence in sentences if not sentence.is_last), *motion, *last]
         return ClipSummary(
             " ".join(sentence.text for sentence in sentences),
             json.dumps(
@@ -204,32 +204,33 @@ def _described(
 ) -> list[_Sentence]:
     """Describes a clip from the phrases of its frames and the things in it.
 
-    Where a person, a thing or written text is known, a sentence each says so, and what is only known of the picture as
-    a whole is left out but for its light: a person would not say that a picture with a car in it is mostly grey. Where
-    nothing of the kind is known, one sentence says what was measured of the picture.
+    Where a person or a thing is known, a sentence each says so; text and light follow, after what moves. What is known
+    only of the picture as a whole is then left out: a person would not say that a picture with a car in it is mostly
+    grey. Where no thing is known, one sentence says what was measured of the picture.
 
     phrased: (seconds, phrases) of each frame, in order. room: maximum number of words.
     """
     topics, kept = _topics(phrased)
-    by_kind = {
+    largest = {
         kind: max(topics_of, key=lambda topic: len(topic.frames))
         for kind in ("face", "text", "light")
         if (topics_of := [topic for topic in kept if topic.kind == kind])
     }
     sentences = []
-    if "face" in by_kind:
-        sentences.append(_people(by_kind["face"]))
-    if names := named(things):
+    if "face" in largest:
+        sentences.append(_people(largest["face"]))
+    names = [kind for kind in named(things) if not (kind.name == PERSON and "face" in largest)]
+    if names:
         text = measured.join_with_and([kind.name for kind in names])
         seen = {kind.name: {"probability": kind.probability, "peak": kind.peak} for kind in names}
         verb = "is" if len(names) == 1 else "are"
         sentences.append(_Sentence(f"{text[0].upper()}{text[1:]} {verb} seen.", {"things": seen}))
-    if "text" in by_kind:
-        text = by_kind["text"].text()
-        sentences.append(_Sentence(f"{text[0].upper()}{text[1:]}.", by_kind["text"].sources()))
-    if not sentences or any(topic.kind == "blank" for topic in kept):
+    if not sentences:
         return _merge_phrases(topics, kept, len(phrased), room)
-    light = by_kind.get("light")
+    if "text" in largest:
+        text = largest["text"].text()
+        sentences.append(_Sentence(f"{text[0].upper()}{text[1:]}.", largest["text"].sources(), is_last=True))
+    light = largest.get("light")
     if light is not None and len(light.frames) >= len(phrased) * _LASTING_SUPPORT:
         sentences.append(_Sentence(f"The picture is {light.text()}.", light.sources(), is_last=True))
     while len(sentences) > 1 and _count_words(" ".join(sentence.text for sentence in sentences)) > room:
@@ -242,9 +243,11 @@ def _described(
 def _people(topic: _Topic) -> _Sentence:
     """Says who faces the camera. The detector finds faces that are turned to it, and no others."""
     words = topic.text()
-    count, _, place = words.partition(" face")
-    who = "A person faces" if count == "one" else f"{count.capitalize()} people face"
-    return _Sentence(f"{who} the camera{place.removeprefix('s')}.", topic.sources())
+    count, _, rest = words.partition(" face")
+    place = rest.removeprefix("s").strip()
+    where = f" {place}{',' if ', ' in place else ''}" if place else ""
+    who = f"A person{where} faces" if count == "one" else f"{count.capitalize()} people{where} face"
+    return _Sentence(f"{who} the camera.", topic.sources())
 
 
 def _topics(phrased: list[tuple[float, list[dict[str, Any]]]]) -> tuple[dict[str, _Topic], list[_Topic]]:

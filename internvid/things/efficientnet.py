@@ -29,12 +29,12 @@ _STAGES = (
 Weights = Mapping[str, np.ndarray]
 
 
-def session(weights: Weights, *, threads: int) -> onnxruntime.InferenceSession:
+def session(weights: Weights) -> onnxruntime.InferenceSession:
     """Returns the network, ready to run: `pictures`, as `normalised` makes them, to `scores` [n, 1000] float32."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # threads that wait for each other take twice the processor on a busy machine
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(network(weights), options, providers=["CPUExecutionProvider"])
 

@@ -25,6 +25,7 @@ from resources.models.provider import ModelProvider
 from resources.models.scorers.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
 from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
 from resources.models.scorers.image_classifier import ImageClassifierScorer
+from resources.models.scorers.open_nsfw import OpenNsfwScorer
 from resources.models.scorers.scorer import NoScorer
 from resources.models.scorers.text_overlay import OcrTextOverlay
 from resources.models.server_captioner import ServerCaptioner
@@ -61,7 +62,7 @@ KINDS: dict[str, dict[str, type[ModelProvider]]] = {
     "frame_text_similarity": {**_NO_SCORE, "clip": ClipFrameTextSimilarity},
     "text_overlay": {**_NO_SCORE, "ocr": OcrTextOverlay},
     "watermark": {**_NO_SCORE, "image_classifier": ImageClassifierScorer},
-    "safety": {**_NO_SCORE, "image_classifier": ImageClassifierScorer},
+    "safety": {**_NO_SCORE, "open_nsfw": OpenNsfwScorer, "image_classifier": ImageClassifierScorer},
 }
 
 
