@@ -47,43 +47,52 @@ def normalised(pictures: np.ndarray) -> np.ndarray:
 def network(weights: Weights) -> bytes:
     """Returns the network as a file of ONNX."""
     graph = Graph("pictures")
-    zero, six = graph.weight(np.array(0.0)), graph.weight(np.array(6.0))
-
-    def convolution(
-        value: str, name: str, norm: str, *, stride: int = 1, is_depthwise: bool = False, is_linear: bool = False
-    ) -> str:
-        """A convolution with its normalisation, and ReLU6 unless it is linear. name, norm: in the weights."""
-        gamma, beta, mean, variance = (
-            weights[f"{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        kernel = weights[f"{name}.weight"]
-        scale = gamma / np.sqrt(variance + _EPSILON)
-        around = kernel.shape[2] - stride if kernel.shape[2] > 1 else 0  # "same": the odd pixel at the right and below
-        value = graph.add(
-            "Conv",
-            [value, graph.weight(kernel * scale[:, None, None, None]), graph.weight(beta - mean * scale)],
-            strides=[stride, stride],
-            pads=[around // 2, around // 2, around - around // 2, around - around // 2],
-            group=len(kernel) if is_depthwise else 1,
-        )
-        return value if is_linear else graph.add("Clip", [value, zero, six])
-
-    value = convolution("pictures", "_conv_stem", "_bn0", stride=2)
+    value = convolution(graph, weights, "pictures", "_conv_stem", "_bn0", stride=2)
     width, block = 32, 0
     for blocks, _, first_stride, expansion, channels in _STAGES:
         for number in range(blocks):
             name, before = f"_blocks.{block}", value
             stride = first_stride if number == 0 else 1
             if expansion > 1:
-                value = convolution(value, f"{name}._expand_conv", f"{name}._bn0")
-            value = convolution(value, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride, is_depthwise=True)
-            value = convolution(value, f"{name}._project_conv", f"{name}._bn2", is_linear=True)
+                value = convolution(graph, weights, value, f"{name}._expand_conv", f"{name}._bn0")
+            value = convolution(graph, weights, value, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride)
+            value = convolution(graph, weights, value, f"{name}._project_conv", f"{name}._bn2", is_linear=True)
             if stride == 1 and width == channels:
                 value = graph.add("Add", [value, before])
             width, block = channels, block + 1
-    value = convolution(value, "_conv_head", "_bn1")
-    value = graph.add("GlobalAveragePool", [value])
-    features = graph.add("Flatten", [value], axis=1)
+    value = convolution(graph, weights, value, "_conv_head", "_bn1")
+    features = graph.add("Flatten", [graph.add("GlobalAveragePool", [value])], axis=1)
     matrix, bias = graph.weight(weights["_fc.weight"]), graph.weight(weights["_fc.bias"])
     graph.add("Gemm", [features, matrix, bias], "scores", transB=1)
     return graph.model(["n", 3, SIDE, SIDE], {"scores": ["n", CLASSES]})
+
+
+def convolution(
+    graph: Graph,
+    weights: Weights,
+    value: str,
+    name: str,
+    norm: str,
+    *,
+    stride: int = 1,
+    is_linear: bool = False,
+    output: str = "",
+) -> str:
+    """Adds a convolution with its normalisation, and ReLU6 unless it is linear. name, norm: in the weights."""
+    gamma, beta, mean, variance = (
+        weights[f"{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    kernel = weights[f"{name}.weight"]  # [channels, channels before or 1, side, side]
+    scale = gamma / np.sqrt(variance + _EPSILON)
+    around = kernel.shape[2] - stride if kernel.shape[2] > 1 else 0  # "same": the odd pixel at the right and below
+    value = graph.add(
+        "Conv",
+        [value, graph.weight(kernel * scale[:, None, None, None]), graph.weight(beta - mean * scale)],
+        output if is_linear else "",
+        strides=[stride, stride],
+        pads=[around // 2, around // 2, around - around // 2, around - around // 2],
+        group=len(kernel) if "_depthwise_conv" in name else 1,
+    )
+    if is_linear:
+        return value
+    return graph.add("Clip", [value, graph.weight(np.array(0.0)), graph.weight(np.array(6.0))], output)

@@ -16,14 +16,18 @@ MIN_PROBABILITY = 0.4  # over the frames
 MIN_PEAK = 0.45  # in one frame
 MAX_NAMES = 2
 PERSON = "a person"
-# What is said where no kind is sure but the kinds of groups are together: (name, groups, their least probability). The
-# pictures of clothes that the classifier learned from show people who wear them: of the real clips tested, those with a
-# person have 0.03 to 0.91 for clothes, those without 0.06 at most.
+# What is said where no kind is sure by itself but the kinds of groups are together: (name, groups, their least
+# probability). The pictures of clothes that the classifier learned from show people who wear them: of the real clips
+# tested, those with a person have 0.03 to 0.91 for clothes, those without 0.06 at most.
 _TOGETHER = (
     ("an aircraft or a spacecraft", ("aircraft",), 0.4),
     ("a vehicle", ("vehicle", "aircraft"), 0.4),
     (PERSON, ("clothing", "person"), 0.15),
 )
+
+# A space shuttle is an airplane at 0.37 and a spaceship at 0.19: beside a rival with such a share of its probability, a
+# kind of a group is not told from the others.
+_MAX_RIVAL = 0.4
 
 # Search finds a clip by less than what is said of it, since it ranks: a word stands as often as its kind is probable.
 _MIN_SEARCHED_PEAK = 0.08
@@ -33,14 +37,21 @@ _REPETITIONS = 8  # of a kind of which the classifier is sure
 def named(seen: Sequence[SeenKind]) -> list[SeenKind]:
     """Returns the kinds that are sure enough to be said, the surest first; else a group that is."""
     sure = [kind for kind in seen if kind.probability >= MIN_PROBABILITY or kind.peak >= MIN_PEAK]
-    if sure:
-        return sorted(sure, key=lambda kind: -kind.probability)[:MAX_NAMES]
+    sure.sort(key=lambda kind: -kind.probability)
     for name, groups, least in _TOGETHER:
         members = [kind for kind in seen if (known := _kinds_by_name().get(kind.name)) and known.group in groups]
         together = sum(kind.probability for kind in members)
-        if together >= least:
+        has_rivals = (
+            sure and sure[0] in members and _nearest_rival(sure[0], members) >= _MAX_RIVAL * sure[0].probability
+        )
+        if together >= least and (not sure or has_rivals):
             return [SeenKind(name, round(together, 4), max(kind.peak for kind in members))]
-    return []
+    return sure[:MAX_NAMES]
+
+
+def _nearest_rival(kind: SeenKind, members: Sequence[SeenKind]) -> float:
+    """The highest probability of another kind of the group."""
+    return max((member.probability for member in members if member != kind), default=0.0)
 
 
 def searched_words(seen: Sequence[SeenKind]) -> str:
