@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption
+from internvid.captions.summary import ClipMeasures, ClipSummary, TimedCaption, phrases_of
 from internvid.captions.words import nouns_and_verbs
 from internvid.text.search_terms import indexed_terms
 from internvid.things.kinds import SeenKind
@@ -89,9 +89,12 @@ def as_imported(run: StageRun, units: list[Unit]) -> Iterator[Outcome]:
         yield Done(unit, (Rows.of([row], CLIP_CAPTIONS),))
 
 
-def _words(caption: str, things: tuple[SeenKind, ...]) -> dict[str, Any]:
-    """Returns the columns that follow from the caption and the kinds of things in the clip."""
-    terms = f"{indexed_terms(caption)} {searched_words(things)}".strip()
+def _words(caption: str, things: tuple[SeenKind, ...], scene: str = "") -> dict[str, Any]:
+    """Returns the columns that follow from the caption and the kinds of things in the clip.
+
+    scene: what is known of the picture and may not be said in the caption, since it is found by that too.
+    """
+    terms = " ".join(filter(None, [indexed_terms(caption), indexed_terms(scene), searched_words(things)]))
     return {"caption_terms": terms, **vars(nouns_and_verbs(caption))}
 
 
@@ -117,8 +120,8 @@ def summarise(run: StageRun, summariser: Summariser, units: list[Unit]) -> list[
         summaries = summariser.summarise(to_summarise)
     spent = watch.spent / len(units)
     return [
-        _outcome(summariser, unit, clip, things[unit.key], summary, spent)
-        for unit, clip, summary in zip(units, clips, summaries, strict=True)
+        _outcome(summariser, unit, clip, summary, spent, _words_of(summary, things[unit.key], timed))
+        for unit, clip, (_, timed), summary in zip(units, clips, to_summarise, summaries, strict=True)
     ]
 
 
@@ -139,13 +142,23 @@ def _timed(clip: dict[str, Any], captions: list[dict[str, Any]]) -> list[TimedCa
     ]
 
 
+def _words_of(
+    summary: ClipSummary | Exception, things: tuple[SeenKind, ...], captions: list[TimedCaption]
+) -> dict[str, Any]:
+    """Returns the columns of words. Where the embedded captioner measured the middle frame, its caption is searched."""
+    if isinstance(summary, Exception):
+        return {}
+    coarse = [caption.caption for caption in captions if caption.scale == "coarse" and phrases_of(caption) is not None]
+    return _words(summary.caption, things, coarse[0] if coarse else "")
+
+
 def _outcome(
     summariser: Summariser,
     unit: Unit,
     clip: dict[str, Any],
-    things: tuple[SeenKind, ...],
     summary: ClipSummary | Exception,
     spent: Spent,
+    words: dict[str, Any],
 ) -> Outcome:
     if isinstance(summary, Exception):
         return Failed(unit, summary, Cost.of(summariser, spent))
@@ -155,6 +168,6 @@ def _outcome(
         "model": summariser.model,
         "revision": summariser.revision,
         **vars(summary),
-        **_words(summary.caption, things),
+        **words,
     }
     return Done(unit, (Rows.of([row], CLIP_CAPTIONS),), cost=Cost.of(summariser, spent, tokens=summary))

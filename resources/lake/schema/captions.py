@@ -131,9 +131,9 @@ CLIP_CAPTIONS = Table(
         Column(
             "caption_terms",
             TEXT,
-            "what search looks in: the caption, with the characters of scripts without spaces singly and in pairs, and "
-            "words for the kinds of things seen in the clip",
-            derived_from=("clip_captions.caption", "clip_things.kinds"),
+            "what search looks in: the caption, with the characters of scripts without spaces singly and in pairs, "
+            "what was measured of its middle frame, and words for the kinds of things seen in the clip",
+            derived_from=("clip_captions.caption", "frame_captions.caption", "clip_things.kinds"),
         ),
         Column(
             "word_count",
