@@ -25,13 +25,14 @@ _TOGETHER = (
     (PERSON, ("clothing", "person"), 0.15),
 )
 
-# A space shuttle is an airplane at 0.37 and a spaceship at 0.19: beside a rival with such a share of its probability, a
+# A space shuttle is an airplane at 0.42 and a spaceship at 0.27: beside a rival with such a share of its probability, a
 # kind of a group is not told from the others.
 _MAX_RIVAL = 0.4
 
-# Search finds a clip by less than what is said of it, since it ranks: a word stands as often as its kind is probable.
-_MIN_SEARCHED_PEAK = 0.08
-_REPETITIONS = 8  # of a kind of which the classifier is sure
+# Search finds a clip by less than what is said of it, since it ranks: a word stands as often as the square of its
+# kind's probability says, so that three weak kinds do not hide a strong one.
+_MIN_SEARCHED_PEAK = 0.13
+_REPETITIONS, _MAX_REPETITIONS = 30, 8
 
 
 def named(seen: Sequence[SeenKind]) -> list[SeenKind]:
@@ -39,19 +40,18 @@ def named(seen: Sequence[SeenKind]) -> list[SeenKind]:
     sure = [kind for kind in seen if kind.probability >= MIN_PROBABILITY or kind.peak >= MIN_PEAK]
     sure.sort(key=lambda kind: -kind.probability)
     for name, groups, least in _TOGETHER:
-        members = [kind for kind in seen if (known := _kinds_by_name().get(kind.name)) and known.group in groups]
+        members = [kind for kind in seen if _group(kind) in groups]
         together = sum(kind.probability for kind in members)
-        has_rivals = (
-            sure and sure[0] in members and _nearest_rival(sure[0], members) >= _MAX_RIVAL * sure[0].probability
-        )
-        if together >= least and (not sure or has_rivals):
+        is_one_of_several = bool(sure) and _group(sure[0]) == groups[0] and _has_rival(sure[0], seen)
+        if together >= least and (not sure or is_one_of_several):
             return [SeenKind(name, round(together, 4), max(kind.peak for kind in members))]
     return sure[:MAX_NAMES]
 
 
-def _nearest_rival(kind: SeenKind, members: Sequence[SeenKind]) -> float:
-    """The highest probability of another kind of the group."""
-    return max((member.probability for member in members if member != kind), default=0.0)
+def _has_rival(kind: SeenKind, seen: Sequence[SeenKind]) -> bool:
+    """Whether another kind of the same group is nearly as probable."""
+    rivals = [other.peak for other in seen if other != kind and _group(other) == _group(kind)]
+    return max(rivals, default=0.0) >= _MAX_RIVAL * kind.peak
 
 
 def searched_words(seen: Sequence[SeenKind]) -> str:
@@ -61,8 +61,13 @@ def searched_words(seen: Sequence[SeenKind]) -> str:
         known = _kinds_by_name().get(kind.name)
         if known is not None and kind.peak >= _MIN_SEARCHED_PEAK:
             name = [word for word in re.findall(r"\w+", kind.name) if word not in ("a", "an", "or", "of")]
-            words += [*name, *known.words] * max(1, round(kind.peak * _REPETITIONS))
+            words += [*name, *known.words] * min(_MAX_REPETITIONS, max(1, round(kind.peak**2 * _REPETITIONS)))
     return " ".join(words)
+
+
+def _group(kind: SeenKind) -> str:
+    known = _kinds_by_name().get(kind.name)
+    return known.group if known else ""
 
 
 @cache
