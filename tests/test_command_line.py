@@ -73,12 +73,13 @@ def test_ingest_says_what_it_found_what_it_made_and_what_failed(first_run):
         "fingerprints": ["2", "0", "0"],
         "speech": ["0", "0", "0"],  # no subtitles came with them
         "transcripts": ["0", "0", "0"],
+        "clip_things": ["4", "0", "0"],
         "frame_captions": ["10", "0", "0"],
         "clip_captions": ["4", "0", "0"],
         "dialogues": ["2", "0", "0"],
         "clip_embeddings": ["0", "0", "0"],  # no model is active
         "caption_embeddings": ["0", "0", "0"],
-        "clip_scores": ["4", "0", "0"],
+        "clip_scores": ["8", "0", "0"],
         "all, with start-up": ["", "", ""],
     }
     assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file, not a video" in text
@@ -116,12 +117,13 @@ def test_status_counts_the_inputs_of_each_stage_and_names_what_failed(root):
         ["fingerprints", "2", "2", "0", "0", "0", "0"],
         ["speech", "2", "0", "0", "2", "0", "0"],  # no subtitles came with them
         ["transcripts", "0", "0", "0", "0", "0", "0"],
+        ["clip_things", "4", "4", "0", "0", "0", "0"],
         ["frame_captions", "10", "10", "0", "0", "0", "0"],
         ["clip_captions", "4", "4", "0", "0", "0", "0"],
         ["dialogues", "2", "2", "0", "0", "0", "0"],
         ["caption_embeddings", "0", "0", "0", "0", "0", "0"],  # no model is active
         ["clip_embeddings", "0", "0", "0", "0", "0", "0"],
-        ["clip_scores", "4", "4", "0", "0", "0", "0"],
+        ["clip_scores", "8", "8", "0", "0", "0", "0"],
     ]
     assert "1 failed:" in text
     assert f"{BROKEN}, raw_videos: UnreadableVideo: this is a text file" in text

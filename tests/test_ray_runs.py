@@ -28,6 +28,7 @@ COMPARED = (
     "fingerprints",
     "speech",
     "transcripts",
+    "clip_things",
     "frame_captions",
     "clip_captions",
     "dialogues",
@@ -113,10 +114,11 @@ def expected(
         "fingerprints": VIDEOS,
         "speech": 2,
         "transcripts": 2,
+        "clip_things": 2 * VIDEOS,
         "frame_captions": 5 * VIDEOS,
         "clip_captions": 2 * VIDEOS,
         "dialogues": VIDEOS,
-        "clip_scores": 2 * VIDEOS,
+        "clip_scores": 4 * VIDEOS,
         "attempts": 1 + VIDEOS - 1,  # the broken video; the videos in which nothing is said
     }
     return tables

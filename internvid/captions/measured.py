@@ -4,9 +4,9 @@ Belongs here: what can be measured in one frame, the words for it, and the numbe
 here: merging the captions of a clip's frames (`summary`), measuring movement (`internvid.video.measures`).
 
 It knows no objects. It says "one face" because OpenCV's face detectors found a face, "a round red region" because such
-a patch of colour was measured, and "text" because evenly sized marks stand in a row. It never says "a man", "a ball" or
-"a sign". Where a measurement is not clear, the caption says nothing: a missed face makes a caption shorter, a false
-face makes it wrong.
+a patch of colour was measured, and "text" because evenly sized marks stand in a row; it quotes what PP-OCR reads there.
+It never says "a man", "a ball" or "a sign". Where a measurement is not clear, the caption says nothing: a missed face
+makes a caption shorter, a false face makes it wrong.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from internvid.text.generated import Status
 if TYPE_CHECKING:
     import cv2
 
+    from internvid.captions.written_text import TextReader
+
 MODEL = "embedded-measurements"
 # Count it up with any change to the captions: frames that were captioned before are then captioned again.
-VERSION = "embedded-measurements 1 (faces, text, regions, colours, light, texture)"
+VERSION = "embedded-measurements 2 (faces, text that is read, regions, colours, light, texture)"
 
 # Long side, in pixels, at which faces are detected. At 320, one in six of the faces in the real frames tested is lost.
 _FACE_LONG_SIDE = 480
@@ -102,11 +104,14 @@ class MeasuringCaptioner:
         from importlib.metadata import version
 
         self.model = MODEL
-        self.version = f"{VERSION}, opencv {version('opencv-python-headless')}"
+        from internvid.captions import written_text
+
+        self.version = f"{VERSION}, opencv {version('opencv-python-headless')}, {written_text.VERSION}"
         self._cascades: list[cv2.CascadeClassifier] = []
+        self._reader: TextReader | None = None  # loaded with the first text: half a second, 100 MB
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cascades": []}
+        return {**self.__dict__, "_cascades": [], "_reader": None}
 
     def caption(self, frames: Sequence[np.ndarray]) -> list[FrameCaption]:
         """Captions each frame from that frame alone.
@@ -135,9 +140,23 @@ class MeasuringCaptioner:
                 *_colours(small, names),
                 *_face_phrases(faces),
                 *_regions(small, names, faces),
-                *_text(luma),
+                *self._text(frame, luma),
             ]
         )
+
+    def _text(self, frame: np.ndarray, luma: np.ndarray) -> list[_Phrase]:
+        """Returns "text" with its place where letters stand, and quotes what is surely read there."""
+        rows = _rows_of_letters(luma)
+        if not rows:
+            return []
+        if self._reader is None:
+            from internvid.captions.written_text import TextReader
+
+            self._reader = TextReader()
+        top, bottom = _band(rows)
+        height = len(frame)
+        lines = self._reader.lines(frame[int(top * height) : max(int(top * height) + 1, round(bottom * height))])
+        return [_text_phrase(rows, lines)]
 
     def _faces(self, luma: np.ndarray) -> list[tuple[float, float, float, float]]:
         """Detects faces turned to the camera: (left, top, width, height) in shares of the picture, from left to right.
@@ -460,8 +479,10 @@ def _shape(contour: np.ndarray, area: float) -> tuple[str, float]:
     return "", float(max(round_fit, square_fit))
 
 
-def _text(luma: np.ndarray) -> list[_Phrase]:
+def _rows_of_letters(luma: np.ndarray) -> list[dict[str, Any]]:
     """Detects letters: rows of at least six separate marks of one height on one line, with strokes of one width.
+
+    Returns each row's measures: its place in shares of the picture, its number of marks, its stroke.
 
     The limits separate titles in real frames from rows of windows, stitches and railings. They overlap on purpose:
     stitches fail by height and stroke, windows by uneven strokes and by what stands between the marks. With these
@@ -485,14 +506,34 @@ def _text(luma: np.ndarray) -> list[_Phrase]:
         marks = marks[np.argsort(stats[marks, cv2.CC_STAT_LEFT], kind="stable")]
         measured_rows = [_letters(row, stats, labels, mask) for row in _rows_of_marks(stats[marks], marks)]
         rows += [row for row in measured_rows if row is not None]
-    if not rows:
-        return []
+    for row in rows:
+        row["x"], row["y"] = row["x"] / width, row["y"] / height
+        row["top"], row["bottom"] = row["top"] / height, row["bottom"] / height
+    return rows
+
+
+def _band(rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """The part of the picture in which the rows stand, over its whole width: top and bottom, in shares of its height.
+
+    It is taller than the rows by twice their height: letters reach below and above the marks, and a title has lines
+    whose marks are not chained.
+    """
+    tall = max(row["bottom"] - row["top"] for row in rows)
+    top, bottom = min(row["top"] for row in rows), max(row["bottom"] for row in rows)
+    return max(0.0, top - 2 * tall), min(1.0, bottom + 2 * tall)
+
+
+def _text_phrase(rows: list[dict[str, Any]], lines: Sequence[tuple[str, float]]) -> _Phrase:
+    """Says that text is there, and quotes the lines that were read: (text, confidence)."""
     count = sum(row["marks"] for row in rows)
-    x = sum(row["x"] * row["marks"] for row in rows) / count / width
-    y = sum(row["y"] * row["marks"] for row in rows) / count / height
-    measure = {"marks": count, "x": round(x, 3), "y": round(y, 3),
+    x = sum(row["x"] * row["marks"] for row in rows) / count
+    y = sum(row["y"] * row["marks"] for row in rows) / count
+    measure: dict[str, Any] = {"marks": count, "x": round(x, 3), "y": round(y, 3),
                "stroke_over_height": round(sum(row["stroke"] for row in rows) / len(rows), 3)}  # fmt: skip
-    return [_Phrase("text", "text", measure, _place(x, y))]
+    if lines:
+        measure["read"] = [{"text": text, "confidence": confidence} for text, confidence in lines]
+    quoted = join_with_and([f'"{text}"' for text, _ in lines])
+    return _Phrase("text", f"text {quoted}".strip(), measure, _place(x, y))
 
 
 def _rows_of_marks(boxes: np.ndarray, marks: np.ndarray) -> list[np.ndarray]:
@@ -551,4 +592,4 @@ def _letters(row: np.ndarray, stats: np.ndarray, labels: np.ndarray, mask: np.nd
     stroke = float(strokes.mean() / tall)
     if strokes.std() / strokes.mean() > 0.3 or not 0.06 <= stroke <= 0.25:
         return None
-    return {"marks": len(row), "x": (x0 + x1) / 2, "y": (y0 + y1) / 2, "stroke": stroke}
+    return {"marks": len(row), "x": (x0 + x1) / 2, "y": (y0 + y1) / 2, "top": y0, "bottom": y1, "stroke": stroke}

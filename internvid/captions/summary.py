@@ -20,9 +20,11 @@ from typing import Any
 
 from internvid.captions import measured
 from internvid.text.generated import Status
+from internvid.things.kinds import SeenKind
+from internvid.things.naming import PERSON, named
 
 MODEL = "embedded-merger"
-VERSION = "embedded-merger 2 (phrases once, changes with then, camera and motion from 2 % a second, 60 words)"
+VERSION = "embedded-merger 3 (people, things, text, camera and motion from 2 % a second, then light; else colours)"
 
 _MAX_WORDS = 60  # the text towers of video-text models read 77 tokens at most, about 60 words
 
@@ -41,7 +43,10 @@ _LASTING_SUPPORT = 0.5  # from this share of frames on, a phrase belongs to the 
 
 @dataclass(frozen=True)
 class ClipMeasures:
-    """The measures of a clip, in the names and units of the table `clips`. Values that are NaN are not mentioned."""
+    """The measures of a clip, in the names and units of the table `clips`. Values that are NaN are not mentioned.
+
+    things: the kinds of things that a classifier sees in it.
+    """
 
     seconds: float
     motion: float
@@ -53,6 +58,7 @@ class ClipMeasures:
     moving_share: float
     mover_x: float
     mover_y: float
+    things: tuple[SeenKind, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ class ClipSummary:
 
     `evidence`: JSON, None where the model gives none. `status`, `prompt_tokens`, `output_tokens`: as of `Generated`.
     The embedded summariser's evidence is a list with an entry for each sentence, in order: {"sentence", "from",
-    "left_out"}. `from` is a list of {"frame_seconds", "phrase"} for a sentence from frame captions, and
+    "left_out"}. `from` is a list of {"frame_seconds", "phrase"} for a sentence from frame captions,
+    {"things": {name: {"probability", "peak"}}} for one about things that a classifier sees, and
     {"measure": {name: number}} for one from the clip's measures. `left_out` counts the different phrases or captions
     that did not fit or that too few frames bore out.
     """
@@ -86,11 +93,15 @@ class ClipSummary:
 
 @dataclass
 class _Sentence:
-    """A sentence of a summary. sources, left_out: as "from" and "left_out" of the evidence."""
+    """A sentence of a summary. sources, left_out: as "from" and "left_out" of the evidence.
+
+    is_last: whether it stands after what moves.
+    """
 
     text: str
     sources: Any
     left_out: int = 0
+    is_last: bool = False
 
 
 class MergingSummariser:
@@ -115,8 +126,9 @@ class MergingSummariser:
             sentences += _merge_free_text(free, room)
             room -= sum(_count_words(sentence.text) for sentence in sentences)
         if phrased:
-            sentences += _merge_phrases(phrased, room)
-        sentences += motion
+            sentences += _described(phrased, () if free else measures.things, room)
+        last = [sentence for sentence in sentences if sentence.is_last]
+        sentences = [*(sentence for sentence in sentences if not sentence.is_last), *motion, *last]
         return ClipSummary(
             " ".join(sentence.text for sentence in sentences),
             json.dumps(
@@ -187,18 +199,66 @@ def phrases_of(caption: TimedCaption) -> list[dict[str, Any]] | None:
     return phrases
 
 
-def _merge_phrases(phrased: list[tuple[float, list[dict[str, Any]]]], room: int) -> list[_Sentence]:
-    """Merges phrases into one sentence: the scene first, later changes after "then".
+def _described(
+    phrased: list[tuple[float, list[dict[str, Any]]]], things: Sequence[SeenKind], room: int
+) -> list[_Sentence]:
+    """Describes a clip from the phrases of its frames and the things in it.
+
+    Where a person or a thing is known, a sentence each says so; text and light follow, after what moves. What is known
+    only of the picture as a whole is then left out: a person would not say that a picture with a car in it is mostly
+    grey. Where no thing is known, one sentence says what was measured of the picture.
 
     phrased: (seconds, phrases) of each frame, in order. room: maximum number of words.
     """
+    topics, kept = _topics(phrased)
+    largest = {
+        kind: max(topics_of, key=lambda topic: len(topic.frames))
+        for kind in ("face", "text", "light")
+        if (topics_of := [topic for topic in kept if topic.kind == kind])
+    }
+    sentences = []
+    if "face" in largest:
+        sentences.append(_people(largest["face"]))
+    names = [kind for kind in named(things) if not (kind.name == PERSON and "face" in largest)]
+    if names:
+        text = measured.join_with_and([kind.name for kind in names])
+        seen = {kind.name: {"probability": kind.probability, "peak": kind.peak} for kind in names}
+        verb = "is" if len(names) == 1 else "are"
+        sentences.append(_Sentence(f"{text[0].upper()}{text[1:]} {verb} seen.", {"things": seen}))
+    if not sentences:
+        return _merge_phrases(topics, kept, len(phrased), room)
+    if "text" in largest:
+        text = largest["text"].text()
+        sentences.append(_Sentence(f"{text[0].upper()}{text[1:]}.", largest["text"].sources(), is_last=True))
+    light = largest.get("light")
+    if light is not None and len(light.frames) >= len(phrased) * _LASTING_SUPPORT:
+        sentences.append(_Sentence(f"The picture is {light.text()}.", light.sources(), is_last=True))
+    while len(sentences) > 1 and _count_words(" ".join(sentence.text for sentence in sentences)) > room:
+        sentences.pop()
+    told_topics = sum(1 for sentence in sentences if isinstance(sentence.sources, list))
+    sentences[0].left_out = len(topics) - told_topics
+    return sentences
+
+
+def _people(topic: _Topic) -> _Sentence:
+    """Says who faces the camera. The detector finds faces that are turned to it, and no others."""
+    words = topic.text()
+    count, _, rest = words.partition(" face")
+    place = rest.removeprefix("s").strip()
+    where = f" {place}{',' if ', ' in place else ''}" if place else ""
+    who = f"A person{where} faces" if count == "one" else f"{count.capitalize()} people{where} face"
+    return _Sentence(f"{who} the camera.", topic.sources())
+
+
+def _topics(phrased: list[tuple[float, list[dict[str, Any]]]]) -> tuple[dict[str, _Topic], list[_Topic]]:
+    """Returns the topics of the frames' phrases, and those that enough frames bear out."""
     topics: dict[str, _Topic] = {}
     for index, (seconds, phrases) in enumerate(phrased):
         for phrase in phrases:
             about = phrase["about"]
-            # The number of regions and the colours of palettes waver from frame to frame: one topic each. For
-            # anything else another value is a change, so each value is a topic.
-            is_wavering = phrase["kind"] in ("region", "palette")
+            # The number of regions, the colours of palettes and what is read of a text waver from frame to frame: one
+            # topic each. For anything else another value is a change, so each value is a topic.
+            is_wavering = phrase["kind"] in ("region", "palette", "text")
             key = f"{about}: {phrase['kind'] if is_wavering else phrase['thing']}"
             topic = topics.setdefault(key, _Topic(about))
             topic.frames.append(index)
@@ -206,9 +266,12 @@ def _merge_phrases(phrased: list[tuple[float, list[dict[str, Any]]]], room: int)
             topic.phrases.append(phrase)
     min_frames = 1 if len(phrased) <= 3 else max(2, math.ceil(len(phrased) * _MIN_SUPPORT))
     kept = [topic for topic in topics.values() if len(topic.frames) >= min_frames]
-    if not kept:
-        kept = sorted(topics.values(), key=lambda topic: -len(topic.frames))[:3]
-    parts = _in_order(kept, len(phrased))
+    return topics, kept or sorted(topics.values(), key=lambda topic: -len(topic.frames))[:3]
+
+
+def _merge_phrases(topics: dict[str, _Topic], kept: list[_Topic], frame_count: int, room: int) -> list[_Sentence]:
+    """Merges phrases into one sentence: the scene first, later changes after "then". room: maximum number of words."""
+    parts = _in_order(kept, frame_count)
     while len(parts) > 1 and _count_words(_scene(parts)) > room:
         parts.pop()
     while len(parts[0]) > 1 and _count_words(_scene(parts)) > room:

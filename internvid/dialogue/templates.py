@@ -168,14 +168,17 @@ def _things(clip: ClipFacts) -> Iterator[_Statement]:
                 of_kind.setdefault(phrase["about"], []).append(phrase)
     for about, phrases in of_kind.items():
         things = {phrase["thing"] for phrase in phrases}
-        if len(phrases) < len(frames) or len(things) > 1:
+        if len(phrases) < len(frames):
+            continue
+        if about == "text":  # what is read of it may differ from frame to frame
+            yield _Statement("text", "there is text in the picture", "text")
+            continue
+        if len(things) > 1:
             continue
         (thing,) = things
         if about == "face":
             is_one = thing == "one face"
             yield _Statement("face", f"{thing} {'is' if is_one else 'are'} turned to the camera", thing)
-        elif about == "text":
-            yield _Statement("text", "there is text in the picture", "text")
         elif _is_shaped(phrases):
             places = [phrase["place"] for phrase in phrases]
             yield _Statement("region", f"there is {thing} in the picture", {"thing": thing, "places": places})

@@ -36,16 +36,25 @@ def sql(
 
 
 def search(
-    text: Annotated[str, typer.Argument(help="Words to find in the captions.")],
+    text: Annotated[str, typer.Argument(help="Words to find in the captions, and in the kinds of things seen.")] = "",
+    like: Annotated[str | None, typer.Option(help="A clip's id, in place of words: clips that look like it.")] = None,
     lake: LakeOption = None,
     limit: Annotated[int, typer.Option(help="How many clips.")] = 10,
     format: Annotated[Format, typer.Option(help="How rows are printed.")] = Format.table,
 ) -> None:
-    """Find the clips that match a text best: by captions (BM25), and by vectors once a model is active."""
+    """Find the clips that match a text best: by words (BM25), and by vectors once a model is active; or like a clip."""
+    if bool(text) == (like is not None):
+        raise typer.BadParameter("give words to find, or a clip with --like")
     session = existing(lake)
-    vector, weight = _vector_of(session, text)
     explorer = session.settings.explorer_url.rstrip("/")
-    hits = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
+    if like is None:
+        vector, weight = _vector_of(session, text)
+        hits = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
+    else:
+        try:
+            hits = session.lake.similar(like, limit=limit)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
     columns = ["video_id", "start_seconds", "end_seconds"]
     clips = session.lake.fetch("clips", hits["clip_id"].to_pylist(), columns).to_pylist()
     video_ids = sorted({clip["video_id"] for clip in clips})
@@ -66,7 +75,7 @@ def search(
     columns = ["score", "video", "start_seconds", "end_seconds", "caption", "clip_id"]
     print_rows(columns if format is Format.table else [*columns, "page"], rows, format)
     if format is Format.table:
-        page = f"{explorer}/?{urlencode({'q': text})}"
+        page = f"{explorer}/?{urlencode({'q': text} if like is None else {'like': like})}"
         notes.print(f"to watch them, while `internvid explore` runs: {page}", markup=False, soft_wrap=True)
 
 

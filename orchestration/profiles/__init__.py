@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from resources.catalog.downloader import Downloader
 from resources.models.captioner import EmbeddedCaptioner, NoCaptioner
+from resources.models.classifier import EmbeddedClassifier, NoClassifier
 from resources.models.hub_captioner import HubCaptioner
 from resources.models.hub_summariser import HubSummariser
 from resources.models.hub_translator import HubTranslator
@@ -24,6 +25,7 @@ from resources.models.provider import ModelProvider
 from resources.models.scorers.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
 from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
 from resources.models.scorers.image_classifier import ImageClassifierScorer
+from resources.models.scorers.open_nsfw import OpenNsfwScorer
 from resources.models.scorers.scorer import NoScorer
 from resources.models.scorers.text_overlay import OcrTextOverlay
 from resources.models.server_captioner import ServerCaptioner
@@ -45,6 +47,7 @@ _CAPTIONERS: dict[str, type[ModelProvider]] = {
 _NO_SCORE: dict[str, type[ModelProvider]] = {"none": NoScorer}
 KINDS: dict[str, dict[str, type[ModelProvider]]] = {
     "downloader": {"yt_dlp": Downloader},
+    "classifier": {"none": NoClassifier, "embedded": EmbeddedClassifier},
     "coarse_captioner": _CAPTIONERS,
     "fine_captioner": _CAPTIONERS,
     "clip_captioner": {"none": NoCaptioner, **_CAPTIONERS},
@@ -59,7 +62,7 @@ KINDS: dict[str, dict[str, type[ModelProvider]]] = {
     "frame_text_similarity": {**_NO_SCORE, "clip": ClipFrameTextSimilarity},
     "text_overlay": {**_NO_SCORE, "ocr": OcrTextOverlay},
     "watermark": {**_NO_SCORE, "image_classifier": ImageClassifierScorer},
-    "safety": {**_NO_SCORE, "image_classifier": ImageClassifierScorer},
+    "safety": {**_NO_SCORE, "open_nsfw": OpenNsfwScorer, "image_classifier": ImageClassifierScorer},
 }
 
 

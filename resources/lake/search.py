@@ -57,7 +57,7 @@ def words_query(text: str, column: str) -> FullTextQuery:
 def search_vectors(embeddings: lance.LanceDataset, vector: np.ndarray, limit: int) -> pa.Table:
     """Returns clip_id and _distance of the clips whose frames' vector is nearest, best first.
 
-    embeddings: the table clip_embeddings. vector: [VECTOR_SIZE] float32.
+    embeddings: the table clip_embeddings or clip_things, by whose model the vector is. vector: [VECTOR_SIZE] float32.
     """
     return embeddings.to_table(columns=["clip_id", "_distance"], nearest=nearest("vector", vector, limit))
 

@@ -1,4 +1,5 @@
--- What clip_captions works on: every clip, resting on what was measured of it and on all captions of its frames; or, of an
+-- What clip_captions works on: every clip, resting on what was measured of it, on
+-- the kinds of things seen in it, and on all captions of its frames; or, of an
 -- imported clip that came with a caption, on that.
 with captions as (
     select clip_id, string_agg(frame_caption_id || '=' || digest, ',' order by frame_caption_id) as inputs
@@ -12,8 +13,9 @@ select
     clips.clip_id as label,
     case when annotations.caption is null then '' else 'imported' end as variant,
     case
-        when annotations.caption is null then clips.digest || ',' || coalesce(captions.inputs, '')
-        else annotations.annotation_id || '=' || annotations.digest
+        when annotations.caption is null
+            then concat_ws(',', clips.digest, captions.inputs, clip_things.digest)
+        else concat_ws(',', annotations.annotation_id || '=' || annotations.digest, clip_things.digest)
     end as inputs,
     case
         when annotations.caption is null and captions.inputs is null then 'none of its frames has a caption'
@@ -21,3 +23,4 @@ select
 from clips
 left join annotations on clips.annotation_id = annotations.annotation_id
 left join captions on clips.clip_id = captions.clip_id
+left join clip_things on clips.clip_id = clip_things.clip_id

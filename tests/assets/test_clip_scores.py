@@ -75,9 +75,9 @@ def test_scores_by_models_are_of_the_right_frames_and_aes_is_chosen_by_them(
     providers["safety"] = ImageClassifierScorer(weights=str(models / "classifier"), labels=["nsfw"], device="cpu")
     session.resources |= providers
     summary = ingest(session, folder)
-    # Four clips: each has two scores more, and aesthetics anew; the others, and everything before, stay.
+    # Four clips: each has a score more, and aesthetics and safety anew; the others, and everything before, stay.
     assert {table: rows for table, rows in summary.rows.items() if any(rows.values())} == {
-        "clip_scores": {"added": 8, "changed": 4, "removed": 0}
+        "clip_scores": {"added": 4, "changed": 8, "removed": 0}
     }
     stored = frames(session)
     assert len(stored) == 4
@@ -129,7 +129,8 @@ def test_scores_by_models_are_of_the_right_frames_and_aes_is_chosen_by_them(
 def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_message_and_leaves_the_clips_pending(
     session: Session, open_session: Callable[[], Session], models: Path
 ):
-    measured = scores(session, "aesthetics")
+    measured, safety = scores(session, "aesthetics"), scores(session, "safety")
+    assert len(safety) == 4
     classifier = ImageClassifierScorer(weights=str(models / "classifier"), labels=["gore"], device="cpu")
     for name, scorer, why in (
         ("aesthetics", aesthetics(models, "missing.pth"), f"there is no file {models / 'missing.pth'}"),
@@ -145,5 +146,5 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_one_message_and_leaves_
         assert why in message
         assert session.counts()["clip_scores"]["pending"] == 4
     assert session.lake.polars("attempts").filter(pl.col("stage") == "clip_scores").is_empty()
-    assert scores(session, "safety") == {}
+    assert scores(session, "safety") == safety
     assert scores(session, "aesthetics") == measured, "the last good ones stay"

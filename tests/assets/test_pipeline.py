@@ -104,15 +104,18 @@ def test_videos_become_rows_of_every_table_and_the_tables_agree(session, folder)
         "raw_videos": {"total": 2, "done": 2},
         "clips": {"total": 2, "done": 2},
         "fingerprints": {"total": 2, "done": 2},
+        "clip_things": {"total": 4, "done": 4},
         "frame_captions": {"total": 10, "done": 10},
         "clip_captions": {"total": 4, "done": 4},
         "dialogues": {"total": 2, "done": 2},
-        "clip_scores": {"total": 4, "done": 4},
+        "clip_scores": {"total": 8, "done": 8},
     }
     assert attempts(lake) == []
     scores = lake.polars("clip_scores")
     assert set(scores.select("clip_id", "score", "model").rows()) == {
-        (clip, "aesthetics", "measured-aesthetics") for clip in clips["clip_id"]
+        (clip, *score)
+        for clip in clips["clip_id"]
+        for score in (("aesthetics", "measured-aesthetics"), ("safety", "open-nsfw"))
     }
     assert scores["value"].null_count() == 0
 
@@ -160,10 +163,11 @@ def test_one_new_video_costs_one_video(session, ingest, synthetic_video, folder)
         "clips": {"added": 2},
         "frames": {"added": 5},
         "fingerprints": {"added": 1},
+        "clip_things": {"added": 2},
         "frame_captions": {"added": 5},
         "clip_captions": {"added": 2},
         "dialogues": {"added": 1},
-        "clip_scores": {"added": 2},
+        "clip_scores": {"added": 4},
     }
     after = written_by(session.lake, *DERIVED)
     assert {table: {key: after[table][key] for key in rows} for table, rows in before.items()} == before

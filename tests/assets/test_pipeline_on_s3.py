@@ -58,12 +58,13 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
         "fingerprints": {"total": 1, "done": 1},
         "speech": {"total": 1, "skipped": 1},
         "transcripts": {},  # nothing is said in it
+        "clip_things": {"total": 2, "done": 2},
         "frame_captions": {"total": 5, "done": 5},
         "clip_captions": {"total": 2, "done": 2},
         "dialogues": {"total": 1, "done": 1},
         "clip_embeddings": {"total": 2, "done": 2},
         "caption_embeddings": {"total": 2, "done": 2},
-        "clip_scores": {"total": 4, "done": 4},
+        "clip_scores": {"total": 6, "done": 6},
     }
     published = _bucket(s3)
     (checkpoint,) = session.lake.polars("checkpoints")["path"].to_list()

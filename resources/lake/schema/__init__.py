@@ -7,7 +7,7 @@ table is the module of that name in `assets/`. `docs/tables.md` is rendered from
 from __future__ import annotations
 
 from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
-from resources.lake.schema.captions import CLIP_CAPTIONS, FRAME_CAPTIONS
+from resources.lake.schema.captions import CLIP_CAPTIONS, CLIP_THINGS, FRAME_CAPTIONS
 from resources.lake.schema.corpus import COMPARISONS, COPY_KEYS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
 from resources.lake.schema.dialogue import DIALOGUES, INTERLEAVED
 from resources.lake.schema.ingest import (
@@ -53,6 +53,7 @@ __all__ = [
     "CLIP_CAPTIONS",
     "CLIP_EMBEDDINGS",
     "CLIP_SCORES",
+    "CLIP_THINGS",
     "COMPARISONS",
     "COPY_KEYS",
     "CORPUS_SNAPSHOT",
@@ -116,6 +117,7 @@ TABLES: dict[str, Table] = {
         TOMBSTONES,
         CLIPS,
         FRAMES,
+        CLIP_THINGS,
         FRAME_CAPTIONS,
         CLIP_CAPTIONS,
         CLIP_EMBEDDINGS,

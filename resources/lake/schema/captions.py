@@ -1,10 +1,65 @@
-"""Tables of captions: of single frames, and of whole clips."""
+"""Tables of what is seen in clips: kinds of things, and captions of single frames and of whole clips."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from resources.lake.schema.table import BATCH, MADE_BY, REVISION, TEXT, TEXTS, Column, Table, key, reference
+from resources.lake.schema.table import (
+    BATCH,
+    MADE_BY,
+    REVISION,
+    TEXT,
+    TEXTS,
+    VECTOR,
+    Column,
+    Table,
+    key,
+    reference,
+)
+
+CLIP_THINGS = Table(
+    "clip_things",
+    "the kinds of things that a classifier sees in a clip, and a vector by which clips are alike",
+    key="clip_id",
+    unit="clip_id",
+    partition="ingest_batch",
+    parent=("clip_id", "clips"),
+    key_begins_with_video=True,
+    columns=(
+        key("clip_id", "clips", derived_from=("clips.clip_id",)),
+        reference("video_id", "raw_videos.video_id"),
+        Column(
+            "kinds",
+            TEXTS,
+            "names of kinds of things, most probable first; internvid/things/kinds.txt lists them",
+            derived_from=("frames.jpeg",),
+        ),
+        Column(
+            "probabilities",
+            pa.list_(pa.float32()),
+            "of each of `kinds`, averaged over the frames",
+            derived_from=("frames.jpeg",),
+        ),
+        Column(
+            "peaks",
+            pa.list_(pa.float32()),
+            "probability of each of `kinds` in the frame that shows it best",
+            derived_from=("frames.jpeg",),
+        ),
+        Column("dimensions", pa.int32(), "of the model's vectors; the rest of `vector` is zero"),
+        Column(
+            "vector",
+            VECTOR,
+            "of length 1, so that a dot product is the cosine; compared with vectors of the same model alone",
+            derived_from=("frames.jpeg",),
+            is_searched=True,
+        ),
+        Column("model", TEXT, "the classifier"),
+        REVISION,
+        BATCH,
+        *MADE_BY,
+    ),
+)
 
 FRAME_CAPTIONS = Table(
     "frame_captions",
@@ -76,8 +131,9 @@ CLIP_CAPTIONS = Table(
         Column(
             "caption_terms",
             TEXT,
-            "what search looks in: the caption, with the characters of scripts without spaces singly and in pairs",
-            derived_from=("clip_captions.caption",),
+            "what search looks in: the caption, with the characters of scripts without spaces singly and in pairs, "
+            "what was measured of its middle frame, and words for the kinds of things seen in the clip",
+            derived_from=("clip_captions.caption", "frame_captions.caption", "clip_things.kinds"),
         ),
         Column(
             "word_count",

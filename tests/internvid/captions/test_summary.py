@@ -13,6 +13,7 @@ import pytest
 
 from internvid.captions.measured import MODEL, MeasuringCaptioner
 from internvid.captions.summary import ClipMeasures, ClipSummary, MergingSummariser, TimedCaption
+from internvid.things.kinds import SeenKind
 
 # A camera on a tripod before a scene in which nothing is measured to move.
 STATIC = ClipMeasures(
@@ -50,6 +51,20 @@ def summarise(captions: list[TimedCaption], measures: ClipMeasures = MISSING) ->
 def evidence(summary: ClipSummary) -> list[dict[str, Any]]:
     return json.loads(summary.evidence)
 
+
+def facing(count: str, place: str, *, frames: int = 4, more: Sequence[dict[str, Any]] = ()) -> list[TimedCaption]:
+    """Captions by the embedded captioner of pictures with faces, and with further phrases."""
+    face = {"kind": "face", "about": "face", "thing": f"{count} face{'' if count == 'one' else 's'}", "place": place}
+    colours = {"kind": "colours", "about": "colours", "thing": "mostly grey", "place": ""}
+    phrases = [
+        phrase | {"text": f"{phrase['thing']} {phrase['place']}".strip(), "measure": {}}
+        for phrase in (face, colours, *more)
+    ]
+    evidence = json.dumps({"phrases": phrases})
+    return [TimedCaption(float(second), "fine", "A picture.", evidence, MODEL) for second in range(frames)]
+
+
+TRACTOR = SeenKind("a tractor", 0.7, 0.9)
 
 RED, BLUE = (210, 20, 20), (30, 60, 220)
 LEFT, RIGHT, TOP = (90, 180), (550, 180), (320, 60)
@@ -120,6 +135,64 @@ def test_a_phrase_that_lasts_is_said_once():
     summary = summarise(drawn(*[[(LEFT, RED)]] * 6))
     assert summary.caption == "A bright, flat, mostly white picture with a round red region at the left."
     assert [source["frame_seconds"] for source in evidence(summary)[0]["from"]][:6] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("count", "place", "sentence"),
+    [
+        ("one", "near the centre", "A person near the centre faces the camera."),
+        ("one", "", "A person faces the camera."),
+        ("two", "", "Two people face the camera."),
+    ],
+)
+def test_who_faces_the_camera_is_named_first_and_colours_are_left_out(count, place, sentence):
+    summary = summarise(facing(count, place), replace(STATIC, pan_x=0.1))
+    assert summary.caption == f"{sentence} The camera turns right."
+    assert evidence(summary)[0]["left_out"] == 1  # the colour
+
+
+def test_things_are_named_before_what_moves_and_text_and_light_after():
+    text = {"kind": "text", "about": "text", "thing": 'text "EXIT"', "place": "at the left"}
+    dark = {"kind": "light", "about": "light", "thing": "dark", "place": ""}
+    captions = facing("one", "at the left", more=(text, dark))
+    summary = summarise(captions, replace(STATIC, things=(TRACTOR, SeenKind("a dog", 0.2, 0.3)), zoom=0.2))
+    assert summary.caption == (
+        'A person at the left faces the camera. A tractor is seen. The camera zooms in. Text "EXIT" at the left. '
+        "The picture is dark."
+    )
+    assert evidence(summary)[1]["from"] == {"things": {"a tractor": {"probability": 0.7, "peak": 0.9}}}
+
+
+def test_a_thing_takes_the_place_of_colours_and_one_that_is_not_sure_does_not():
+    captions = drawn([(LEFT, RED)], [(LEFT, RED)])
+    assert (
+        summarise(captions, replace(MISSING, things=(TRACTOR,))).caption == "A tractor is seen. The picture is bright."
+    )
+    unsure = replace(MISSING, things=(SeenKind("a tractor", 0.3, 0.4),))
+    assert summarise(captions, unsure) == summarise(captions)
+
+
+def test_clothes_are_a_person_unless_a_face_says_so_already():
+    worn = (SeenKind("a jersey", 0.1, 0.2), SeenKind("a hat", 0.08, 0.1))
+    (drawing,) = drawn([(LEFT, RED)])
+    assert summarise([drawing], replace(MISSING, things=worn)).caption.startswith("A person is seen.")
+    assert summarise(facing("one", ""), replace(MISSING, things=worn)).caption == "A person faces the camera."
+
+
+def test_captions_of_another_model_name_things_themselves():
+    assert summarise(free("a red tractor"), replace(MISSING, things=(TRACTOR,))).caption == "A red tractor."
+
+
+def test_a_text_that_is_read_differently_is_one_text():
+    def reading(thing):
+        return {"kind": "text", "about": "text", "thing": thing, "place": ""}
+
+    captions = [
+        replace(caption, seconds=float(second))
+        for second, thing in enumerate(['text "EXIT"', "text", 'text "EXIT"', 'text "EX1T"'])
+        for caption in facing("one", "", frames=1, more=(reading(thing),))
+    ]
+    assert summarise(captions).caption == 'A person faces the camera. Text "EXIT".'
 
 
 def test_a_change_is_said_with_then():

@@ -181,7 +181,7 @@ def _store(lake: Lake, media: Media, name: str, row: dict[str, Any]) -> None:
         add(lake, "frames", clip | {"frame_id": f"{clip['clip_id']}_3", "jpeg": f"picture of {name}".encode()})
         add(lake, "frame_captions", clip | {"frame_caption_id": f"{clip['clip_id']}_3/fine", "caption": f"f of {name}"})
         add(lake, "clip_captions", clip | dict.fromkeys(("caption", "caption_terms"), f"zq{name}zq is seen"))
-        for table in ("clip_embeddings", "caption_embeddings"):
+        for table in ("clip_things", "clip_embeddings", "caption_embeddings"):
             add(lake, table, clip | {"vector": [0.5] * 768})
         add(lake, "clip_scores", clip | {"score_id": f"{clip['clip_id']}/aesthetics", "value": 1.0})
         add(lake, "transcripts", clip | {"text": f"said in {name}"})
@@ -349,6 +349,7 @@ def test_a_forgotten_video_leaves_no_row_no_byte_and_no_word_and_the_others_stay
         "frames",
         "frame_captions",
         "clip_captions",
+        "clip_things",
         "clip_embeddings",
         "caption_embeddings",
         "clip_scores",
