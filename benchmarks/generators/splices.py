@@ -254,8 +254,7 @@ def dark(video: Splice, material: Material, events: int) -> None:
 
 
 KINDS: dict[str, Callable[[Splice, Material, int], None]] = {
-    make.__name__: make
-    for make in (hard, dissolve, fade, whip, flash, overlay, flicker, slides, two_frame_shots, dark)
+    make.__name__: make for make in (hard, dissolve, fade, whip, flash, overlay, flicker, slides, two_frame_shots, dark)
 }
 
 
