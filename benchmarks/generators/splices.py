@@ -26,7 +26,7 @@ import numpy as np
 WIDTH, HEIGHT, FPS = 320, 180, 25
 FRAMES_OF_SHOT = 100  # of a real shot, at most: more would only need memory
 SHORTEST_SHOT = 40
-WORDS = "the of and a river house light seven people open road music time green night north water little first".split()
+WORDS = "the of and a river house light seven people open road music time green night north water first".split()
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def real_shots(folder: Path) -> list[RealShot]:
     for row in rows:
         name = Path(row["file"]).name
         known = truth.get(name, {"cuts": [], "either_way": []})
-        borders = sorted([0, int(row["frames"]), *known["cuts"], *(at for both in known["either_way"] for at in both)])
+        unsure = [at for span in known["either_way"] for at in span]
+        borders = sorted([0, int(row["frames"]), *known["cuts"], *unsure])
         spans = [(a + 2, min(b - 2, a + 2 + FRAMES_OF_SHOT)) for a, b in zip(borders, borders[1:], strict=False)]
         spans = [span for span in spans if span[1] - span[0] >= SHORTEST_SHOT and list(span) not in known["either_way"]]
         taken: dict[tuple[int, int], list[np.ndarray]] = {span: [] for span in spans}
@@ -187,7 +188,7 @@ def flash(video: Splice, material: Material, events: int) -> None:
 
 
 def overlay(video: Splice, material: Material, events: int) -> None:
-    """Subtitles, boxes with text and pictures that pop up over a shot, stay, and vanish; half of the shots are still."""
+    """Boxes with text that pop up over a shot, stay, and vanish; half of the shots are still."""
     for event in range(events):
         shot = material.piece(36, 46)
         if event % 2:

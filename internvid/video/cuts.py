@@ -342,7 +342,7 @@ class GradualCuts:
             if middle[1] <= self._dissolved + _APART_SECONDS:
                 continue
             mixtures = [
-                _mixture(first, last, samples[-1 - at][2], energy_first, energy, together)
+                mixture(first, last, samples[-1 - at][2], energy_first, energy, together)
                 for at in (span - span // 4, span // 2, span // 4)
             ]
             (early, _, _), (first_share, last_share, explained), (late, _, _) = mixtures
@@ -351,7 +351,7 @@ class GradualCuts:
             if rises and is_mixed and explained > _DISSOLVE_EXPLAINED:
                 self._dissolved = middle[1]
                 shares = [
-                    _mixture(first, last, samples[-1 - at][2], energy_first, energy, together)[1]
+                    mixture(first, last, samples[-1 - at][2], energy_first, energy, together)[1]
                     for at in range(span, -1, -1)
                 ]
                 frames = [samples[-1 - at][0] for at in range(span, -1, -1)]
@@ -417,7 +417,7 @@ def _mixed_frames(shares: list[float], frames: list[int]) -> tuple[int, int]:
     return max(1, first_frame + 1), max(first_frame + 2, end_frame)
 
 
-def _mixture(
+def mixture(
     first: np.ndarray, last: np.ndarray, between: np.ndarray, energy_first: float, energy_last: float, together: float
 ) -> tuple[float, float, float]:
     """Explains the structure of `between` as a mixture of `first` and `last` by least squares.

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from internvid.video.cut_network import FRAME_HEIGHT, FRAME_WIDTH, WINDOW_FRAMES, CutProbabilities, cut_network
-from internvid.video.cuts import UNLIKE, Boundary, Candidate, StructureColourCuts, samples_every, unlikeness
+from internvid.video.cuts import UNLIKE, Boundary, Candidate, StructureColourCuts, mixture, samples_every, unlikeness
 from internvid.video.pictures import SmallPicture
 
 # Frames at either end of a window whose answers are not used: what lies beyond the end would change them. The network's
@@ -24,7 +24,7 @@ MARGIN = 25
 # or two.
 WITHIN = 0.3
 GRADUAL_FRAMES = 4
-GRADUAL_THRESHOLD = 0.3  # of the probability at a gradual change's middle, where our own detector suspects one
+GRADUAL_THRESHOLD = 0.3  # of the probability where our own detector finds the pictures unlike but sees no cut
 
 
 def network_picture(picture: SmallPicture) -> np.ndarray:
@@ -161,11 +161,12 @@ UNLIKE_ENOUGH = 0.3  # see cuts.unlikeness: below, light or movement explains th
 # Share of the structure that stays in its place. Cuts between places keep less than a tenth.
 KEPT = 0.1
 # Probabilities from which the network is believed: that a cut is one though a graphic explains it; though the pictures
-# are alike; though our own detector refuses it.
-DESPITE_GRAPHIC, DESPITE_LIKENESS, DESPITE_REFUSAL = 0.65, 0.2, 0.7
+# are alike; and that a change is gradual where our own detector sees a doubtful cut.
+DESPITE_GRAPHIC, DESPITE_LIKENESS, SURE = 0.65, 0.2, 0.7
 # A gradual change is suspected where pictures this many samples apart are unlike, with no cut between them.
 SUSPECT_SAMPLES = (4, 8, 16)
 SUSPECT_CORRELATION = 0.4
+SUSPECT_MIXTURE = 0.6  # of the picture between the farthest samples: less, and it is movement
 SUSPECT_ENERGY = 9.0  # of structure per pixel: in flatter pictures it is noise
 NETWORK_TOLERANCE = 2  # frames from a known boundary: the network sees the same one
 QUIET_SAMPLES = 2  # without suspicion, after which a gradual change has ended
@@ -198,7 +199,7 @@ class Doubt(NamedTuple):
     def is_cut(self, probability: float) -> bool:
         """Whether it is a cut. probability: what the network says."""
         if not self.change.is_cut:
-            return probability >= DESPITE_REFUSAL
+            return probability >= GRADUAL_THRESHOLD
         if self.is_graphic:
             return probability >= DESPITE_GRAPHIC
         return probability >= DESPITE_LIKENESS
@@ -291,6 +292,9 @@ class GradualSuspicion:
             alike = float(np.vdot(here.structure, before.structure))
             if alike > SUSPECT_CORRELATION * (here.energy * before.energy) ** 0.5:
                 continue
+            middle = self._samples[-1 - self._delay - apart // 2].structure
+            if apart == SUSPECT_SAMPLES[-1] and _explained(before, here, middle, alike) < SUSPECT_MIXTURE:
+                continue
             if unlikeness(before.luma, here.luma) >= UNLIKE:
                 return before.frame_index, here.frame_index
         return None
@@ -298,6 +302,11 @@ class GradualSuspicion:
     def goes_on(self, end: int, frame_index: int) -> bool:
         """Whether a change that was last suspected at frame `end` may still be suspected to go on."""
         return frame_index - end <= (self._delay + QUIET_SAMPLES) * self._frames_per_sample
+
+
+def _explained(before: _Sample, here: _Sample, middle: np.ndarray, alike: float) -> float:
+    """The share of the structure between two samples that a mixture of both explains. alike: their product."""
+    return mixture(before.structure, here.structure, middle, before.energy, here.energy, alike)[2]
 
 
 class CombinedCuts:
@@ -412,7 +421,7 @@ class CombinedCuts:
     def _decide(self, doubts: Sequence[Doubt], first: int, end: int) -> list[Boundary]:
         """Asks about changes in the frames [first, end). Returns those that are boundaries."""
         answer = self._recent.ask(first, end, SHORT_MARGIN)
-        soft = [one for one in network_boundaries(*answer, first, DESPITE_REFUSAL) if one.transition is not None]
+        soft = [one for one in network_boundaries(*answer, first, SURE) if one.transition is not None]
         boundaries: list[Boundary] = []
         for doubt in doubts:
             at = doubt.frame_index
@@ -420,7 +429,9 @@ class CombinedCuts:
             if around and not doubt.is_graphic:
                 boundaries += self._report(around[0], apart=NETWORK_TOLERANCE)
             elif doubt.is_cut(float(answer.last[max(0, at - 2 - first) : at + 2 - first].max())):
-                boundaries += self._report(Boundary(at, "cut", doubt.change.score))
+                cut = Boundary(at, "cut", doubt.change.score)
+                if doubt.change.is_cut or self._is_other_place(cut):
+                    boundaries += self._report(cut)
         return boundaries
 
     def _gradual(self, first: int, end: int) -> list[Boundary]:
