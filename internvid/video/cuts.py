@@ -185,19 +185,16 @@ class StructureColourCuts:
 
     def _cut_at(self, at: int) -> list[Boundary]:
         """Returns the cut before the frame at position `at` of the window: a list of no or one boundary."""
-        candidate = self._candidate(at, self._threshold)
+        candidate = self._candidate(at)
         if candidate is None or not candidate.is_cut:
             return []
         return [Boundary(candidate.frame_index, "cut", candidate.score)]
 
-    def _candidate(self, at: int, threshold: float) -> Candidate | None:
-        """Judges the change before the frame at position `at` of the window; None for one below the threshold.
-
-        threshold: `score` of a candidate, at least. It is a cut only from the detector's own threshold on.
-        """
+    def _candidate(self, at: int) -> Candidate | None:
+        """Judges the change before the frame at position `at` of the window; None for one below the threshold."""
         seen = self._seen
         here = seen[at].change
-        if sum(here) < threshold:
+        if sum(here) < self._threshold:
             return None
         # Doublings above the quieter of the two neighbours on each side: a shot of two frames has one quiet neighbour.
         above = 0.0
@@ -205,14 +202,14 @@ class StructureColourCuts:
             left = min((seen[i].change[kind] for i in (at - 1, at - 2) if i > 0), default=0.0)
             right = min((seen[i].change[kind] for i in (at + 1, at + 2) if i < len(seen)), default=0.0)
             above += here[kind] - max(left, right)
-        if above < threshold:
+        if above < self._threshold:
             return None
         first = max(0 if seen[0].frame_index else 1, at - _ALONE)
         around = [seen[i].change for i in range(first, min(len(seen), at + _ALONE + 1)) if i != at]
         alone = [here[kind] - max((change[kind] for change in around), default=0.0) for kind in (0, 1, 2)]
         stands_alone = sum(alone) >= self._threshold and alone[2] >= _STRUCTURE_DOUBLINGS
         unlike = unlikeness(seen[at - 1].luma, seen[at].luma)
-        is_cut = above >= self._threshold and (stands_alone or (unlike >= UNLIKE and not self._is_flash(at)))
+        is_cut = stands_alone or (unlike >= UNLIKE and not self._is_flash(at))
         return Candidate(seen[at].frame_index, above, unlike, is_cut)
 
     def _is_flash(self, at: int) -> bool:

@@ -155,8 +155,6 @@ def network_boundaries(last: np.ndarray, within: np.ndarray, first_index: int, t
 AROUND = 8
 SHORT_MARGIN = 16
 MOST_ASKED = 120  # frames in a question
-# Changes below this score are no cuts, whatever the network would say.
-LOWEST_SCORE = 2.0
 UNLIKE_ENOUGH = 0.3  # see cuts.unlikeness: below, light or movement explains the change
 # Share of the structure that stays in its place. Cuts between places keep less than a tenth.
 KEPT = 0.1
@@ -213,7 +211,7 @@ class CandidateCuts(StructureColourCuts):
         self.found: list[Doubt] = []
 
     def _cut_at(self, at: int) -> list[Boundary]:
-        candidate = self._candidate(at, LOWEST_SCORE)
+        candidate = self._candidate(at)
         if candidate is not None:
             around = [self._seen[min(max(i, 0), len(self._seen) - 1)].luma for i in range(at - 2, at + 2)]
             self.found.append(Doubt(candidate, kept_structure(around[1], around[2]), is_graphic(*around)))
@@ -293,7 +291,7 @@ class GradualSuspicion:
             if alike > SUSPECT_CORRELATION * (here.energy * before.energy) ** 0.5:
                 continue
             middle = self._samples[-1 - self._delay - apart // 2].structure
-            if apart == SUSPECT_SAMPLES[-1] and _explained(before, here, middle, alike) < SUSPECT_MIXTURE:
+            if _explained(before, here, middle, alike) < SUSPECT_MIXTURE:
                 continue
             if unlikeness(before.luma, here.luma) >= UNLIKE:
                 return before.frame_index, here.frame_index
