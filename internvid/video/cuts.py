@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -25,23 +25,43 @@ from internvid.video.settings import default_threshold
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """The first frame of a new shot. kind: cut, fade or dissolve. score: the detector's score, 0 where it has none."""
+    """The change from one shot to the next.
+
+    frame_index: the first frame of the new shot; of a gradual change its middle, or the first frame after black. kind:
+    cut, fade or dissolve. score: the detector's score, 0 where it has none. transition: of a gradual change the frames
+    [first, end) that show neither shot alone.
+    """
 
     frame_index: int
     kind: str
     score: float
+    transition: tuple[int, int] | None = None
+
+    @property
+    def start(self) -> int:
+        """The first frame that is no longer the shot before."""
+        return self.frame_index if self.transition is None else self.transition[0]
+
+    @property
+    def end(self) -> int:
+        """The first frame of the new shot alone."""
+        return self.frame_index if self.transition is None else self.transition[1]
 
 
 class CutDetector(Protocol):
     """Detects boundaries. It is fed every frame in order, and reports boundaries a bounded number of frames later.
 
-    A boundary at frame i is reported before frame i + look_ahead has been pushed; a hard cut before frame
-    i + cut_look_ahead. wants_colour: whether `push` needs the BGR picture beside the small one.
+    A boundary that starts at frame i is reported before frame i + look_ahead has been pushed. A hard cut is reported
+    before frame i + cut_look_ahead, or i is among `doubtful` by then: frames of which the detector is not yet sure.
+    wants_colour: whether `push` needs the BGR picture beside the small one.
     """
 
     look_ahead: int
     cut_look_ahead: int
     wants_colour: bool
+
+    @property
+    def doubtful(self) -> Sequence[int]: ...
 
     def push(
         self, frame_index: int, seconds: float, picture: SmallPicture, colour: np.ndarray | None
@@ -85,6 +105,19 @@ class _SeenFrame(NamedTuple):
     change: tuple[float, float, float]
 
 
+class Candidate(NamedTuple):
+    """A change from one frame to the next that may be a cut.
+
+    frame_index: of the second frame. score: doublings above its surroundings. unlike: see `unlikeness`. is_cut: whether
+    the detector counts it as a cut.
+    """
+
+    frame_index: int
+    score: float
+    unlike: float
+    is_cut: bool
+
+
 class StructureColourCuts:
     """Detects hard cuts by how far a change of luma, colour and structure stands out from the changes around it.
 
@@ -95,6 +128,7 @@ class StructureColourCuts:
     """
 
     wants_colour = False
+    doubtful: Sequence[int] = ()
 
     def __init__(self, threshold: float, fps: float) -> None:
         self._threshold = threshold
@@ -124,7 +158,24 @@ class StructureColourCuts:
         self._seen.append(_SeenFrame(frame_index, picture.luma, picture.mean_luma, change))
         at = len(self._seen) - 1 - _ALONE
         cuts = self._cut_at(at) if at > 0 else []
+        for cut in cuts:
+            self.begin_shot(cut.frame_index)
         return cuts + self._gradual.push(frame_index, seconds, picture, structure)
+
+    def begin_shot(self, frame_index: int) -> None:
+        """Takes note of a hard cut: no transition reaches over it."""
+        self._gradual.begin_shot(frame_index)
+
+    @property
+    def structure(self) -> np.ndarray:
+        """The structure of the newest frame."""
+        assert self._last is not None
+        return self._last[1]
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether a fade may be going on."""
+        return self._gradual.is_dark
 
     def finish(self) -> list[Boundary]:
         cuts = []
@@ -134,10 +185,17 @@ class StructureColourCuts:
 
     def _cut_at(self, at: int) -> list[Boundary]:
         """Returns the cut before the frame at position `at` of the window: a list of no or one boundary."""
+        candidate = self._candidate(at)
+        if candidate is None or not candidate.is_cut:
+            return []
+        return [Boundary(candidate.frame_index, "cut", candidate.score)]
+
+    def _candidate(self, at: int) -> Candidate | None:
+        """Judges the change before the frame at position `at` of the window; None for one below the threshold."""
         seen = self._seen
         here = seen[at].change
         if sum(here) < self._threshold:
-            return []
+            return None
         # Doublings above the quieter of the two neighbours on each side: a shot of two frames has one quiet neighbour.
         above = 0.0
         for kind in (0, 1, 2):
@@ -145,14 +203,14 @@ class StructureColourCuts:
             right = min((seen[i].change[kind] for i in (at + 1, at + 2) if i < len(seen)), default=0.0)
             above += here[kind] - max(left, right)
         if above < self._threshold:
-            return []
+            return None
         first = max(0 if seen[0].frame_index else 1, at - _ALONE)
         around = [seen[i].change for i in range(first, min(len(seen), at + _ALONE + 1)) if i != at]
         alone = [here[kind] - max((change[kind] for change in around), default=0.0) for kind in (0, 1, 2)]
         stands_alone = sum(alone) >= self._threshold and alone[2] >= _STRUCTURE_DOUBLINGS
-        if stands_alone or (unlikeness(seen[at - 1].luma, seen[at].luma) >= UNLIKE and not self._is_flash(at)):
-            return [Boundary(seen[at].frame_index, "cut", above)]
-        return []
+        unlike = unlikeness(seen[at - 1].luma, seen[at].luma)
+        is_cut = stands_alone or (unlike >= UNLIKE and not self._is_flash(at))
+        return Candidate(seen[at].frame_index, above, unlike, is_cut)
 
     def _is_flash(self, at: int) -> bool:
         """Whether a picture from before returns within _FLASH_FRAMES, once something brighter has passed."""
@@ -210,27 +268,39 @@ _DISSOLVE_ENERGY = 9.0  # per pixel: both have structure
 _APART_SECONDS = 1.0  # between the middles of two dissolves: the same one shows in windows of several lengths
 _LIT_LUMA = 64  # a picture has some place this bright; a fade passes from black (measures.is_black) to it
 _FADE_SECONDS = 0.9
+_FADE_STEP = 0.7  # levels of mean luma by which a frame of a fade differs from the one before
+_BLACK_LUMA = 24.0  # mean luma of a frame in a fade's black, at most
+_FADE_FRAMES = 128  # of which the brightness is kept: two seconds at 60 fps
+
+
+def samples_every(fps: float) -> int:
+    """Frames from one sample to the next."""
+    return max(1, math.ceil(_SAMPLE_SECONDS * fps - 0.01))
 
 
 class GradualCuts:
-    """Detects dissolves and fades through black.
+    """Detects dissolves and fades through black, with their first and last frames.
 
     Dissolve: frames halfway between two unlike pictures are a mixture of both, in shares that pass from one to the
     other; the boundary is where the second outweighs the first. Fade: black frames between two unlike pictures,
-    reached by degrees; the boundary is the first frame after the black.
+    reached by degrees; the boundary is the first frame after the black. A transition that began earlier than
+    `look_ahead` is reported without its beginning: the shot before then ends in the black.
     """
 
     def __init__(self, fps: float) -> None:
-        frames_per_sample = max(1, math.ceil(_SAMPLE_SECONDS * fps - 0.01))
-        # Half of the longest window lies after the boundary; a fade waits _FADE_SECONDS for the light.
-        self.look_ahead = (_DISSOLVE_SAMPLES[-1] // 2 + 2) * frames_per_sample + 2
+        frames_per_sample = samples_every(fps)
+        # The longest window of a dissolve. A fade waits _FADE_SECONDS for the light, which is less.
+        self.look_ahead = (_DISSOLVE_SAMPLES[-1] + 4) * frames_per_sample + 2
         self._samples: deque[tuple[int, float, np.ndarray, bool]] = deque(maxlen=_DISSOLVE_SAMPLES[-1] + 1)
         self._dissolved = -_APART_SECONDS  # seconds at the middle of the last dissolve
         self._lit: np.ndarray | None = None  # the last bright picture
         self._is_dark = False  # a black frame came after it
         self._risen: tuple[int, float] | None = None  # first frame after the black
+        self._shot_start = 0
+        self._brightness: deque[tuple[int, float]] = deque(maxlen=_FADE_FRAMES)  # frame index, mean luma
 
     def push(self, frame_index: int, seconds: float, picture: SmallPicture, structure: np.ndarray) -> list[Boundary]:
+        self._brightness.append((frame_index, picture.mean_luma))
         fades = self._fade(frame_index, seconds, picture)
         # A hundredth of a second of tolerance: 1/25 s in milliseconds is 40 or 41.
         if self._samples and seconds - self._samples[-1][1] < _SAMPLE_SECONDS - 0.01:
@@ -238,6 +308,15 @@ class GradualCuts:
         dark = picture.mean_luma < _LIT_LUMA and int(np.count_nonzero(picture.luma < 32)) > 0.9 * picture.luma.size
         self._samples.append((frame_index, seconds, structure, dark))
         return fades + self._dissolve()
+
+    def begin_shot(self, frame_index: int) -> None:
+        """Takes note of a hard cut, which is known some frames late: no transition reaches over it."""
+        self._shot_start = frame_index
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether a fade may be going on: the picture is black or comes out of black."""
+        return self._is_dark
 
     def _dissolve(self) -> list[Boundary]:
         samples = self._samples
@@ -260,7 +339,7 @@ class GradualCuts:
             if middle[1] <= self._dissolved + _APART_SECONDS:
                 continue
             mixtures = [
-                _mixture(first, last, samples[-1 - at][2], energy_first, energy, together)
+                mixture(first, last, samples[-1 - at][2], energy_first, energy, together)
                 for at in (span - span // 4, span // 2, span // 4)
             ]
             (early, _, _), (first_share, last_share, explained), (late, _, _) = mixtures
@@ -268,7 +347,12 @@ class GradualCuts:
             is_mixed = last_share >= first_share and first_share > 0.2 and last_share < 0.8
             if rises and is_mixed and explained > _DISSOLVE_EXPLAINED:
                 self._dissolved = middle[1]
-                return [Boundary(middle[0], "dissolve", explained)]
+                shares = [
+                    mixture(first, last, samples[-1 - at][2], energy_first, energy, together)[1]
+                    for at in range(span, -1, -1)
+                ]
+                frames = [samples[-1 - at][0] for at in range(span, -1, -1)]
+                return [Boundary(middle[0], "dissolve", explained, _mixed_frames(shares, frames))]
         return []
 
     def _fade(self, frame_index: int, seconds: float, picture: SmallPicture) -> list[Boundary]:
@@ -285,17 +369,52 @@ class GradualCuts:
                 self._lit = luma
             return []
         first, since = self._risen
-        if not lit and seconds - since < _FADE_SECONDS:
+        if lit and frame_index == first:
+            # Bright at once: a hard cut out of black, which StructureColourCuts detects.
+            self._lit, self._is_dark, self._risen = luma, False, None
+            return []
+        is_rising = self._brightness[-1][1] > self._brightness[-2][1] + _FADE_STEP
+        if (is_rising or not lit) and seconds - since < _FADE_SECONDS:
             return []
         before, self._lit = self._lit, luma
         self._is_dark, self._risen = False, None
-        # Bright at once: a hard cut out of black, which StructureColourCuts detects.
-        if before is None or frame_index == first or unlikeness(before, luma) < UNLIKE:
+        if before is None or unlikeness(before, luma) < UNLIKE:
             return []
-        return [Boundary(first, "fade", 0.0)]
+        return [Boundary(first, "fade", 0.0, (self._darkens_from(first, frame_index), frame_index))]
+
+    def _darkens_from(self, risen: int, now: int) -> int:
+        """The first frame of the way down to the black that ends before the frame `risen`."""
+        start = risen
+        earliest = max(self._shot_start, now - self.look_ahead) + 1
+        levels = [level for level in self._brightness if earliest <= level[0] < risen]
+        for (frame, before), (following, after) in zip(levels[-2::-1], levels[:0:-1], strict=True):
+            if before > after + _FADE_STEP:
+                start = following
+            elif after <= _BLACK_LUMA:
+                start = frame
+            else:
+                break
+        return start
 
 
-def _mixture(
+def _mixed_frames(shares: list[float], frames: list[int]) -> tuple[int, int]:
+    """The frames [first, end) of a dissolve. shares: of the second shot in the samples, whose frames are `frames`.
+
+    The share grows evenly; a line through the samples that are clearly mixed says where it leaves 0 and reaches 1.
+    """
+    mixed = [at for at, share in enumerate(shares) if 0.15 < share < 0.85]
+    at_middle, share_at_middle = float(np.mean(mixed)), float(np.mean([shares[at] for at in mixed]))
+    spread = sum((at - at_middle) ** 2 for at in mixed)
+    slope = sum((at - at_middle) * (shares[at] - share_at_middle) for at in mixed) / spread if spread else 1.0
+    slope = max(slope, 1 / len(shares))
+    first, end = (at_middle + (share - share_at_middle) / slope for share in (0.0, 1.0))
+    per_sample = (frames[-1] - frames[0]) / (len(frames) - 1)
+    within = (min(max(at, 0.0), len(frames) - 1.0) * per_sample + frames[0] for at in (first, end))
+    first_frame, end_frame = (round(frame) for frame in within)
+    return max(1, first_frame + 1), max(first_frame + 2, end_frame)
+
+
+def mixture(
     first: np.ndarray, last: np.ndarray, between: np.ndarray, energy_first: float, energy_last: float, together: float
 ) -> tuple[float, float, float]:
     """Explains the structure of `between` as a mixture of `first` and `last` by least squares.
@@ -324,6 +443,7 @@ class PySceneDetectCuts:
     """
 
     wants_colour = True
+    doubtful: Sequence[int] = ()
 
     def __init__(self, detector: SceneDetector, fps: float) -> None:
         self._detector = detector
@@ -356,9 +476,23 @@ def _pyscenedetect(make: Callable[[float, float], SceneDetector]) -> Callable[[f
     return lambda level, fps: PySceneDetectCuts(make(level, _MIN_SCENE_SECONDS), fps)
 
 
+def _transnetv2(level: float, fps: float) -> CutDetector:
+    from internvid.video.network_cuts import TransNetCuts
+
+    return TransNetCuts(level, fps)
+
+
+def _combined(level: float, fps: float) -> CutDetector:
+    from internvid.video.network_cuts import CombinedCuts
+
+    return CombinedCuts(level, fps)
+
+
 # Makes each detector from a threshold and the video's average frames per second.
 _DETECTORS: dict[str, Callable[[float, float], CutDetector]] = {
+    "combined": _combined,
     "structure+colour": StructureColourCuts,
+    "transnetv2": _transnetv2,
     "content": _pyscenedetect(lambda level, length: ContentDetector(level, length)),
     "adaptive": _pyscenedetect(lambda level, length: AdaptiveDetector(level, length)),
     "hist": _pyscenedetect(lambda level, length: HistogramDetector(level, min_scene_len=length)),
@@ -370,7 +504,7 @@ _DETECTORS: dict[str, Callable[[float, float], CutDetector]] = {
 def make_detector(name: str, threshold: float | None, fps: float) -> CutDetector:
     """Makes a detector for one video. threshold: None for the detector's default. fps: the video's average rate.
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown name, ImportError for a detector whose network is not installed.
     """
     level = default_threshold(name) if threshold is None else threshold
     return _DETECTORS[name](level, fps)

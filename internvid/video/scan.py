@@ -65,6 +65,8 @@ class ClipSpan:
     end_frame: int
     boundary: str
     cut_score: float
+    transition_start_seconds: float | None
+    transition_end_seconds: float | None
     motion: float
     stillness: float
     blackness: float
@@ -92,10 +94,13 @@ class SampledFrame:
 
 
 def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None]) -> list[ClipSpan]:
-    """Decodes the file once and returns its clips in order; they tile the video from its first frame to its end.
+    """Decodes the file once and returns its clips in order.
 
-    `keep_frame` is called with each sampled frame, once per timestamp, in no certain order: the first frame at or
-    after each step of the fine grid, and every clip's middle frame. Damaged packets are skipped and counted; a
+    They tile the video from its first frame to its end, but for the frames of fades and dissolves, which show neither
+    of two shots alone and belong to no clip.
+
+    `keep_frame` is called with each sampled frame of a clip, once per timestamp, in no certain order: the first frame
+    at or after each step of the fine grid, and every clip's middle frame. Damaged packets are skipped and counted; a
     truncated file is read as far as it goes. Raises UnreadableVideo where not one frame can be decoded.
     """
     with open_video(path) as container:
@@ -236,6 +241,7 @@ class Shot:
     first: Step
     boundary: str
     score: float
+    transition_seconds: tuple[float, float] | None = None  # start and end of the fade or dissolve before it
     last_seconds: float = 0.0
     sums: measures.ShotMeasures = field(default_factory=measures.ShotMeasures)
 
@@ -320,6 +326,9 @@ class _Scan:
         self._boundaries: dict[int, Boundary] = {}
         self._reservoir = _Reservoir(self._detector.cut_look_ahead)
         self._shot: Shot | None = None
+        self._transition: tuple[Boundary, float] | None = None  # that is being passed, and the second of its start
+        self._has_ended = False
+        self._fine_frames: deque[tuple[int, SampledFrame]] = deque()  # with their indices, until their clip is known
         # Frame n of the fine grid falls n * self._fine[0] / self._fine[1] ticks after the first frame.
         self._fine = ticks_per_fine_frame(settings, self._time_base)
         self._next_fine = 0
@@ -338,7 +347,7 @@ class _Scan:
             step.interlaced = self._keep(held, is_fine=True)
         self._steps.append(step)
         for boundary in self._detector.push(self._index, step.seconds, picture, colour):
-            self._boundaries[boundary.frame_index] = boundary
+            self._boundaries[boundary.start] = boundary
         while self._steps[0].frame_index <= self._index - self._detector.look_ahead:
             self._decide(self._steps.popleft())
         start = self._shot.first if self._shot else self._steps[0]
@@ -346,13 +355,19 @@ class _Scan:
             held,
             start_frame=start.frame_index,
             earliest_middle=(start.seconds + self._steps[0].seconds) / 2,
-            boundaries=self._boundaries,
+            boundaries=self._known_starts(),
         )
         self._index += 1
 
+    def _known_starts(self) -> list[int]:
+        """The first frames of shots and transitions that are known to follow the open shot."""
+        known = list(self._boundaries.values()) + ([] if self._transition is None else [self._transition[0]])
+        return [*self._detector.doubtful, *(frame for boundary in known for frame in (boundary.start, boundary.end))]
+
     def finish(self, end_pts: int) -> list[ClipSpan]:
+        self._has_ended = True
         for boundary in self._detector.finish():
-            self._boundaries[boundary.frame_index] = boundary
+            self._boundaries[boundary.start] = boundary
         while self._steps:
             self._decide(self._steps.popleft())
         self._close(end_pts, self._index)
@@ -365,15 +380,33 @@ class _Scan:
         """Adds a frame to the shot it belongs to: its boundary, if it has one, is known by now."""
         boundary = self._boundaries.pop(step.frame_index, None)
         max_seconds = self._settings.max_shot_seconds
-        if self._shot is None:
+        if self._transition is not None:
+            self._pass_transition(step)
+        elif self._shot is None:
             self._shot = Shot(step, "start", 0.0)
         elif boundary is not None and self._reservoir.holds(self._shot.first.frame_index, step.frame_index):
             self._close(step.pts, step.frame_index)
-            self._shot = Shot(step, boundary.kind, boundary.score)
+            self._transition = boundary, step.seconds
+            self._pass_transition(step)
         elif max_seconds is not None and step.seconds - self._shot.first.seconds >= max_seconds:
             self._close(step.pts, step.frame_index)
             self._shot = Shot(step, "split", 0.0)
-        self._shot.add(step)
+        while self._fine_frames and self._fine_frames[0][0] <= step.frame_index:
+            _, frame = self._fine_frames.popleft()
+            if self._shot is not None:
+                self._keep_frame(frame)
+        if self._shot is not None:
+            self._shot.add(step)
+
+    def _pass_transition(self, step: Step) -> None:
+        """Begins the new shot with the first frame that is not of the transition."""
+        assert self._transition is not None
+        boundary, start_seconds = self._transition
+        # The last frame of all begins a shot whatever it shows, as every boundary is followed by a clip.
+        if step.frame_index >= boundary.end or (self._has_ended and not self._steps):
+            span = None if boundary.transition is None else (start_seconds, step.seconds)
+            self._shot = Shot(step, boundary.kind, boundary.score, span)
+            self._transition = None
 
     def _close(self, end_pts: int, end_frame: int) -> None:
         """Ends the open shot as a clip, and keeps its middle frame."""
@@ -385,6 +418,7 @@ class _Scan:
         if not middle.is_kept:
             is_interlaced = self._keep(middle, is_fine=False)
             shot.sums.add_interlacing(is_interlaced)
+        self._shot = None
         self._clips.append(
             clip_span(
                 shot,
@@ -396,11 +430,15 @@ class _Scan:
         )
 
     def _keep(self, held: _Held, *, is_fine: bool) -> bool:
-        """Keeps the frame as a JPEG. Returns whether it is interlaced."""
+        """Keeps the frame as a JPEG; a fine one once its clip is known. Returns whether it is interlaced."""
         shown, is_interlaced = self._orientations.for_frame(held.frame), self._interlacing.is_seen(held.frame)
         jpeg, width, height = self._jpegs.write(held.frame, shown, is_interlaced=is_interlaced)
         held.is_kept = True
-        self._keep_frame(SampledFrame(held.pts, held.seconds, is_fine, width, height, jpeg))
+        frame = SampledFrame(held.pts, held.seconds, is_fine, width, height, jpeg)
+        if is_fine:
+            self._fine_frames.append((held.frame_index, frame))
+        else:
+            self._keep_frame(frame)
         return is_interlaced
 
 
@@ -421,6 +459,8 @@ def clip_span(
         end_frame=end_frame,
         boundary=shot.boundary,
         cut_score=shot.score,
+        transition_start_seconds=None if shot.transition_seconds is None else shot.transition_seconds[0],
+        transition_end_seconds=None if shot.transition_seconds is None else shot.transition_seconds[1],
         motion=sums.motion,
         stillness=sums.stillness,
         blackness=sums.blackness,

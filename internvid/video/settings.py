@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-REVISION = 2  # version of the cutting and measuring code: raise it when the same settings would give other clips
+REVISION = 3  # version of the cutting and measuring code: raise it when the same settings would give other clips
 
-DEFAULT_DETECTOR = "structure+colour"
 # Each detector's default threshold: no value suits them all. 27 is the paper's.
 THRESHOLDS = {
+    "combined": 3.25,  # of the changes that structure+colour counts as cuts
     "structure+colour": 3.25,  # doublings above its surroundings: real cuts begin at 3.3, motion ends at 2.9
+    "transnetv2": 0.5,  # its authors'
     "content": 27.0,
     "adaptive": 3.0,
     "hist": 0.05,
@@ -26,6 +27,13 @@ def default_threshold(detector: str) -> float:
     return THRESHOLDS[detector]
 
 
+def default_detector() -> str:
+    """`combined` where the network's weights are installed, `structure+colour` elsewhere."""
+    from internvid.video.cut_network import weights_file
+
+    return "structure+colour" if weights_file() is None else "combined"
+
+
 @dataclass(frozen=True)
 class ScanSettings:
     """Settings that decide clips and frames.
@@ -38,7 +46,7 @@ class ScanSettings:
     short_of_header for clips of a video that ends before its header says.
     """
 
-    detector: str = DEFAULT_DETECTOR
+    detector: str = field(default_factory=default_detector)
     threshold: float | None = None
     min_shot_seconds: float = 1.0  # 23 % of the paper's pool are shorter and left out of its training subsets
     max_shot_seconds: float | None = 120.0  # 0.84 % of the paper's pool are longer and left out likewise

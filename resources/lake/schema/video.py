@@ -37,7 +37,7 @@ CLIPS = Table(
             derived_from=("raw_videos.path", "annotations.end_seconds"),
         ),
         Column("start_pts", pa.int64(), "presentation timestamp of its first frame, ticks", derived_from=FILE),
-        Column("end_pts", pa.int64(), "presentation timestamp at which the next clip begins, ticks", derived_from=FILE),
+        Column("end_pts", pa.int64(), "presentation timestamp of the frame after its last, ticks", derived_from=FILE),
         Column(
             "time_base_numerator",
             pa.int32(),
@@ -57,6 +57,18 @@ CLIPS = Table(
             "cut_score",
             pa.float32(),
             "the detector's score at its beginning; 0 for start, split and imported",
+            derived_from=FILE,
+        ),
+        Column(
+            "transition_start_seconds",
+            pa.float64(),
+            "start of the fade or dissolve before it, from the video's first frame; null after anything else",
+            derived_from=FILE,
+        ),
+        Column(
+            "transition_end_seconds",
+            pa.float64(),
+            "end of the fade or dissolve before it, and its own start; the frames between belong to no clip",
             derived_from=FILE,
         ),
         Column(
