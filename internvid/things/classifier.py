@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from internvid.networks.torch_file import tensors_of
 from internvid.things.efficientnet import CLASSES, SIDE, normalised, session
 from internvid.things.kinds import SeenKind, kinds, summing_matrix
-from internvid.things.torch_file import tensors_of
 
 if TYPE_CHECKING:
     import onnxruntime

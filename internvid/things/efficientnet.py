@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from internvid.things.onnx_graph import Graph
+from internvid.networks.onnx_graph import OnnxGraph
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -46,7 +46,7 @@ def normalised(pictures: np.ndarray) -> np.ndarray:
 
 def network(weights: Weights) -> bytes:
     """Returns the network as a file of ONNX."""
-    graph = Graph("pictures")
+    graph = OnnxGraph("pictures", ["n", 3, SIDE, SIDE])
     value = convolution(graph, weights, "pictures", "_conv_stem", "_bn0", stride=2)
     width, block = 32, 0
     for blocks, _, first_stride, expansion, channels in _STAGES:
@@ -58,17 +58,17 @@ def network(weights: Weights) -> bytes:
             value = convolution(graph, weights, value, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride)
             value = convolution(graph, weights, value, f"{name}._project_conv", f"{name}._bn2", is_linear=True)
             if stride == 1 and width == channels:
-                value = graph.add("Add", [value, before])
+                value = graph.node("Add", [value, before])
             width, block = channels, block + 1
     value = convolution(graph, weights, value, "_conv_head", "_bn1")
-    features = graph.add("Flatten", [graph.add("GlobalAveragePool", [value])], axis=1)
+    features = graph.node("Flatten", [graph.node("GlobalAveragePool", [value])], axis=1)
     matrix, bias = graph.weight(weights["_fc.weight"]), graph.weight(weights["_fc.bias"])
-    graph.add("Gemm", [features, matrix, bias], "scores", transB=1)
-    return graph.model(["n", 3, SIDE, SIDE], {"scores": ["n", CLASSES]})
+    graph.node("Gemm", [features, matrix, bias], "scores", transB=1)
+    return graph.model(["scores"])
 
 
 def convolution(
-    graph: Graph,
+    graph: OnnxGraph,
     weights: Weights,
     value: str,
     name: str,
@@ -85,7 +85,7 @@ def convolution(
     kernel = weights[f"{name}.weight"]  # [channels, channels before or 1, side, side]
     scale = gamma / np.sqrt(variance + _EPSILON)
     around = kernel.shape[2] - stride if kernel.shape[2] > 1 else 0  # "same": the odd pixel at the right and below
-    value = graph.add(
+    value = graph.node(
         "Conv",
         [value, graph.weight(kernel * scale[:, None, None, None]), graph.weight(beta - mean * scale)],
         output if is_linear else "",
@@ -95,4 +95,4 @@ def convolution(
     )
     if is_linear:
         return value
-    return graph.add("Clip", [value, graph.weight(np.array(0.0)), graph.weight(np.array(6.0))], output)
+    return graph.node("Clip", [value, graph.weight(np.array(0.0)), graph.weight(np.array(6.0))], output)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from internvid.video.onnx_graph import OnnxGraph
-from internvid.video.torch_weights import read_torch_weights
+from internvid.networks.onnx_graph import OnnxGraph
+from internvid.networks.torch_file import tensors_of
 
 FRAME_HEIGHT, FRAME_WIDTH = 27, 48
 WINDOW_FRAMES = 100  # it was trained on windows of this length; it takes shorter ones
@@ -85,7 +85,7 @@ class CutNetwork:
     def __init__(self, weights: Path, *, in_eight_bits: bool = True) -> None:
         import onnxruntime
 
-        self._weights = read_torch_weights(weights)
+        self._weights = tensors_of(weights)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = min(os.cpu_count() or 1, _MAX_THREADS)
         # A thread that waits by spinning takes the core from the decoder.
@@ -177,7 +177,7 @@ def value_ranges(weights: Path, windows: Sequence[np.ndarray]) -> dict[str, list
         "block": [f"{block}.pooled" for block in range(2)],
     }
     wanted = [name for kind in names.values() for name in kind if name != "2.pooled"]
-    graph = _graph(read_torch_weights(weights), in_eight_bits=False, also=wanted)
+    graph = _graph(tensors_of(weights), in_eight_bits=False, also=wanted)
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     lowest, highest = dict.fromkeys(wanted, 0.0), dict.fromkeys(wanted, 0.0)
     for frames in windows:

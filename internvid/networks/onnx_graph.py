@@ -34,7 +34,13 @@ class OnnxGraph:
             self._parts.append(_bytes(5, dimensions + kind + _text(8, name) + _bytes(9, array.tobytes())))
         return name
 
-    def node(self, operator: str, inputs: Sequence[str], output: str, **attributes: int | Sequence[int]) -> str:
+    def weight(self, values: np.ndarray) -> str:
+        """Adds an array as float32, under a name of its own."""
+        return self.constant(f"weight {len(self._parts)}", values.astype(np.float32))
+
+    def node(self, operator: str, inputs: Sequence[str], output: str = "", **attributes: int | Sequence[int]) -> str:
+        """Adds a node with one result. output: its name, where it is asked for later; else one is made."""
+        output = output or f"value {len(self._parts)}"
         self.nodes(operator, inputs, [output], **attributes)
         return output
 
