@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
 from resources.explorer.playback import VIDEO_COLUMNS
+from resources.explorer.ranking import by_vector, vector_of
 from resources.explorer.view import LakeView
 from resources.lake.lookup import begins_with
 from resources.lake.schema import TABLES
 from resources.lake.statements import statement
-from resources.lake.vector_index import nearest
 
 MAX_FRAMES = 400
 MAX_CUES = 200
@@ -81,14 +80,10 @@ def clip_details(view: LakeView, clip_id: str) -> ClipDetails | None:
 
 def similar_to(view: LakeView, clip_id: str, count: int) -> list[str] | None:
     """Returns the ids of the other clips whose vectors are nearest to the clip's; None where it has no vector."""
-    rows = view.known("clip_embeddings", [clip_id], ["vector"])
-    if not rows.num_rows:
+    example = vector_of(view, clip_id)
+    if example is None:
         return None
-    vector = np.array(rows["vector"][0].as_py(), np.float32)
-    neighbours = view.dataset("clip_embeddings").to_table(
-        columns=["clip_id", "_distance"], nearest=nearest("vector", vector, count + 1)
-    )
-    return [near for near in neighbours["clip_id"].to_pylist() if near != clip_id][:count]
+    return [near for near in by_vector(view, example, count + 1) if near != clip_id][:count]
 
 
 def _first(view: LakeView, table: str, key: str, columns: tuple[str, ...] | None) -> dict[str, Any] | None:

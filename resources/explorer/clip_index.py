@@ -50,7 +50,7 @@ INDEX_TABLES = tuple(
 )
 
 # What a search reads beside them.
-INDEXED_TABLES = (*INDEX_TABLES, "clip_embeddings", "active_checkpoint", "frames")
+INDEXED_TABLES = (*INDEX_TABLES, "clip_embeddings", "clip_things", "active_checkpoint", "frames")
 
 Range = tuple[float | None, float | None]
 

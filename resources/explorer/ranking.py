@@ -11,6 +11,7 @@ import pyarrow as pa
 from resources.explorer.clip_index import ClipIndex
 from resources.explorer.query_vectors import NoVectors, QueryVectors
 from resources.explorer.spoken_words import ranked_by_words
+from resources.explorer.view import LakeView
 from resources.lake.search import TERMS, joined_scores
 from resources.lake.vector_index import nearest
 
@@ -61,24 +62,48 @@ def by_text(index: ClipIndex, vectors: QueryVectors, text: str, matching: np.nda
             (1.0, index.spoken.ranked(text, limit, only)),
         ]
         if vector is not None:
-            rankings.append((weight, by_vector(index, vector, limit, only)))
+            rankings.append((weight, by_vector(index.view, ExampleVector(vector), limit, only)))
         return list(joined_scores(rankings))
 
     return _within(index, ranked, matching, filtered, notes)
 
 
-def by_example(index: ClipIndex, vector: np.ndarray, matching: np.ndarray, *, filtered: bool) -> Ranked:
+@dataclass(frozen=True)
+class ExampleVector:
+    """The vector [VECTOR_SIZE] float32 of an example, and the table whose vectors it is compared with."""
+
+    values: np.ndarray
+    table: str = "clip_embeddings"
+
+
+def vector_of(view: LakeView, clip_id: str) -> ExampleVector | None:
+    """Returns the clip's vector by the active model, else by the classifier; None where it has neither."""
+    for table in ("clip_embeddings", "clip_things"):
+        rows = view.known(table, [clip_id], ["vector"])
+        if rows.num_rows:
+            return ExampleVector(np.array(rows["vector"][0].as_py(), np.float32), table)
+    return None
+
+
+def by_example(index: ClipIndex, example: ExampleVector, matching: np.ndarray, *, filtered: bool) -> Ranked:
     """Ranks by nearness to a vector. matching, filtered: as of `by_text`."""
-    return _within(index, lambda limit, only: by_vector(index, vector, limit, only), matching, filtered, [])
+
+    def ranked(limit: int, only: Sequence[str] | None) -> list[str]:
+        return by_vector(index.view, example, limit, only)
+
+    return _within(index, ranked, matching, filtered, [])
 
 
-def by_vector(index: ClipIndex, vector: np.ndarray, limit: int, only: Sequence[str] | None) -> list[str]:
-    """Returns the ids of the clips whose vector is nearest, best first."""
+def by_vector(view: LakeView, example: ExampleVector, limit: int, only: Sequence[str] | None = None) -> list[str]:
+    """Returns the ids of the clips whose vector is nearest, best first. only: of these clips."""
     import pyarrow.compute as pc
 
     chosen = None if only is None else pc.field("clip_id").isin(pa.array(only, pa.string()))
-    rows = index.view.dataset("clip_embeddings").to_table(
-        columns=["clip_id", "_distance"], nearest=nearest("vector", vector, limit), filter=chosen, prefilter=True
+    rows = view.dataset(example.table).to_table(
+        columns=["clip_id", "_distance"],
+        nearest=nearest("vector", example.values, limit),
+        filter=chosen,
+        prefilter=True,
     )
     return rows["clip_id"].to_pylist()
 

@@ -19,7 +19,7 @@ from orchestration.explorer.page import OnePage, bad_request, body_of, explorer_
 from orchestration.explorer.search_state import SearchState, parsed, sorted_by
 from resources.explorer.clip_index import ClipIndex, Facet, WrongFilter
 from resources.explorer.query_vectors import NoVectors, QueryVectors
-from resources.explorer.ranking import NOTHING, Ranked, by_example, by_text
+from resources.explorer.ranking import NOTHING, ExampleVector, Ranked, by_example, by_text, vector_of
 from resources.explorer.view import LakeView
 
 router = APIRouter()
@@ -150,19 +150,18 @@ def _results(index: ClipIndex, vectors: QueryVectors, state: SearchState) -> Res
 
 def _ranked(index: ClipIndex, vectors: QueryVectors, state: SearchState, matching: np.ndarray) -> Ranked:
     if state.like:
-        rows = index.view.known("clip_embeddings", [state.like], ["vector"])
-        if not rows.num_rows:
+        example = vector_of(index.view, state.like)
+        if example is None:
             if not index.view.known("clips", [state.like]).num_rows:
                 raise not_found("clip", state.like)
             return Ranked(NOTHING, NOTHING, ["This clip has no vector yet: nothing can be compared with it."])
-        vector = np.array(rows["vector"][0].as_py(), np.float32)
-        ranked = by_example(index, vector, matching, filtered=state.is_filtered)
+        ranked = by_example(index, example, matching, filtered=state.is_filtered)
         return ranked.without(index.numbers_of([state.like]))
     if state.picture:
         picture = vectors.picture(state.picture)
         if picture is None:
             return Ranked(NOTHING, NOTHING, ["The picture is no longer kept here: give it again."])
-        return by_example(index, picture.vector, matching, filtered=state.is_filtered)
+        return by_example(index, ExampleVector(picture.vector), matching, filtered=state.is_filtered)
     return by_text(index, vectors, state.text, matching, filtered=state.is_filtered)
 
 
