@@ -113,6 +113,10 @@ class Lake(dg.ConfigurableResource):
             list(threads.map(self._create, TABLES.values()))
         migrate(self, number, note)
 
+    def create_table(self, table: str) -> None:
+        """Creates the table and its indexes, where they are missing."""
+        self._create(_definition(table))
+
     def dataset(self, table: str, at: str | int | None = None) -> lance.LanceDataset:
         """The table at its newest version, or as it was at a tag or version. Raises ValueError if there is none."""
         import lance
