@@ -78,10 +78,13 @@ class Damage:
     def lines(self) -> Iterator[str]:
         """Yields what is damaged and lost, a line each."""
         for version, why in self.lost_versions.items():
-            since = "no older one can" if self.newest is None else f"version {self.newest} can"
+            if self.newest is None:
+                yield f"{self.table}: version {version} cannot be opened ({why}), nor an older one: all rows are lost"
+                break
+            in_batches = self._in_batches() if not self.fragments else ""
             yield (
-                f"{self.table}: version {version} cannot be opened ({why}), {since}; what was written since is lost, "
-                f"at most {self.uncommitted:,} rows{self._in_batches() if not self.fragments else ''}"
+                f"{self.table}: version {version} cannot be opened ({why}), version {self.newest} can; what was "
+                f"written since is lost, at most {self.uncommitted:,} rows{in_batches}"
             )
         if self.fragments or self.addresses:
             whys = list(dict.fromkeys(self.fragments.values()))
@@ -134,6 +137,7 @@ def damage(lake: Lake, table: Table, *, deep: bool = False, known_version: int =
     versions = _versions(sizes)
     if not versions and (known_version or any(path.startswith("data/") for path in sizes)):
         result.lost_versions[max(known_version, 1)] = "all of its manifests are missing"
+        result.tags += _names_of_tags(sizes)
     if not versions:
         return result  # it is created where the lake is opened
     if known_version > versions[0] and (why := _why_gone(lake, table, known_version)):
@@ -148,6 +152,7 @@ def damage(lake: Lake, table: Table, *, deep: bool = False, known_version: int =
             result.newest = version
             break
     else:
+        result.tags += _names_of_tags(sizes)
         return result
     files = _Files(lake, table, root, sizes)
     gone = _tags_of_gone_versions(files, dataset)
@@ -185,6 +190,10 @@ def _why_gone(lake: Lake, table: Table, version: int) -> str | None:
     except UNREADABLE:
         return f"{manifest(version)} is missing"
     return None
+
+
+def _names_of_tags(names: Iterable[str]) -> list[str]:
+    return [PurePosixPath(name).stem for name in names if name.startswith("_refs/tags/")]
 
 
 def _tags_of_gone_versions(files: _Files, dataset: lance.LanceDataset) -> dict[str, int]:

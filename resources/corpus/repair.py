@@ -4,6 +4,8 @@ Rows of files that are lost are taken from older versions of the table, as far a
 the files that it merged for a week. What no version has is gone from the table, so the units that it was made from are
 pending, as after a row was deleted by hand, and the next run makes it again. An index is built from the rows.
 
+A table of which no version can be opened is made anew where a stage fills it.
+
 What comes from outside cannot be made again: sources, feeds, annotations, what was forgotten. A table of those is only
 repaired where older versions have all of its rows.
 """
@@ -108,7 +110,12 @@ def _repair_table(lake: Lake, of_table: Damage, *, deep: bool) -> Iterator[str]:
     table = TABLES[of_table.table]
     for _ in range(MAX_ROUNDS):
         if of_table.newest is None:
-            raise Irreparable(f"no version of {table.name} can be opened: restore the lake from a backup")
+            if table.unit is None and table.name != BATCH_STATES.name:
+                raise Irreparable(f"no version of {table.name} can be opened: restore the lake from a backup")
+            StoragePath(lake.uri(table.name), lake.file_options).remove()
+            lake.create_table(table.name)
+            yield f"{table.name}: it was made anew, without rows{_advice(table)}"
+            return
         if of_table.lost_versions:
             if table.name in GIVEN and of_table.uncommitted:
                 raise _irreparable(table, of_table.uncommitted)

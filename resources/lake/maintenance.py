@@ -60,6 +60,7 @@ MAX_TIDIED_BYTES = 16 * 2**20
 MAX_TIDIED_ROWS = 100_000
 
 TRIES = 30
+LOST_EVERY_RACE = "Too many concurrent writers"  # what Lance says when it gives up, after 30 s
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def retried(open_newest: Callable[[], lance.LanceDataset], change: Callable[[lan
 
 def _is_lost_race(error: OSError) -> bool:
     # Creating an index raises CommitConflictError, which has a flag for this; compaction a bare OSError.
-    return "Retryable commit conflict" in str(error)
+    return "Retryable commit conflict" in str(error) or LOST_EVERY_RACE in str(error)
 
 
 def _clamp(value: int, lower: int, upper: int) -> int:

@@ -115,6 +115,10 @@ class Lake(dg.ConfigurableResource):
         self._pin_as_empty([table for table, is_new in zip(TABLES.values(), are_new, strict=True) if is_new])
         migrate(self, number, note)
 
+    def create_table(self, table: str) -> None:
+        """Creates the table and its indexes, where they are missing."""
+        self._create(_definition(table))
+
     def dataset(self, table: str, at: str | int | None = None) -> lance.LanceDataset:
         """The table at its newest version, or as it was at a tag or version. Raises ValueError if there is none."""
         import lance

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pyarrow as pa
 
 from resources.lake.lookup import first_few, rows_with_keys, rows_with_new_keys
+from resources.lake.maintenance import LOST_EVERY_RACE
 from resources.lake.schema import RAW_VIDEOS, Table
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def until_committed(write: Callable[[], Written]) -> Written:
         try:
             return write()
         except OSError as lost_races:
-            if "Too many concurrent writers" not in str(lost_races) or time.monotonic() > end:
+            if LOST_EVERY_RACE not in str(lost_races) or time.monotonic() > end:
                 raise
         time.sleep(random.uniform(0.0, 1.0))
 
@@ -274,7 +275,7 @@ def _leave_one_row_of_each(open_newest: Callable[[], lance.LanceDataset], table:
             # No retry by Lance: it would delete what has these addresses after a compaction has moved the rows.
             dataset.delete(f"_rowaddr IN ({', '.join(map(str, extra))})", conflict_retries=0)
         except OSError as lost_race:
-            if "concurrent writers" not in str(lost_race):
+            if LOST_EVERY_RACE not in str(lost_race):
                 raise
             time.sleep(random.uniform(0.0, 0.1))
     raise TimeoutError(f"{table.name}: rows with {table.key} {first_few(sorted(doubles))} are still there twice")

@@ -111,6 +111,9 @@ LOSING_NOTHING: dict[str, Callable[[Lake, str], None]] = {
 }
 
 
+INGEST = "; `internvid ingest` makes them again"
+
+
 # --- the lakes ------------------------------------------------------------------------------------------------------
 
 
@@ -269,8 +272,7 @@ def test_a_table_without_any_manifest_is_found_and_not_made_anew(damaged_lake: L
     shutil.rmtree(folder_of(lake, "sources") / "_versions")
     (found,) = damages(lake)
     assert list(found.lines()) == [
-        "sources: version 1 cannot be opened (all of its manifests are missing), no older one can; what was written "
-        "since is lost, at most 0 rows"
+        "sources: version 1 cannot be opened (all of its manifests are missing), nor an older one: all rows are lost"
     ]
     with pytest.raises(Irreparable, match="restore the lake from a backup"):
         list(repair(lake, [found]))
@@ -278,6 +280,19 @@ def test_a_table_without_any_manifest_is_found_and_not_made_anew(damaged_lake: L
         internvid("ingest", "/tmp", lake=lake.root)
     assert internvid("check", lake=lake.root).returncode == 1
     assert not (folder_of(lake, "sources") / "_versions").exists()
+
+
+def test_a_table_without_any_version_is_made_anew_where_its_rows_can_be(damaged_lake: Lake):
+    lake = damaged_lake
+    name, _, _ = take_snapshot(lake, run_id="test")
+    before = rows(lake, "frames")
+    shutil.rmtree(folder_of(lake, "clips") / "_versions")
+    (found,) = damages(lake)
+    assert found.tags == [name]
+    assert f"clips: it was made anew, without rows{INGEST}" in list(repair(lake, [found]))
+    assert damages(lake) == []
+    assert (rows(lake, "clips"), rows(lake, "frames"), lake.tags()) == ({}, before, [])
+    ChangingLake(lake, 9).change()
 
 
 def frames(video: str, number: int) -> pa.Table:
