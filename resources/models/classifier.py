@@ -19,7 +19,7 @@ class Classifier(ModelProvider):
     """Says what kinds of things clips show. frames: number of stored frames of a clip that it looks at."""
 
     clips_per_call: int = 32
-    frames: int = 6  # 20 ms of the processor each; with more, the same kinds are first
+    frames: int = 4  # 20 ms of the processor each; six name as many things
 
     @abstractmethod
     def see(self, clips: Sequence[Sequence[np.ndarray]]) -> list[Sight | Exception]:
