@@ -3,8 +3,7 @@
     python benchmarks/generators/splices.py VIDEOS FOLDER [--seed 0] [--events 20]
 
 VIDEOS: a folder with MANIFEST.csv and cuts.json, as `benchmarks/detectors.py --videos` reads it. Writes FOLDER/KIND.mp4
-with KIND.truth.json beside it: {"cuts": [...], "transitions": [[first, last], ...], "either_way": []}. A transition is
-found by one boundary within [first, last]; its first frame is the first that shows any of the new shot (or less of the
+with KIND.truth.json beside it: {"cuts": [...], "transitions": [[first, last], ...], "either_way": []}. A transition's first frame is the first that shows any of the new shot (or less of the
 old one), `last` the first that shows the new shot alone. Events that are no boundary (a whip pan within a place, a
 flash, text popping up, flicker) lie in the middle of shots that hard cuts separate.
 """
