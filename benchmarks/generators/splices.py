@@ -3,10 +3,9 @@
     python benchmarks/generators/splices.py VIDEOS FOLDER [--seed 0] [--events 20]
 
 VIDEOS: a folder with MANIFEST.csv and cuts.json, as `benchmarks/detectors.py --videos` reads it. Writes FOLDER/KIND.mp4
-with KIND.truth.json beside it: {"cuts": [...], "transitions": [[first, last], ...], "either_way": []}. A transition is
-found by one boundary within [first, last]; its first frame is the first that shows any of the new shot (or less of the
-old one), `last` the first that shows the new shot alone. Events that are no boundary (a whip pan within a place, a
-flash, text popping up, flicker) lie in the middle of shots that hard cuts separate.
+with KIND.truth.json beside it: {"cuts": [...], "transitions": [[first, last], ...], "either_way": []}. The first frame
+of a transition is the first that is no longer the shot before, its last one shows the new shot alone. Events that are
+no boundary (a whip pan within a place, a flash, text popping up, flicker) lie in shots that hard cuts separate.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -26,7 +26,7 @@ import numpy as np
 WIDTH, HEIGHT, FPS = 320, 180, 25
 FRAMES_OF_SHOT = 100  # of a real shot, at most: more would only need memory
 SHORTEST_SHOT = 40
-WORDS = "the of and a river house light seven people open road music time green night north water first".split()
+WORDS = ("the", "of", "river", "house", "light", "seven", "people", "open", "road", "music", "green", "north", "first")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def real_shots(folder: Path) -> list[RealShot]:
         known = truth.get(name, {"cuts": [], "either_way": []})
         unsure = [at for span in known["either_way"] for at in span]
         borders = sorted([0, int(row["frames"]), *known["cuts"], *unsure])
-        spans = [(a + 2, min(b - 2, a + 2 + FRAMES_OF_SHOT)) for a, b in zip(borders, borders[1:], strict=False)]
+        spans = [(a + 2, min(b - 2, a + 2 + FRAMES_OF_SHOT)) for a, b in pairwise(borders)]
         spans = [span for span in spans if span[1] - span[0] >= SHORTEST_SHOT and list(span) not in known["either_way"]]
         taken: dict[tuple[int, int], list[np.ndarray]] = {span: [] for span in spans}
         with av.open(str(folder / row["file"])) as container:

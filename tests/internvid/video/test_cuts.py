@@ -13,7 +13,6 @@ from internvid.video.pictures import SmallPicture
 from internvid.video.scan import ScanSettings, scan
 from internvid.video.settings import DETECTORS, default_threshold
 
-
 OURS = "structure+colour"
 
 

@@ -438,3 +438,22 @@ def test_real_and_broken_files_give_their_frames(name, frames, errors):
 def test_a_file_cut_in_half_gives_almost_every_frame_that_is_there():
     clips, _ = scanned(REAL_VIDEOS / "odd" / "truncated_half_faststart.mp4")
     assert clips[-1].end_frame >= 111
+
+
+@pytest.mark.parametrize("detector", ["structure+colour", "combined"])
+def test_no_clip_and_no_frame_is_of_a_dissolve(tmp_path, detector):
+    first, second = texture(1), texture(2)
+    shares = [(i + 1) / 25 for i in range(24)]
+    mixed = [np.rint(first * (1 - share) + second * share).astype(np.uint8) for share in shares]
+    path = write_video(tmp_path / "dissolve.mp4", [*[first] * 60, *mixed, *[second] * 70])
+    frames: list[SampledFrame] = []
+    before, after = scan(str(path), ScanSettings(detector=detector, fine_frames_per_second=8), frames.append)
+    assert (before.transition_start_seconds, before.transition_end_seconds) == (None, None)
+    assert after.boundary == "dissolve"
+    assert 58 <= before.end_frame <= 66
+    assert 80 <= after.start_frame <= 88
+    assert after.transition_start_seconds == pytest.approx(before.end_seconds)
+    assert after.transition_end_seconds == pytest.approx(after.start_seconds)
+    assert frames
+    assert all(frame.pts < before.end_pts or frame.pts >= after.start_pts for frame in frames)
+    assert after.end_frame == 154
