@@ -131,7 +131,7 @@ def network_boundaries(last: np.ndarray, within: np.ndarray, first_index: int, t
 
     last, within: the network's answers. first_index: of the first frame.
     """
-    boundaries = []
+    boundaries: list[Boundary] = []
     for first, end in runs(last > threshold):
         score = float(last[first:end].max())
         spans = [span for span in runs(within > WITHIN) if span[0] < end and first < span[1]]

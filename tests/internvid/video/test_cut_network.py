@@ -1,17 +1,13 @@
-"""TransNetV2 in our graph against its package's own network, its weights, and what happens without its package."""
+"""TransNetV2 in our graph against its package's own network, and what happens without its package."""
 
-import os
-import pickle
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import pytest
 import torch
 
 from internvid.video.cut_network import CutNetwork, weights_file
-from internvid.video.torch_weights import read_torch_weights
 
 WEIGHTS = weights_file()
 assert WEIGHTS is not None
@@ -46,27 +42,6 @@ def test_probabilities_are_those_of_the_package(their_network):
     in_eight_bits = CutNetwork(WEIGHTS).probabilities(frames)
     np.testing.assert_allclose(in_eight_bits.last, last, atol=0.07)
     np.testing.assert_allclose(in_eight_bits.within, within, atol=0.07)
-
-
-def test_weights_are_read_as_torch_reads_them():
-    ours = read_torch_weights(WEIGHTS)
-    theirs = torch.load(WEIGHTS, weights_only=True)
-    assert ours.keys() == theirs.keys()
-    for name, tensor in theirs.items():
-        np.testing.assert_array_equal(ours[name], tensor.numpy())
-
-
-def test_weights_that_would_run_code_are_refused(tmp_path):
-    class Harmful:
-        def __reduce__(self):
-            return os.system, (f"touch {tmp_path / 'harm'}",)
-
-    path = tmp_path / "weights.pth"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(Harmful()))
-    with pytest.raises(pickle.UnpicklingError, match="system, which is not a part of a tensor"):
-        read_torch_weights(path)
-    assert not (tmp_path / "harm").exists()
 
 
 def test_without_the_package_our_own_detector_works_and_the_network_says_what_to_install():
