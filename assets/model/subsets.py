@@ -9,13 +9,13 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.partitions import SUBSET
+from resources.corpus.clip_contents import TABLES, make_contents
 from resources.corpus.snapshots import newest_snapshot_name
 from resources.corpus.subset_files import SubsetFiles
 from resources.corpus.subsets import Subset, connected, select_subset, split_sizes, waterfall
 from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
 from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import SUBSET_SNAPSHOTS, SUBSETS
-from resources.lake.statements import statement
 from resources.lake.store import Lake
 
 if TYPE_CHECKING:
@@ -104,10 +104,9 @@ def selected(
     lake: Lake, connection: "duckdb.DuckDBPyConnection", subset: Subset, values: dict[str, Any], snapshot: str
 ) -> Iterator[pa.RecordBatch]:
     """Yields the subset's rows. connection: of `connected`."""
-    tables = ["clips", "frames", "clip_captions"]
-    with lake.connect(tables, at=snapshot, memory_limit=MEMORY_LIMIT) as contents:
+    with lake.connect(TABLES, at=snapshot, memory_limit=MEMORY_LIMIT) as contents:
         # In the order of the subset's rows, so that a batch of them meets with a part of the table alone.
-        contents.execute(f"create temp table contents as {statement('training/clip_contents')} order by clip_id")
+        make_contents(contents)
         for batch in select_subset(connection, subset, values):
             yield from _with_content(contents, subset.name, batch)
 

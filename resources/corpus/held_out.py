@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from resources.corpus.clip_contents import TABLES, view_contents
 from resources.corpus.subsets import connected, select_subset, subset_named
-from resources.lake.statements import statement
 from resources.lake.store import Lake
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ MAX_CLIPS = 10_000  # of more clips, those with the smallest hashes of their ids
 
 def held_out_clips(lake: Lake, snapshot: str) -> "pa.Table":
     """Returns clip_id and content of the held-out clips: of the snapshot's test videos, by the default split."""
-    with lake.connect(["clips", "frames", "clip_captions"], at=snapshot) as connection:
+    with lake.connect(TABLES, at=snapshot) as connection:
         connection.register("chosen", _every_clip_with_its_split(lake, snapshot))
-        connection.execute(f"create temp view contents as {statement('training/clip_contents')}")
+        view_contents(connection)
         return connection.sql(
             "select clip_id, content from chosen inner join contents using (clip_id) where split = 'test' "
             "order by md5(clip_id) limit $limit",

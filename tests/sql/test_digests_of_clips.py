@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
+from resources.corpus.clip_contents import make_contents, view_contents
 from resources.lake.statements import statement
 
 CLIPS = 300
@@ -46,9 +47,22 @@ def test_the_content_of_a_clip(tables: duckdb.DuckDBPyConnection):
         ) as pictures using (clip_id)
         order by clip_id
         """
-    rows = tables.sql(f"from ({statement('training/clip_contents')}) order by clip_id").fetchall()
+    view_contents(tables)
+    rows = tables.sql("from contents order by clip_id").fetchall()
     assert len(rows) == CLIPS
     assert rows == tables.sql(expected).fetchall()
+
+
+def test_contents_made_in_parts_are_those_of_the_view_in_order(tables: duckdb.DuckDBPyConnection):
+    tables.execute("set memory_limit = '64MB'")
+    with tables.cursor() as of_views:
+        view_contents(of_views)
+        rows = of_views.sql("from contents order by clip_id").fetchall()
+    make_contents(tables)
+    assert len(rows) == CLIPS
+    assert tables.sql("from contents").fetchall() == rows
+    left = {name for (name,) in tables.sql("show tables").fetchall()}
+    assert left.isdisjoint({"pictures", "captioned", "unordered"})
 
 
 def test_the_inputs_of_a_dialogue_with_and_without_captions_of_frames_and_speech(tables: duckdb.DuckDBPyConnection):
@@ -69,7 +83,7 @@ def test_the_inputs_of_a_dialogue_with_and_without_captions_of_frames_and_speech
     assert rows == tables.sql(expected).fetchall()
 
 
-@pytest.mark.parametrize("name", ["training/clip_contents", "units/dialogues"])
+@pytest.mark.parametrize("name", ["training/clip_pictures", "units/dialogues"])
 def test_the_smallest_and_the_largest_numbers_are_the_text_that_duckdb_makes_of_them(
     tables: duckdb.DuckDBPyConnection, name: str
 ):
