@@ -16,7 +16,7 @@ import av
 import dagster as dg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import SUBTITLES, Served, environment_of, serving  # type: ignore[attr-defined]
+from explorer_server import SUBTITLES, Served, environment_of, serving
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
