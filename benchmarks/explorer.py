@@ -4,7 +4,7 @@
 
 The lake is made by `generators/made_lake.py` (20 clips a video), with vectors, and words that are spoken in each fourth
 clip. `internvid explore` serves it in a process of its own. Printed are milliseconds at the 50th and 95th percentile of
-each kind of page, first asked one at a time, each against the same page with no filter and no words; then by twenty
+each kind of page, first asked one at a time, against that of all clips with no filter and no words; then by twenty
 clients at once, while another one reads a video at 20 kB a second; and the server's memory as it answers `--requests`
 requests. --lake: made there unless it is there already, and kept.
 """

@@ -88,7 +88,8 @@ class Playback:
         weakref.finalize(self, files.close)
         self._kept: OrderedDict[str, Converted] = OrderedDict()
         self._lock = threading.Lock()
-        self._under_way: dict[str, threading.Event] = {}
+        self._clip_locks: dict[str, threading.Lock] = {}
+        self._waiting = 0
         self._turns = threading.Semaphore(CONVERSIONS_AT_A_TIME)
 
     def file(self, video: Mapping[str, Any]) -> StoragePath:
@@ -111,29 +112,32 @@ class Playback:
         """
         if clip["end_seconds"] - clip["start_seconds"] > MAX_CLIP_SECONDS:
             raise CannotPlay(f"Clips over {MAX_CLIP_SECONDS / 60:.0f} minutes are not converted for a browser.")
+        if clip["start_pts"] is None or clip["end_frame"] is None:
+            raise CannotPlay("The lake does not know which frames this clip has.")
         self._remove_old()
-        while True:
-            with self._lock:
-                if clip_id in self._kept:
-                    self._kept.move_to_end(clip_id)
-                    return self._kept[clip_id]
-                conversion = self._under_way.get(clip_id)
-                if conversion is None:
-                    if len(self._under_way) >= CONVERSIONS_AT_A_TIME + MAX_WAITING:
-                        raise Busy("Many clips are being converted now. Try again in a moment.")
-                    mine = self._under_way[clip_id] = threading.Event()
-            if conversion is None:
-                break
-            conversion.wait(MAX_CONVERSION_SECONDS)
+        with self._lock:
+            if clip_id in self._kept:
+                self._kept.move_to_end(clip_id)
+                return self._kept[clip_id]
+            # Each of them holds a thread, also those that wait for the same clip.
+            if self._waiting >= CONVERSIONS_AT_A_TIME + MAX_WAITING:
+                raise Busy("Many clips are being converted now. Try again in a moment.")
+            self._waiting += 1
+            clip_lock = self._clip_locks.setdefault(clip_id, threading.Lock())
         try:
-            with self._turns:
-                converted = self._convert(clip_id, clip, video)
-            self._keep(clip_id, converted)
-            return converted
+            with clip_lock:
+                with self._lock:
+                    if clip_id in self._kept:  # converted while this one waited
+                        return self._kept[clip_id]
+                with self._turns:
+                    converted = self._convert(clip_id, clip, video)
+                self._keep(clip_id, converted)
+                return converted
         finally:
             with self._lock:
-                del self._under_way[clip_id]
-            mine.set()
+                self._waiting -= 1
+                if not self._waiting:
+                    self._clip_locks.clear()
 
     def _convert(self, clip_id: str, clip: Mapping[str, Any], video: Mapping[str, Any]) -> Converted:
         self.file(video)  # it is there
@@ -146,7 +150,10 @@ class Playback:
             frames=clip["end_frame"] - clip["start_frame"],
         )
         encodings: list[Encoding | None] = [Encoding(max_height=MAX_HEIGHT)]
-        if can_be_copied(video["video_codec"], video["pixel_format"], video["audio_codec"]):
+        is_at_fault = (
+            played_as(video) is None
+        )  # else a browser that should play the file does not: copying changes nothing
+        if is_at_fault and can_be_copied(video["video_codec"], video["pixel_format"], video["audio_codec"]):
             encodings.insert(0, None)
         problem: object = None
         for encoding in encodings:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 from pydantic import PrivateAttr
@@ -59,6 +59,11 @@ class LakeView(Lake):
             return self._datasets[table]
         return super().dataset(table, at)
 
+    def connect(self, *arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
+        """As `Lake.connect`; by one thread after the other."""
+        with _opening:
+            return super().connect(*arguments, **options)
+
     def query(
         self,
         sql: str,
@@ -71,9 +76,7 @@ class LakeView(Lake):
     ) -> pa.Table:
         """As `Lake.query`. seconds: time limit. Raises TookTooLong."""
         named = tables_in(sql) if tables is None else tables
-        with _opening:
-            connection = self.connect(named, at=at, only=only)
-        with connection:
+        with self.connect(named, at=at, only=only) as connection:
             return within(connection, lambda: connection.sql(sql, params=parameters).to_arrow_table(), seconds)
 
 

@@ -106,3 +106,17 @@ def test_a_clip_that_browsers_do_not_play_is_converted(copied, serve, video_code
     shown = [time for time in frames if found["start"] - 1e-3 <= time < found["end"] - 1e-3]
     assert len(shown) == clip["end_frame"] - clip["start_frame"]
     assert served.get(found["src"], Range="bytes=4-7").body == b"ftyp"
+
+
+def test_a_clip_that_many_ask_for_is_converted_once_and_no_crowd_waits(copied, serve):
+    served = serve(copied)
+    rows = served.lake.polars("raw_videos").with_columns(container=pl.lit("avi"), provenance=pl.lit("changed"))
+    served.lake.upsert("raw_videos", rows)
+    path = served.lake.query("select clip_id from clips order by clip_id")["clip_id"][0].as_py()
+    with ThreadPoolExecutor(30) as threads:
+        answers = list(threads.map(lambda _: served.get(f"/clips/{path}/playable"), range(30)))
+    by_status = {status: [each.body for each in answers if each.status == status] for status in (200, 503)}
+    assert sum(map(len, by_status.values())) == 30
+    assert len(set(by_status[200])) == 1
+    assert all(b"Try again" in body for body in by_status[503])
+    assert len(list(served.explorer.playback._folder.glob("*.mp4"))) == 1
