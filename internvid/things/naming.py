@@ -50,7 +50,7 @@ def named(seen: Sequence[SeenKind]) -> list[SeenKind]:
 
 def _has_rival(kind: SeenKind, seen: Sequence[SeenKind]) -> bool:
     """Whether another kind of the same group is nearly as probable."""
-    rivals = [other.peak for other in seen if other != kind and _group(other) == _group(kind)]
+    rivals = [rival.peak for rival in seen if rival != kind and _group(rival) == _group(kind)]
     return max(rivals, default=0.0) >= _MAX_RIVAL * kind.peak
 
 
