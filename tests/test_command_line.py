@@ -198,7 +198,7 @@ def test_sql_that_cannot_be_answered_or_may_not_is_refused_in_words(root, lake, 
 def test_search_finds_a_caption_by_its_words(root, lake, folder):
     (one,) = lake.polars("raw_videos").filter(source=(folder / BRACKETS).as_uri())["video_id"]
     captions = lake.polars("clip_captions").filter(pl.col("clip_id").str.starts_with(one)).sort("clip_id")
-    flat = next(row for row in captions.to_dicts() if "blue" in row["caption"])
+    flat = next(row for row in captions.to_dicts() if "blue" in row["caption_terms"])
     found = json.loads(succeeded(internvid("search", "blue", "--format", "json", lake=root)))
     assert [
         {name: hit[name] for name in ("video", "start_seconds", "end_seconds", "caption", "clip_id")} for hit in found

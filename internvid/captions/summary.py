@@ -235,8 +235,8 @@ def _described(
         sentences.append(_Sentence(f"The picture is {light.text()}.", light.sources(), is_last=True))
     while len(sentences) > 1 and _count_words(" ".join(sentence.text for sentence in sentences)) > room:
         sentences.pop()
-    told_topics = sum(1 for sentence in sentences if isinstance(sentence.sources, list))
-    sentences[0].left_out = len(topics) - told_topics
+    topics_used = sum(1 for sentence in sentences if isinstance(sentence.sources, list))
+    sentences[0].left_out = len(topics) - topics_used
     return sentences
 
 

