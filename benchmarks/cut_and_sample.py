@@ -4,7 +4,8 @@
     python benchmarks/cut_and_sample.py FILE_OR_FOLDER ...   # other videos
     python benchmarks/cut_and_sample.py --memory FILE        # peak memory of FILE and of FILE ten times over
 
-On the same files, in one run, several times in turn (the median counts): our `scan`; the command line of PySceneDetect
+On the same files, in one run, several times in turn (the median counts): our `scan`, and the same
+without the network of cuts (`scan_alone`); the command line of PySceneDetect
 (`scenedetect -i FILE detect-content`, its start-up in it); PyAV decoding to nothing; decord giving full frames, and
 frames of 256x144. Each runs in a process of its own. Figures are frames of the file per second of wall time.
 """
@@ -25,14 +26,14 @@ import av
 
 from internvid.synthetic.render import SAMPLE_VIDEOS, render_all
 
-WAYS = ("scan", "scenedetect", "pyav", "decord", "decord_small")
+WAYS = ("scan", "scan_alone", "scenedetect", "pyav", "decord", "decord_small")
 
 
-def by_scan(path: str) -> int:
+def by_scan(path: str, **settings: str) -> int:
     from internvid.video.scan import scan
     from internvid.video.settings import ScanSettings
 
-    return scan(path, ScanSettings(), lambda frame: None)[-1].end_frame
+    return scan(path, ScanSettings(**settings), lambda frame: None)[-1].end_frame
 
 
 def by_pyav(path: str) -> int:
@@ -62,12 +63,13 @@ def measure_here(way: str, path: str) -> None:
     """One measurement in this process: prints frames, seconds and peak memory as JSON."""
     runs = {
         "scan": by_scan,
+        "scan_alone": lambda path: by_scan(path, detector="structure+colour"),
         "scenedetect": by_scenedetect,
         "pyav": by_pyav,
         "decord": by_decord,
         "decord_small": lambda path: by_decord(path, width=256, height=144),
     }
-    if way == "scan":
+    if way.startswith("scan"):
         import internvid.video.scan  # noqa: F401  # its import is start-up, and not what is compared
     if way.startswith("decord"):
         import decord  # noqa: F401

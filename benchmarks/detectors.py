@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -89,7 +90,7 @@ def compare(predicted: list[int], video: LabelledVideo) -> Count:
 
 def ours(video: LabelledVideo, detector: str) -> list[int]:
     clips = scan(str(video.path), ScanSettings(detector=detector, max_shot_seconds=None), lambda frame: None)
-    return [clip.start_frame for clip in clips[1:]]
+    return [(before.end_frame + after.start_frame) // 2 for before, after in pairwise(clips)]
 
 
 def command_line(video: LabelledVideo) -> list[int]:

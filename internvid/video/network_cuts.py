@@ -85,7 +85,7 @@ class TransNetCuts:
         # A boundary is reported when the transition after it has ended; one that does not end in a window's length is
         # cut off there.
         self.look_ahead = 2 * WINDOW_FRAMES + MARGIN
-        self.cut_look_ahead = 1  # all frames of so long a wait would not fit into memory: a shot may lose its middle
+        self.cut_look_ahead = self.look_ahead
         self._recent = Recent(WINDOW_FRAMES)
         self._asked = 0  # frames below this index have been asked about
         self._answers: deque[tuple[float, float]] = deque()  # of the frames that end with the last one asked about

@@ -44,7 +44,9 @@ from internvid.video.settings import ScanSettings
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
 _HELD_BYTES = 96 << 20
-_MIN_HELD, _MAX_HELD = 4, 32
+# More than a detector's look-ahead would be of no use; of a picture of 480p, 96 are 60 MB.
+_MIN_HELD, _MAX_HELD = 4, 96
+_MAX_NEWEST = 80  # a shot that a slower detector reports may have lost its frames, and is then a part of the one before
 # Packets in a row that fail before the stream counts as ended.
 _MAX_ERRORS_IN_A_ROW = 1000
 # Of the frames of a clip that are kept: in still pictures two fields leave no comb.
@@ -324,7 +326,7 @@ class _Scan:
         self._clips: list[ClipSpan] = []
         self._steps: deque[Step] = deque()
         self._boundaries: dict[int, Boundary] = {}
-        self._reservoir = _Reservoir(self._detector.cut_look_ahead)
+        self._reservoir = _Reservoir(min(self._detector.cut_look_ahead, _MAX_NEWEST))
         self._shot: Shot | None = None
         self._transition: tuple[Boundary, float] | None = None  # that is being passed, and the second of its start
         self._has_ended = False

@@ -1,6 +1,7 @@
 """Cut detection in rendered hard cases and real videos, and PySceneDetect's detectors on our pictures."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ OURS = "structure+colour"
 
 
 def cuts_of(path: Path, **settings) -> list[int]:
-    return [clip.start_frame for clip in scan(str(path), ScanSettings(**settings), lambda frame: None)[1:]]
+    """The first frames of shots, and of gradual transitions their middle."""
+    clips = scan(str(path), ScanSettings(**settings), lambda frame: None)
+    return [(before.end_frame + after.start_frame) // 2 for before, after in pairwise(clips)]
 
 
 def check(detected: list[int], true: list[int], either_way: list[list[int]]) -> None:

@@ -123,7 +123,7 @@ def test_a_long_shot_keeps_a_frame_near_its_middle_from_few_held(tmp_path):
     assert (clip.middle_pts - clip.start_pts) / (clip.end_pts - clip.start_pts) == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize(("width", "height", "max_older"), [(320, 180, 32), (3840, 2160, 8)])
+@pytest.mark.parametrize(("width", "height", "max_older"), [(320, 180, 96), (3840, 2160, 8)])
 def test_few_decoded_frames_are_held_and_every_shot_finds_its_middle_among_them(width, height, max_older):
     """Shots of any length, each boundary detected some time after it and its shot closed fifty frames after it."""
     random = np.random.default_rng(0)
