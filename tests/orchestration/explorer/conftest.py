@@ -33,7 +33,7 @@ def explored(
     return folder / "lake"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(explored: Path) -> Iterator[Served]:
     """The explorer on that lake."""
     with serving(explored) as server:
