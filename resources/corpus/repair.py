@@ -4,7 +4,7 @@ Rows of files that are lost are taken from older versions of the table, as far a
 the files that it merged for a week. What no version has is gone from the table, so the units that it was made from are
 pending, as after a row was deleted by hand, and the next run makes it again. An index is built from the rows.
 
-A table of which no version can be opened is made anew where a stage fills it.
+A table of which no version can be opened is created again, empty, where a stage fills it.
 
 What comes from outside cannot be made again: sources, feeds, annotations, what was forgotten. A table of those is only
 repaired where older versions have all of its rows.
@@ -75,8 +75,8 @@ class Irreparable(RuntimeError):
 def damages(lake: Lake, *, deep: bool = False) -> list[Damage]:
     """Returns what is damaged of each damaged table, in the order in which data flows. deep: reads every byte."""
     known = counted_versions(lake)
-    found = (damage(lake, table, deep=deep, known_version=known.get(table.name, 0)) for table in TABLES.values())
-    return [of_table for of_table in found if of_table]
+    tables = (damage(lake, table, deep=deep, known_version=known.get(table.name, 0)) for table in TABLES.values())
+    return [of_table for of_table in tables if of_table]
 
 
 def repair(lake: Lake, damaged: list[Damage], *, deep: bool = False) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _repair_table(lake: Lake, of_table: Damage, *, deep: bool) -> Iterator[str]:
                 raise Irreparable(f"no version of {table.name} can be opened: restore the lake from a backup")
             StoragePath(lake.uri(table.name), lake.file_options).remove()
             lake.create_table(table.name)
-            yield f"{table.name}: it was made anew, without rows{_advice(table)}"
+            yield f"{table.name}: it was created again, without rows{_advice(table)}"
             return
         if of_table.lost_versions:
             if table.name in GIVEN and of_table.uncommitted:

@@ -62,7 +62,7 @@ class Change:
 
 
 def until_committed(write: Callable[[], Written]) -> Written:
-    """Returns what `write` does, which opens its table anew each time: it is done again where Lance has given up, since
+    """Returns what `write` does, which opens its table each time: it is done again where Lance has given up, since
     others committed all the time. After COMMIT_TIMEOUT that is an error.
     """
     end = time.monotonic() + COMMIT_TIMEOUT.total_seconds()

@@ -79,6 +79,16 @@ def test_the_next_backup_copies_what_is_new_and_removes_what_nothing_needs(lake)
 
 
 @in_a_folder
+def test_a_file_that_was_replaced_by_one_of_the_same_size_is_copied_again(lake):
+    report = lake.file("report.html")
+    report.write_text("as it was")
+    back_up(lake, media(lake), backup_of(lake))
+    report.write_text("as it is.")
+    assert back_up(lake, media(lake), backup_of(lake)).files == 1
+    assert (backup_of(lake) / "lake" / "report.html").read_text() == "as it is."
+
+
+@in_a_folder
 def test_each_table_is_at_one_of_its_versions_while_others_write(lake):
     changing = ChangingLake(lake, 2)
     changing.add_batch()

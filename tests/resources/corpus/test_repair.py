@@ -289,7 +289,7 @@ def test_a_table_without_any_version_is_made_anew_where_its_rows_can_be(damaged_
     shutil.rmtree(folder_of(lake, "clips") / "_versions")
     (found,) = damages(lake)
     assert found.tags == [name]
-    assert f"clips: it was made anew, without rows{INGEST}" in list(repair(lake, [found]))
+    assert f"clips: it was created again, without rows{INGEST}" in list(repair(lake, [found]))
     assert damages(lake) == []
     assert (rows(lake, "clips"), rows(lake, "frames"), lake.tags()) == ({}, before, [])
     ChangingLake(lake, 9).change()
