@@ -126,7 +126,9 @@ def summarise(run: StageRun, summariser: Summariser, units: list[Unit]) -> list[
 
 
 def _measures(clip: dict[str, Any], things: tuple[SeenKind, ...]) -> ClipMeasures:
-    return ClipMeasures(clip["end_seconds"] - clip["start_seconds"], *(clip[name] for name in MEASURES), things=things)
+    return ClipMeasures(
+        clip["end_seconds"] - clip["start_seconds"], **{name: clip[name] for name in MEASURES}, things=things
+    )
 
 
 def _timed(clip: dict[str, Any], captions: list[dict[str, Any]]) -> list[TimedCaption]:

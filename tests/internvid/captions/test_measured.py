@@ -176,7 +176,7 @@ def test_a_line_of_letters_is_read_where_it_stands(captioner, scale, ground, ink
 def test_letters_that_cannot_be_read_are_text_without_words(captioner):
     picture = plain((40, 40, 60))
     for index, x in enumerate(range(60, 580, 26)):  # strokes of one width and height that are no letters of any script
-        points = np.random.default_rng(index).integers(0, 20, (4, 2)) + (x, 300)
+        points = np.add(np.random.default_rng(index).integers(0, 20, (4, 2)), (x, 300))
         cv2.polylines(picture, [points.astype(np.int32)], False, (230, 230, 230), 3, cv2.LINE_AA)
     (caption,) = captions_of(captioner, picture)
     assert '"' not in caption

@@ -144,7 +144,7 @@ def test_frames_are_seen_the_same_whatever_the_call(classifier):
 
 @pytest.mark.parametrize("frames", [[], [np.zeros((4, 4), np.uint8)], [np.zeros((4, 4, 3), np.float32)]])
 def test_what_is_no_picture_is_refused(classifier, frames):
-    with pytest.raises(ValueError, match="frame|picture"):
+    with pytest.raises(ValueError, match=r"frame|picture"):
         classifier.see(frames)
 
 
