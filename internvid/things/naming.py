@@ -1,7 +1,7 @@
 """Which of the kinds that a classifier sees in a clip are sure enough to be said, and which words search finds it by.
 
-The limits are the lowest at which nine of ten names were true on 39 clips of 24 real videos and 47 clips of ten rendered
-ones, looked at one by one: 18 names of real clips, all true, and nine of drawings, of which seven are.
+The limits are the lowest at which nine of ten names were true on 39 clips of 24 real videos and 47 clips of ten
+rendered ones, looked at one by one: 18 names of real clips, all true, and nine of drawings, of which seven are.
 """
 
 from __future__ import annotations

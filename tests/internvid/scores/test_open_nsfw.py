@@ -33,7 +33,7 @@ def test_a_clip_has_the_score_of_its_worst_frame_and_a_broken_picture_is_an_erro
     frames = [first_frame("tractor_vp9.webm"), np.zeros((64, 64, 3), np.uint8)]
     of_frames = OpenNsfw().scores(frames)
     scorer = OpenNsfwScorer()
-    scores = scorer.score([ClipToScore("a", frames, None), ClipToScore("b", [np.zeros((0, 4, 3), np.uint8)], None)])
+    scores = scorer.score([ClipToScore("a", frames, None), ClipToScore("b", [np.zeros((4, 4, 3), np.float32)], None)])
     assert scores[0] == pytest.approx(max(of_frames))
     assert isinstance(scores[1], Exception)
 
