@@ -25,8 +25,8 @@ import numpy as np
 
 WIDTH, HEIGHT, FPS = 320, 180, 25
 FRAMES_OF_SHOT = 100  # of a real shot, at most: more would only need memory
-SHORTEST_SHOT = 40
-WORDS = ("the", "of", "river", "house", "light", "seven", "people", "open", "road", "music", "green", "north", "first")
+MIN_SHOT_FRAMES = 40
+WORDS = ("the", "of", "river", "light", "seven", "people", "open", "road", "music", "green", "north", "first")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def real_shots(folder: Path) -> list[RealShot]:
     """Reads the shots of the manifest's open videos that are long enough, away from their cuts."""
     truth = json.loads((folder / "cuts.json").read_text())
     with open(folder / "MANIFEST.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["set"] == "open" and int(row["frames"]) >= SHORTEST_SHOT]
+        rows = [row for row in csv.DictReader(file) if row["set"] == "open" and int(row["frames"]) >= MIN_SHOT_FRAMES]
     shots = []
     for row in rows:
         name = Path(row["file"]).name
@@ -69,7 +69,9 @@ def real_shots(folder: Path) -> list[RealShot]:
         unsure = [at for span in known["either_way"] for at in span]
         borders = sorted([0, int(row["frames"]), *known["cuts"], *unsure])
         spans = [(a + 2, min(b - 2, a + 2 + FRAMES_OF_SHOT)) for a, b in pairwise(borders)]
-        spans = [span for span in spans if span[1] - span[0] >= SHORTEST_SHOT and list(span) not in known["either_way"]]
+        spans = [
+            span for span in spans if span[1] - span[0] >= MIN_SHOT_FRAMES and list(span) not in known["either_way"]
+        ]
         taken: dict[tuple[int, int], list[np.ndarray]] = {span: [] for span in spans}
         with av.open(str(folder / row["file"])) as container:
             for index, frame in enumerate(container.decode(video=0)):
@@ -79,9 +81,13 @@ def real_shots(folder: Path) -> list[RealShot]:
                         taken[first, end].append(picture)
                 if spans and index >= spans[-1][1]:
                     break
-        frames = [np.stack(pictures) for pictures in taken.values() if len(pictures) >= SHORTEST_SHOT]
+        frames = [np.stack(pictures) for pictures in taken.values() if len(pictures) >= MIN_SHOT_FRAMES]
         # Black or empty pictures show no cut.
-        shots += [RealShot(name.split("_")[0], some) for some in frames if some[::10].std(axis=(1, 2, 3)).min() > 12]
+        shots += [
+            RealShot(name.split("_")[0], pictures)
+            for pictures in frames
+            if pictures[::10].std(axis=(1, 2, 3)).min() > 12
+        ]
     return shots
 
 

@@ -383,7 +383,7 @@ class GradualCuts:
         return [Boundary(first, "fade", 0.0, (self._darkens_from(first, frame_index), frame_index))]
 
     def _darkens_from(self, risen: int, now: int) -> int:
-        """The first frame of the way down to the black that ends before the frame `risen`."""
+        """The first frame of the way down to the black that ends before the frame `risen`; `risen` if there is none."""
         start = risen
         earliest = max(self._shot_start, now - self.look_ahead) + 1
         levels = [level for level in self._brightness if earliest <= level[0] < risen]
@@ -393,8 +393,9 @@ class GradualCuts:
             elif after <= _BLACK_LUMA:
                 start = frame
             else:
-                break
-        return start
+                return start
+        # All black, since a hard cut or for long: the way down, if there is one, was too long ago.
+        return start if levels and levels[0][1] > _BLACK_LUMA else risen
 
 
 def _mixed_frames(shares: list[float], frames: list[int]) -> tuple[int, int]:

@@ -99,7 +99,7 @@ class TransNetCuts:
         return self._ask(self._asked + self._step)
 
     def finish(self) -> list[Boundary]:
-        boundaries = []
+        boundaries: list[Boundary] = []
         while self._asked < self._recent.end:
             boundaries += self._ask(min(self._asked + self._step, self._recent.end))
         return boundaries + self._report(is_last=True)
@@ -114,7 +114,7 @@ class TransNetCuts:
         """Reports the boundaries of the answers, but for a transition that may go on."""
         last, within = (np.array([answer[kind] for answer in self._answers]) for kind in (0, 1))
         first_index = self._asked - len(last)
-        boundaries = []
+        boundaries: list[Boundary] = []
         settled = len(last)
         for first, end in runs((last > self._threshold) | (within > WITHIN)):
             if end == len(last) and not is_last and len(last) < WINDOW_FRAMES:
@@ -154,7 +154,7 @@ def network_boundaries(last: np.ndarray, within: np.ndarray, first_index: int, t
 # Frames on either side of a doubtful change that the network is asked about, and frames beyond them that it sees.
 AROUND = 8
 SHORT_MARGIN = 16
-MOST_ASKED = 120  # frames in a question
+MAX_ASKED = 120  # frames in a question
 UNLIKE_ENOUGH = 0.3  # see cuts.unlikeness: below, light or movement explains the change
 # Share of the structure that stays in its place. Cuts between places keep less than a tenth.
 KEPT = 0.1
@@ -204,17 +204,17 @@ class Doubt(NamedTuple):
 
 
 class CandidateCuts(StructureColourCuts):
-    """Keeps every change that may be a cut in `found`, and reports gradual changes alone."""
+    """Keeps every change that may be a cut in `changes`, and reports gradual changes alone."""
 
     def __init__(self, threshold: float, fps: float) -> None:
         super().__init__(threshold, fps)
-        self.found: list[Doubt] = []
+        self.changes: list[Doubt] = []
 
     def _cut_at(self, at: int) -> list[Boundary]:
         candidate = self._candidate(at)
         if candidate is not None:
             around = [self._seen[min(max(i, 0), len(self._seen) - 1)].luma for i in range(at - 2, at + 2)]
-            self.found.append(Doubt(candidate, kept_structure(around[1], around[2]), is_graphic(*around)))
+            self.changes.append(Doubt(candidate, kept_structure(around[1], around[2]), is_graphic(*around)))
         return []
 
 
@@ -323,10 +323,10 @@ class CombinedCuts:
         self.cut_look_ahead = self._candidates.cut_look_ahead
         self._suspicion = GradualSuspicion(fps, self.cut_look_ahead)
         self.look_ahead = max(
-            MOST_ASKED + 3 * AROUND + SHORT_MARGIN + (QUIET_SAMPLES + 3) * samples_every(fps),
+            MAX_ASKED + 3 * AROUND + SHORT_MARGIN + (QUIET_SAMPLES + 3) * samples_every(fps),
             self._candidates.look_ahead,
         )
-        self._recent = Recent(self.look_ahead + MOST_ASKED)
+        self._recent = Recent(self.look_ahead + MAX_ASKED)
         self._doubts: deque[Doubt] = deque()
         self._suspected: tuple[int, int] | None = None  # frames [first, last] of a gradual change
         self._asked = 0  # frames below were asked about, as of a gradual change
@@ -353,14 +353,14 @@ class CombinedCuts:
 
     def _take(self, gradual: Sequence[Boundary]) -> list[Boundary]:
         """Takes over what our own detector found. Returns what needs no question."""
-        boundaries = []
-        for doubt in self._candidates.found:
+        boundaries: list[Boundary] = []
+        for doubt in self._candidates.changes:
             if doubt.is_sure:
                 self._candidates.begin_shot(doubt.frame_index)
                 boundaries += self._report(Boundary(doubt.frame_index, "cut", doubt.change.score))
             elif doubt.is_worth_asking:
                 self._doubts.append(doubt)
-        self._candidates.found.clear()
+        self._candidates.changes.clear()
         for boundary in gradual:
             if boundary.kind == "fade":
                 boundaries += self._report(boundary)
@@ -395,7 +395,7 @@ class CombinedCuts:
         seen = self._recent.end + (WINDOW_FRAMES if is_last else 0) - SHORT_MARGIN
         while self._doubts:
             first = max(0, self._doubts[0].frame_index - AROUND)
-            doubts = [doubt for doubt in self._doubts if doubt.frame_index + AROUND <= first + MOST_ASKED]
+            doubts = [doubt for doubt in self._doubts if doubt.frame_index + AROUND <= first + MAX_ASKED]
             end = doubts[-1].frame_index + AROUND
             if end > seen:
                 break
@@ -404,10 +404,10 @@ class CombinedCuts:
                 self._doubts.popleft()
         while self._suspected is not None:
             first, last = max(0, self._suspected[0] - AROUND), self._suspected[1] + AROUND
-            is_long = last - first >= MOST_ASKED
+            is_long = last - first >= MAX_ASKED
             if not is_long and not is_last and self._suspicion.goes_on(self._suspected[1], self._recent.end - 1):
                 break
-            end = min(last, first + MOST_ASKED)
+            end = min(last, first + MAX_ASKED)
             if end > seen:
                 break
             end = min(end, self._recent.end)
@@ -419,11 +419,15 @@ class CombinedCuts:
     def _decide(self, doubts: Sequence[Doubt], first: int, end: int) -> list[Boundary]:
         """Asks about changes in the frames [first, end). Returns those that are boundaries."""
         answer = self._recent.ask(first, end, SHORT_MARGIN)
-        soft = [one for one in network_boundaries(*answer, first, SURE) if one.transition is not None]
+        soft = [boundary for boundary in network_boundaries(*answer, first, SURE) if boundary.transition is not None]
         boundaries: list[Boundary] = []
         for doubt in doubts:
             at = doubt.frame_index
-            around = [one for one in soft if one.start <= at + 1 and at - 1 <= one.end and self._is_other_place(one)]
+            around = [
+                gradual
+                for gradual in soft
+                if gradual.start <= at + 1 and at - 1 <= gradual.end and self._is_other_place(gradual)
+            ]
             if around and not doubt.is_graphic:
                 boundaries += self._report(around[0], apart=NETWORK_TOLERANCE)
             elif doubt.is_cut(float(answer.last[max(0, at - 2 - first) : at + 2 - first].max())):
