@@ -131,7 +131,7 @@ def _on_benchmark(
 
 
 def protocol(frames: int, choice: str, aligner: Aligner) -> str:
-    """Returns how vectors were made that metrics rest on, readable."""
+    """Returns how the vectors behind the metrics were made, readable."""
     return f"{frames} frames ({choice}), {aligner.resolved_precision}"
 
 

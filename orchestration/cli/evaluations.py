@@ -51,8 +51,8 @@ def compare(
 
 
 def _print_beside(rows: list[dict[str, Any]], checkpoints: list[str]) -> None:
-    first = rows[0]
-    title = f"{first['benchmark']} {first['split']}: {first['protocol']}, {first['items']:,} of {first['named']:,}"
+    data = rows[0]
+    title = f"{data['benchmark']} {data['split']}: {data['protocol']}, {data['items']:,} of {data['named']:,}"
     has_published = any(row["published"] is not None for row in rows)
     columns = ["metric", *map(escape, checkpoints), "chance", *(["paper's best"] if has_published else [])]
     table = TextTable(*columns, title=escape(title), title_justify="left")
@@ -60,12 +60,12 @@ def _print_beside(rows: list[dict[str, Any]], checkpoints: list[str]) -> None:
     for row in rows:
         by_metric.setdefault(row["metric"], {})[row["checkpoint_id"]] = row
     for metric, of_checkpoint in by_metric.items():
-        one = next(iter(of_checkpoint.values()))
+        first = next(iter(of_checkpoint.values()))
         values = [
             of_checkpoint[checkpoint]["value"] if checkpoint in of_checkpoint else None for checkpoint in checkpoints
         ]
-        published = [one["published"]] if has_published else []
-        table.add_row(metric.replace("_", " "), *(_figure(value) for value in (*values, one["chance"], *published)))
+        published = [first["published"]] if has_published else []
+        table.add_row(metric.replace("_", " "), *(_figure(value) for value in (*values, first["chance"], *published)))
     console.print(table)
 
 

@@ -157,7 +157,7 @@ def test_what_cannot_be_told_is_no_alarm_and_says_so(planted: Planted, why: str,
         planted.lake.delete("active_checkpoint", ["aligner"])
     elif why == "an unproved model":
         metric = {"evaluation_id": "m/held_out/r", "checkpoint_id": "m", "metric": "text_to_video_recall_at_1"}
-        metric |= {"value": 5.0, "chance": 5.0, "items": 20}
+        metric |= {"benchmark": "held_out", "value": 5.0, "chance": 5.0, "items": 20}
         row = dict.fromkeys(TABLES["evaluations"].column_names) | metric
         planted.lake.upsert("evaluations", pa.Table.from_pylist([row], schema=TABLES["evaluations"].arrow))
     else:

@@ -26,6 +26,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "media": ("s3://bucket/media", "s3://bucket/media"),
     "keep": ("import", "import"),
     "workers": ("3", 3),
+    "benchmarks": ('{"msrvtt": "/data/msrvtt"}', {"msrvtt": "/data/msrvtt"}),
     "device": ("cuda:1", "cuda:1"),
     "precision": ("bfloat16", "bfloat16"),
     "processes": ("2", 2),

@@ -17,15 +17,19 @@ from internvid.video.settings import DETECTORS, default_threshold
 OURS = "structure+colour"
 
 
-def cuts_of(path: Path, **settings) -> list[int]:
-    """The first frames of shots, and of gradual transitions their middle."""
+def cuts_of(path: Path, **settings) -> list[tuple[int, int]]:
+    """The frame after each shot and the first of the next: the same one, but where the shots are mixed in between."""
     clips = scan(str(path), ScanSettings(**settings), lambda frame: None)
-    return [(before.end_frame + after.start_frame) // 2 for before, after in pairwise(clips)]
+    return [(before.end_frame, after.start_frame) for before, after in pairwise(clips)]
 
 
-def check(detected: list[int], true: list[int], either_way: list[list[int]]) -> None:
+def check(detected: list[tuple[int, int]], true: list[int], either_way: list[list[int]]) -> None:
     """Every true cut is detected within a frame, and nothing else outside of the ranges that count neither way."""
-    counting = [frame for frame in detected if not any(first <= frame <= last for first, last in either_way)]
+    counting = [
+        (first + last) // 2
+        for first, last in detected
+        if not any(first <= end and start <= last for start, end in either_way)
+    ]
     assert len(counting) == len(true), (counting, true)
     assert all(abs(a - b) <= 1 for a, b in zip(sorted(counting), true, strict=True)), (counting, true)
 
@@ -58,7 +62,8 @@ def test_content_is_as_pyscenedetect_finds_it_by_itself():
 
     path = REAL_VIDEOS / "open" / "bikes_city_cuts.mp4"
     theirs = detect(str(path), ContentDetector(27.0, 0.6))
-    assert cuts_of(path, detector="content") == [start.frame_num for start, _ in theirs[1:]]
+    starts = [start.frame_num for start, _ in theirs[1:]]
+    assert cuts_of(path, detector="content") == [(start, start) for start in starts]
 
 
 # --- on small pictures alone -------------------------------------------------------------------------------------

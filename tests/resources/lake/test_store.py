@@ -251,6 +251,7 @@ VALUES = {
     pa.binary(): b"\x00\xff",
     pa.timestamp("us", tz="UTC"): datetime(2026, 3, 1, 12, tzinfo=UTC),
     pa.list_(pa.string()): ["it's", "b"],
+    pa.list_(pa.float32()): [0.5, 0.25],
     VECTOR: [0.5] * VECTOR_SIZE,
 }
 
