@@ -66,6 +66,15 @@ def without_first_model() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def left_in_time_sharing() -> Iterator[None]:
+    """A real-time thread, as SVT-AV1 leaves it, starts real-time processes: all tests beside it would wait for them."""
+    yield
+    policy = os.sched_getscheduler(0)
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    assert policy == os.SCHED_OTHER, "see internvid.synthetic.render.scheduling_kept"
+
+
 @pytest.fixture(scope="session")
 def synthetic_video() -> Callable[..., Path]:
     """video(folder, "name.mp4", 3): renders the third of many videos, 3 s in two shots, under that name."""

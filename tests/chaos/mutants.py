@@ -16,6 +16,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from internvid.synthetic.render import scheduling_kept
+
 # Container -> codecs of pictures and sound.
 FORMS: dict[str, tuple[str, str | None]] = {
     "mp4": ("libx264", "aac"),
@@ -54,7 +56,7 @@ def parents(folder: Path) -> list[Path]:
 
 def _render(path: Path, pictures: str, sound: str | None) -> None:
     chance = np.random.default_rng(0)
-    with av.open(str(path), "w") as container:
+    with scheduling_kept(), av.open(str(path), "w") as container:
         video = container.add_stream(pictures, rate=RATE)
         video.width, video.height = SIZE
         video.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(pictures, "yuv420p")

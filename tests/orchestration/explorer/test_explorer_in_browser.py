@@ -20,6 +20,7 @@ from explorer_server import SUBTITLES, Served, environment_of, serving
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from internvid.synthetic.render import scheduling_kept
 from orchestration.cli.session import Session
 from orchestration.settings import Settings
 from resources.catalog.files import register
@@ -74,7 +75,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, synthetic_video: Callable[
 def _encoded(source: Path, target: Path, encoder: str) -> None:
     """Encodes the video anew, at 25 frames a second: MPEG-2 has no 10."""
     fast = {"cpu-used": "8", "row-mt": "1"} if encoder.startswith("libvpx") else {}
-    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+    with scheduling_kept(), av.open(str(source)) as read, av.open(str(target), "w") as written:
         stream = written.add_stream(encoder, rate=FPS, options=fast)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 160, 120, "yuv420p", 400_000
         step = 0
