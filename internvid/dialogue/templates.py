@@ -23,7 +23,7 @@ from internvid.captions.measured import join_with_and, noun_phrase
 from internvid.dialogue.facts import ClipFacts, Dialogue, Turn, follow_each_other
 
 MODEL = "embedded-templates"
-VERSION = "embedded-templates 1 (clear facts only)"
+VERSION = "embedded-templates 2 (clear facts only)"
 
 MAX_PRESENCE = 3  # questions of a dialogue that are answered by yes or no
 MAX_SPEECH = 2  # of what is said
@@ -561,7 +561,7 @@ def _of_black(clips: Sequence[ClipFacts]) -> Iterator[Turn]:
             [clip.clip_id],
             facts,
         )
-    elif all(value == 0 for value in values):
+    elif all(value == 0 for value in values) and follow_each_other(clips):  # a fade between two is of neither
         facts = [_fact(clip, "blackness", 0.0) for clip in clips]
         ids = [clip.clip_id for clip in clips]
         could_show = "every frame was measured, and none is black"

@@ -262,9 +262,9 @@ def test_imported_spans_become_clips_beside_ours_with_their_captions_and_everyth
     ]
     captioned = clips.filter(pl.col("model") == "set-1")
     assert sorted(captioned.select("start_seconds", "caption", "status", "evidence", "version_of_caption").rows()) == [
-        (0.0, "another caption of it", "success", None, "imported+words-2+hanta-1.2"),
-        (0.0, "the span of our first clip", "success", None, "imported+words-2+hanta-1.2"),
-        (0.5, "a pink circle moves", "success", None, "imported+words-2+hanta-1.2"),
+        (0.0, "another caption of it", "success", None, "imported+words-3+hanta-1.2"),
+        (0.0, "the span of our first clip", "success", None, "imported+words-3+hanta-1.2"),
+        (0.5, "a pink circle moves", "success", None, "imported+words-3+hanta-1.2"),
     ]
     assert captioned.filter(pl.col("start_seconds") == 0.5)["nouns"].to_list() == [["circle"]]
     (without,) = clips.filter(pl.col("start_seconds") == 1.0).to_dicts()

@@ -1,5 +1,6 @@
 """Broken videos of many forms: each is done or has a reason, and nothing else of this process is touched by it."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def test_broken_files_end_as_done_or_with_a_reason_and_leave_no_process_and_no_f
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("SVT_LOG", "1")
+    # Of its own: tests beside this one make files in the other.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     outcome = decode([*range(MUTANTS), *ONCE_WRONG])
     assert outcome.faults == []
     assert [end for end in outcome.ends if end.endswith(MISTAKES)] == []

@@ -18,7 +18,7 @@ from resources.catalog.files import register
 from resources.training.trainer import Trainer
 
 QUERIES = {
-    "text on a white page": "talk_with_slides",
+    "a white picture with text": "talk_with_slides",
     "an orange picture, the camera zooms out": "city_evening",
     "a round red thing moves to the right on green": "meadow_games",
     "a square red region in a brown picture": "forest_walk",

@@ -265,7 +265,7 @@ def test_what_is_said_is_lit_while_it_is_said(opened, watched):
 def test_the_lineage_comes_after_the_page(opened, watched):
     page = opened(f"/clips/{_clip_of(watched, 'vp9.webm', 0)}")
     page.get_by_role("link", name="all", exact=True).wait_for()
-    assert "viclip-tiny" in page.locator("[data-load]").text_content()
+    assert "viclip-tiny" in page.locator("[data-load$='/story']").text_content()
 
 
 def test_clips_like_another_and_like_a_picture(opened, watched):
