@@ -35,7 +35,7 @@ def configure(scope: StageScope, *, aligner: Aligner, benchmarks: Benchmarks) ->
         return Configuration((versions,), parameters=pa.table({}))
     row = newest(scope.lake, scope.partition)
     held_out = held_out_clips(scope.lake, row["snapshot"]) if row else pa.table({"clip_id": [], "content": []})
-    contents = {HELD_OUT: digest(held_out["clip_id"].to_pylist(), held_out["content"].to_pylist())}
+    contents = {HELD_OUT: _digest_of(held_out)}
     contents |= {name: content_digest(benchmarks.read(name)) for name in benchmarks.folders}
     parameters = pa.table(
         {
@@ -45,6 +45,10 @@ def configure(scope: StageScope, *, aligner: Aligner, benchmarks: Benchmarks) ->
         }
     )
     return Configuration((versions,), chunk_size=1, parameters=parameters)
+
+
+def _digest_of(held_out: pa.Table) -> str:
+    return digest(held_out["clip_id"].to_pylist(), held_out["content"].to_pylist())
 
 
 def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def _on_held_out_clips(
         "split": "test",
         "protocol": protocol(encoder.frames, FRAMES, aligner),
         "named": len(clip_ids),
-        "data_digest": digest(clip_ids.to_pylist(), held_out["content"].to_pylist()),
+        "data_digest": _digest_of(held_out),
     }
     return _rows(unit, checkpoint, retrieval_metrics(HELD_OUT, video, text, np.arange(len(positions))), about)
 
