@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 
 from resources.explorer.clip_index import ClipIndex
 from resources.explorer.query_vectors import NoVectors, QueryVectors
 from resources.explorer.spoken_words import ranked_by_words
 from resources.explorer.view import LakeView
-from resources.lake.search import TERMS, joined_scores
-from resources.lake.vector_index import nearest
+from resources.lake.search import TERMS, joined_scores, search_vectors
 
 RANKED = 500  # clips of a ranking that are shown
 CANDIDATES = 2_000  # of each ranking, of which filters leave some
@@ -96,15 +94,7 @@ def by_example(index: ClipIndex, example: ExampleVector, matching: np.ndarray, *
 
 def by_vector(view: LakeView, example: ExampleVector, limit: int, only: Sequence[str] | None = None) -> list[str]:
     """Returns the ids of the clips whose vector is nearest, best first. only: of these clips."""
-    import pyarrow.compute as pc
-
-    chosen = None if only is None else pc.field("clip_id").isin(pa.array(only, pa.string()))
-    rows = view.dataset(example.table).to_table(
-        columns=["clip_id", "_distance"],
-        nearest=nearest("vector", example.values, limit),
-        filter=chosen,
-        prefilter=True,
-    )
+    rows = search_vectors(view.dataset(example.table), example.values, limit, only)
     return rows["clip_id"].to_pylist()
 
 

@@ -54,12 +54,20 @@ def words_query(text: str, column: str) -> FullTextQuery:
     return asked[0] if len(asked) == 1 else BooleanQuery([(Occur.SHOULD, part) for part in asked])
 
 
-def search_vectors(embeddings: lance.LanceDataset, vector: np.ndarray, limit: int) -> pa.Table:
+def search_vectors(
+    embeddings: lance.LanceDataset, vector: np.ndarray, limit: int, only: Sequence[str] | None = None
+) -> pa.Table:
     """Returns clip_id and _distance of the clips whose frames' vector is nearest, best first.
 
     embeddings: the table clip_embeddings or clip_things, by whose model the vector is. vector: [VECTOR_SIZE] float32.
+    only: ids of the clips that are compared; None: all.
     """
-    return embeddings.to_table(columns=["clip_id", "_distance"], nearest=nearest("vector", vector, limit))
+    import pyarrow.compute as pc
+
+    chosen = None if only is None else pc.field("clip_id").isin(pa.array(only, pa.string()))
+    return embeddings.to_table(
+        columns=["clip_id", "_distance"], nearest=nearest("vector", vector, limit), filter=chosen, prefilter=True
+    )
 
 
 def fused(captions: lance.LanceDataset, rankings: Sequence[tuple[float, pa.Table]], limit: int) -> pa.Table:
