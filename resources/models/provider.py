@@ -79,7 +79,7 @@ class ModelProvider(dg.ConfigurableResource, ABC):
             text = (str(error) or repr(error)).splitlines()[0][:300]
             message = f"{self.model} cannot be loaded: {type(error).__name__}: {text}"
             if advice and advice not in text:  # an error of ours may give it already
-                message += f". What to do: {advice}"
+                message = f"{message.rstrip('.')}. {advice[0].upper()}{advice[1:]}"
             raise ModelUnavailable(message) from error
 
     def _load(self) -> Any:
