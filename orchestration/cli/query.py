@@ -52,7 +52,9 @@ def search(
         hits = session.lake.search(text, limit=limit, vector=vector, vector_weight=weight)
     else:
         try:
-            hits = session.lake.similar(like, limit=limit)
+            hits = session.lake.similar(
+                like, limit=limit, model_weight=session.resources["aligner"].active_weight(session.lake)
+            )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
     columns = ["video_id", "start_seconds", "end_seconds"]

@@ -11,16 +11,17 @@ from typing import Any
 import pyarrow.compute as pc
 
 from resources.explorer.playback import VIDEO_COLUMNS
-from resources.explorer.ranking import by_vector, vector_of
 from resources.explorer.view import LakeView
 from resources.lake.lookup import begins_with
 from resources.lake.schema import TABLES
+from resources.lake.search import rank_like, vectors_of
 from resources.lake.statements import statement
 
 MAX_FRAMES = 400
 MAX_CUES = 200
 MAX_SIBLINGS = 2_000
 MAX_COPIES = 6
+NEAREST = 100  # clips of each ranking, of which similar ones are taken
 SIMILAR = 12
 
 
@@ -45,8 +46,11 @@ class ClipDetails:
     copies: list[dict[str, Any]]
 
 
-def clip_details(view: LakeView, clip_id: str) -> ClipDetails | None:
-    """Returns the details of a clip; None where there is no such clip, or its video is gone."""
+def clip_details(view: LakeView, clip_id: str, *, model_weight: float) -> ClipDetails | None:
+    """Returns the details of a clip; None where there is no such clip, or its video is gone.
+
+    model_weight: of the active model's vectors beside the classifier's, where similar clips are ranked.
+    """
     clip = _first(view, "clips", clip_id, None)
     if clip is None:
         return None
@@ -73,17 +77,16 @@ def clip_details(view: LakeView, clip_id: str) -> ClipDetails | None:
             key=lambda row: row["score"],
         ),
         siblings=_siblings(view, clip),
-        similar=similar_to(view, clip_id, SIMILAR),
+        similar=similar_to(view, clip_id, SIMILAR, model_weight),
         copies=_copies(view, clip),
     )
 
 
-def similar_to(view: LakeView, clip_id: str, count: int) -> list[str] | None:
+def similar_to(view: LakeView, clip_id: str, count: int, model_weight: float) -> list[str] | None:
     """Returns the ids of the other clips whose vectors are nearest to the clip's; None where it has no vector."""
-    example = vector_of(view, clip_id)
-    if example is None:
-        return None
-    return [near for near in by_vector(view, example, count + 1) if near != clip_id][:count]
+    examples = vectors_of(view.dataset, clip_id, model_weight)
+    near = rank_like(view.dataset, examples, NEAREST)
+    return [other for other in near if other != clip_id][:count] if examples else None
 
 
 def _first(view: LakeView, table: str, key: str, columns: tuple[str, ...] | None) -> dict[str, Any] | None:

@@ -66,6 +66,10 @@ class QueryVectors:
             self._keep(self._texts, key, vector, TEXTS_KEPT)
         return vector, self._aligner.vector_weight(view, active)
 
+    def weight(self, view: LakeView) -> float:
+        """Returns the weight of a ranking by the active model's vectors beside others; 0 where none is active."""
+        return self._aligner.active_weight(view)
+
     def take_picture(self, view: LakeView, file: bytes) -> str:
         """Makes and keeps the vector of a picture. Returns the name it is kept by. Raises NoVectors, and ValueError for
         what is no picture.

@@ -10,8 +10,7 @@ import numpy as np
 from resources.explorer.clip_index import ClipIndex
 from resources.explorer.query_vectors import NoVectors, QueryVectors
 from resources.explorer.spoken_words import ranked_by_words
-from resources.explorer.view import LakeView
-from resources.lake.search import TERMS, joined_scores, search_vectors
+from resources.lake.search import TERMS, ExampleVector, joined_scores, rank_like
 
 RANKED = 500  # clips of a ranking that are shown
 CANDIDATES = 2_000  # of each ranking, of which filters leave some
@@ -60,42 +59,19 @@ def by_text(index: ClipIndex, vectors: QueryVectors, text: str, matching: np.nda
             (1.0, index.spoken.ranked(text, limit, only)),
         ]
         if vector is not None:
-            rankings.append((weight, by_vector(index.view, ExampleVector(vector), limit, only)))
+            rankings.append((weight, rank_like(index.view.dataset, [ExampleVector(vector)], limit, only)))
         return list(joined_scores(rankings))
 
     return _within(index, ranked, matching, filtered, notes)
 
 
-@dataclass(frozen=True)
-class ExampleVector:
-    """The vector [VECTOR_SIZE] float32 of an example, and the table whose vectors it is compared with."""
-
-    values: np.ndarray
-    table: str = "clip_embeddings"
-
-
-def vector_of(view: LakeView, clip_id: str) -> ExampleVector | None:
-    """Returns the clip's vector by the active model, else by the classifier; None where it has neither."""
-    for table in ("clip_embeddings", "clip_things"):
-        rows = view.known(table, [clip_id], ["vector"])
-        if rows.num_rows:
-            return ExampleVector(np.array(rows["vector"][0].as_py(), np.float32), table)
-    return None
-
-
-def by_example(index: ClipIndex, example: ExampleVector, matching: np.ndarray, *, filtered: bool) -> Ranked:
-    """Ranks by nearness to a vector. matching, filtered: as of `by_text`."""
+def by_examples(index: ClipIndex, examples: Sequence[ExampleVector], matching: np.ndarray, *, filtered: bool) -> Ranked:
+    """Ranks by nearness to vectors of one example. matching, filtered: as of `by_text`."""
 
     def ranked(limit: int, only: Sequence[str] | None) -> list[str]:
-        return by_vector(index.view, example, limit, only)
+        return rank_like(index.view.dataset, examples, limit, only)
 
     return _within(index, ranked, matching, filtered, [])
-
-
-def by_vector(view: LakeView, example: ExampleVector, limit: int, only: Sequence[str] | None = None) -> list[str]:
-    """Returns the ids of the clips whose vector is nearest, best first. only: of these clips."""
-    rows = search_vectors(view.dataset(example.table), example.values, limit, only)
-    return rows["clip_id"].to_pylist()
 
 
 def _within(index: ClipIndex, ranked: _Ranking, matching: np.ndarray, filtered: bool, notes: list[str]) -> Ranked:

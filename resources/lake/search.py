@@ -6,14 +6,15 @@ and more than a second of import to one search. `Lake.lancedb` is for whoever pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from internvid.text.search_terms import asked_terms
 from resources.lake.lookup import rows_with_keys
-from resources.lake.schema import CLIP_CAPTIONS
+from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, CLIP_THINGS, TABLES
 from resources.lake.vector_index import nearest
 
 if TYPE_CHECKING:
@@ -68,6 +69,47 @@ def search_vectors(
     return embeddings.to_table(
         columns=["clip_id", "_distance"], nearest=nearest("vector", vector, limit), filter=chosen, prefilter=True
     )
+
+
+@dataclass(frozen=True)
+class ExampleVector:
+    """An example's vector [VECTOR_SIZE] float32. table: whose vectors it is compared with. weight: of the ranking."""
+
+    values: np.ndarray
+    table: str = CLIP_EMBEDDINGS.name
+    weight: float = 1.0
+
+
+def vectors_of(dataset: Callable[[str], lance.LanceDataset], clip_id: str, model_weight: float) -> list[ExampleVector]:
+    """Returns the clip's vector by the classifier, with the weight 1, and by the active model; those that there are.
+
+    dataset: opens a table of the lake. model_weight: of the active model's ranking beside the classifier's, 0 to 1.
+    """
+    import numpy as np
+
+    examples = []
+    for table, weight in ((CLIP_THINGS.name, 1.0), (CLIP_EMBEDDINGS.name, model_weight)):
+        rows = rows_with_keys(dataset(table), TABLES[table], pa.array([clip_id], pa.string()), ["vector"])
+        if rows.num_rows and (weight or not examples):
+            examples.append(ExampleVector(np.array(rows["vector"][0].as_py(), np.float32), table, weight or 1.0))
+    return examples
+
+
+def rank_like(
+    dataset: Callable[[str], lance.LanceDataset],
+    examples: Iterable[ExampleVector],
+    limit: int,
+    only: Sequence[str] | None = None,
+) -> list[str]:
+    """Returns the ids of the clips that are nearest by each example's vectors, the rankings joined, best first.
+
+    limit: clips of each ranking. only: as of `search_vectors`.
+    """
+    rankings = (
+        (example.weight, search_vectors(dataset(example.table), example.values, limit, only)["clip_id"].to_pylist())
+        for example in examples
+    )
+    return list(joined_scores(rankings))
 
 
 def fused(captions: lance.LanceDataset, rankings: Sequence[tuple[float, pa.Table]], limit: int) -> pa.Table:

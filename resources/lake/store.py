@@ -43,7 +43,7 @@ from resources.lake.maintenance import (
     tidy,
 )
 from resources.lake.paths import StoragePath, fsspec_options
-from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, CLIP_THINGS, TABLES, Table, pinned_tables
+from resources.lake.schema import CLIP_CAPTIONS, CLIP_EMBEDDINGS, TABLES, Table, pinned_tables
 from resources.lake.totals import names_of_totals, totals_sql
 from resources.lake.writes import Change
 
@@ -340,23 +340,19 @@ class Lake(dg.ConfigurableResource):
         by_vector = search.search_vectors(self.dataset(CLIP_EMBEDDINGS.name), vector, candidates)
         return search.fused(captions, [(1.0, by_words), (vector_weight, by_vector)], limit)
 
-    def similar(self, clip_id: str, *, limit: int = 10) -> pa.Table:
+    def similar(self, clip_id: str, *, limit: int = 10, model_weight: float = 1.0) -> pa.Table:
         """The clips that look most like a clip: columns as of `search`, best first, without the clip itself.
 
-        They are compared by the classifier's vectors in clip_things, which need no trained checkpoint; score falls with
-        the rank. Raises ValueError for a clip that has no such vector.
+        They are ranked by the classifier's vectors in clip_things, with the weight 1, and by the active model's in
+        clip_embeddings; the rankings are joined as of `search`. Raises ValueError for a clip that has neither vector.
         """
-        import numpy as np
-        import pyarrow.compute as pc
-
-        rows = rows_with_keys(
-            self.dataset(CLIP_THINGS.name), CLIP_THINGS, pa.array([clip_id], pa.string()), ["vector"]
-        ).to_pylist()
-        if not rows:
-            raise ValueError(f"clip {clip_id} has no vector in clip_things: it is not in the lake, or not classified")
-        vector = np.array(rows[0]["vector"], np.float32)
-        nearest = search.search_vectors(self.dataset(CLIP_THINGS.name), vector, limit + 1)
-        others = nearest.filter(pc.not_equal(nearest["clip_id"], clip_id))
+        examples = search.vectors_of(self.dataset, clip_id, model_weight)
+        if not examples:
+            raise ValueError(
+                f"clip {clip_id} has no vector in clip_things or clip_embeddings: it is not here, or waits for one"
+            )
+        near = search.rank_like(self.dataset, examples, max(search.CANDIDATES, limit + 1))
+        others = pa.table({"clip_id": pa.array((other for other in near if other != clip_id), pa.string())})
         return search.fused(self.dataset(CLIP_CAPTIONS.name), [(1.0, others)], limit)
 
     def lancedb(self) -> DBConnection:

@@ -95,6 +95,11 @@ class Aligner(dg.ConfigurableResource):
         proved = lake.query(statement("training/proved_recall"), about)["share"].to_pylist()
         return proved[0] if proved else 1.0  # a model from elsewhere, not measured here
 
+    def active_weight(self, lake: Lake) -> float:
+        """`vector_weight` of the active checkpoint; 0 where none is active."""
+        active = self.active(lake)
+        return self.vector_weight(lake, active) if active else 0.0
+
     def text_vector(self, lake: Lake, active: ActiveCheckpoint, text: str) -> np.ndarray:
         """The text's vector, [VECTOR_SIZE] float32: a search compares it with those of clips."""
         return padded(self.encoder(lake, active).encode_texts([text])[0])

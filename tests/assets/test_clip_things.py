@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from real_videos import REAL_VIDEOS, needs_real_videos
 
 from internvid.things.classifier import DIMENSIONS, MODEL
 from orchestration.cli.session import RunSummary, Session
+from resources.lake.schema import VECTOR_SIZE
 from resources.models.classifier import NoClassifier
 
 
@@ -45,6 +47,14 @@ def test_a_thing_is_in_the_caption_in_search_and_among_similar_clips_and_goes_wi
     faces = [clip for clip, row in rows.items() if "grid_" in sources[row["video_id"]]]
     assert len(faces) == 2
     assert lake.similar(faces[0], limit=1)["clip_id"].to_pylist() == [faces[1]]
+    # A model's ranking beside the classifier's: one that is no better than chance changes nothing.
+    made = np.zeros((3, VECTOR_SIZE), np.float32)
+    made[[0, 1, 2], [0, 0, 1]] = 1
+    same = {name: ["made"] * 3 for name in ("model", "provenance", "ingest_batch")}
+    vector = pa.FixedSizeListArray.from_arrays(pa.array(made.ravel()), VECTOR_SIZE)
+    lake.upsert("clip_embeddings", pa.table({"clip_id": [faces[0], tractor, faces[1]], "vector": vector, **same}))
+    assert lake.similar(faces[0], limit=1, model_weight=0)["clip_id"].to_pylist() == [faces[1]]
+    assert lake.similar(faces[0], limit=1, model_weight=100)["clip_id"].to_pylist() == [tractor]
     with pytest.raises(ValueError, match="has no vector in clip_things"):
         lake.similar("nothing")
 

@@ -20,7 +20,7 @@ router = APIRouter()
 @router.get("/clips/{clip_id}")
 def clip(page: OnePage, clip_id: str) -> Response:
     """The page of a clip."""
-    details = clip_details(page.view, clip_id)
+    details = clip_details(page.view, clip_id, model_weight=page.explorer.query_vectors.weight(page.view))
     if details is None:
         raise not_found("clip", clip_id)
     position = next((n for n, row in enumerate(details.siblings) if row["clip_id"] == clip_id), 0)

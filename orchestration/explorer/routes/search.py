@@ -19,8 +19,9 @@ from orchestration.explorer.page import OnePage, bad_request, body_of, explorer_
 from orchestration.explorer.search_state import SearchState, parsed, sorted_by
 from resources.explorer.clip_index import ClipIndex, Facet, WrongFilter
 from resources.explorer.query_vectors import NoVectors, QueryVectors
-from resources.explorer.ranking import NOTHING, ExampleVector, Ranked, by_example, by_text, vector_of
+from resources.explorer.ranking import NOTHING, Ranked, by_examples, by_text
 from resources.explorer.view import LakeView
+from resources.lake.search import ExampleVector, vectors_of
 
 router = APIRouter()
 NAVIGATION = Entry(1, "Search", "/", "s")
@@ -150,18 +151,18 @@ def _results(index: ClipIndex, vectors: QueryVectors, state: SearchState) -> Res
 
 def _ranked(index: ClipIndex, vectors: QueryVectors, state: SearchState, matching: np.ndarray) -> Ranked:
     if state.like:
-        example = vector_of(index.view, state.like)
-        if example is None:
+        examples = vectors_of(index.view.dataset, state.like, vectors.weight(index.view))
+        if not examples:
             if not index.view.known("clips", [state.like]).num_rows:
                 raise not_found("clip", state.like)
             return Ranked(NOTHING, NOTHING, ["This clip has no vector yet: nothing can be compared with it."])
-        ranked = by_example(index, example, matching, filtered=state.is_filtered)
+        ranked = by_examples(index, examples, matching, filtered=state.is_filtered)
         return ranked.without(index.numbers_of([state.like]))
     if state.picture:
         picture = vectors.picture(state.picture)
         if picture is None:
             return Ranked(NOTHING, NOTHING, ["The picture is no longer kept here: give it again."])
-        return by_example(index, ExampleVector(picture.vector), matching, filtered=state.is_filtered)
+        return by_examples(index, [ExampleVector(picture.vector)], matching, filtered=state.is_filtered)
     return by_text(index, vectors, state.text, matching, filtered=state.is_filtered)
 
 
