@@ -1,6 +1,7 @@
 """A map of the clips' vectors: those of a sample, projected onto two axes.
 
-PCA takes a second and is always there; UMAP is offered where the package `umap-learn` is installed.
+The vectors are the active model's, or the classifier's, which clips have before a model is trained. PCA takes a second;
+UMAP is offered where the package `umap-learn` is installed, and compiles itself for half a minute at its first map.
 """
 
 from __future__ import annotations
@@ -8,24 +9,26 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resources.lake.statements import statement
+from resources.lake.schema import CLIP_EMBEDDINGS, CLIP_THINGS
 
 if TYPE_CHECKING:
     from resources.lake.store import Lake
 
 MAX_CLIPS = 4_000  # of a map: 12 MB of vectors, and as many points as a browser draws at once
 METHODS = ("pca", "umap")
+TABLES = (CLIP_EMBEDDINGS.name, CLIP_THINGS.name)  # that have vectors of clips
 SEED = 42
 BLOCK, ITERATIONS = 16, 30  # of the search for the two axes
 
-_lock = threading.Lock()
-_last: dict[tuple[str, int, str], VectorMap] = {}
+_locks = {method: threading.Lock() for method in METHODS}  # a slow method keeps nobody from the other
+_last: dict[tuple[str, str, int, str], VectorMap] = {}
 MAPS_KEPT = 4
 
 
@@ -33,13 +36,14 @@ MAPS_KEPT = 4
 class VectorMap:
     """Clips on a map. points: [clips, 2] float32, within 0 and 1. clips: that have a vector, in the whole lake.
 
-    model: whose vectors they are; the most frequent one, for vectors of two models cannot be compared.
+    table: whose vectors they are. model: by which; the most frequent one, for vectors of two cannot be compared.
     explained: share of the vectors' variance that the two axes show; None of UMAP.
     """
 
     clip_ids: list[str]
     points: np.ndarray
     clips: int
+    table: str
     model: str
     explained: float | None
 
@@ -65,18 +69,29 @@ def methods() -> list[str]:
     return [name for name in METHODS if name == "pca" or importlib.util.find_spec("umap") is not None]
 
 
-def vector_map(lake: Lake, method: str = "pca") -> VectorMap:
-    """Returns the map of the lake's vectors as they are. Raises ValueError for a method that is not installed."""
+def tables(lake: Lake) -> list[str]:
+    """Returns the tables of which a map can be made now: those of TABLES that have rows."""
+    return [table for table in TABLES if lake.dataset(table).count_rows()]
+
+
+def vector_map(lake: Lake, method: str = "pca", table: str = "") -> VectorMap:
+    """Returns the map of the lake's vectors as they are.
+
+    table: of TABLES; empty: the active model's, or the classifier's where there is none of a model yet.
+    Raises ValueError for another table, and for a method that is not installed or does not work.
+    """
     if method not in methods():
         raise ValueError(f"{method[:20]!r} is not installed: there is {', '.join(methods())}")
-    dataset = lake.dataset("clip_embeddings")
-    key = lake.root, dataset.version, method
-    with _lock:
-        if key not in _last:
-            _last[key] = _made(lake, method)
-            for old in list(_last)[:-MAPS_KEPT]:
-                del _last[old]
-        return _last[key]
+    if table and table not in TABLES:
+        raise ValueError(f"{table[:20]!r} has no vectors: {' and '.join(TABLES)} have")
+    table = table or next(iter(tables(lake)), TABLES[0])
+    key = lake.root, table, lake.dataset(table).version, method
+    with _locks[method]:
+        made = _last.get(key) or _made(lake, method, table)
+        _last[key] = made
+        for old in list(_last)[:-MAPS_KEPT]:
+            _last.pop(old, None)
+        return made
 
 
 def values_of(lake: Lake, made: VectorMap, score: str) -> list[float | None]:
@@ -111,26 +126,36 @@ def projected(vectors: np.ndarray) -> tuple[np.ndarray, float]:
     return positions, float((deviations[:2] ** 2).sum()) / total if total > 0 else 1.0
 
 
-def _made(lake: Lake, method: str) -> VectorMap:
-    models = lake.query(statement("explorer/vector_models")).to_pylist()
-    clips = lake.dataset("clip_embeddings").count_rows()
-    if not models:
-        return VectorMap([], np.zeros((0, 2), np.float32), 0, "", None)
-    model = models[0]["model"]
+def _made(lake: Lake, method: str, table: str) -> VectorMap:
+    dataset = lake.dataset(table)
+    clips = dataset.count_rows()
+    if not clips:
+        return VectorMap([], np.zeros((0, 2), np.float32), 0, table, "", None)
     chosen = np.random.default_rng(SEED).choice(clips, size=min(clips, MAX_CLIPS), replace=False)
-    columns = ["clip_id", "model", "dimensions", "vector"]
-    rows = lake.dataset("clip_embeddings").take(np.sort(chosen).tolist(), columns)
-    is_of_model = np.array([name == model for name in rows["model"].to_pylist()], bool)
+    rows = dataset.take(np.sort(chosen).tolist(), ["clip_id", "model", "dimensions", "vector"])
+    models = rows["model"].to_pylist()
+    model, _ = max(Counter(models).items(), key=lambda item: (item[1], item[0]))
+    is_of_model = np.array([name == model for name in models], bool)
     clip_ids = np.array(rows["clip_id"].to_pylist(), object)[is_of_model].tolist()
+    dimensions = max(row for row, is_of in zip(rows["dimensions"].to_pylist(), is_of_model, strict=True) if is_of)
     flat = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = flat.reshape(rows.num_rows, -1)[is_of_model][:, : models[0]["dimensions"]].astype(np.float32)
+    vectors = flat.reshape(rows.num_rows, -1)[is_of_model][:, :dimensions].astype(np.float32)
+    explained: float | None = None
     if method == "umap":
-        umap = importlib.import_module("umap")  # which nothing here depends on
-        positions = umap.UMAP(random_state=SEED, n_neighbors=min(15, max(2, len(vectors) - 1))).fit_transform(vectors)
-        explained = None
+        positions = _by_umap(vectors)
     else:
         positions, explained = projected(vectors)
-    return VectorMap(clip_ids, _within_one(positions), clips, model, explained)
+    return VectorMap(clip_ids, _within_one(positions), clips, table, model, explained)
+
+
+def _by_umap(vectors: np.ndarray) -> np.ndarray:
+    try:
+        umap = importlib.import_module("umap")  # which nothing here depends on
+    except ImportError as error:
+        raise ValueError(f"umap-learn is installed but cannot be used: {error}") from error
+    neighbours = min(15, max(2, len(vectors) - 1))
+    positions: np.ndarray = umap.UMAP(random_state=SEED, n_neighbors=neighbours).fit_transform(vectors)
+    return positions
 
 
 def _within_one(positions: np.ndarray) -> np.ndarray:

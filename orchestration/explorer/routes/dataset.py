@@ -24,7 +24,7 @@ from resources.explorer.clip_index import ClipIndex, WrongFilter
 from resources.explorer.published_statistics import PublishedStatistics, published_statistics
 from resources.explorer.side_by_side import side_by_side
 from resources.explorer.thresholds import NotSaved, Thresholds
-from resources.explorer.vector_map import methods, values_of, vector_map
+from resources.explorer.vector_map import methods, tables, values_of, vector_map
 from resources.explorer.view import TookTooLong, within
 from resources.lake.statements import statement
 
@@ -165,9 +165,9 @@ def save_thresholds(page: OnePage, form: OneForm) -> Response:
 
 
 @router.get("/dataset/map")
-def show_map(page: OnePage, method: str = "pca", colour: str = "") -> Response:
+def show_map(page: OnePage, method: str = "pca", colour: str = "", vectors: str = "") -> Response:
     """A map of the clips' vectors, and the clips of the part that is chosen."""
-    made = _map(page, method)
+    made = _map(page, method, vectors)
     corners = page.request.query_params.get("inside", "")
     chosen = made.inside(_corners(corners)) if corners else []
     scores = page.view.query("select distinct score from clip_scores order by score limit 50")["score"].to_pylist()
@@ -178,6 +178,7 @@ def show_map(page: OnePage, method: str = "pca", colour: str = "") -> Response:
         made=made,
         method=method,
         methods=methods(),
+        tables=tables(page.view),
         colour=colour,
         scores=scores,
         corners=corners,
@@ -187,9 +188,9 @@ def show_map(page: OnePage, method: str = "pca", colour: str = "") -> Response:
 
 
 @router.get("/dataset/map/points")
-def points(page: OnePage, method: str = "pca", colour: str = "") -> Response:
+def points(page: OnePage, method: str = "pca", colour: str = "", vectors: str = "") -> Response:
     """The points of the map, and the score that colours them."""
-    made = _map(page, method)
+    made = _map(page, method, vectors)
     values = values_of(page.view, made, colour) if colour else None
     known = np.array([value for value in values or [] if value is not None])
     return JSONResponse(
@@ -304,9 +305,9 @@ def _fields(chosen: Thresholds) -> list[tuple[str, str]]:
     return fields + [(name, "1") for name, is_on in switches.items() if is_on]
 
 
-def _map(page: Page, method: str) -> Any:
+def _map(page: Page, method: str, table: str) -> Any:
     try:
-        return vector_map(page.view, method)
+        return vector_map(page.view, method, table)
     except ValueError as error:
         raise bad_request(f"{error}.") from error
 

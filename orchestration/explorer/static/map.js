@@ -135,7 +135,7 @@ function showScale() {
 async function load() {
   const form = document.getElementById("map-form");
   const asked = new URLSearchParams();
-  for (const name of ["method", "colour"]) if (form.elements[name] && form.elements[name].value) asked.set(name, form.elements[name].value);
+  for (const name of ["vectors", "method", "colour"]) if (form.elements[name] && form.elements[name].value) asked.set(name, form.elements[name].value);
   const answer = await fetch(`/dataset/map/points?${asked}`);
   if (!answer.ok) return;
   Object.assign(map, await answer.json());
@@ -156,6 +156,8 @@ if (map.canvas) {
     const field = document.getElementById(name);
     if (field) field.addEventListener("input", () => { if (name === "method") choose([]); load(); });
   }
+  const vectors = document.getElementById("vectors");  // the whole page speaks of them
+  if (vectors) vectors.addEventListener("input", () => location.assign(`/dataset/map?${new URLSearchParams({ vectors: vectors.value })}`));
   addEventListener("resize", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { showScale(); draw(); });
   load();

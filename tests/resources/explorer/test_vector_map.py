@@ -13,7 +13,7 @@ from lake_copies import IN_A_FOLDER, linked_copy
 
 from resources.explorer.published_statistics import published_statistics
 from resources.explorer.side_by_side import side_by_side
-from resources.explorer.vector_map import VectorMap, methods, projected, values_of, vector_map
+from resources.explorer.vector_map import VectorMap, methods, projected, tables, values_of, vector_map
 from resources.explorer.view import LakeViews
 from resources.lake.schema import VECTOR_SIZE
 from resources.lake.store import Lake
@@ -81,6 +81,22 @@ def test_vectors_of_another_model_are_left_out(filled):
     assert len(made.clip_ids) == CLIPS
 
 
+def test_the_classifiers_vectors_make_a_map_too_and_the_only_one_before_a_model_is_active(filled):
+    lake, _, ids = filled
+    assert tables(lake) == ["clip_embeddings"]
+    vectors = np.eye(2, VECTOR_SIZE, dtype=np.float32).tolist()
+    things = {"clip_id": ids[:2], "model": ["things"] * 2, "dimensions": [2] * 2, "vector": vectors}
+    lake.upsert("clip_things", pl.DataFrame(things | {"provenance": ["p"] * 2}))
+    assert tables(lake) == ["clip_embeddings", "clip_things"]
+    assert vector_map(lake).model == "viclip"
+    chosen = vector_map(lake, table="clip_things")
+    assert (chosen.table, chosen.model, sorted(chosen.clip_ids)) == ("clip_things", "things", sorted(ids[:2]))
+    lake.delete("clip_embeddings", ids)
+    assert vector_map(lake).model == "things"
+    with pytest.raises(ValueError, match="'clips' has no vectors"):
+        vector_map(lake, table="clips")
+
+
 @IN_A_FOLDER
 def test_a_map_of_no_vectors_is_empty_and_one_by_what_is_not_installed_is_refused(lake):
     made = vector_map(lake)
@@ -100,7 +116,7 @@ def test_the_scores_of_the_clips_are_in_their_order(filled):
 
 def test_the_inside_of_a_box_and_of_a_lasso():
     points = np.array([[0.1, 0.1], [0.5, 0.5], [0.9, 0.9], [0.5, 0.1]], np.float32)
-    made = VectorMap(["a", "b", "c", "d"], points, 4, "m", None)
+    made = VectorMap(["a", "b", "c", "d"], points, 4, "clip_embeddings", "m", None)
     assert made.inside([(0.6, 0.6), (0.05, 0.05)]) == ["a", "b", "d"]
     assert made.inside([(0, 0), (0.2, 0), (0.2, 0.2), (0, 0.2)]) == ["a"]
     # A lasso in the form of a U, which has the middle outside.
