@@ -1,6 +1,8 @@
 """`internvid explore`: the lake in a browser."""
 
+import asyncio
 import ipaddress
+import logging
 import secrets
 import socket
 import threading
@@ -39,6 +41,7 @@ def explore(
         threading.Thread(target=warm, args=(app,), daemon=True, name="warming").start()
         if open_browser:
             webbrowser.open(address)
+        logging.getLogger("uvicorn.error").addFilter(says_more_than_that_a_page_was_cut_off)
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -48,6 +51,11 @@ def explore(
             timeout_graceful_shutdown=3,
         )
         uvicorn.Server(config).run(sockets=[server_socket])
+
+
+def says_more_than_that_a_page_was_cut_off(record: logging.LogRecord) -> bool:
+    """Of a server that is told to end while a browser reads a video, nobody needs to read where it was cut off."""
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 import signal
 import subprocess
@@ -11,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from command import INTERNVID, internvid, refused
+
+from orchestration.cli.explore import says_more_than_that_a_page_was_cut_off
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +51,15 @@ def test_it_prints_where_it_is_and_ends_when_told(explored, until, signal_number
     finally:
         process.kill()
         process.communicate()
+
+
+def test_what_is_cut_off_at_the_end_is_no_error_and_what_fails_is_one():
+    def shown(error: BaseException) -> bool:
+        record = logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "Exception", (), (type(error), error, None))
+        return says_more_than_that_a_page_was_cut_off(record)
+
+    assert not shown(asyncio.CancelledError("timeout graceful shutdown exceeded"))
+    assert shown(OSError("the disk"))
 
 
 def test_beyond_this_machine_the_address_holds_a_token(explored):
