@@ -69,19 +69,27 @@ class Checkpoint:
             )
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+def save_checkpoint(
+    folder: Path, checkpoint: Checkpoint, *, transformers_config: Mapping[str, Any] | None = None
+) -> Path:
     """Writes the checkpoint's files, each atomically, the weights last. Creates the folder, and returns it.
 
+    transformers_config: further entries of the configuration, for a folder that `transformers` loads too; the
+    vocabulary is then written for the `tokenizers` library alone.
     The header of the weights holds a hash of the configuration and the vocabulary. If a save over an older checkpoint
     is interrupted, loading the folder raises an error; it never returns a mixture of the two.
     """
     folder = Path(folder)
     config = {"model": checkpoint.model.config.as_dict(), "preprocessing": checkpoint.preprocessing.as_dict()}
+    config |= transformers_config or {}
     json_files = {name: _json(content) for name, content in ((CONFIG, config), (RECEIPT, checkpoint.receipt))}
     for name, text in json_files.items():
         with whole_file(folder / name) as file:
             file.write(text)
-    checkpoint.tokenizer.save(folder)
+    if transformers_config is None:
+        checkpoint.tokenizer.save(folder)
+    else:
+        checkpoint.tokenizer.save_standalone(folder)
     weights = {name: value.detach().cpu().contiguous() for name, value in checkpoint.model.state_dict().items()}
     _write_weights(folder / WEIGHTS, weights, {"format": "pt", BELONGS_TO: _hash(folder / CONFIG, folder / TOKENIZER)})
     return folder

@@ -79,18 +79,8 @@ def evaluate(
     """Evaluate a checkpoint on a benchmark by the paper's protocol, beside the paper's numbers."""
     from orchestration.cli.evaluate import evaluate_command
 
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        from resources.incremental.faults import raising_faults
-        from resources.models.activation import checkpoint_folder
-
-        try:
-            with raising_faults():
-                folder = checkpoint_folder(existing(lake).lake, checkpoint)
-        except (ValueError, OSError) as error:
-            raise typer.BadParameter(str(error)) from error
     evaluate_command(
-        folder,
+        folder_of(checkpoint, lake),
         benchmark=benchmark,
         data=data,
         frames=frames,
@@ -100,6 +90,20 @@ def evaluate(
         out=out,
         name=checkpoint,
     )
+
+
+def folder_of(checkpoint: str, lake: str | None) -> Path:
+    """Returns the folder of a checkpoint that is named by its id or folder. Raises typer.BadParameter for neither."""
+    if Path(checkpoint).is_dir():
+        return Path(checkpoint)
+    from resources.incremental.faults import raising_faults
+    from resources.models.activation import checkpoint_folder
+
+    try:
+        with raising_faults():
+            return checkpoint_folder(existing(lake).lake, checkpoint)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _require(session: Session, recipe: str, subsets: list[str]) -> None:
