@@ -27,10 +27,14 @@ class VideoTextEncoder(Protocol):
     """A model that can be evaluated, such as `internvid.viclip.encoder.Encoder`.
 
     Vectors are float32 and L2-normalised. frames: number of frames per video; the paper evaluates with 8.
+    prepares_texts: whether texts are to be prepared by `prepare_text` for this model.
     """
 
     @property
     def frames(self) -> int: ...
+
+    @property
+    def prepares_texts(self) -> bool: ...
 
     def encode_videos(self, videos: Sequence[np.ndarray]) -> np.ndarray:
         """videos: each [frames, height, width, 3] uint8 RGB -> [n, d]."""
@@ -113,12 +117,15 @@ def evaluate(
             else f"{absent:,} of {benchmark.named:,} videos are left out"
         )
     if benchmark.task == "retrieval":
-        texts = [text for item in items for text in prepared_texts(item)]
+        prepare = preparation(encoder)
+        texts = [prepare(text) for item in items for text in item.texts]
         video_of_text = np.repeat(np.arange(len(items)), [len(item.texts) for item in items])
         metrics = retrieval_metrics(benchmark.name, vectors, encode_texts(encoder, texts), video_of_text)
     else:
         labels = np.array([item.label for item in items], np.int64)
-        classes = class_vectors(benchmark.classes, lambda texts: encode_texts(encoder, texts))
+        classes = class_vectors(
+            benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
+        )
         metrics = classification_metrics(benchmark.name, vectors, classes, labels)
         if probe_train is not None:
             train_items, train_vectors, train_failed = _encoded(encoder, probe_train, read_frames, choice, on_videos)
@@ -151,9 +158,9 @@ def evaluate(
     )
 
 
-def prepared_texts(item: Item) -> list[str]:
-    """Returns an item's texts after `prepare_text`, as the model reads them."""
-    return [prepare_text(text) for text in item.texts]
+def preparation(encoder: VideoTextEncoder) -> Callable[[str], str]:
+    """Returns what is done to a text before the model's vocabulary sees it."""
+    return prepare_text if encoder.prepares_texts else str
 
 
 def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video_of_text: np.ndarray) -> list[Metric]:
@@ -190,7 +197,7 @@ def probe_metrics(benchmark: str, probe: Probe) -> list[Metric]:
 
 
 def encode_texts(encoder: VideoTextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """Returns [texts, d] float32. texts: after `prepare_text`."""
+    """Returns [texts, d] float32. texts: after `preparation`."""
     parts = [
         encoder.encode_texts(list(texts[start : start + TEXTS_PER_BATCH]), prepare=False)
         for start in range(0, len(texts), TEXTS_PER_BATCH)

@@ -14,11 +14,12 @@ from orchestration.cli.options import settings_of
 from orchestration.cli.output import console, notes
 
 if TYPE_CHECKING:
+    import torch
+
     from internvid.evaluation.benchmarks import Benchmark
     from internvid.evaluation.run import Evaluation
-    from internvid.viclip.checkpoint import Checkpoint
-    from internvid.viclip.encoder import Encoder
     from internvid.viclip.precision import Precision
+    from internvid.video_text.folders import LoadedEncoder
 
 EXAMPLES_SHOWN = 5
 
@@ -28,7 +29,7 @@ def evaluate_command(
     *,
     benchmark: str,
     data: Path,
-    frames: int = 8,
+    frames: int | None = None,
     choice: str = "middle",
     split: str | None = None,
     linear_probe: bool = False,
@@ -41,6 +42,7 @@ def evaluate_command(
     """Evaluates the checkpoint in a folder, and prints and returns the evaluation.
 
     benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
+    frames: of each video; None: as many as the model was made for.
     choice: "middle" or "uniform". split: None: the paper's. linear_probe: also train a linear classifier on the train
     split of a classification benchmark. out: JSON file for all figures. device, precision, workers: as the settings of
     these names; None: what is set. name: printed name of the checkpoint; None: its folder's name.
@@ -53,7 +55,7 @@ def evaluate_command(
         raise typer.BadParameter(f"there is no benchmark {benchmark!r}; there are {', '.join(names())}")
     if choice not in CHOICES:
         raise typer.BadParameter(f"there is no choice of frames {choice!r}; there are {', '.join(CHOICES)}")
-    if frames < 1:
+    if frames is not None and frames < 1:
         raise typer.BadParameter(f"{frames} frames show nothing")
     if not checkpoint.is_dir():
         raise typer.BadParameter(f"there is no checkpoint folder {checkpoint}")
@@ -63,20 +65,14 @@ def evaluate_command(
     train = _read(benchmark, data, "train") if linear_probe else None
 
     from internvid.evaluation.run import NothingToEvaluate, evaluate
-    from internvid.viclip.checkpoint import checkpoint_digest
     from internvid.viclip.device import device_named
-    from internvid.viclip.encoder import Encoder
+    from internvid.video_text.folders import encoder_digest
     from resources.incremental.progress import progress
     from resources.training.benchmarks import read_in_children
 
     settings = settings_of()
     children = workers or settings.workers
-    encoder = Encoder(
-        _load(checkpoint),
-        device_named(device or settings.device),
-        frames=frames,
-        precision=precision or settings.precision,
-    )
+    encoder = _load(checkpoint, device_named(device or settings.device), frames, precision or settings.precision)
     total = len(test.items) + (len(train.items) if train else 0)
     try:
         with progress("reading videos", total, notes.print) as advance:
@@ -97,7 +93,7 @@ def evaluate_command(
             evaluation,
             out,
             checkpoint=str(checkpoint),
-            digest=checkpoint_digest(checkpoint),
+            digest=encoder_digest(checkpoint),
             precision=encoder.precision,
         )
         console.print(f"all figures in {out}", markup=False, soft_wrap=True)
@@ -174,24 +170,23 @@ def _read(benchmark: str, data: Path, split: str | None) -> "Benchmark":
         raise typer.BadParameter(str(error)) from error
 
 
-def _load(folder: Path) -> "Checkpoint":
-    from internvid.viclip.checkpoint import load_checkpoint
+def _load(folder: Path, device: "torch.device", frames: int | None, precision: "Precision") -> "LoadedEncoder":
+    from internvid.video_text.folders import load_encoder
 
     try:
-        return load_checkpoint(folder)
+        return load_encoder(folder, device, frames=frames, precision=precision)
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 
 
-def _notes_on_length(encoder: "Encoder", benchmark: "Benchmark") -> list[str]:
+def _notes_on_length(encoder: "LoadedEncoder", benchmark: "Benchmark") -> list[str]:
     """Returns a note where texts are longer than the model's context, as paragraphs are in the published evaluation."""
-    from internvid.evaluation.run import prepared_texts
+    from internvid.evaluation.run import preparation
 
-    texts = [text for item in benchmark.items for text in prepared_texts(item)]
-    if not texts:
-        return []
-    longest = encoder.tokenizer.context_length
-    full = int((encoder.tokenizer(texts)[:, -1] != 0).sum())
+    prepare = preparation(encoder)
+    texts = [prepare(text) for item in benchmark.items for text in item.texts]
+    full = encoder.full_texts(texts) if texts else 0
+    longest = encoder.context_length
     return [f"{full:,} of {len(texts):,} texts reach the {longest} tokens that the model reads"] if full else []
 
 

@@ -11,6 +11,8 @@ from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes, print_failed_runs
 from orchestration.cli.session import RunSummary, Session
 
+CHECKPOINT_HELP = "An id of the table checkpoints, a checkpoint's folder, or an id of the Hugging Face hub."
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A file of internvid/viclip/recipes/: viclip-tiny, viclip-b16, …")],
@@ -47,7 +49,7 @@ def ablate(
 
 
 def activate(
-    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     lake: LakeOption = None,
 ) -> None:
     """Choose the model whose vectors the lake stores. The next `ingest` recomputes all vectors with it."""
@@ -66,10 +68,10 @@ def activate(
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     benchmark: Annotated[str, typer.Option(help="msrvtt, didemo, kinetics400, ucf101, …")],
     data: Annotated[Path, typer.Option(help="The folder with the benchmark's annotation file and videos.")],
-    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 8,
+    frames: Annotated[int | None, typer.Option(help="Frames of each video; else the model's own number.")] = None,
     choice: Annotated[str, typer.Option(help="Which frames: middle (of equal parts) or uniform.")] = "middle",
     split: Annotated[str | None, typer.Option(help="Another split than the paper's.")] = None,
     linear_probe: Annotated[bool, typer.Option(help="Also a linear classifier, trained on the train split.")] = False,

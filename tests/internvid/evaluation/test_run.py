@@ -27,6 +27,7 @@ class ColourEncoder:
     """A video is its mean colour, a text the colours that it names; grey where there are none."""
 
     frames = 4
+    prepares_texts = True
 
     def encode_videos(self, videos: Sequence[np.ndarray]) -> np.ndarray:
         assert {len(video) for video in videos} == {self.frames}
