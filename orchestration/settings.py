@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         description="JSON: folders of benchmarks that each trained model is evaluated on, by name: "
         '{"msrvtt": "/data/msrvtt"}; `internvid evaluate --help` names them',
     )
+    probes: list[Literal["linear", "knn"]] = Field(
+        default=[],
+        description='JSON: classifiers on the vectors of benchmarks of classes, such as ["linear", "knn"], trained on '
+        "their train split",
+    )
     benchmark_ids: Files = Field(
         default=[], description="files of ids or URLs of benchmark videos, which never come in; joined by `:`"
     )
@@ -383,6 +388,8 @@ def _type_in_words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
+    if origin is list and arguments == (str,):
+        return "paths"
     if origin in (list, dict):
-        return "paths" if origin is list else "JSON"
+        return "JSON"
     return next(_type_in_words(argument) for argument in arguments if argument is not type(None))

@@ -166,6 +166,11 @@ def names() -> list[str]:
     return list(_DATASETS)
 
 
+def is_of_classes(name: str) -> bool:
+    """Says whether the benchmark of that name is one of classes, not of captions. False for an unknown name."""
+    return name in _DATASETS and _DATASETS[name].task == "classification"
+
+
 def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | None = None) -> Benchmark:
     """Reads a benchmark from a folder. split: None for the split of the paper's tables.
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from internvid.evaluation import classification, retrieval
 from internvid.evaluation.benchmarks import Benchmark, Item
-from internvid.evaluation.classification import class_vectors, zero_shot_accuracy
-from internvid.evaluation.linear_probe import Probe, linear_probe
+from internvid.evaluation.classification import Accuracy, class_vectors, zero_shot_accuracy
+from internvid.evaluation.linear_probe import linear_probe
+from internvid.evaluation.neighbours import NEIGHBOURS, neighbour_accuracy
+from internvid.evaluation.stored_vectors import VectorFiles
 from internvid.viclip.tokenizer import prepare_text
 
 DUAL_SOFTMAX_TEMPERATURE = 1.0  # the published evaluation's
@@ -100,14 +102,21 @@ def evaluate(
     *,
     choice: str = "middle",
     probe_train: Benchmark | None = None,
+    probes: Sequence[str] = (),
+    vector_files: VectorFiles | None = None,
     on_videos: Callable[[int], object] = lambda number: None,
 ) -> Evaluation:
     """Computes the benchmark's metrics over the videos that can be read.
 
-    choice: "middle" or "uniform" (`frame_choice`). probe_train: the train split of a classification benchmark, for a
-    linear probe. on_videos: called with the number of videos read since the last call. Raises NothingToEvaluate.
+    choice: "middle" or "uniform" (`frame_choice`). probe_train: the train split of a classification benchmark, for
+    `probes`, names of PROBES. vector_files: where the vectors of videos are kept; what is there is not decoded again.
+    on_videos: called with the number of videos read since the last call. Raises NothingToEvaluate.
     """
-    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos)
+
+    def encoded(part: Benchmark) -> tuple[list[Item], np.ndarray, list[Failed]]:
+        return _stored_or_encoded(encoder, part, read_frames, choice, vector_files, on_videos)
+
+    items, vectors, failed = encoded(benchmark)
     notes = list(benchmark.notes)
     absent = benchmark.named - len(items)
     if absent:
@@ -127,21 +136,15 @@ def evaluate(
             benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
         )
         metrics = classification_metrics(benchmark.name, vectors, classes, labels)
-        if probe_train is not None:
-            train_items, train_vectors, train_failed = _encoded(encoder, probe_train, read_frames, choice, on_videos)
-            probe = linear_probe(
-                train_vectors,
-                _benchmark_labels(benchmark, probe_train, train_items),
-                vectors,
-                labels,
-                classes=len(benchmark.classes),
-            )
-            metrics += probe_metrics(benchmark.name, probe)
+        if probe_train is not None and probes:
+            train_items, train_vectors, train_failed = encoded(probe_train)
+            train_labels = _benchmark_labels(benchmark, probe_train, train_items)
             failed += train_failed
-            notes.append(
-                f"linear probe: fitted on {len(train_items):,} of {probe_train.named:,} train videos, "
-                f"C = {probe.strength:g}"
-            )
+            notes.append(f"probes: trained on {len(train_items):,} of {probe_train.named:,} train videos")
+            for probe in probes:
+                of_probe, remark = PROBES[probe](train_vectors, train_labels, vectors, labels, len(benchmark.classes))
+                metrics += _accuracy_metrics(benchmark.name, f"{probe}_probe_", of_probe)
+                notes.append(remark)
     return Evaluation(
         benchmark.name,
         benchmark.title,
@@ -192,8 +195,25 @@ def classification_metrics(benchmark: str, video: np.ndarray, classes: np.ndarra
     return _accuracy_metrics(benchmark, "", zero_shot_accuracy(video, classes, labels))
 
 
-def probe_metrics(benchmark: str, probe: Probe) -> list[Metric]:
-    return _accuracy_metrics(benchmark, "linear_probe_", probe.accuracy)
+def _linear(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+) -> tuple[Accuracy, str]:
+    probe = linear_probe(train, train_labels, test, test_labels, classes=classes)
+    return probe.accuracy, f"linear probe: C = {probe.strength:g}"
+
+
+def _neighbours(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+) -> tuple[Accuracy, str]:
+    found = neighbour_accuracy(train, train_labels, test, test_labels, classes=classes)
+    return found, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
+
+
+# Name -> function of the train and test vectors and labels, and the number of classes.
+PROBES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], tuple[Accuracy, str]]] = {
+    "linear": _linear,
+    "knn": _neighbours,
+}
 
 
 def encode_texts(encoder: VideoTextEncoder, texts: Sequence[str]) -> np.ndarray:
@@ -205,13 +225,36 @@ def encode_texts(encoder: VideoTextEncoder, texts: Sequence[str]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _accuracy_metrics(benchmark: str, prefix: str, accuracy: classification.Accuracy) -> list[Metric]:
+def _accuracy_metrics(benchmark: str, prefix: str, accuracy: Accuracy) -> list[Metric]:
     chance = classification.chance(accuracy.classes)
     return [
         Metric(benchmark, f"{prefix}top_1", 100 * accuracy.top_1, accuracy.count, 100 * chance.top_1),
         Metric(benchmark, f"{prefix}top_5", 100 * accuracy.top_5, accuracy.count, 100 * chance.top_5),
         Metric(benchmark, f"{prefix}top_mean", 100 * accuracy.mean, accuracy.count, 100 * chance.mean),
     ]
+
+
+def _stored_or_encoded(
+    encoder: VideoTextEncoder,
+    benchmark: Benchmark,
+    read_frames: ReadFrames,
+    choice: str,
+    vector_files: VectorFiles | None,
+    on_videos: Callable[[int], object],
+) -> tuple[list[Item], np.ndarray, list[Failed]]:
+    """Returns what `_encoded` does, from the files where it is there; else writes it there."""
+    if vector_files is None:
+        return _encoded(encoder, benchmark, read_frames, choice, on_videos)
+    stored = vector_files.read(benchmark)
+    if stored is not None:
+        on_videos(len(benchmark.items))
+        failed = [Failed(video, error) for video, error in stored.failed]
+        return [benchmark.items[position] for position in stored.positions], stored.vectors, failed
+    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos)
+    position_of = {id(item): position for position, item in enumerate(benchmark.items)}
+    positions = [position_of[id(item)] for item in items]
+    vector_files.write(benchmark, positions, vectors, [(each.video, each.error) for each in failed])
+    return items, vectors, failed
 
 
 def _encoded(

@@ -1,7 +1,7 @@
 """`internvid evaluate`: a checkpoint on a benchmark that lies in a folder, printed beside the paper's figures."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,8 @@ def evaluate_command(
     frames: int | None = None,
     choice: str = "middle",
     split: str | None = None,
-    linear_probe: bool = False,
+    probes: Sequence[str] = (),
+    vectors: Path | None = None,
     out: Path | None = None,
     device: str | None = None,
     precision: "Precision | None" = None,
@@ -43,9 +44,10 @@ def evaluate_command(
 
     benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
     frames: of each video; None: as many as the model was made for.
-    choice: "middle" or "uniform". split: None: the paper's. linear_probe: also train a linear classifier on the train
-    split of a classification benchmark. out: JSON file for all figures. device, precision, workers: as the settings of
-    these names; None: what is set. name: printed name of the checkpoint; None: its folder's name.
+    choice: "middle" or "uniform". split: None: the paper's. probes: names of `internvid.evaluation.run.PROBES`, trained
+    on the train split of a classification benchmark. vectors: folder that keeps the vectors of videos, which are then
+    not decoded again. out: JSON file for all figures. device, precision, workers: as the settings of these names; None:
+    what is set. name: printed name of the checkpoint; None: its folder's name.
     Raises typer.BadParameter for mistakes of the user.
     """
     from internvid.evaluation.benchmarks import names
@@ -60,19 +62,23 @@ def evaluate_command(
     if not checkpoint.is_dir():
         raise typer.BadParameter(f"there is no checkpoint folder {checkpoint}")
     test = _read(benchmark, data, split)
-    if linear_probe and test.task != "classification":
-        raise typer.BadParameter(f"a linear probe needs classes, and {test.title} has none")
-    train = _read(benchmark, data, "train") if linear_probe else None
+    if probes and test.task != "classification":
+        raise typer.BadParameter(f"a probe needs classes, and {test.title} has none")
+    train = _read(benchmark, data, "train") if probes else None
 
     from internvid.evaluation.run import NothingToEvaluate, evaluate
     from internvid.viclip.device import device_named
     from internvid.video_text.folders import encoder_digest
     from resources.incremental.progress import progress
-    from resources.training.benchmarks import read_in_children
+    from resources.training.benchmarks import read_in_children, vector_files
 
     settings = settings_of()
     children = workers or settings.workers
     encoder = _load(checkpoint, device_named(device or settings.device), frames, precision or settings.precision)
+    files = None
+    if vectors is not None:
+        version = f"{encoder_digest(checkpoint)}+{encoder.precision}"
+        files = vector_files(vectors, version, encoder.frames, choice)
     total = len(test.items) + (len(train.items) if train else 0)
     try:
         with progress("reading videos", total, notes.print) as advance:
@@ -82,6 +88,8 @@ def evaluate_command(
                 lambda items, count, choice: read_in_children(items, count, choice, workers=children),
                 choice=choice,
                 probe_train=train,
+                probes=probes,
+                vector_files=files,
                 on_videos=advance,
             )
     except NothingToEvaluate as error:

@@ -1,6 +1,7 @@
 """The commands that train, activate, evaluate and compare models."""
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,14 @@ from rich.table import Table as TextTable
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes, print_failed_runs
 from orchestration.cli.session import RunSummary, Session
+
+
+class Probe(StrEnum):
+    """Those of `internvid.evaluation.run`, which is imported where it is used."""
+
+    linear = "linear"
+    knn = "knn"
+
 
 CHECKPOINT_HELP = "An id of the table checkpoints, a checkpoint's folder, or an id of the Hugging Face hub."
 
@@ -74,7 +83,12 @@ def evaluate(
     frames: Annotated[int | None, typer.Option(help="Frames of each video; else the model's own number.")] = None,
     choice: Annotated[str, typer.Option(help="Which frames: middle (of equal parts) or uniform.")] = "middle",
     split: Annotated[str | None, typer.Option(help="Another split than the paper's.")] = None,
-    linear_probe: Annotated[bool, typer.Option(help="Also a linear classifier, trained on the train split.")] = False,
+    probe: Annotated[
+        list[Probe] | None, typer.Option(help="Also a classifier on the vectors, trained on the train split.")
+    ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="A folder that keeps the videos' vectors: none is decoded twice.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file for all figures.")] = None,
     lake: LakeOption = None,
 ) -> None:
@@ -88,7 +102,8 @@ def evaluate(
         frames=frames,
         choice=choice,
         split=split,
-        linear_probe=linear_probe,
+        probes=list(dict.fromkeys(each.value for each in probe or [])),
+        vectors=vectors,
         out=out,
         name=checkpoint,
     )

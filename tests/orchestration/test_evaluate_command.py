@@ -117,14 +117,15 @@ def test_msrvtt_prints_our_figures_beside_the_papers_and_says_what_is_absent(che
     assert {"model": "CLIP-L, OpenAI", "value": 29.0}.items() <= written["published"][0].items()
 
 
-def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_none(checkpoint, ucf101, capsys):
+def test_ucf101_prints_accuracies_and_probes_and_no_paper_where_it_has_none(checkpoint, ucf101, tmp_path, capsys):
     found = evaluate_command(
         checkpoint,
         benchmark="ucf101",
         data=ucf101,
         frames=4,
         choice="uniform",
-        linear_probe=True,
+        probes=["linear", "knn"],
+        vectors=tmp_path / "vectors",
         workers=2,
         device="cpu",
     )
@@ -132,11 +133,13 @@ def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_n
     assert (found.evaluated, found.named, found.frames, found.choice) == (3, 3, 4, "uniform")
     rows = cells(text)
     assert rows[0] == ["metric", "% or rank", "chance", "over"]
-    names = ["top 1", "top 5", "top mean", *(f"linear probe {name}" for name in ("top 1", "top 5", "top mean"))]
+    names = ["top 1", "top 5", "top mean"]
+    names += [f"{probe} probe {name}" for probe in ("linear", "knn") for name in names]
     assert [row[0] for row in rows[1:]] == names
+    assert len(list((tmp_path / "vectors").iterdir())) == 2
     assert {row[0]: row[2:] for row in rows[1:]}["top 1"] == ["33.33", "3"]
     assert "note: classInd.txt" not in text
-    assert "note: linear probe: fitted on 6 of 6 train videos" in text
+    assert "note: probes: trained on 6 of 6 train videos" in text
     assert "testlist01.txt names 3 classes, UCF-101 has 101" in text
 
 
@@ -156,7 +159,7 @@ def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_p
         ({"choice": "random"}, "there is no choice of frames 'random'; there are middle, uniform"),
         ({"frames": 0}, "0 frames show nothing"),
         ({"split": "train"}, "has no split 'train' here, only test"),
-        ({"linear_probe": True}, "a linear probe needs classes, and MSR-VTT 1k-A has none"),
+        ({"probes": ["knn"]}, "a probe needs classes, and MSR-VTT 1k-A has none"),
         ({"benchmark": "lsmdc"}, "LSMDC16_challenge_1000_publictect.csv or lsmdc_ret_test_1000.json, anywhere under"),
     ],
 )
