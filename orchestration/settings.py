@@ -283,7 +283,8 @@ class Settings(BaseSettings):
             if value is None:
                 environment.pop(variable_of(name), None)
             else:
-                environment[variable_of(name)] = _as_text(value)
+                has_paths = NoDecode in type(self).model_fields[name].metadata
+                environment[variable_of(name)] = os.pathsep.join(value) if has_paths else _as_text(value)
         for name, text in self.providers.items():
             environment[f"{PROVIDER_PREFIX}{name.upper()}"] = text
         return environment
@@ -350,9 +351,7 @@ def _as_text(value: Any) -> str:
 
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, list):
-        return os.pathsep.join(value)
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
 def render_markdown() -> str:

@@ -53,7 +53,8 @@ class Benchmark:
     """A benchmark, as read from a folder.
 
     name: as used on the command line. annotations: the file that was read. missing: names of annotated videos that the
-    folder lacks. classes: in the order of the labels. notes: remarks for readers of the metrics.
+    folder lacks. missing_texts: number of their captions. classes: in the order of the labels. notes: remarks for
+    readers of the metrics.
     """
 
     name: str
@@ -65,11 +66,17 @@ class Benchmark:
     missing: tuple[str, ...]
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    missing_texts: int = 0
 
     @property
     def named(self) -> int:
         """Number of videos in the annotation."""
         return len(self.items) + len(self.missing)
+
+    @property
+    def named_texts(self) -> int:
+        """Number of captions in the annotation."""
+        return sum(len(item.texts) for item in self.items) + self.missing_texts
 
 
 @dataclass(frozen=True)
@@ -189,7 +196,7 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         raise UnreadableAnnotations(f"{read.annotations} names no video")
     items: list[Item] = []
     missing: list[str] = []
-    ambiguous = 0
+    ambiguous = missing_texts = 0
     for unlocated in read.items:
         match = next(
             (
@@ -201,6 +208,7 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         )
         if match is None:
             missing.append(unlocated.video)
+            missing_texts += len(unlocated.texts)
             continue
         name_index, paths = match
         ambiguous += len(paths) > 1
@@ -223,6 +231,7 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         tuple(missing),
         read.classes,
         tuple(notes),
+        missing_texts,
     )
 
 

@@ -104,12 +104,14 @@ def evaluate(
     probe_train: Benchmark | None = None,
     probes: Sequence[str] = (),
     vector_files: VectorFiles | None = None,
+    counts_missing: bool = False,
     on_videos: Callable[[int], object] = lambda number: None,
 ) -> Evaluation:
     """Computes the benchmark's metrics over the videos that can be read.
 
     choice: "middle" or "uniform" (`frame_choice`). probe_train: the train split of a classification benchmark, for
     `probes`, names of PROBES. vector_files: where the vectors of videos are kept; what is there is not decoded again.
+    counts_missing: queries of videos that cannot be read count as wrong, instead of being left out.
     on_videos: called with the number of videos read since the last call. Raises NothingToEvaluate.
     """
 
@@ -119,23 +121,41 @@ def evaluate(
     items, vectors, failed = encoded(benchmark)
     notes = list(benchmark.notes)
     absent = benchmark.named - len(items)
-    if absent:
+    if absent and counts_missing:
+        notes.append(f"{absent:,} of {benchmark.named:,} videos cannot be read and count as wrong")
+    elif absent:
         notes.append(
             f"{absent:,} of {benchmark.named:,} videos are left out: with fewer to choose from, retrieval gets easier"
             if benchmark.task == "retrieval"
             else f"{absent:,} of {benchmark.named:,} videos are left out"
         )
+    absent = absent if counts_missing else 0
     if benchmark.task == "retrieval":
         prepare = preparation(encoder)
         texts = [prepare(text) for item in items for text in item.texts]
         video_of_text = np.repeat(np.arange(len(items)), [len(item.texts) for item in items])
-        metrics = retrieval_metrics(benchmark.name, vectors, encode_texts(encoder, texts), video_of_text)
+        absent_texts = benchmark.named_texts - len(texts) if counts_missing else 0
+        metrics = retrieval_metrics(
+            benchmark.name,
+            vectors,
+            encode_texts(encoder, texts),
+            video_of_text,
+            absent_videos=absent,
+            absent_texts=absent_texts,
+        )
+        repeated = retrieval.repeated_texts(texts, video_of_text)
+        if repeated.texts:
+            notes.append(
+                f"{repeated.texts:,} of {len(texts):,} captions are those of another video too, word for word: R@1 can "
+                f"be {100 * repeated.text_to_video:.2f} at most (text to video) and {100 * repeated.video_to_text:.2f} "
+                "(video to text)"
+            )
     else:
         labels = np.array([item.label for item in items], np.int64)
         classes = class_vectors(
             benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
         )
-        metrics = classification_metrics(benchmark.name, vectors, classes, labels)
+        metrics = classification_metrics(benchmark.name, vectors, classes, labels, absent=absent)
         if probe_train is not None and probes:
             train_items, train_vectors, train_failed = encoded(probe_train)
             train_labels = _benchmark_labels(benchmark, probe_train, train_items)
@@ -166,8 +186,23 @@ def preparation(encoder: VideoTextEncoder) -> Callable[[str], str]:
     return prepare_text if encoder.prepares_texts else str
 
 
-def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video_of_text: np.ndarray) -> list[Metric]:
-    """Computes metrics in both directions, plain and with dual softmax. Parameters: `retrieval.retrieval_ranks`."""
+def retrieval_metrics(
+    benchmark: str,
+    video: np.ndarray,
+    text: np.ndarray,
+    video_of_text: np.ndarray,
+    *,
+    absent_videos: int = 0,
+    absent_texts: int = 0,
+) -> list[Metric]:
+    """Computes metrics in both directions, plain and with dual softmax. Parameters: `retrieval.retrieval_ranks`.
+
+    absent_videos, absent_texts: queries that cannot be asked and count as wrong, with a rank after all answers.
+    """
+    not_asked = {
+        "text_to_video": np.full(absent_texts, len(video) + 1),
+        "video_to_text": np.full(absent_videos, len(text) + 1),
+    }
     texts_of_video = np.bincount(video_of_text, minlength=len(video))
     chance_by_direction = {
         "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
@@ -177,7 +212,7 @@ def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video
     for prefix, temperature in (("", None), ("dual_softmax_", DUAL_SOFTMAX_TEMPERATURE)):
         ranks = retrieval.retrieval_ranks(video, text, video_of_text, dual_softmax_temperature=temperature)
         for direction, chance in chance_by_direction.items():
-            summary = retrieval.summarise(getattr(ranks, direction))
+            summary = retrieval.summarise(np.concatenate([getattr(ranks, direction), not_asked[direction]]))
             name = f"{prefix}{direction}"
             metrics += [
                 Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, summary.count, 100 * chance.recall[k])
@@ -190,9 +225,18 @@ def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video
     return metrics
 
 
-def classification_metrics(benchmark: str, video: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> list[Metric]:
-    """Computes top-1, top-5 and their mean. Parameters as in `classification.zero_shot_accuracy`."""
-    return _accuracy_metrics(benchmark, "", zero_shot_accuracy(video, classes, labels))
+def classification_metrics(
+    benchmark: str, video: np.ndarray, classes: np.ndarray, labels: np.ndarray, *, absent: int = 0
+) -> list[Metric]:
+    """Computes top-1, top-5 and their mean. Parameters as in `classification.zero_shot_accuracy`.
+
+    absent: number of videos that cannot be read and count as wrong.
+    """
+    found = zero_shot_accuracy(video, classes, labels)
+    count = found.count + absent
+    share = found.count / count
+    found = Accuracy(found.top_1 * share, found.top_5 * share, count, found.classes)
+    return _accuracy_metrics(benchmark, "", found)
 
 
 def _linear(

@@ -34,6 +34,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 Fit = Literal["squash", "crop"]
 # aliased: bilinear without antialiasing, as cv2 resizes.
 Resampling = Literal["bicubic", "bilinear", "aliased"]
+FITS: tuple[str, ...] = get_args(Fit)
+RESAMPLINGS: tuple[str, ...] = get_args(Resampling)
 PILLOW_RESAMPLING: dict[int, Resampling] = {2: "bilinear", 3: "bicubic"}  # by the number that processors' files have
 
 
@@ -52,7 +54,7 @@ class Preprocessing:
     resampling: Resampling = "bicubic"
 
     def __post_init__(self) -> None:
-        if self.fit not in get_args(Fit) or self.resampling not in get_args(Resampling):
+        if self.fit not in FITS or self.resampling not in RESAMPLINGS:
             raise ValueError(f"frames are not fitted by {self.fit!r}, or not resampled by {self.resampling!r}")
         if self.image_size < 1:
             raise ValueError(f"frames cannot be resized to {self.image_size} pixels")

@@ -1,7 +1,7 @@
 """`internvid evaluate`: a checkpoint on a benchmark that lies in a folder, printed beside the paper's figures."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from orchestration.cli.output import console, notes
 if TYPE_CHECKING:
     import torch
 
-    from internvid.evaluation.benchmarks import Benchmark
+    from internvid.evaluation.benchmarks import Benchmark, Item
+    from internvid.evaluation.effects import Effect
+    from internvid.evaluation.protocol import Protocol
     from internvid.evaluation.run import Evaluation
     from internvid.viclip.precision import Precision
     from internvid.video_text.folders import LoadedEncoder
@@ -30,7 +32,9 @@ def evaluate_command(
     benchmark: str,
     data: Path,
     frames: int | None = None,
-    choice: str = "middle",
+    protocol: "Protocol | None" = None,
+    shows_effects: bool = False,
+    initial: Path | None = None,
     split: str | None = None,
     probes: Sequence[str] = (),
     vectors: Path | None = None,
@@ -43,20 +47,20 @@ def evaluate_command(
     """Evaluates the checkpoint in a folder, and prints and returns the evaluation.
 
     benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
-    frames: of each video; None: as many as the model was made for.
-    choice: "middle" or "uniform". split: None: the paper's. probes: names of `internvid.evaluation.run.PROBES`, trained
-    on the train split of a classification benchmark. vectors: folder that keeps the vectors of videos, which are then
-    not decoded again. out: JSON file for all figures. device, precision, workers: as the settings of these names; None:
-    what is set. name: printed name of the checkpoint; None: its folder's name.
+    frames: of each video; None: as many as the model was made for. protocol: None: the model's own. shows_effects: also
+    print what each setting changes. initial: folder of the checkpoint that this one began as, for the WiSE-FT sweep
+    among them. split: None: the paper's. probes: names of `internvid.evaluation.run.PROBES`, trained on the train split
+    of a classification benchmark. vectors: folder that keeps the vectors of videos, which are then not decoded again.
+    out: JSON file for all figures. device, precision, workers: as the settings of these names; None: what is set.
+    name: printed name of the checkpoint; None: its folder's name.
     Raises typer.BadParameter for mistakes of the user.
     """
     from internvid.evaluation.benchmarks import names
-    from internvid.viclip.frame_choice import CHOICES
+    from internvid.evaluation.protocol import Protocol
 
+    protocol = protocol or Protocol()
     if benchmark not in names():
         raise typer.BadParameter(f"there is no benchmark {benchmark!r}; there are {', '.join(names())}")
-    if choice not in CHOICES:
-        raise typer.BadParameter(f"there is no choice of frames {choice!r}; there are {', '.join(CHOICES)}")
     if frames is not None and frames < 1:
         raise typer.BadParameter(f"{frames} frames show nothing")
     if not checkpoint.is_dir():
@@ -74,19 +78,29 @@ def evaluate_command(
 
     settings = settings_of()
     children = workers or settings.workers
-    encoder = _load(checkpoint, device_named(device or settings.device), frames, precision or settings.precision)
+    loaded = _load(checkpoint, device_named(device or settings.device), frames, precision or settings.precision)
+    try:
+        encoder = protocol.applied_to(loaded)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     files = None
     if vectors is not None:
-        version = f"{encoder_digest(checkpoint)}+{encoder.precision}"
-        files = vector_files(vectors, version, encoder.frames, choice)
+        prepared = f"{protocol.fit} {protocol.resampling} {protocol.constants}"
+        version = f"{encoder_digest(checkpoint)}+{encoder.precision}+{prepared}"
+        files = vector_files(vectors, version, encoder.frames, protocol.choice)
+
+    def read_frames(items: "Iterable[Item]", count: int, choice: str) -> "Iterator[tuple[Item, Any]]":
+        return read_in_children(items, count, choice, workers=children)
+
     total = len(test.items) + (len(train.items) if train else 0)
     try:
         with progress("reading videos", total, notes.print) as advance:
             evaluation = evaluate(
                 encoder,
                 test,
-                lambda items, count, choice: read_in_children(items, count, choice, workers=children),
-                choice=choice,
+                read_frames,
+                choice=protocol.choice,
+                counts_missing=protocol.counts_missing,
                 probe_train=train,
                 probes=probes,
                 vector_files=files,
@@ -96,6 +110,16 @@ def evaluate_command(
         raise typer.BadParameter(str(error)) from error
     evaluation = replace(evaluation, notes=(*evaluation.notes, *_notes_on_length(encoder, test)))
     print_evaluation(evaluation, name or checkpoint.name, precision=encoder.precision)
+    rows: list[Effect] = []
+    if shows_effects:
+        from internvid.evaluation.effects import effects
+
+        began_as = None if initial is None else _weights(initial)
+        try:
+            rows = effects(loaded, test, read_frames, protocol, initial=began_as)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        print_effects(rows)
     if out is not None:
         write_evaluation(
             evaluation,
@@ -103,6 +127,8 @@ def evaluate_command(
             checkpoint=str(checkpoint),
             digest=encoder_digest(checkpoint),
             precision=encoder.precision,
+            protocol=asdict(protocol),
+            effects=[asdict(row) for row in rows],
         )
         console.print(f"all figures in {out}", markup=False, soft_wrap=True)
     return evaluation
@@ -158,6 +184,20 @@ def print_evaluation(evaluation: "Evaluation", model: str, *, precision: str) ->
     _print_absent("unreadable", [f"{failed.video}: {failed.error}" for failed in evaluation.failed])
 
 
+def print_effects(rows: "Sequence[Effect]") -> None:
+    """Prints the metrics under each setting, and the difference to the first row."""
+    base = rows[0].values
+    table = TextTable(title="What each setting changes, one at a time", title_justify="left")
+    table.add_column("setting", no_wrap=True)
+    for metric in base:
+        table.add_column(f"{metric.replace('_', ' ')}, %")
+        table.add_column("difference")
+    for row in rows:
+        cells = [(f"{value:.2f}", f"{value - base[metric]:+.2f}") for metric, value in row.values.items()]
+        table.add_row(row.setting, *(cell for pair in cells for cell in pair))
+    console.print(table)
+
+
 def write_evaluation(evaluation: "Evaluation", path: Path, **about: Any) -> None:
     """Writes the evaluation as JSON, with the paper's figures, whole or not at all. about: further fields."""
     from internvid.evaluation.published import published
@@ -183,6 +223,15 @@ def _load(folder: Path, device: "torch.device", frames: int | None, precision: "
 
     try:
         return load_encoder(folder, device, frames=frames, precision=precision)
+    except (FileNotFoundError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _weights(folder: Path) -> "dict[str, torch.Tensor]":
+    from internvid.viclip.checkpoint import load_checkpoint
+
+    try:
+        return load_checkpoint(folder).model.state_dict()
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 
