@@ -20,6 +20,7 @@ from internvid.viclip.weights import average, load_into
 SHOWN = {
     "retrieval": ("text_to_video_recall_at_1", "video_to_text_recall_at_1"),
     "classification": ("top_1", "top_5"),
+    "choice": ("top_1",),
 }
 BASE, DUAL_SOFTMAX = "as given", "dual softmax"
 WISE_FT_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trained weights

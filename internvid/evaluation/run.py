@@ -150,6 +150,12 @@ def evaluate(
                 f"be {100 * repeated.text_to_video:.2f} at most (text to video) and {100 * repeated.video_to_text:.2f} "
                 "(video to text)"
             )
+    elif benchmark.task == "choice":
+        prepare = preparation(encoder)
+        texts = [prepare(text) for item in items for text in item.texts]
+        counts = [len(item.texts) for item in items]
+        answers = np.array([item.label for item in items], np.int64)
+        metrics = choice_metrics(benchmark.name, vectors, encode_texts(encoder, texts), counts, answers, absent=absent)
     else:
         labels = np.array([item.label for item in items], np.int64)
         classes = class_vectors(
@@ -237,6 +243,30 @@ def classification_metrics(
     share = found.count / count
     found = Accuracy(found.top_1 * share, found.top_5 * share, count, found.classes)
     return _accuracy_metrics(benchmark, "", found)
+
+
+def choice_metrics(
+    benchmark: str,
+    video: np.ndarray,
+    text: np.ndarray,
+    counts: Sequence[int],
+    answers: np.ndarray,
+    *,
+    absent: int = 0,
+) -> list[Metric]:
+    """Computes how often a video's right text is nearer to it than all its others; a tie counts as wrong.
+
+    video: [videos, d], text: [texts, d] float32, L2-normalised. counts: number of texts of each video, in its order.
+    answers: [videos] int, the position of the right one among them. absent: videos that cannot be read and are wrong.
+    """
+    ends = np.cumsum(counts)
+    right = 0
+    for vector, start, end, answer in zip(video, ends - counts, ends, answers, strict=True):
+        cosines = (text[start:end].astype(np.float64) @ vector.astype(np.float64)).astype(np.float32)
+        right += int((cosines >= cosines[answer]).sum() == 1)
+    asked = len(video) + absent
+    chance = float(np.mean(1 / np.asarray(counts)))
+    return [Metric(benchmark, "top_1", 100 * right / asked, asked, 100 * chance)]
 
 
 def _linear(
