@@ -116,12 +116,86 @@ def youcook2(folder: Path) -> list[str]:
     return [f"video-{number}_0" for number in range(VIDEOS + 1)]
 
 
-@pytest.mark.parametrize(("name", "write"), [("vatex", vatex), ("youcook2", youcook2)])
-def test_retrieval_equals_plain_loops(rendered, tmp_path, name: str, write: Callable[[Path], list[str]]):
+ALL_CAPTIONS = [*CAPTIONS, ["gone"]]  # the sixth video is missing
+NAMES = [f"video{number}" for number in range(VIDEOS + 1)]
+
+
+def msrvtt(folder: Path) -> list[str]:
+    lines = [
+        f'ret{n},msr{n},{name},"{texts[0]}"' for n, (name, texts) in enumerate(zip(NAMES, ALL_CAPTIONS, strict=True))
+    ]
+    (folder / "MSRVTT_JSFUSION_test.csv").write_text("\n".join(["key,vid_key,video_id,sentence", *lines]))
+    return NAMES
+
+
+def msrvtt_full(folder: Path) -> list[str]:
+    sentences = [
+        {"video_id": name, "caption": text} for name, texts in zip(NAMES, ALL_CAPTIONS, strict=True) for text in texts
+    ]
+    videos = [{"video_id": name, "split": "test"} for name in NAMES]
+    (folder / "test_videodatainfo.json").write_text(json.dumps({"videos": videos, "sentences": sentences}))
+    return NAMES
+
+
+def lsmdc(folder: Path) -> list[str]:
+    rows = ["\t".join([name, *"1234", texts[0]]) for name, texts in zip(NAMES, ALL_CAPTIONS, strict=True)]
+    (folder / "LSMDC16_challenge_1000_publictect.csv").write_text("\n".join(rows))
+    return NAMES
+
+
+def didemo(folder: Path) -> list[str]:
+    entries = [
+        {"video": f"{name}.avi", "description": text, "times": [[0, 0]]}
+        for name, texts in zip(NAMES, ALL_CAPTIONS, strict=True)
+        for text in texts
+    ]
+    (folder / "test_data.json").write_text(json.dumps(entries))
+    return NAMES
+
+
+def msvd(folder: Path) -> list[str]:
+    lines = [f"{name} {text}" for name, texts in zip(NAMES, ALL_CAPTIONS, strict=True) for text in texts]
+    (folder / "AllVideoDescriptions.txt").write_text("\n".join(["# of MSVD", *lines]))
+    (folder / "test_list.txt").write_text("\n".join(NAMES))
+    return NAMES
+
+
+def activitynet(folder: Path) -> list[str]:
+    content = {
+        f"v_{name}": {"duration": 9, "timestamps": [[0, 1]] * len(texts), "sentences": texts}
+        for name, texts in zip(NAMES, ALL_CAPTIONS, strict=True)
+    }
+    (folder / "val_1.json").write_text(json.dumps(content))
+    return NAMES
+
+
+# How the benchmark uses several captions of a video: the first alone, each as a query of its own, or as a paragraph.
+FIRST, EACH, PARAGRAPH = (
+    [texts[:1] for texts in CAPTIONS],
+    CAPTIONS,
+    [[" ".join(texts)] for texts in CAPTIONS],
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "captions"),
+    [
+        ("vatex", vatex, EACH),
+        ("youcook2", youcook2, FIRST),
+        ("msrvtt", msrvtt, FIRST),
+        ("msrvtt-full", msrvtt_full, EACH),
+        ("lsmdc", lsmdc, FIRST),
+        ("didemo", didemo, PARAGRAPH),
+        ("msvd", msvd, EACH),
+        ("activitynet", activitynet, PARAGRAPH),
+    ],
+)
+def test_retrieval_equals_plain_loops(
+    rendered, tmp_path, name: str, write: Callable[[Path], list[str]], captions: list[list[str]]
+):
     for video, path in zip(write(tmp_path), rendered, strict=False):
         (tmp_path / f"{video}.mp4").symlink_to(path)
     metrics, evaluated, named = measured(name, tmp_path)
-    captions = [texts[:1] for texts in CAPTIONS] if name == "youcook2" else CAPTIONS
     expected = recalls([vector_of_file(path) for path in rendered], captions)
     assert {metric: metrics[metric] for metric in expected} == pytest.approx(expected)
     assert (evaluated, named) == (VIDEOS, VIDEOS + 1)
@@ -167,7 +241,30 @@ def ssv2(folder: Path, labels: list[str]) -> list[str]:
     return [str(number) for number in range(VIDEOS)]
 
 
-@pytest.mark.parametrize(("name", "write"), [("hmdb51", hmdb51), ("ssv2", ssv2)])
+def ucf101(folder: Path, labels: list[str]) -> list[str]:
+    classes = {label: label.title().replace(" ", "") for label in sorted(set(labels))}
+    index = [f"{number} {name}" for number, name in enumerate(classes.values(), start=1)]
+    (folder / "classInd.txt").write_text("\n".join(index))
+    lines = [f"{classes[label]}/{number}.avi" for number, label in enumerate(labels)]
+    (folder / "testlist01.txt").write_text("\n".join(lines))
+    return [f"{number}.avi" for number in range(VIDEOS)]
+
+
+def kinetics(folder: Path, labels: list[str]) -> list[str]:
+    rows = [f"{label},{number},0,9,val" for number, label in enumerate(labels)]
+    (folder / "val.csv").write_text("\n".join(["label,youtube_id,time_start,time_end,split", *rows]))
+    return [f"{number}_000000_000009" for number in range(VIDEOS)]
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("hmdb51", hmdb51),
+        ("ssv2", ssv2),
+        ("ucf101", ucf101),
+        *((f"kinetics{classes}", kinetics) for classes in (400, 600, 700)),
+    ],
+)
 def test_recognition_equals_plain_loops(rendered, tmp_path, name, write: Callable[[Path, list[str]], list[str]]):
     from internvid.evaluation.classification import TEMPLATES
 
