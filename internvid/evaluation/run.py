@@ -238,11 +238,11 @@ def classification_metrics(
 
     absent: number of videos that cannot be read and count as wrong.
     """
-    found = zero_shot_accuracy(video, classes, labels)
-    count = found.count + absent
-    share = found.count / count
-    found = Accuracy(found.top_1 * share, found.top_5 * share, count, found.classes)
-    return _accuracy_metrics(benchmark, "", found)
+    of_read = zero_shot_accuracy(video, classes, labels)
+    count = of_read.count + absent
+    share = of_read.count / count
+    of_all = Accuracy(of_read.top_1 * share, of_read.top_5 * share, count, of_read.classes)
+    return _accuracy_metrics(benchmark, "", of_all)
 
 
 def choice_metrics(
@@ -279,8 +279,8 @@ def _linear(
 def _neighbours(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
 ) -> tuple[Accuracy, str]:
-    found = neighbour_accuracy(train, train_labels, test, test_labels, classes=classes)
-    return found, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
+    of_probe = neighbour_accuracy(train, train_labels, test, test_labels, classes=classes)
+    return of_probe, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
 
 
 # Name -> function of the train and test vectors and labels, and the number of classes.
