@@ -12,32 +12,37 @@ from safetensors import safe_open
 from internvid.viclip.checkpoint import CONFIG, checkpoint_digest, load_checkpoint
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.precision import Precision
+from internvid.video_text.open_clip_encoder import CONFIG as OPEN_CLIP_CONFIG
+from internvid.video_text.open_clip_encoder import OpenClipEncoder
 from internvid.video_text.transformers_encoder import PICTURE_MODELS, VIDEO_MODELS, TransformersEncoder
 
-LoadedEncoder = Encoder | TransformersEncoder
+LoadedEncoder = Encoder | TransformersEncoder | OpenClipEncoder
 
-# Files of a folder of `transformers` that decide its vectors, beside the weights.
+# Files of a folder of others that decide its vectors, beside the weights.
 DECIDING = ("*.json", "*.txt", "*.model")
 
 
 def load_encoder(
     folder: Path, device: str | torch.device = "cpu", *, frames: int | None = None, precision: Precision = "auto"
 ) -> LoadedEncoder:
-    """Returns the encoder of a ViCLIP, as `load_checkpoint` reads it, or of a CLIP-like model of `transformers`.
+    """Returns the encoder of a ViCLIP, as `load_checkpoint` reads it, or of a CLIP-like model of others.
 
     Raises FileNotFoundError naming a missing file, and ValueError naming what is wrong with the folder.
     """
-    if not is_of_transformers(folder):
+    is_of_open_clip = (folder / OPEN_CLIP_CONFIG).exists()
+    if not is_of_open_clip and not is_of_transformers(folder):
         return Encoder(load_checkpoint(folder), device, frames=frames, precision=precision)
     try:
+        if is_of_open_clip:
+            return OpenClipEncoder(folder, device, frames=frames, precision=precision)
         return TransformersEncoder(str(folder), device, frames=frames, precision=precision)
     except (OSError, KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{folder} cannot be loaded by transformers: {error}") from error
+        raise ValueError(f"{folder} cannot be loaded: {error}") from error
 
 
 def encoder_digest(folder: Path) -> str:
     """Returns a hash (32 hex digits) of the files that decide the folder's vectors. Raises as `load_encoder` does."""
-    if not is_of_transformers(folder):
+    if not (folder / OPEN_CLIP_CONFIG).exists() and not is_of_transformers(folder):
         return checkpoint_digest(folder)
     digest = hashlib.md5(usedforsecurity=False)
     for path in sorted({path for pattern in DECIDING for path in folder.glob(pattern)}):
