@@ -15,6 +15,7 @@ from internvid.evaluation.benchmarks import Benchmark
 from internvid.evaluation.protocol import Protocol
 from internvid.evaluation.run import Evaluation, ReadFrames, VideoTextEncoder, evaluate
 from internvid.evaluation.stored_vectors import VectorFiles
+from internvid.viclip.encoder import Encoder
 from internvid.viclip.weights import average, load_into
 
 SHOWN = {
@@ -86,7 +87,12 @@ def effects(
 
 
 def averaged(encoder: Any, initial: Mapping[str, Tensor], share: float) -> Any:
-    """Returns the encoder with the average of its weights and the initial ones. Raises ValueError as `average` does."""
+    """Returns the encoder with the average of its weights and the initial ones.
+
+    Raises ValueError as `average` does, and for a model that is no ViCLIP.
+    """
+    if not isinstance(encoder, Encoder):
+        raise ValueError("only the weights of a ViCLIP are averaged with those that it began as")
     changed = copy.copy(encoder)
     changed.model = copy.deepcopy(encoder.model)
     on_device = {name: value.to(encoder.device) for name, value in initial.items()}

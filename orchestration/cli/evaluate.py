@@ -65,6 +65,8 @@ def evaluate_command(
         raise typer.BadParameter(f"{frames} frames show nothing")
     if not checkpoint.is_dir():
         raise typer.BadParameter(f"there is no checkpoint folder {checkpoint}")
+    if initial is not None and not shows_effects:
+        raise typer.BadParameter("--wise-ft is one of the effects: give --effects too")
     test = _read(benchmark, data, split)
     if probes and test.task != "classification":
         raise typer.BadParameter(f"a probe needs classes, and {test.title} has none")

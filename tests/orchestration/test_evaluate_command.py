@@ -11,10 +11,11 @@ import pytest
 import torch
 import typer
 from command import internvid
+from tiny_scorers import tiny_clip
 
 from internvid.evaluation.benchmarks import Item, read_benchmark
 from internvid.evaluation.decode import read_in_process
-from internvid.evaluation.protocol import Protocol
+from internvid.evaluation.protocol import PROTOCOLS, Protocol
 from internvid.evaluation.run import evaluate
 from internvid.viclip.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, save_checkpoint
 from internvid.viclip.config import ViCLIPConfig
@@ -160,6 +161,7 @@ def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_p
         ({"benchmark": "msvtt"}, "there is no benchmark 'msvtt'; there are kinetics400"),
         ({"frames": 0}, "0 frames show nothing"),
         ({"split": "train"}, "has no split 'train' here, only test"),
+        ({"initial": Path("began")}, "--wise-ft is one of the effects: give --effects too"),
         ({"probes": ["knn"]}, "a probe needs classes, and MSR-VTT 1k-A has none"),
         ({"benchmark": "lsmdc"}, "LSMDC16_challenge_1000_publictect.csv or lsmdc_ret_test_1000.json, anywhere under"),
     ],
@@ -258,6 +260,21 @@ def test_a_setting_with_an_unknown_word_is_told(checkpoint, msrvtt, change):
     refused = internvid("evaluate", checkpoint, "--benchmark", "msrvtt", "--data", msrvtt, *change)
     assert refused.returncode == 2
     assert f"'{change[1]}' is none of" in refused.stderr
+
+
+def test_models_of_others_are_evaluated_by_their_own_processor_and_text(checkpoint, msrvtt, tmp_path, capsys):
+    """What a protocol says of squares and colours is refused, its effects are left out."""
+    folder = tiny_clip(tmp_path / "a clip")
+    found = evaluate_command(folder, benchmark="msrvtt", data=msrvtt, shows_effects=True, device="cpu")
+    assert (found.frames, found.evaluated) == (8, 4)
+    text = capsys.readouterr().out
+    assert "a clip, 8 frames (middle), float32, 4 of 6 videos" in " ".join(text.split())
+    assert "frames: uniform" in text
+    assert "constants: clip" not in text
+    with pytest.raises(typer.BadParameter, match="own processor prepares its frames, not fit, resampling"):
+        evaluate_command(folder, benchmark="msrvtt", data=msrvtt, protocol=PROTOCOLS["paper"])
+    with pytest.raises(typer.BadParameter, match="only the weights of a ViCLIP"):
+        evaluate_command(folder, benchmark="msrvtt", data=msrvtt, shows_effects=True, initial=checkpoint)
 
 
 def test_a_checkpoint_that_is_none_is_told(msrvtt, tmp_path):
