@@ -55,7 +55,7 @@ def configured(settings: Settings) -> dict[str, Any]:
             initialise_from=settings.clip,
             max_steps=settings.trial_steps,
         ),
-        "benchmarks": Benchmarks(folders=settings.benchmarks, workers=settings.workers),
+        "benchmarks": Benchmarks(folders=settings.benchmarks, workers=settings.workers, probes=list(settings.probes)),
         "engine": _engine(settings, models, aligner),
         **models,
     }

@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         description="JSON: folders of benchmarks that each trained model is evaluated on, by name: "
         '{"msrvtt": "/data/msrvtt"}; `internvid evaluate --help` names them',
     )
+    probes: list[Literal["linear", "knn"]] = Field(
+        default=[],
+        description='JSON: classifiers on the vectors of benchmarks of classes, such as ["linear", "knn"], trained on '
+        "their train split",
+    )
     benchmark_ids: Files = Field(
         default=[], description="files of ids or URLs of benchmark videos, which never come in; joined by `:`"
     )
@@ -278,7 +283,8 @@ class Settings(BaseSettings):
             if value is None:
                 environment.pop(variable_of(name), None)
             else:
-                environment[variable_of(name)] = _as_text(value)
+                has_paths = NoDecode in type(self).model_fields[name].metadata
+                environment[variable_of(name)] = os.pathsep.join(value) if has_paths else _as_text(value)
         for name, text in self.providers.items():
             environment[f"{PROVIDER_PREFIX}{name.upper()}"] = text
         return environment
@@ -345,9 +351,7 @@ def _as_text(value: Any) -> str:
 
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, list):
-        return os.pathsep.join(value)
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
 def render_markdown() -> str:
@@ -383,6 +387,8 @@ def _type_in_words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in arguments)
+    if origin is list and arguments == (str,):
+        return "paths"
     if origin in (list, dict):
-        return "paths" if origin is list else "JSON"
+        return "JSON"
     return next(_type_in_words(argument) for argument in arguments if argument is not type(None))

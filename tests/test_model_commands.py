@@ -130,6 +130,38 @@ def test_benchmarks_become_rows_of_every_checkpoint_once_and_are_set_beside_each
         internvid("ablate", "--subsets", "all", lake=root, **settings)
 
 
+def test_probes_become_rows_from_kept_vectors_without_decoding_again(lake, root, tmp_path, synthetic_video):
+    classes = ["YoYo", "TaiChi"]
+    (tmp_path / "classInd.txt").write_text("".join(f"{n} {name}\n" for n, name in enumerate(classes, start=1)))
+    videos = {
+        split: [f"{name}/v_{name}_{split}{n}.avi" for name in classes for n in (1, 2)] for split in ("test", "train")
+    }
+    for split, names in videos.items():
+        (tmp_path / f"{split}list01.txt").write_text("\n".join(names))
+        for number, name in enumerate(names):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            synthetic_video((tmp_path / name).parent, f"{Path(name).name}.mp4", number)
+    settings = SETTINGS | {"INTERNVID_BENCHMARKS": json.dumps({"ucf101": str(tmp_path)})}
+
+    def rows(probes: list[str]) -> dict[str, float]:
+        succeeded(internvid("ablate", "--subsets", "all", lake=root, **settings, INTERNVID_PROBES=json.dumps(probes)))
+        (model,) = {row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts() if row["subset"] == "all"}
+        evaluations = lake.polars("evaluations").to_dicts()
+        return {
+            row["metric"]: row["value"]
+            for row in evaluations
+            if row["benchmark"] == "ucf101" and row["checkpoint_id"] == model
+        }
+
+    with_neighbours = rows(["knn"])
+    assert with_neighbours.keys() == {f"{probe}top_{k}" for probe in ("", "knn_probe_") for k in (1, 5, "mean")}
+    for path in tmp_path.rglob("*.mp4"):
+        path.write_bytes(b"x" * path.stat().st_size)  # of the same size, so that the benchmark is the same
+    with_both = rows(["knn", "linear"])
+    assert with_both.items() > with_neighbours.items()
+    assert with_both.keys() - with_neighbours.keys() == {f"linear_probe_top_{k}" for k in (1, 5, "mean")}
+
+
 def test_activate_says_what_is_to_be_made_anew_and_refuses_what_is_no_checkpoint(run, lake, tmp_path):
     checkpoints = {row["subset"]: row["checkpoint_id"] for row in lake.polars("checkpoints").to_dicts()}
     done = run("activate", checkpoints["div"])

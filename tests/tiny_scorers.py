@@ -16,7 +16,7 @@ SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "nu
 
 def tiny_clip(folder: Path, *, seed: int = 0, width: int = WIDTH) -> Path:
     """A CLIP that reads letter by letter."""
-    tokenizer = _letters()
+    tokenizer = letters()
     ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     text = transformers.CLIPTextConfig(vocab_size=len(tokenizer), max_position_embeddings=PLACES, **ends, **SMALL)
     vision = transformers.CLIPVisionConfig(image_size=32, patch_size=8, **SMALL)
@@ -33,7 +33,7 @@ def tiny_clip(folder: Path, *, seed: int = 0, width: int = WIDTH) -> Path:
 
 
 def tiny_siglip(folder: Path) -> Path:
-    tokenizer = _letters()
+    tokenizer = letters()
     text = transformers.SiglipTextConfig(
         vocab_size=len(tokenizer), max_position_embeddings=PLACES, projection_size=32, **SMALL
     )
@@ -75,7 +75,7 @@ def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
     return np.kron(patches, np.ones((-(-height // 4), -(-width // 4), 1), np.uint8))[:height, :width]
 
 
-def _letters() -> transformers.CLIPTokenizer:
+def letters() -> transformers.CLIPTokenizer:
     alphabet = sorted(ByteLevel.alphabet())
     words = [*alphabet, *(f"{letter}</w>" for letter in alphabet), "<|startoftext|>", "<|endoftext|>"]
     return transformers.CLIPTokenizer(vocab={word: at for at, word in enumerate(words)}, merges=[])

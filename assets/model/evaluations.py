@@ -9,16 +9,18 @@ import pyarrow as pa
 
 from assets.model.checkpoints import newest
 from assets.partitions import MODEL
+from internvid.evaluation.benchmarks import Benchmark, is_of_classes
 from resources.corpus.held_out import held_out_clips
 from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
 from resources.incremental.provenance import digest
 from resources.incremental.samples import rows_sample
 from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
+from resources.lake.paths import folder_on_this_machine
 from resources.lake.schema import EVALUATIONS
 from resources.lake.store import Lake
 from resources.lake.temporary_folders import temporary_folder
 from resources.models.aligner import FRAMES, ActiveCheckpoint, Aligner
-from resources.training.benchmarks import CHOICE, Benchmarks, content_digest
+from resources.training.benchmarks import CHOICE, Benchmarks, content_digest, vector_files
 from resources.training.lake_clips import LakeClips, index_clips
 
 if TYPE_CHECKING:
@@ -31,12 +33,15 @@ VERSION = "zero-shot-2"
 def configure(scope: StageScope, *, aligner: Aligner, benchmarks: Benchmarks) -> Configuration:
     """Metrics depend on the checkpoint and on what is in the benchmark. A new evaluation starts no new training."""
     versions = {name: VERSION + aligner.precision_suffix for name in (HELD_OUT, *benchmarks.folders)}
+    for name in benchmarks.folders:
+        if benchmarks.probes and is_of_classes(name):
+            versions[name] += f"+probes {' '.join(benchmarks.probes)}"
     if scope.partition is None or scope.lake is None:
         return Configuration((versions,), parameters=pa.table({}))
     row = newest(scope.lake, scope.partition)
     held_out = held_out_clips(scope.lake, row["snapshot"]) if row else pa.table({"clip_id": [], "content": []})
     contents = {HELD_OUT: _digest_of(held_out)}
-    contents |= {name: content_digest(benchmarks.read(name)) for name in benchmarks.folders}
+    contents |= {name: _digest_of_benchmark(benchmarks, benchmarks.read(name)) for name in benchmarks.folders}
     parameters = pa.table(
         {
             "model": [scope.partition] * len(contents),
@@ -45,6 +50,13 @@ def configure(scope: StageScope, *, aligner: Aligner, benchmarks: Benchmarks) ->
         }
     )
     return Configuration((versions,), chunk_size=1, parameters=parameters)
+
+
+def _digest_of_benchmark(benchmarks: Benchmarks, benchmark: Benchmark) -> str:
+    """Returns a digest of the benchmark, and of the train split where it is probed."""
+    train = benchmarks.probe_train(benchmark)
+    content = content_digest(benchmark)
+    return content if train is None else digest(content, content_digest(train))
 
 
 def _digest_of(held_out: pa.Table) -> str:
@@ -120,7 +132,17 @@ def _on_benchmark(
     from internvid.evaluation.run import evaluate as evaluate_on
 
     benchmark = benchmarks.read(unit.variant)
-    evaluation = evaluate_on(aligner.encoder(run.lake, checkpoint), benchmark, benchmarks.frames, choice=CHOICE)
+    encoder = aligner.encoder(run.lake, checkpoint)
+    folder = folder_on_this_machine(run.lake.root, "benchmark_vectors")
+    evaluation = evaluate_on(
+        encoder,
+        benchmark,
+        benchmarks.frames,
+        choice=CHOICE,
+        probe_train=benchmarks.probe_train(benchmark),
+        probes=benchmarks.probes,
+        vector_files=vector_files(folder, aligner.version(checkpoint), encoder.frames, CHOICE),
+    )
     for failed in evaluation.failed:
         run.log(f"{benchmark.title}: {failed.video} could not be read: {failed.error}")
     for note in evaluation.notes:
@@ -129,7 +151,7 @@ def _on_benchmark(
         "split": evaluation.split,
         "protocol": protocol(evaluation.frames, evaluation.choice, aligner),
         "named": evaluation.named,
-        "data_digest": content_digest(benchmark),
+        "data_digest": _digest_of_benchmark(benchmarks, benchmark),
     }
     return _rows(unit, checkpoint, evaluation.metrics, about)
 

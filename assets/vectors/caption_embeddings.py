@@ -12,7 +12,7 @@ from resources.models.aligner import ActiveCheckpoint, Aligner, require_telling_
 from resources.models.provider import stopwatch
 
 if TYPE_CHECKING:
-    from internvid.viclip.encoder import Encoder
+    from internvid.video_text.folders import LoadedEncoder
 
 
 @stage(
@@ -38,7 +38,7 @@ def caption_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) ->
     yield from together_or_one_by_one(units, lambda chunk: embed(run, encoder, active, chunk))
 
 
-def embed(run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit]) -> list[Outcome]:
+def embed(run: StageRun, encoder: "LoadedEncoder", active: ActiveCheckpoint, units: list[Unit]) -> list[Outcome]:
     """Embeds the caption of each unit, a clip."""
     captions = run.lake.fetch("clip_captions", [unit.key for unit in units], ["video_id", "caption"])
     texts = captions["caption"].to_pylist()

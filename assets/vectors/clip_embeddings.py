@@ -19,7 +19,7 @@ from resources.models.provider import stopwatch
 if TYPE_CHECKING:
     import numpy as np
 
-    from internvid.viclip.encoder import Encoder
+    from internvid.video_text.folders import LoadedEncoder
 
 SECONDS_BETWEEN_LINES = 60.0
 
@@ -56,7 +56,7 @@ def clip_embeddings(run: StageRun, units: list[Unit], *, aligner: Aligner) -> It
 
 
 def embed(
-    run: StageRun, encoder: "Encoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int | None
+    run: StageRun, encoder: "LoadedEncoder", active: ActiveCheckpoint, units: list[Unit], clips_per_call: int | None
 ) -> list[Outcome]:
     """Embeds the frames of each unit, a clip."""
     from internvid.viclip.frame_choice import middle_frames
@@ -84,7 +84,7 @@ def embed(
 _last_line: dict[str, float] = {}  # the run that wrote it -> when, by the monotonic clock
 
 
-def say_now_and_then(run: StageRun, encoder: "Encoder") -> None:
+def say_now_and_then(run: StageRun, encoder: "LoadedEncoder") -> None:
     """Logs whether the device waits for frames: after a run's first chunk, and then about once a minute."""
     now = time.monotonic()
     if now - _last_line.get(run.run_id, -math.inf) >= SECONDS_BETWEEN_LINES:

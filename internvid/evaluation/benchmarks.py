@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 from internvid.lists.rows import Row, read_sound_rows
 
-Task = Literal["retrieval", "classification"]
+# choice: which of a video's own captions is the right one.
+Task = Literal["retrieval", "classification", "choice"]
 
 OTHER_ENCODING = "cp1252"  # of annotation files that are older than UTF-8
 VIDEO_EXTENSIONS = frozenset(
@@ -36,8 +37,9 @@ class UnreadableAnnotations(ValueError):
 class Item:
     """A video of a benchmark, or a span of a video.
 
-    video: its name in the annotation. texts: its captions, for retrieval. label: position of its class in the
-    benchmark's classes. start_seconds, end_seconds: the span; None: the whole file.
+    video: its name in the annotation. texts: its captions, for retrieval; those to choose from, for choice.
+    label: position of its class in the benchmark's classes, or of the right caption in its texts.
+    start_seconds, end_seconds: the span; None: the whole file.
     """
 
     video: str
@@ -53,7 +55,8 @@ class Benchmark:
     """A benchmark, as read from a folder.
 
     name: as used on the command line. annotations: the file that was read. missing: names of annotated videos that the
-    folder lacks. classes: in the order of the labels. notes: remarks for readers of the metrics.
+    folder lacks. missing_texts: number of their captions. classes: in the order of the labels. notes: remarks for
+    readers of the metrics.
     """
 
     name: str
@@ -65,11 +68,17 @@ class Benchmark:
     missing: tuple[str, ...]
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    missing_texts: int = 0
 
     @property
     def named(self) -> int:
         """Number of videos in the annotation."""
         return len(self.items) + len(self.missing)
+
+    @property
+    def named_texts(self) -> int:
+        """Number of captions in the annotation."""
+        return sum(len(item.texts) for item in self.items) + self.missing_texts
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,10 @@ class Folder:
     def file(self, names: Sequence[str]) -> Path | None:
         """Returns the file with the first of these names that exists; of several the one nearest to the root."""
         return next((self._files[name][0] for name in names if name in self._files), None)
+
+    def files_ending(self, ending: str) -> list[Path]:
+        """Returns the files whose names end so, sorted by name; of several of one name the one nearest to the root."""
+        return [self._files[name][0] for name in sorted(self._files) if name.endswith(ending)]
 
     def videos(self, name: str) -> list[Path]:
         """Returns the videos of that name, with or without a video extension; the folders in `name` are ignored."""
@@ -166,6 +179,11 @@ def names() -> list[str]:
     return list(_DATASETS)
 
 
+def is_of_classes(name: str) -> bool:
+    """Says whether the benchmark of that name is one of classes, not of captions. False for an unknown name."""
+    return name in _DATASETS and _DATASETS[name].task == "classification"
+
+
 def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | None = None) -> Benchmark:
     """Reads a benchmark from a folder. split: None for the split of the paper's tables.
 
@@ -184,7 +202,7 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         raise UnreadableAnnotations(f"{read.annotations} names no video")
     items: list[Item] = []
     missing: list[str] = []
-    ambiguous = 0
+    ambiguous = missing_texts = 0
     for unlocated in read.items:
         match = next(
             (
@@ -196,6 +214,7 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         )
         if match is None:
             missing.append(unlocated.video)
+            missing_texts += len(unlocated.texts)
             continue
         name_index, paths = match
         ambiguous += len(paths) > 1
@@ -218,6 +237,7 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         tuple(missing),
         read.classes,
         tuple(notes),
+        missing_texts,
     )
 
 
@@ -413,6 +433,69 @@ def _activitynet(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     return _Annotations(path, items)
 
 
+_SPAN_IN_NAME = re.compile(r"(?P<video>.+)_(?P<start>\d+)_(?P<end>\d+)")
+
+
+def _vatex(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """[{"videoID": "ID_000122_000132", "enCap": [ten sentences]}, …]: the name of a video has its span."""
+    path = _annotations(folder, dataset, split)
+    items = []
+    for number, entry in enumerate(_list(path)):
+        name, captions = str(_value(entry, "videoID")), _value(entry, "enCap")
+        match = _SPAN_IN_NAME.fullmatch(name)
+        if match is None or not _are_texts(captions):
+            raise UnreadableAnnotations(f"{path}, entry {number}: it has no videoID ID_START_END, or no texts in enCap")
+        span = (float(match["start"]), float(match["end"]))
+        texts = tuple(caption.strip() for caption in captions)
+        items.append(_UnlocatedItem(name, (name, match["video"]), texts, span=span, span_file_names=1))
+    return _Annotations(path, items)
+
+
+def _youcook2(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """{"database": {ID: {"subset", "annotations": [{"id", "segment", "sentence"}]}}}: each segment is a clip."""
+    path = _annotations(folder, dataset, split)
+    subset = {"val": "validation", "train": "training"}[split]
+    items = []
+    try:
+        for video, entry in _json(path)["database"].items():
+            for clip in entry["annotations"] if entry["subset"] == subset else ():
+                name, (start, end) = f"{video}_{clip['id']}", map(float, clip["segment"])
+                texts = (str(clip["sentence"]).strip(),)
+                items.append(_UnlocatedItem(name, (name, video), texts, span=(start, end), span_file_names=1))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableAnnotations(f"{path} is not in YouCook2's form: {error!r}") from error
+    return _Annotations(path, items)
+
+
+def _choices(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """[{"video", "caption": [the texts to choose from], "answer": the position of the right one}, …]."""
+    path = _annotations(folder, dataset, split)
+    items = []
+    for number, entry in enumerate(_list(path)):
+        video, captions, answer = (_value(entry, key) for key in ("video", "caption", "answer"))
+        if not isinstance(video, str) or not _are_texts(captions) or answer not in range(len(captions)):
+            raise UnreadableAnnotations(
+                f'{path}, entry {number}: it is not {{"video": name, "caption": texts, "answer": position}}'
+            )
+        items.append(_UnlocatedItem(video, (video,), tuple(captions), label=answer))
+    return _Annotations(path, items)
+
+
+def _list(path: Path) -> list[Any]:
+    content = _json(path)
+    if not isinstance(content, list):
+        raise UnreadableAnnotations(f"{path} is no list, but {type(content).__name__}")
+    return content
+
+
+def _value(entry: Any, key: str) -> Any:
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def _are_texts(content: Any) -> bool:
+    return isinstance(content, list) and bool(content) and all(isinstance(text, str) for text in content)
+
+
 # --- classification --------------------------------------------------------------------------------------------------
 
 
@@ -473,6 +556,47 @@ def _ucf101(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     return _Annotations(path, items, tuple(class_words(name) for name in class_names))
 
 
+def _hmdb51(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """A file for each class, `brush_hair_test_split1.txt`, with lines "video number": 1 to train on, 2 to test."""
+    ending = dataset.files[split][0].removeprefix("CLASS")
+    paths = folder.files_ending(ending)
+    if not paths:
+        _annotations(folder, dataset, split)  # raises
+    number = {"test": "2", "train": "1"}[split]
+    class_names = [path.name.removesuffix(ending) for path in paths]
+    items = []
+    for label, path in enumerate(paths):
+        for line_number, line in _lines(path):
+            columns = line.split()
+            if len(columns) != 2 or columns[1] not in ("0", "1", "2"):
+                raise UnreadableAnnotations(f'{path}, line {line_number}: it is not "video number"')
+            if columns[1] == number:
+                items.append(_UnlocatedItem(columns[0], (columns[0],), label=label))
+    return _Annotations(paths[0].parent, items, tuple(name.replace("_", " ") for name in class_names))
+
+
+def _ssv2(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """[{"id", "template": "Putting [something] on [something]"}, …], and {class without brackets: "number"}."""
+    path = _annotations(folder, dataset, split)
+    names = ("something-something-v2-labels.json", "labels.json")
+    index = folder.file(names)
+    if index is None:
+        raise MissingAnnotations(
+            f"{dataset.title} needs its list of classes: {' or '.join(names)}, anywhere under {folder.root}. It comes "
+            f"from {dataset.site}."
+        )
+    try:
+        classes = [name for _, name in sorted((int(number), name) for name, number in _json(index).items())]
+        labels = {name: position for position, name in enumerate(classes)}
+        items = []
+        for entry in _list(path):
+            video, name = str(entry["id"]), re.sub(r"[\[\]]", "", entry["template"])
+            items.append(_UnlocatedItem(video, (video,), label=labels[name]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableAnnotations(f"{path} or {index.name} has not Something-Something's form: {error!r}") from error
+    return _Annotations(path, items, tuple(classes))
+
+
 def class_words(name: str) -> str:
     """ApplyEyeMakeup -> Apply Eye Makeup."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
@@ -491,6 +615,8 @@ def _kinetics_files(classes: int) -> dict[str, list[str]]:
     }
 
 
+_SSV2_SITE = "the Something-Something pages of Qualcomm"
+
 _DATASETS: dict[str, _Dataset] = {
     **{
         f"kinetics{classes}": _Dataset(
@@ -506,6 +632,60 @@ _DATASETS: dict[str, _Dataset] = {
         {"test": ["testlist01.txt"], "train": ["trainlist01.txt"]},
         _ucf101,
         size=101,
+    ),
+    "hmdb51": _Dataset(
+        "HMDB-51",
+        "classification",
+        "the HMDB page of the Serre Lab, Brown University (test_train_splits.rar)",
+        {"test": ["CLASS_test_split1.txt"], "train": ["CLASS_test_split1.txt"]},
+        _hmdb51,
+        size=51,
+    ),
+    "ssv2": _Dataset(
+        "Something-Something V2",
+        "classification",
+        _SSV2_SITE,
+        {
+            "val": ["something-something-v2-validation.json", "validation.json"],
+            "train": ["something-something-v2-train.json", "train.json"],
+        },
+        _ssv2,
+        "val",
+        174,
+    ),
+    "ssv2-mc": _Dataset(
+        "Something-Something V2, multiple choice",
+        "choice",
+        "the annotations of UMT and InternVideo2 (anno_downstream), the videos from " + _SSV2_SITE,
+        {"val": ["ssv2_mc_val.json", "ssv2_mc.json"]},
+        _choices,
+        "val",
+    ),
+    "msrvtt-mc": _Dataset(
+        "MSR-VTT, multiple choice",
+        "choice",
+        "the annotations of Singularity and UMT (anno_downstream), the videos from MSR-VTT",
+        {"test": ["msrvtt_mc_test.json"]},
+        _choices,
+    ),
+    "vatex": _Dataset(
+        "VATEX",
+        "retrieval",
+        "the VATEX pages of UC Santa Barbara",
+        {
+            "test": ["vatex_public_test_english_v1.1.json"],
+            "val": ["vatex_validation_v1.0.json"],
+            "train": ["vatex_training_v1.0.json"],
+        },
+        _vatex,
+    ),
+    "youcook2": _Dataset(
+        "YouCook2",
+        "retrieval",
+        "the YouCook2 pages of the University of Michigan (youcookii_annotations_trainval.tar.gz)",
+        {name: ["youcookii_annotations_trainval.json"] for name in ("val", "train")},
+        _youcook2,
+        "val",
     ),
     "msrvtt": _Dataset(
         "MSR-VTT 1k-A",

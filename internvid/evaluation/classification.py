@@ -47,17 +47,23 @@ class Accuracy:
         return (self.top_1 + self.top_5) / 2
 
 
-def prompts(label: str) -> list[str]:
-    """Returns the class's name in each template, after `prepare_text`."""
-    return [prepare_text(template.format(label)) for template in TEMPLATES]
+def prompts(label: str, prepare: Callable[[str], str] = prepare_text) -> list[str]:
+    """Returns the class's name in each template, prepared."""
+    return [prepare(template.format(label)) for template in TEMPLATES]
 
 
-def class_vectors(labels: Sequence[str], encode: Callable[[Sequence[str]], np.ndarray]) -> np.ndarray:
+def class_vectors(
+    labels: Sequence[str],
+    encode: Callable[[Sequence[str]], np.ndarray],
+    *,
+    prepare: Callable[[str], str] = prepare_text,
+) -> np.ndarray:
     """Returns the mean of each class's normalised prompt vectors, not normalised again: [classes, d] float64.
 
     Its dot product with a video is the mean cosine over the prompts. encode: texts -> [texts, d], L2-normalised.
+    prepare: what is done to a prompt before it is encoded.
     """
-    vectors = encode([prompt for label in labels for prompt in prompts(label)])
+    vectors = encode([prompt for label in labels for prompt in prompts(label, prepare)])
     return vectors.astype(np.float64).reshape(len(labels), len(TEMPLATES), -1).mean(1)
 
 

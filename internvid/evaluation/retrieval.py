@@ -8,7 +8,8 @@ differ in the last bit, depending on their position.)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,40 @@ class RankSummary:
     median: float
     mean: float
     count: int
+
+
+@dataclass(frozen=True)
+class RepeatedTexts:
+    """texts: number of texts that another video has too, word for word; no model can tell these videos apart by them.
+
+    text_to_video, video_to_text: the largest R@1 that is possible with them, as shares.
+    """
+
+    texts: int
+    text_to_video: float
+    video_to_text: float
+
+
+def repeated_texts(texts: Sequence[str], video_of_text: np.ndarray) -> RepeatedTexts:
+    """Counts texts of several videos. texts: as the model reads them. video_of_text: [texts] int.
+
+    Text to video: all queries of one wording get the same ranking, so only those of the video ranked first are right.
+    Video to text: a wording of another video scores as high, which counts as wrong, unless the video has a text of its
+    own. Raises ValueError if there are no texts.
+    """
+    if not texts:
+        raise ValueError("there are no texts to count")
+    copies: dict[str, Counter[int]] = {}
+    for text, video in zip(texts, video_of_text.tolist(), strict=True):
+        copies.setdefault(text, Counter())[video] += 1
+    shared = [videos for videos in copies.values() if len(videos) > 1]
+    right = sum(max(videos.values()) for videos in copies.values())
+    with_own_text = {next(iter(videos)) for videos in copies.values() if len(videos) == 1}
+    return RepeatedTexts(
+        sum(sum(videos.values()) for videos in shared),
+        right / len(texts),
+        len(with_own_text) / len(np.unique(video_of_text)),
+    )
 
 
 def retrieval_ranks(

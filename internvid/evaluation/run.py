@@ -13,8 +13,10 @@ import numpy as np
 
 from internvid.evaluation import classification, retrieval
 from internvid.evaluation.benchmarks import Benchmark, Item
-from internvid.evaluation.classification import class_vectors, zero_shot_accuracy
-from internvid.evaluation.linear_probe import Probe, linear_probe
+from internvid.evaluation.classification import Accuracy, class_vectors, zero_shot_accuracy
+from internvid.evaluation.linear_probe import linear_probe
+from internvid.evaluation.neighbours import NEIGHBOURS, neighbour_accuracy
+from internvid.evaluation.stored_vectors import VectorFiles
 from internvid.viclip.tokenizer import prepare_text
 
 DUAL_SOFTMAX_TEMPERATURE = 1.0  # the published evaluation's
@@ -27,10 +29,14 @@ class VideoTextEncoder(Protocol):
     """A model that can be evaluated, such as `internvid.viclip.encoder.Encoder`.
 
     Vectors are float32 and L2-normalised. frames: number of frames per video; the paper evaluates with 8.
+    prepares_texts: whether texts are to be prepared by `prepare_text` for this model.
     """
 
     @property
     def frames(self) -> int: ...
+
+    @property
+    def prepares_texts(self) -> bool: ...
 
     def encode_videos(self, videos: Sequence[np.ndarray]) -> np.ndarray:
         """videos: each [frames, height, width, 3] uint8 RGB -> [n, d]."""
@@ -96,45 +102,75 @@ def evaluate(
     *,
     choice: str = "middle",
     probe_train: Benchmark | None = None,
+    probes: Sequence[str] = (),
+    vector_files: VectorFiles | None = None,
+    counts_missing: bool = False,
     on_videos: Callable[[int], object] = lambda number: None,
 ) -> Evaluation:
     """Computes the benchmark's metrics over the videos that can be read.
 
-    choice: "middle" or "uniform" (`frame_choice`). probe_train: the train split of a classification benchmark, for a
-    linear probe. on_videos: called with the number of videos read since the last call. Raises NothingToEvaluate.
+    choice: "middle" or "uniform" (`frame_choice`). probe_train: the train split of a classification benchmark, for
+    `probes`, names of PROBES. vector_files: where the vectors of videos are kept; what is there is not decoded again.
+    counts_missing: queries of videos that cannot be read count as wrong, instead of being left out.
+    on_videos: called with the number of videos read since the last call. Raises NothingToEvaluate.
     """
-    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos)
+
+    def encoded(part: Benchmark) -> tuple[list[Item], np.ndarray, list[Failed]]:
+        return _stored_or_encoded(encoder, part, read_frames, choice, vector_files, on_videos)
+
+    items, vectors, failed = encoded(benchmark)
     notes = list(benchmark.notes)
     absent = benchmark.named - len(items)
-    if absent:
+    if absent and counts_missing:
+        notes.append(f"{absent:,} of {benchmark.named:,} videos cannot be read and count as wrong")
+    elif absent:
         notes.append(
             f"{absent:,} of {benchmark.named:,} videos are left out: with fewer to choose from, retrieval gets easier"
             if benchmark.task == "retrieval"
             else f"{absent:,} of {benchmark.named:,} videos are left out"
         )
+    absent = absent if counts_missing else 0
     if benchmark.task == "retrieval":
-        texts = [text for item in items for text in prepared_texts(item)]
+        prepare = preparation(encoder)
+        texts = [prepare(text) for item in items for text in item.texts]
         video_of_text = np.repeat(np.arange(len(items)), [len(item.texts) for item in items])
-        metrics = retrieval_metrics(benchmark.name, vectors, encode_texts(encoder, texts), video_of_text)
+        absent_texts = benchmark.named_texts - len(texts) if counts_missing else 0
+        metrics = retrieval_metrics(
+            benchmark.name,
+            vectors,
+            encode_texts(encoder, texts),
+            video_of_text,
+            absent_videos=absent,
+            absent_texts=absent_texts,
+        )
+        repeated = retrieval.repeated_texts(texts, video_of_text)
+        if repeated.texts:
+            notes.append(
+                f"{repeated.texts:,} of {len(texts):,} captions are those of another video too, word for word: R@1 can "
+                f"be {100 * repeated.text_to_video:.2f} at most (text to video) and {100 * repeated.video_to_text:.2f} "
+                "(video to text)"
+            )
+    elif benchmark.task == "choice":
+        prepare = preparation(encoder)
+        texts = [prepare(text) for item in items for text in item.texts]
+        counts = [len(item.texts) for item in items]
+        answers = np.array([item.label for item in items], np.int64)
+        metrics = choice_metrics(benchmark.name, vectors, encode_texts(encoder, texts), counts, answers, absent=absent)
     else:
         labels = np.array([item.label for item in items], np.int64)
-        classes = class_vectors(benchmark.classes, lambda texts: encode_texts(encoder, texts))
-        metrics = classification_metrics(benchmark.name, vectors, classes, labels)
-        if probe_train is not None:
-            train_items, train_vectors, train_failed = _encoded(encoder, probe_train, read_frames, choice, on_videos)
-            probe = linear_probe(
-                train_vectors,
-                _benchmark_labels(benchmark, probe_train, train_items),
-                vectors,
-                labels,
-                classes=len(benchmark.classes),
-            )
-            metrics += probe_metrics(benchmark.name, probe)
+        classes = class_vectors(
+            benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
+        )
+        metrics = classification_metrics(benchmark.name, vectors, classes, labels, absent=absent)
+        if probe_train is not None and probes:
+            train_items, train_vectors, train_failed = encoded(probe_train)
+            train_labels = _benchmark_labels(benchmark, probe_train, train_items)
             failed += train_failed
-            notes.append(
-                f"linear probe: fitted on {len(train_items):,} of {probe_train.named:,} train videos, "
-                f"C = {probe.strength:g}"
-            )
+            notes.append(f"probes: trained on {len(train_items):,} of {probe_train.named:,} train videos")
+            for probe in probes:
+                of_probe, remark = PROBES[probe](train_vectors, train_labels, vectors, labels, len(benchmark.classes))
+                metrics += _accuracy_metrics(benchmark.name, f"{probe}_probe_", of_probe)
+                notes.append(remark)
     return Evaluation(
         benchmark.name,
         benchmark.title,
@@ -151,13 +187,28 @@ def evaluate(
     )
 
 
-def prepared_texts(item: Item) -> list[str]:
-    """Returns an item's texts after `prepare_text`, as the model reads them."""
-    return [prepare_text(text) for text in item.texts]
+def preparation(encoder: VideoTextEncoder) -> Callable[[str], str]:
+    """Returns what is done to a text before the model's vocabulary sees it."""
+    return prepare_text if encoder.prepares_texts else str
 
 
-def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video_of_text: np.ndarray) -> list[Metric]:
-    """Computes metrics in both directions, plain and with dual softmax. Parameters: `retrieval.retrieval_ranks`."""
+def retrieval_metrics(
+    benchmark: str,
+    video: np.ndarray,
+    text: np.ndarray,
+    video_of_text: np.ndarray,
+    *,
+    absent_videos: int = 0,
+    absent_texts: int = 0,
+) -> list[Metric]:
+    """Computes metrics in both directions, plain and with dual softmax. Parameters: `retrieval.retrieval_ranks`.
+
+    absent_videos, absent_texts: queries that cannot be asked and count as wrong, with a rank after all answers.
+    """
+    not_asked = {
+        "text_to_video": np.full(absent_texts, len(video) + 1),
+        "video_to_text": np.full(absent_videos, len(text) + 1),
+    }
     texts_of_video = np.bincount(video_of_text, minlength=len(video))
     chance_by_direction = {
         "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
@@ -167,7 +218,7 @@ def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video
     for prefix, temperature in (("", None), ("dual_softmax_", DUAL_SOFTMAX_TEMPERATURE)):
         ranks = retrieval.retrieval_ranks(video, text, video_of_text, dual_softmax_temperature=temperature)
         for direction, chance in chance_by_direction.items():
-            summary = retrieval.summarise(getattr(ranks, direction))
+            summary = retrieval.summarise(np.concatenate([getattr(ranks, direction), not_asked[direction]]))
             name = f"{prefix}{direction}"
             metrics += [
                 Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, summary.count, 100 * chance.recall[k])
@@ -180,17 +231,67 @@ def retrieval_metrics(benchmark: str, video: np.ndarray, text: np.ndarray, video
     return metrics
 
 
-def classification_metrics(benchmark: str, video: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> list[Metric]:
-    """Computes top-1, top-5 and their mean. Parameters as in `classification.zero_shot_accuracy`."""
-    return _accuracy_metrics(benchmark, "", zero_shot_accuracy(video, classes, labels))
+def classification_metrics(
+    benchmark: str, video: np.ndarray, classes: np.ndarray, labels: np.ndarray, *, absent: int = 0
+) -> list[Metric]:
+    """Computes top-1, top-5 and their mean. Parameters as in `classification.zero_shot_accuracy`.
+
+    absent: number of videos that cannot be read and count as wrong.
+    """
+    of_read = zero_shot_accuracy(video, classes, labels)
+    count = of_read.count + absent
+    share = of_read.count / count
+    of_all = Accuracy(of_read.top_1 * share, of_read.top_5 * share, count, of_read.classes)
+    return _accuracy_metrics(benchmark, "", of_all)
 
 
-def probe_metrics(benchmark: str, probe: Probe) -> list[Metric]:
-    return _accuracy_metrics(benchmark, "linear_probe_", probe.accuracy)
+def choice_metrics(
+    benchmark: str,
+    video: np.ndarray,
+    text: np.ndarray,
+    counts: Sequence[int],
+    answers: np.ndarray,
+    *,
+    absent: int = 0,
+) -> list[Metric]:
+    """Computes how often a video's right text is nearer to it than all its others; a tie counts as wrong.
+
+    video: [videos, d], text: [texts, d] float32, L2-normalised. counts: number of texts of each video, in its order.
+    answers: [videos] int, the position of the right one among them. absent: videos that cannot be read and are wrong.
+    """
+    ends = np.cumsum(counts)
+    right = 0
+    for vector, start, end, answer in zip(video, ends - counts, ends, answers, strict=True):
+        cosines = (text[start:end].astype(np.float64) @ vector.astype(np.float64)).astype(np.float32)
+        right += int((cosines >= cosines[answer]).sum() == 1)
+    asked = len(video) + absent
+    chance = float(np.mean(1 / np.asarray(counts)))
+    return [Metric(benchmark, "top_1", 100 * right / asked, asked, 100 * chance)]
+
+
+def _linear(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+) -> tuple[Accuracy, str]:
+    probe = linear_probe(train, train_labels, test, test_labels, classes=classes)
+    return probe.accuracy, f"linear probe: C = {probe.strength:g}"
+
+
+def _neighbours(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+) -> tuple[Accuracy, str]:
+    of_probe = neighbour_accuracy(train, train_labels, test, test_labels, classes=classes)
+    return of_probe, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
+
+
+# Name -> function of the train and test vectors and labels, and the number of classes.
+PROBES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], tuple[Accuracy, str]]] = {
+    "linear": _linear,
+    "knn": _neighbours,
+}
 
 
 def encode_texts(encoder: VideoTextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """Returns [texts, d] float32. texts: after `prepare_text`."""
+    """Returns [texts, d] float32. texts: after `preparation`."""
     parts = [
         encoder.encode_texts(list(texts[start : start + TEXTS_PER_BATCH]), prepare=False)
         for start in range(0, len(texts), TEXTS_PER_BATCH)
@@ -198,13 +299,36 @@ def encode_texts(encoder: VideoTextEncoder, texts: Sequence[str]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _accuracy_metrics(benchmark: str, prefix: str, accuracy: classification.Accuracy) -> list[Metric]:
+def _accuracy_metrics(benchmark: str, prefix: str, accuracy: Accuracy) -> list[Metric]:
     chance = classification.chance(accuracy.classes)
     return [
         Metric(benchmark, f"{prefix}top_1", 100 * accuracy.top_1, accuracy.count, 100 * chance.top_1),
         Metric(benchmark, f"{prefix}top_5", 100 * accuracy.top_5, accuracy.count, 100 * chance.top_5),
         Metric(benchmark, f"{prefix}top_mean", 100 * accuracy.mean, accuracy.count, 100 * chance.mean),
     ]
+
+
+def _stored_or_encoded(
+    encoder: VideoTextEncoder,
+    benchmark: Benchmark,
+    read_frames: ReadFrames,
+    choice: str,
+    vector_files: VectorFiles | None,
+    on_videos: Callable[[int], object],
+) -> tuple[list[Item], np.ndarray, list[Failed]]:
+    """Returns what `_encoded` does, from the files where it is there; else writes it there."""
+    if vector_files is None:
+        return _encoded(encoder, benchmark, read_frames, choice, on_videos)
+    stored = vector_files.read(benchmark)
+    if stored is not None:
+        on_videos(len(benchmark.items))
+        failed = [Failed(video, error) for video, error in stored.failed]
+        return [benchmark.items[position] for position in stored.positions], stored.vectors, failed
+    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos)
+    position_of = {id(item): position for position, item in enumerate(benchmark.items)}
+    positions = [position_of[id(item)] for item in items]
+    vector_files.write(benchmark, positions, vectors, [(each.video, each.error) for each in failed])
+    return items, vectors, failed
 
 
 def _encoded(

@@ -23,6 +23,8 @@ class ClipTower:
     a model that does not exist.
     """
 
+    vector_method = "get_image_features"  # that the model must have
+
     def __init__(
         self, hub_model: HubModel, *, device: str | torch.device = "cpu", dtype: Dtype = torch.float32
     ) -> None:
@@ -30,7 +32,7 @@ class ClipTower:
 
         self.hub_model = hub_model
         model = AutoModel.from_pretrained(dtype=dtype, **hub_model.source)
-        if not hasattr(model, "get_image_features"):
+        if not hasattr(model, self.vector_method):
             raise ValueError(f"{hub_model.name} is a {type(model).__name__}, which gives no vectors of pictures")
         self.model = model.to(device).eval()
 

@@ -6,7 +6,8 @@
     receipt.json        how the checkpoint was trained: free-form, optional when loading
 
 Folders in the layout of the released models on the Hugging Face hub can be read too: weights as model.safetensors or
-one .pth file, and CLIP's list of merges.
+one .pth file, and CLIP's list of merges, or the tokenizer.json that `transformers` writes. Constants of the frames are
+read from its preprocessor_config.json, where there is one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from torch import Tensor
 
 from internvid.report.whole_file import whole_file
 from internvid.viclip.config import ViCLIPConfig
-from internvid.viclip.model import ViCLIP
-from internvid.viclip.preprocessing import Preprocessing
+from internvid.viclip.model import MIN_TEMPERATURE, ViCLIP
+from internvid.viclip.preprocessing import PILLOW_RESAMPLING, Preprocessing
 from internvid.viclip.tokenizer import FILE_NAME as TOKENIZER
 from internvid.viclip.tokenizer import Tokenizer
 from internvid.viclip.weights import config_from_weights, load_into, read_weights, require_answers
@@ -38,6 +39,7 @@ WEIGHTS, CONFIG, RECEIPT = "model.safetensors", "config.json", "receipt.json"
 BELONGS_TO = "belongs_to"  # in the header of the weights: a hash of configuration and vocabulary
 CLIP_MERGES = "bpe_simple_vocab_16e6.txt.gz"
 RELEASED_WEIGHTS = ("*.pth", "*.pt", "*.bin")
+PROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")  # of `transformers`
 
 
 @dataclass
@@ -69,19 +71,27 @@ class Checkpoint:
             )
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+def save_checkpoint(
+    folder: Path, checkpoint: Checkpoint, *, transformers_config: Mapping[str, Any] | None = None
+) -> Path:
     """Writes the checkpoint's files, each atomically, the weights last. Creates the folder, and returns it.
 
+    transformers_config: further entries of the configuration, for a folder that `transformers` loads too; the
+    vocabulary is then written for the `tokenizers` library alone.
     The header of the weights holds a hash of the configuration and the vocabulary. If a save over an older checkpoint
     is interrupted, loading the folder raises an error; it never returns a mixture of the two.
     """
     folder = Path(folder)
     config = {"model": checkpoint.model.config.as_dict(), "preprocessing": checkpoint.preprocessing.as_dict()}
+    config |= transformers_config or {}
     json_files = {name: _json(content) for name, content in ((CONFIG, config), (RECEIPT, checkpoint.receipt))}
     for name, text in json_files.items():
         with whole_file(folder / name) as file:
             file.write(text)
-    checkpoint.tokenizer.save(folder)
+    if transformers_config is None:
+        checkpoint.tokenizer.save(folder)
+    else:
+        checkpoint.tokenizer.save_standalone(folder)
     weights = {name: value.detach().cpu().contiguous() for name, value in checkpoint.model.state_dict().items()}
     _write_weights(folder / WEIGHTS, weights, {"format": "pt", BELONGS_TO: _hash(folder / CONFIG, folder / TOKENIZER)})
     return folder
@@ -113,7 +123,7 @@ def checkpoint_digest(folder: Path) -> str:
     shape and value, independent of the file's layout. Raises as `load_checkpoint` does.
     """
     files = _files(Path(folder))
-    digest = hashlib.md5(_hash(*(path for path in (files.config, files.vocabulary) if path)).encode())
+    digest = hashlib.md5(_hash(*(path for path in (files.config, files.vocabulary, files.processor) if path)).encode())
     weights = read_weights(files.weights)
     for name in sorted(weights):
         value = weights[name].contiguous()
@@ -124,12 +134,16 @@ def checkpoint_digest(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class _Files:
-    """Paths of the parts of a checkpoint. config: None in a released folder that has only weights and merges."""
+    """Paths of the parts of a checkpoint. config: None in a released folder that has only weights and merges.
+
+    processor: how `transformers` prepares frames, in a released folder that says so.
+    """
 
     config: Path | None
     vocabulary: Path
     weights: Path
     is_released: bool
+    processor: Path | None = None
 
 
 def _files(folder: Path) -> _Files:
@@ -138,7 +152,9 @@ def _files(folder: Path) -> _Files:
     config = folder / CONFIG
     content = _read_json(config) if config.exists() else {}
     if "model" not in content:
-        return _Files(config if content else None, _merges(folder, content), _weights(folder), is_released=True)
+        processor = next((folder / name for name in PROCESSORS if (folder / name).exists()), None)
+        merges = _merges(folder, content)
+        return _Files(config if content else None, merges, _weights(folder), is_released=True, processor=processor)
     files = _Files(config, folder / TOKENIZER, folder / WEIGHTS, is_released=False)
     for path in (files.vocabulary, files.weights):
         if not path.exists():
@@ -178,19 +194,48 @@ def _released(files: _Files) -> tuple[Checkpoint, dict[str, Tensor]]:
         config = config_from_weights(weights)
     except ValueError as error:
         raise ValueError(f"{files.weights}: {error}") from error
-    tokenizer = Tokenizer.clip_from_merges(files.vocabulary, config.context_length)
-    return Checkpoint(ViCLIP(config), tokenizer, Preprocessing(config.image_size)), weights
+    if files.vocabulary.name == TOKENIZER:
+        tokenizer = Tokenizer.load(files.vocabulary.parent, config.context_length)
+        weights.setdefault("temp", torch.tensor(MIN_TEMPERATURE))  # models for vectors alone need none
+    else:
+        tokenizer = Tokenizer.clip_from_merges(files.vocabulary, config.context_length)
+    preprocessing = Preprocessing(config.image_size)
+    if files.processor is not None:
+        preprocessing = preprocessing_of_processor(files.processor, config.image_size)
+    return Checkpoint(ViCLIP(config), tokenizer, preprocessing), weights
+
+
+def preprocessing_of_processor(path: Path, image_size: int) -> Preprocessing:
+    """Reads a processor's file: the constants, and whether frames are cropped. Raises ValueError naming what is odd."""
+    content = _read_json(path)
+    try:
+        size, crop = content.get("size") or {}, content.get("crop_size") or {}
+        sizes = {*(size.values() if isinstance(size, dict) else [size])}
+        crops = {*(crop.values() if isinstance(crop, dict) else [crop])} if content.get("do_center_crop") else set()
+        if sizes | crops != {image_size}:
+            raise ValueError(f"frames become {sorted(sizes | crops)} pixels, but the model reads {image_size}")
+        return Preprocessing(
+            image_size,
+            mean=tuple(content["image_mean"]),
+            std=tuple(content["image_std"]),
+            fit="crop" if crops else "squash",
+            resampling=PILLOW_RESAMPLING[content.get("resample", 3)],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not say how frames are prepared: {error!r}") from error
 
 
 def _merges(folder: Path, config: Mapping[str, Any]) -> Path:
-    """Returns the path of CLIP's list of merges: the one that the configuration names, else the one in the folder."""
+    """Returns the path of CLIP's list of merges: the one that the configuration names, else the one in the folder;
+    without one that of tokenizer.json.
+    """
     merges_name = str(config.get("tokenizer_path") or CLIP_MERGES)
-    for path in (folder / merges_name, folder / Path(merges_name).name, folder / CLIP_MERGES):
+    for path in (folder / merges_name, folder / Path(merges_name).name, folder / CLIP_MERGES, folder / TOKENIZER):
         if path.is_file():
             return path
     raise FileNotFoundError(
         f"{folder} is no checkpoint: it has neither a {CONFIG} with a model's sizes, as a saved one has, "
-        f"nor {merges_name}, as a released one has"
+        f"nor {merges_name} or {TOKENIZER}, as a released one has"
     )
 
 

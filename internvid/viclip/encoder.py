@@ -24,7 +24,7 @@ from internvid.viclip.checkpoint import Checkpoint
 from internvid.viclip.clips import StoredFrames
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.device import Use, Waits, peak_memory_bytes
-from internvid.viclip.frame_choice import CHOICES
+from internvid.viclip.frame_choice import chosen_by
 from internvid.viclip.precision import Precision, precision_on
 from internvid.viclip.tokenizer import prepare_text
 
@@ -45,8 +45,11 @@ class Encoder:
     The other rows of a batch change a vector by less than 1e-5 (rounding) in float32.
     frames: number of frames that represent a clip; None: the length of the model's temporal embedding. precision: of
     the computation; auto: bfloat16 on a GPU, float32 on a CPU.
-    threads: number of threads that prepare batches ahead of the device; 0: none does.
+    threads: number of threads that prepare batches ahead of the device; 0: none does. prepares_texts: whether texts are
+    to be prepared for this model.
     """
+
+    prepares_texts = True
 
     def __init__(
         self,
@@ -75,6 +78,15 @@ class Encoder:
         """Length of a vector."""
         return self.model.config.embed_dim
 
+    @property
+    def context_length(self) -> int:
+        """Tokens of a text that the model reads."""
+        return self.tokenizer.context_length
+
+    def full_texts(self, texts: Sequence[str]) -> int:
+        """Returns how many texts, after `prepare_text`, reach the tokens that the model reads."""
+        return int((self.tokenizer(texts)[:, -1] != 0).sum())
+
     def use(self) -> Use:
         """Returns how well the device was used for encoding clips, since this encoder was made."""
         seconds = max(self._seconds, 1e-9)
@@ -96,7 +108,7 @@ class Encoder:
         choice: a name of `frame_choice.CHOICES`. Clips with too few frames repeat their last one. batch_size: None:
         as many as the device takes.
         """
-        choose = _choice(choice)
+        choose = chosen_by(choice)
         counts = clips.frame_counts
 
         def pixels(batch: Sequence[int]) -> Tensor:
@@ -112,7 +124,7 @@ class Encoder:
         self, videos: Sequence[np.ndarray], *, choice: str = "middle", batch_size: int | None = None
     ) -> np.ndarray:
         """Returns [n, width]. videos: each [t, h, w, 3] uint8 RGB, of any t, h and w; `choice` selects their frames."""
-        choose = _choice(choice)
+        choose = chosen_by(choice)
         chosen_frames = [video[choose(len(video), self.frames)] for video in videos]
         return self._video_vectors(self.preprocessing.pixels, chosen_frames, batch_size)
 
@@ -207,12 +219,6 @@ def clips_within(free_bytes: float, config: ViCLIPConfig, frames: int) -> int:
     """Returns how many clips of a forward pass fit into the memory, from 1 to MAX_VIDEOS_PER_BATCH."""
     tokens = 1 + config.patches_per_frame * frames
     return int(min(max(free_bytes // (tokens * config.vision_width * BYTES_PER_VALUE), 1), MAX_VIDEOS_PER_BATCH))
-
-
-def _choice(name: str) -> Callable[[int, int], list[int]]:
-    if name not in CHOICES:
-        raise ValueError(f"frames are chosen as {' or '.join(CHOICES)}, not {name}")
-    return CHOICES[name]
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -53,3 +53,10 @@ def _padded(positions: list[int], frames: int) -> list[int]:
 def _check(frame_count: int, frames: int) -> None:
     if frame_count < 1 or frames < 1:
         raise ValueError(f"cannot choose {frames} frames of a clip that has {frame_count}")
+
+
+def chosen_by(name: str) -> Callable[[int, int], list[int]]:
+    """Returns the choice of that name. Raises ValueError for an unknown name."""
+    if name not in CHOICES:
+        raise ValueError(f"frames are chosen as {' or '.join(CHOICES)}, not {name}")
+    return CHOICES[name]

@@ -164,7 +164,7 @@ class VisionEncoder(nn.Module):
         x = self.conv1(patches)  # [b, k, w]
         x = x + self.positions(frames, keep)
         first = self.class_embedding + self.positional_embedding[0]
-        x = torch.cat([first.to(x.dtype).expand(len(x), 1, -1), x], dim=1)  # [b, 1 + k, w]
+        x = torch.cat([first.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)  # [b, 1 + k, w]
         x = self.transformer(self.ln_pre(x), results=1, path_scales=path_scales)  # [b, 1, w]: the class token only
         return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
 
@@ -221,7 +221,7 @@ class TextEncoder(nn.Module):
         x = self.token_embedding(token_ids) + self.positional_embedding[:tokens]  # [b, tokens, w]
         x = self.transformer(x)
         ends = token_ids.argmax(dim=1)  # the end token has the largest id
-        x = x[torch.arange(len(x), device=x.device), ends]  # [b, w]
+        x = x[torch.arange(x.shape[0], device=x.device), ends]  # [b, w]
         return self.ln_final(x) @ self.text_projection  # [b, d]
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -30,19 +30,32 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
+# squash: the whole frame becomes the square. crop: the shorter side becomes the square's, the middle is taken.
+Fit = Literal["squash", "crop"]
+# aliased: bilinear without antialiasing, as cv2 resizes.
+Resampling = Literal["bicubic", "bilinear", "aliased"]
+FITS: tuple[str, ...] = get_args(Fit)
+RESAMPLINGS: tuple[str, ...] = get_args(Resampling)
+PILLOW_RESAMPLING: dict[int, Resampling] = {2: "bilinear", 3: "bicubic"}  # by the number that processors' files have
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How frames are resized and normalised.
 
     image_size: side of the square that frames are resized to, in pixels. mean, std: of RGB values in 0..1.
-    Raises ValueError for a size below one, or a deviation that is not positive.
+    Raises ValueError for a size below one, a deviation that is not positive, and an unknown fit or resampling.
     """
 
     image_size: int = 224
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    fit: Fit = "squash"
+    resampling: Resampling = "bicubic"
 
     def __post_init__(self) -> None:
+        if self.fit not in FITS or self.resampling not in RESAMPLINGS:
+            raise ValueError(f"frames are not fitted by {self.fit!r}, or not resampled by {self.resampling!r}")
         if self.image_size < 1:
             raise ValueError(f"frames cannot be resized to {self.image_size} pixels")
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
@@ -55,19 +68,27 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
         """Reads the result of `as_dict`, also after a round trip through JSON. Raises ValueError for other keys."""
-        if set(values) != {"image_size", "mean", "std"}:
-            raise ValueError(f"preprocessing is image_size, mean and std, not {sorted(values)}")
-        return cls(int(values["image_size"]), _rgb(values["mean"]), _rgb(values["std"]))
+        needed, known = {"image_size", "mean", "std"}, {field.name for field in fields(cls)}
+        if not needed <= set(values) <= known:
+            raise ValueError(f"preprocessing is {', '.join(sorted(known))}, not {sorted(values)}")
+        others = {name: values[name] for name in known - needed if name in values}
+        return cls(int(values["image_size"]), _rgb(values["mean"]), _rgb(values["std"]), **others)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Returns the fields; those that released checkpoints do not have only where they are not the default."""
+        default = Preprocessing()
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("fit", "resampling") or value != getattr(default, name)
+        }
 
     def frames(self, videos: Sequence[np.ndarray]) -> torch.Tensor:
         """Prepares frames for evaluation: `pixels`, `normalised`. Returns [b, t, 3, size, size] float32."""
         return self.normalised(self.pixels(videos))
 
     def pixels(self, videos: Sequence[np.ndarray]) -> torch.Tensor:
-        """Resizes the whole frames to the square, without keeping their aspect ratio.
+        """Resizes frames to the square: whole, without keeping their aspect ratio, unless `fit` crops them.
 
         videos: each [t, h, w, 3] uint8 RGB, with equal t; h and w may differ. Returns [b, t, 3, size, size] uint8.
         """
@@ -75,7 +96,7 @@ class Preprocessing:
             raise ValueError("no videos to resize")
         if len({len(video) for video in videos}) > 1:
             raise ValueError(f"videos of {sorted({len(video) for video in videos})} frames cannot stand in one batch")
-        return torch.stack([self._resized(_frames_tensor(video)) for video in videos])
+        return torch.stack([self._fitted(_frames_tensor(video)) for video in videos])
 
     def augmented(
         self, video: np.ndarray, *, crop_scale: tuple[float, float], flip: bool, generator: torch.Generator
@@ -94,12 +115,26 @@ class Preprocessing:
             resized = resized.flip(-1)
         return resized
 
-    def _resized(self, frames: torch.Tensor) -> torch.Tensor:
+    def _fitted(self, frames: torch.Tensor) -> torch.Tensor:
         """[t, 3, h, w] uint8 -> [t, 3, size, size] uint8."""
-        size = (self.image_size, self.image_size)
+        if self.fit == "squash":
+            return self._resized(frames)
+        height, width = frames.shape[2:]
+        scale = self.image_size / min(height, width)
+        long_side = max(self.image_size, int(max(height, width) * scale))
+        size = (long_side, self.image_size) if height > width else (self.image_size, long_side)
+        resized = self._resized(frames, size)
+        top, left = ((side - self.image_size) // 2 for side in size)
+        return resized[:, :, top : top + self.image_size, left : left + self.image_size]
+
+    def _resized(self, frames: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+        """[t, 3, h, w] uint8 -> [t, 3, *size] uint8. size: height and width; None: the square."""
+        size = size or (self.image_size, self.image_size)
         if frames.shape[2:] == size:
             return frames
-        return functional.interpolate(frames, size=size, mode="bicubic", antialias=True)
+        if self.resampling == "aliased":
+            return functional.interpolate(frames, size=size, mode="bilinear", antialias=False)
+        return functional.interpolate(frames, size=size, mode=self.resampling, antialias=True)
 
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         """Normalises on the device of the pixels: (x / 255 - mean) / std, in one multiplication and one addition.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import html
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import ftfy
 import tokenizers
 import torch
-from tokenizers import decoders, models, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from internvid.report.whole_file import whole_file
 
@@ -102,6 +103,33 @@ class Tokenizer:
         path = Path(folder) / FILE_NAME
         with whole_file(path) as file:
             file.write(self._pairs.to_str(pretty=True))
+        return path
+
+    def save_standalone(self, folder: Path) -> Path:
+        """Writes tokenizer.json so that the `tokenizers` library alone prepares, frames, cuts and pads texts.
+
+        Only the repair of broken encodings and HTML entities, which `clean` does, is not in it. Texts are padded with
+        END instead of zeros: the text tower pools at the first one. `load` reads this file too.
+        """
+        alone = tokenizers.Tokenizer.from_str(self._pairs.to_str())
+        removed = "".join(chr(character) for character, by in _PREPARED.items() if by is None)
+        spaced = "".join(chr(character) for character, by in _PREPARED.items() if by is not None)
+        alone.normalizer = normalizers.Sequence(
+            [
+                normalizers.NFC(),
+                normalizers.Lowercase(),
+                normalizers.Replace(tokenizers.Regex(f"[{re.escape(removed)}]"), ""),
+                normalizers.Replace(tokenizers.Regex(f"[{re.escape(spaced)}]"), " "),
+                normalizers.Replace("<person>", "person"),
+            ]
+        )
+        framing = [(token, self._vocabulary[token]) for token in (START, END)]
+        alone.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=framing)
+        alone.enable_truncation(self.context_length)
+        alone.enable_padding(pad_id=self._vocabulary[END], pad_token=END, length=self.context_length)
+        path = Path(folder) / FILE_NAME
+        with whole_file(path) as file:
+            file.write(alone.to_str(pretty=True))
         return path
 
     @classmethod

@@ -9,6 +9,7 @@ from orchestration.cli.check import check
 from orchestration.cli.doctor import doctor
 from orchestration.cli.explore import explore
 from orchestration.cli.export import export, verify
+from orchestration.cli.export_model import export_model
 from orchestration.cli.figure import figure
 from orchestration.cli.forget import forget
 from orchestration.cli.ingest import ingest, retry, sample_videos, status
@@ -33,6 +34,7 @@ app.command()(train)
 app.command()(ablate)
 app.command(cls=WordsCommand)(activate)
 app.command(cls=WordsCommand)(evaluate)
+app.command(cls=WordsCommand)(export_model)
 app.command()(export)
 app.command()(figure)
 app.command()(verify)

@@ -1,8 +1,9 @@
 """The commands that train, activate, evaluate and compare models."""
 
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table as TextTable
@@ -10,6 +11,28 @@ from rich.table import Table as TextTable
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes, print_failed_runs
 from orchestration.cli.session import RunSummary, Session
+
+if TYPE_CHECKING:
+    from internvid.evaluation.protocol import Protocol
+
+
+class Probe(StrEnum):
+    """Those of `internvid.evaluation.run`, which is imported where it is used."""
+
+    linear = "linear"
+    knn = "knn"
+
+
+class ProtocolName(StrEnum):
+    """Those of `internvid.evaluation.protocol`, which is imported where it is used."""
+
+    model = "model"
+    paper = "paper"
+    demo = "demo"
+    clip = "clip"
+
+
+CHECKPOINT_HELP = "An id of the table checkpoints, a checkpoint's folder, or an id of the Hugging Face hub."
 
 
 def train(
@@ -47,7 +70,7 @@ def ablate(
 
 
 def activate(
-    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     lake: LakeOption = None,
 ) -> None:
     """Choose the model whose vectors the lake stores. The next `ingest` recomputes all vectors with it."""
@@ -66,40 +89,95 @@ def activate(
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="An id of the table checkpoints, or a checkpoint's folder.")],
+    checkpoint: Annotated[str, typer.Argument(help=CHECKPOINT_HELP)],
     benchmark: Annotated[str, typer.Option(help="msrvtt, didemo, kinetics400, ucf101, …")],
     data: Annotated[Path, typer.Option(help="The folder with the benchmark's annotation file and videos.")],
-    frames: Annotated[int, typer.Option(help="Frames of each video.")] = 8,
-    choice: Annotated[str, typer.Option(help="Which frames: middle (of equal parts) or uniform.")] = "middle",
+    frames: Annotated[int | None, typer.Option(help="Frames of each video; else the model's own number.")] = None,
+    protocol: Annotated[
+        ProtocolName,
+        typer.Option(help="How frames and texts are prepared: as the model says, or as paper, demo or CLIP."),
+    ] = ProtocolName.model,
+    choice: Annotated[str | None, typer.Option(help="Which frames: middle (of equal parts) or uniform.")] = None,
+    fit: Annotated[str | None, typer.Option(help="How a frame becomes a square: squash or crop.")] = None,
+    resampling: Annotated[str | None, typer.Option(help="bicubic, bilinear, or aliased as cv2's.")] = None,
+    constants: Annotated[str | None, typer.Option(help="Mean and deviation of colours: imagenet or clip.")] = None,
+    texts: Annotated[str | None, typer.Option(help="prepared (lower case, no punctuation) or as-they-are.")] = None,
+    missing: Annotated[str | None, typer.Option(help="Videos that cannot be read: left-out or wrong.")] = None,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Also measure what each of these settings changes, in one table.")
+    ] = False,
+    wise_ft: Annotated[
+        Path | None, typer.Option(help="With --effects: the checkpoint that this one began as; averages with it.")
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Another split than the paper's.")] = None,
-    linear_probe: Annotated[bool, typer.Option(help="Also a linear classifier, trained on the train split.")] = False,
+    probe: Annotated[
+        list[Probe] | None, typer.Option(help="Also a classifier on the vectors, trained on the train split.")
+    ] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="A folder that keeps the videos' vectors: none is decoded twice.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file for all figures.")] = None,
     lake: LakeOption = None,
 ) -> None:
     """Evaluate a checkpoint on a benchmark by the paper's protocol, beside the paper's numbers."""
     from orchestration.cli.evaluate import evaluate_command
 
-    folder = Path(checkpoint)
-    if not folder.is_dir():
-        from resources.incremental.faults import raising_faults
-        from resources.models.activation import checkpoint_folder
-
-        try:
-            with raising_faults():
-                folder = checkpoint_folder(existing(lake).lake, checkpoint)
-        except (ValueError, OSError) as error:
-            raise typer.BadParameter(str(error)) from error
     evaluate_command(
-        folder,
+        folder_of(checkpoint, lake),
         benchmark=benchmark,
         data=data,
         frames=frames,
-        choice=choice,
+        protocol=_protocol(protocol, choice, fit, resampling, constants, texts, missing),
+        shows_effects=effects,
+        initial=wise_ft,
         split=split,
-        linear_probe=linear_probe,
+        probes=list(dict.fromkeys(each.value for each in probe or [])),
+        vectors=vectors,
         out=out,
         name=checkpoint,
     )
+
+
+def _protocol(name: ProtocolName, *given: str | None) -> "Protocol":
+    """Returns the protocol of that name with what was given changed: in the order of its fields.
+
+    Raises typer.BadParameter for a word that is none of a setting's.
+    """
+    from dataclasses import replace
+
+    from internvid.evaluation.protocol import CONSTANTS, PROTOCOLS
+    from internvid.viclip.frame_choice import CHOICES
+    from internvid.viclip.preprocessing import FITS, RESAMPLINGS
+
+    words: dict[str, dict[str, Any]] = {
+        "choice": {word: word for word in CHOICES},
+        "fit": {word: word for word in FITS},
+        "resampling": {word: word for word in RESAMPLINGS},
+        "constants": {word: word for word in CONSTANTS},
+        "prepares_texts": {"prepared": True, "as-they-are": False},
+        "counts_missing": {"left-out": False, "wrong": True},
+    }
+    changed = {}
+    for (field, known), word in zip(words.items(), given, strict=True):
+        if word is not None and word not in known:
+            raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}")
+        if word is not None:
+            changed[field] = known[word]
+    return replace(PROTOCOLS[name.value], **changed)
+
+
+def folder_of(checkpoint: str, lake: str | None) -> Path:
+    """Returns the folder of a checkpoint that is named by its id or folder. Raises typer.BadParameter for neither."""
+    if Path(checkpoint).is_dir():
+        return Path(checkpoint)
+    from resources.incremental.faults import raising_faults
+    from resources.models.activation import checkpoint_folder
+
+    try:
+        with raising_faults():
+            return checkpoint_folder(existing(lake).lake, checkpoint)
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _require(session: Session, recipe: str, subsets: list[str]) -> None:

@@ -30,7 +30,7 @@ LAKE, MEDIA = "lake", "media"
 COPIES_AT_A_TIME = 8
 MAX_TRIES = 3  # of a table whose files were erased while they were copied
 # Of this machine, and of no use elsewhere: Dagster's storage, trainings under way, partial downloads.
-LEFT_OUT = {".dagster", "training", "downloads"}
+LEFT_OUT = {".dagster", "training", "downloads", "benchmark_vectors"}
 
 
 @dataclass

@@ -27,7 +27,7 @@ from resources.models.machine import this_machine
 from resources.training.checkpoint_files import local_folder
 
 if TYPE_CHECKING:
-    from internvid.viclip.encoder import Encoder
+    from internvid.video_text.folders import LoadedEncoder
 
 ROLE = "aligner"
 MIN_DISTINCT_INPUTS = 8  # inputs that differ, and to which no trained model gives one vector
@@ -44,7 +44,7 @@ class ActiveCheckpoint:
 
 
 class Aligner(dg.ConfigurableResource):
-    """Embeds clips and captions by the active checkpoint.
+    """Embeds clips and captions by the active checkpoint: a ViCLIP, or a CLIP-like model of `transformers`.
 
     device: as torch names it; auto takes a GPU if available. precision: of the computation, and part of a vector's
     version; auto: bfloat16 on a GPU, float32 on a CPU. clips_per_call: clips in a forward pass; null: as many as the
@@ -104,7 +104,7 @@ class Aligner(dg.ConfigurableResource):
         """The text's vector, [VECTOR_SIZE] float32: a search compares it with those of clips."""
         return padded(self.encoder(lake, active).encode_texts([text])[0])
 
-    def encoder(self, lake: Lake, active: ActiveCheckpoint) -> Encoder:
+    def encoder(self, lake: Lake, active: ActiveCheckpoint) -> LoadedEncoder:
         """Returns the loaded model; kept, so that each call of a stage does not load it again.
 
         Raises ModelUnavailable where its folder is gone or holds other weights than were activated.
@@ -161,14 +161,16 @@ def _device_type(device: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _encoder(folder: str, digest: str, device: str, precision: Literal["float32", "bfloat16"]) -> Encoder:
-    from internvid.viclip.checkpoint import checkpoint_digest, load_checkpoint
+def _encoder(folder: str, digest: str, device: str, precision: Literal["float32", "bfloat16"]) -> LoadedEncoder:
     from internvid.viclip.device import device_named
-    from internvid.viclip.encoder import Encoder
+    from internvid.video_text.folders import encoder_digest, load_encoder
 
-    present = checkpoint_digest(Path(folder))
+    present = encoder_digest(Path(folder))
     if present != digest:
         raise ValueError(
             f"{folder} is not the checkpoint that was activated: its files have changed; activate it again"
         )
-    return Encoder(load_checkpoint(Path(folder)), device_named(device), precision=precision)
+    encoder = load_encoder(Path(folder), device_named(device), precision=precision)
+    if encoder.width > VECTOR_SIZE:
+        raise ValueError(f"the model's vectors have {encoder.width} dimensions, more than the lake's {VECTOR_SIZE}")
+    return encoder

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from internvid.evaluation.benchmarks import Benchmark, Item, names, read_benchmark
+from internvid.evaluation.stored_vectors import VectorFiles
 from resources.incremental.faults import SystemFault
 from resources.incremental.provenance import digest
 from resources.lake.temporary_folders import temporary_folder
@@ -27,13 +29,15 @@ class Benchmarks(dg.ConfigurableResource):
     """Benchmarks that every checkpoint of the lake is evaluated on.
 
     folders: name of a benchmark (`internvid.evaluation.benchmarks.names`) -> its folder. workers: decoding processes.
+    probes: names of `internvid.evaluation.run.PROBES`, of which benchmarks of classes have metrics too.
     """
 
     folders: dict[str, str] = {}
     workers: int = 1
+    probes: list[str] = []
 
-    def read(self, name: str) -> Benchmark:
-        """Returns a benchmark with the split of the paper's tables.
+    def read(self, name: str, split: str | None = None) -> Benchmark:
+        """Returns a benchmark. split: None: that of the paper's tables.
 
         Raises SystemFault for a name that is none, and for a folder that lacks the annotations: no checkpoint is at
         fault.
@@ -41,15 +45,29 @@ class Benchmarks(dg.ConfigurableResource):
         if name not in names():
             raise SystemFault(f"INTERNVID_BENCHMARKS names {name!r}; there are {', '.join(names())}")
         try:
-            return read_benchmark(name, os.path.expanduser(self.folders[name]))
+            return read_benchmark(name, os.path.expanduser(self.folders[name]), split=split)
         except (FileNotFoundError, ValueError) as error:
             raise SystemFault(f"the benchmark {name} cannot be read: {error}") from error
+
+    def probe_train(self, benchmark: Benchmark) -> Benchmark | None:
+        """Returns the train split that probes of a benchmark are trained on; None where nothing is probed.
+
+        Raises SystemFault where the folder lacks the train split's annotations.
+        """
+        return self.read(benchmark.name, "train") if self.probes and benchmark.task == "classification" else None
 
     def frames(
         self, items: Iterable[Item], count: int, choice: str
     ) -> Iterator[tuple[Item, np.ndarray | BaseException]]:
         """Yields each item's frames, as `read_in_children` does."""
         return read_in_children(items, count, choice, workers=self.workers)
+
+
+def vector_files(folder: Path, encoder_version: str, frames: int, choice: str) -> VectorFiles:
+    """Returns the files of a model's vectors. encoder_version: names the model, its weights and its precision."""
+    return VectorFiles(
+        folder, lambda benchmark: digest(encoder_version, frames, choice, content_digest(benchmark))[:16]
+    )
 
 
 def content_digest(benchmark: Benchmark) -> str:

@@ -4,15 +4,18 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 import typer
+from command import internvid
+from tiny_scorers import tiny_clip
 
 from internvid.evaluation.benchmarks import Item, read_benchmark
 from internvid.evaluation.decode import read_in_process
+from internvid.evaluation.protocol import PROTOCOLS, Protocol
 from internvid.evaluation.run import evaluate
 from internvid.viclip.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, save_checkpoint
 from internvid.viclip.config import ViCLIPConfig
@@ -117,14 +120,15 @@ def test_msrvtt_prints_our_figures_beside_the_papers_and_says_what_is_absent(che
     assert {"model": "CLIP-L, OpenAI", "value": 29.0}.items() <= written["published"][0].items()
 
 
-def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_none(checkpoint, ucf101, capsys):
+def test_ucf101_prints_accuracies_and_probes_and_no_paper_where_it_has_none(checkpoint, ucf101, tmp_path, capsys):
     found = evaluate_command(
         checkpoint,
         benchmark="ucf101",
         data=ucf101,
         frames=4,
-        choice="uniform",
-        linear_probe=True,
+        protocol=Protocol(choice="uniform"),
+        probes=["linear", "knn"],
+        vectors=tmp_path / "vectors",
         workers=2,
         device="cpu",
     )
@@ -132,11 +136,13 @@ def test_ucf101_prints_accuracies_and_a_linear_probe_and_no_paper_where_it_has_n
     assert (found.evaluated, found.named, found.frames, found.choice) == (3, 3, 4, "uniform")
     rows = cells(text)
     assert rows[0] == ["metric", "% or rank", "chance", "over"]
-    names = ["top 1", "top 5", "top mean", *(f"linear probe {name}" for name in ("top 1", "top 5", "top mean"))]
+    names = ["top 1", "top 5", "top mean"]
+    names += [f"{probe} probe {name}" for probe in ("linear", "knn") for name in names]
     assert [row[0] for row in rows[1:]] == names
+    assert len(list((tmp_path / "vectors").iterdir())) == 2
     assert {row[0]: row[2:] for row in rows[1:]}["top 1"] == ["33.33", "3"]
     assert "note: classInd.txt" not in text
-    assert "note: linear probe: fitted on 6 of 6 train videos" in text
+    assert "note: probes: trained on 6 of 6 train videos" in text
     assert "testlist01.txt names 3 classes, UCF-101 has 101" in text
 
 
@@ -153,10 +159,10 @@ def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_p
     ("change", "said"),
     [
         ({"benchmark": "msvtt"}, "there is no benchmark 'msvtt'; there are kinetics400"),
-        ({"choice": "random"}, "there is no choice of frames 'random'; there are middle, uniform"),
         ({"frames": 0}, "0 frames show nothing"),
         ({"split": "train"}, "has no split 'train' here, only test"),
-        ({"linear_probe": True}, "a linear probe needs classes, and MSR-VTT 1k-A has none"),
+        ({"initial": Path("began")}, "--wise-ft is one of the effects: give --effects too"),
+        ({"probes": ["knn"]}, "a probe needs classes, and MSR-VTT 1k-A has none"),
         ({"benchmark": "lsmdc"}, "LSMDC16_challenge_1000_publictect.csv or lsmdc_ret_test_1000.json, anywhere under"),
     ],
 )
@@ -164,6 +170,111 @@ def test_what_the_caller_can_set_right_is_told(checkpoint, msrvtt, change, said)
     with pytest.raises(typer.BadParameter) as raised:
         evaluate_command(checkpoint, **({"benchmark": "msrvtt", "data": msrvtt} | change))
     assert said in raised.value.message
+
+
+@pytest.fixture(scope="module")
+def wide_videos(tmp_path_factory, synthetic_video) -> Path:
+    """Three videos with two captions each, of which two are word for word the same, and one that is missing."""
+    folder = tmp_path_factory.mktemp("wide")
+    for number in range(3):
+        synthetic_video(folder, f"video{number}.mp4", number)
+    captions = [
+        ["A Circle, moving!", "noise"],
+        ["a pink disc", "a circle moving"],
+        ["nothing"],
+        ["absent", "so absent"],
+    ]
+    rows = [{"video": f"video{number}.mp4", "caption": texts} for number, texts in enumerate(captions)]
+    (folder / "msrvtt_ret_test1k.json").write_text(json.dumps(rows))
+    return folder
+
+
+def test_the_effect_of_each_setting_is_measured_in_one_table(checkpoint, wide_videos, tmp_path):
+    began_as = tmp_path / "began as"
+    loaded = load_checkpoint(checkpoint)
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    save_checkpoint(began_as, loaded)
+    out = tmp_path / "figures.json"
+    done = internvid(
+        *("evaluate", checkpoint, "--benchmark", "msrvtt", "--data", wide_videos, "--protocol", "paper"),
+        *("--effects", "--wise-ft", began_as, "--out", out),
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(out.read_text())
+    rows = {row["setting"]: row["values"] for row in written["effects"]}
+    assert list(rows) == [
+        "as given",
+        "frames: uniform",
+        "frames are fitted: crop",
+        "frames are resampled: aliased",
+        "constants: imagenet",
+        "constants: clip",
+        "texts: as they are",
+        "missing videos: wrong",
+        "dual softmax",
+        *(f"WiSE-FT: {share:g} of the trained weights" for share in (0, 0.25, 0.5, 0.75, 1)),
+    ]
+    assert all(setting in done.stdout for setting in rows)
+    benchmark = read_benchmark("msrvtt", wide_videos)
+    metrics = {metric["name"]: metric["value"] for metric in written["metrics"]}
+
+    def by_hand(folder: Path, **options) -> dict[str, float]:
+        """One evaluation with the model and its settings changed by hand."""
+        encoder = Encoder(load_checkpoint(folder))
+        encoder.preprocessing = replace(encoder.preprocessing, **options.pop("frames", {}))
+        encoder.prepares_texts = options.pop("prepares_texts", True)
+        found = evaluate(encoder, benchmark, read_in_process, **options).metrics
+        return {metric.name: metric.value for metric in found if metric.name in rows["as given"]}
+
+    clip = {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711)}
+    assert rows["as given"] == rows["constants: imagenet"] == by_hand(checkpoint)
+    assert rows["frames: uniform"] == by_hand(checkpoint, choice="uniform")
+    assert rows["frames are fitted: crop"] == by_hand(checkpoint, frames={"fit": "crop"})
+    assert rows["frames are resampled: aliased"] == by_hand(checkpoint, frames={"resampling": "aliased"})
+    assert rows["constants: clip"] == by_hand(checkpoint, frames=clip)
+    assert rows["texts: as they are"] == by_hand(checkpoint, prepares_texts=False)
+    assert rows["missing videos: wrong"] == by_hand(checkpoint, counts_missing=True)
+    for direction, (asked, named) in {"text_to_video": (5, 7), "video_to_text": (3, 4)}.items():
+        name = f"{direction}_recall_at_1"
+        assert rows["missing videos: wrong"][name] == pytest.approx(rows["as given"][name] * asked / named)
+        assert rows["dual softmax"][name] == metrics[f"dual_softmax_{name}"]
+    assert rows["WiSE-FT: 1 of the trained weights"] == rows["as given"]
+    state = load_checkpoint(checkpoint).model.state_dict()
+    start = load_checkpoint(began_as)
+    start.model.vision_encoder.temporal_positional_embedding.data = state[
+        "vision_encoder.temporal_positional_embedding"
+    ]
+    save_checkpoint(tmp_path / "end", start)
+    assert rows["WiSE-FT: 0 of the trained weights"] == by_hand(tmp_path / "end")
+    note = next(note for note in written["notes"] if "word for word" in note)
+    assert note == (
+        "2 of 5 captions are those of another video too, word for word: R@1 can be 80.00 at most (text to video) and "
+        "100.00 (video to text)"
+    )
+
+
+@pytest.mark.parametrize("change", [("--fit", "stretch"), ("--missing", "ignored"), ("--choice", "random")])
+def test_a_setting_with_an_unknown_word_is_told(checkpoint, msrvtt, change):
+    refused = internvid("evaluate", checkpoint, "--benchmark", "msrvtt", "--data", msrvtt, *change)
+    assert refused.returncode == 2
+    assert f"'{change[1]}' is none of" in refused.stderr
+
+
+def test_models_of_others_are_evaluated_by_their_own_processor_and_text(checkpoint, msrvtt, tmp_path, capsys):
+    """What a protocol says of squares and colours is refused, its effects are left out."""
+    folder = tiny_clip(tmp_path / "a clip")
+    found = evaluate_command(folder, benchmark="msrvtt", data=msrvtt, shows_effects=True, device="cpu")
+    assert (found.frames, found.evaluated) == (8, 4)
+    text = capsys.readouterr().out
+    assert "a clip, 8 frames (middle), float32, 4 of 6 videos" in " ".join(text.split())
+    assert "frames: uniform" in text
+    assert "constants: clip" not in text
+    with pytest.raises(typer.BadParameter, match="own processor prepares its frames, not fit, resampling"):
+        evaluate_command(folder, benchmark="msrvtt", data=msrvtt, protocol=PROTOCOLS["paper"])
+    with pytest.raises(typer.BadParameter, match="only the weights of a ViCLIP"):
+        evaluate_command(folder, benchmark="msrvtt", data=msrvtt, shows_effects=True, initial=checkpoint)
 
 
 def test_a_checkpoint_that_is_none_is_told(msrvtt, tmp_path):

@@ -51,6 +51,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "max_failure_share": ("0.5", 0.5),
     "benchmark_ids": (f"/a{os.pathsep}/b", ["/a", "/b"]),
     "opt_outs": ("/c", ["/c"]),
+    "probes": ('["linear", "knn"]', ["linear", "knn"]),
     "benchmark_videos": ("/benchmarks", "/benchmarks"),
     "subsets": ("/subsets", "/subsets"),
     "stages": ("/stages", "/stages"),

@@ -220,6 +220,60 @@ def test_activitynet_joins_sentences_and_finds_files_with_and_without_the_prefix
     assert read_benchmark("activitynet", lay({"val_2.json": second}), split="val_2").split == "val_2"
 
 
+VATEX = [
+    {"videoID": "Ptf_2VRj-V0_000122_000132", "enCap": ["a man cuts", " he cuts "], "chCap": ["x"]},
+    {"videoID": "ab_cdefghij_000000_000010", "enCap": ["a dog"]},
+    {"videoID": "klmnopqrstu_000001_000011", "enCap": ["a cat"]},
+]
+
+
+def test_vatex_has_ten_sentences_a_video_and_spans_in_its_names(lay):
+    videos = {"val/Ptf_2VRj-V0_000122_000132.mp4": b"", "whole/klmnopqrstu.webm": b""}
+    benchmark = read_benchmark("vatex", lay({"vatex_public_test_english_v1.1.json": VATEX} | videos))
+    assert texts(benchmark) == {
+        "Ptf_2VRj-V0_000122_000132": ("a man cuts", "he cuts"),
+        "klmnopqrstu_000001_000011": ("a cat",),
+    }
+    assert [(item.start_seconds, item.end_seconds) for item in benchmark.items] == [(None, None), (1, 11)]
+    assert (benchmark.missing, benchmark.missing_texts) == (("ab_cdefghij_000000_000010",), 1)
+    assert (benchmark.named, benchmark.named_texts) == (3, 4)
+    with pytest.raises(UnreadableAnnotations, match="entry 0: it has no videoID"):
+        read_benchmark("vatex", lay({"vatex_validation_v1.0.json": [{"videoID": "a", "enCap": ["b"]}]}), split="val")
+
+
+def test_youcook2_has_a_clip_for_each_segment_of_its_split(lay):
+    def entry(subset: str, *sentences: str) -> dict[str, object]:
+        clips = [{"id": n, "segment": [10 * n, 10 * n + 5], "sentence": each} for n, each in enumerate(sentences)]
+        return {"duration": 100.0, "subset": subset, "recipe_type": "1", "annotations": clips, "video_url": "…"}
+
+    database = {"aaaaaaaaaaa": entry("validation", "cut it", "fry it"), "bbbbbbbbbbb": entry("training", "peel it")}
+    folder = lay(
+        {
+            "youcookii_annotations_trainval.json": {"database": database},
+            "validation/101/aaaaaaaaaaa.mp4": b"",
+            "clips/aaaaaaaaaaa_1.mp4": b"",
+        }
+    )
+    benchmark = read_benchmark("youcook2", folder)
+    assert texts(benchmark) == {"aaaaaaaaaaa_0": ("cut it",), "aaaaaaaaaaa_1": ("fry it",)}
+    assert [(item.start_seconds, item.end_seconds) for item in benchmark.items] == [(0, 5), (None, None)]
+    assert read_benchmark("youcook2", folder, split="train").missing == ("bbbbbbbbbbb_0",)
+    with pytest.raises(UnreadableAnnotations, match="not in YouCook2's form"):
+        read_benchmark("youcook2", lay({"youcookii_annotations_trainval.json": {"database": {"a": {}}}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("msrvtt-mc", "msrvtt_mc_test.json"), ("ssv2-mc", "ssv2_mc_val.json"), ("ssv2-mc", "ssv2_mc.json")],
+)
+def test_multiple_choice_has_the_texts_to_choose_from_and_the_right_one(lay, name, file):
+    entries = [{"video": "video7.mp4", "caption": ["a", "b", "c"], "answer": 2}]
+    benchmark = read_benchmark(name, lay({file: entries, "videos/video7.mp4": b""}))
+    assert [(item.texts, item.label) for item in benchmark.items] == [(("a", "b", "c"), 2)]
+    with pytest.raises(UnreadableAnnotations, match="entry 0: it is not"):
+        read_benchmark(name, lay({file: [entries[0] | {"answer": 3}]}))
+
+
 # --- classification --------------------------------------------------------------------------------------------------
 
 KINETICS = (
@@ -290,6 +344,53 @@ def test_ucf101_has_its_classes_in_words_by_their_numbers(lay):
     assert benchmark.missing == ("ApplyLipstick/v_ApplyLipstick_g01_c02.avi",)
     train = read_benchmark("ucf101", lay(UCF101), split="train")
     assert labelled(train) == {"HandStandPushups/v_HandStandPushups_g08_c01.avi": "Handstand Pushups"}
+
+
+HMDB51 = {
+    "splits/brush_hair_test_split1.txt": "a_brush_hair_u_0.avi 1 \nb_brush_hair_u_1.avi 2 \nc_brush_hair_u_2.avi 0 \n",
+    "splits/cartwheel_test_split1.txt": "d_cartwheel_f_0.avi 2 \ne_cartwheel_f_1.avi 2 \n",
+    "splits/cartwheel_test_split2.txt": "d_cartwheel_f_0.avi 1 \n",
+    "hmdb51_org/brush_hair/a_brush_hair_u_0.avi": b"",
+    "hmdb51_org/brush_hair/b_brush_hair_u_1.avi": b"",
+    "hmdb51_org/cartwheel/d_cartwheel_f_0.avi": b"",
+}
+
+
+def test_hmdb51_has_a_file_for_each_class_and_numbers_for_its_parts(lay):
+    folder = lay(HMDB51)
+    benchmark = read_benchmark("hmdb51", folder)
+    assert benchmark.classes == ("brush hair", "cartwheel")
+    assert labelled(benchmark) == {"b_brush_hair_u_1.avi": "brush hair", "d_cartwheel_f_0.avi": "cartwheel"}
+    assert benchmark.missing == ("e_cartwheel_f_1.avi",)
+    assert labelled(read_benchmark("hmdb51", folder, split="train")) == {"a_brush_hair_u_0.avi": "brush hair"}
+    with pytest.raises(UnreadableAnnotations, match=r"x_test_split1\.txt, line 1"):
+        read_benchmark("hmdb51", lay({"splits/x_test_split1.txt": "a.avi 7\n"}))
+
+
+SSV2 = {
+    "labels/something-something-v2-labels.json": {"Turning something down": "1", "Putting something on something": "0"},
+    "labels/something-something-v2-validation.json": [
+        {"id": "7", "label": "turning a cup down", "template": "Turning [something] down", "placeholders": ["a cup"]},
+        {"id": "8", "label": "putting a on b", "template": "Putting [something] on [something]", "placeholders": []},
+        {"id": "9", "label": "turning", "template": "Turning [something] down", "placeholders": []},
+    ],
+    "20bn-something-something-v2/7.webm": b"",
+    "20bn-something-something-v2/8.webm": b"",
+}
+
+
+def test_something_something_has_classes_by_their_numbers_and_templates_without_brackets(lay):
+    benchmark = read_benchmark("ssv2", lay(SSV2))
+    assert benchmark.classes == ("Putting something on something", "Turning something down")
+    assert labelled(benchmark) == {"7": "Turning something down", "8": "Putting something on something"}
+    assert (benchmark.split, benchmark.missing) == ("val", ("9",))
+    with pytest.raises(UnreadableAnnotations, match="KeyError"):
+        read_benchmark("ssv2", lay({"labels/something-something-v2-validation.json": [{"id": 1, "template": "x"}]}))
+
+
+def test_something_something_needs_its_list_of_classes(lay):
+    with pytest.raises(MissingAnnotations, match=r"labels\.json, anywhere under"):
+        read_benchmark("ssv2", lay({"validation.json": [{"id": "7", "template": "x"}]}))
 
 
 def test_class_names_become_words():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from internvid.evaluation.retrieval import chance, retrieval_ranks, summarise
+from internvid.evaluation.retrieval import chance, repeated_texts, retrieval_ranks, summarise
 
 
 def vectors_with_scores(scores: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +109,7 @@ def test_dual_softmax_takes_a_hub_out_of_the_way():
 def test_neither_the_matrix_of_scores_nor_a_row_of_it_is_ever_held():
     code = """
 import resource, numpy as np, torch
-from internvid.evaluation.retrieval import retrieval_ranks
+from internvid.evaluation.retrieval import repeated_texts, retrieval_ranks
 torch.set_num_threads(1)
 rng = np.random.default_rng(0)
 few, many = (rng.normal(size=(count, 4)).astype(np.float32) for count in (500, 60_000))
@@ -164,3 +164,20 @@ def test_chance_is_near_what_random_vectors_get():
     expected = chance(600, np.full(200, 3))
     assert summarise(ranks.video_to_text).mean == pytest.approx(expected.mean, rel=0.2)
     assert summarise(ranks.text_to_video).mean == pytest.approx(chance(200, np.ones(600)).mean, rel=0.2)
+
+
+def test_repeated_texts_bound_recall_at_1_as_the_best_possible_vectors_do():
+    texts = ["a", "b", "a", "c", "a", "a", "d", "c"]
+    owner = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    repeated = repeated_texts(texts, owner)
+    # Of four "a" two are of video 2; of two "c" one can be right.
+    assert (repeated.texts, repeated.text_to_video) == (6, (2 + 1 + 1 + 1) / 8)
+    assert repeated.video_to_text == 2 / 4  # videos 0 and 3 have a text of their own
+    # Vectors that know each video: equal texts have equal vectors, nearest to the video that has most of them.
+    place = {"a": 2, "b": 0, "c": 1, "d": 3}
+    video = np.eye(4, dtype=np.float32)
+    ranks = retrieval_ranks(video, video[[place[text] for text in texts]], owner)
+    assert (ranks.text_to_video == 1).mean() == repeated.text_to_video
+    assert (ranks.video_to_text == 1).mean() <= repeated.video_to_text
+    unique = repeated_texts(["a", "b"], np.array([0, 1]))
+    assert (unique.texts, unique.text_to_video, unique.video_to_text) == (0, 1.0, 1.0)

@@ -18,6 +18,7 @@ from internvid.evaluation.run import (
     evaluate,
     retrieval_metrics,
 )
+from internvid.evaluation.stored_vectors import VectorFiles
 from internvid.viclip.frame_choice import middle_frames
 
 COLOURS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0)}
@@ -27,6 +28,7 @@ class ColourEncoder:
     """A video is its mean colour, a text the colours that it names; grey where there are none."""
 
     frames = 4
+    prepares_texts = True
 
     def encode_videos(self, videos: Sequence[np.ndarray]) -> np.ndarray:
         assert {len(video) for video in videos} == {self.frames}
@@ -165,25 +167,59 @@ def test_classes_are_recognised_by_their_prompts_and_a_probe_by_the_train_split(
         read_benchmark("kinetics400", kinetics),
         read_in_process,
         probe_train=read_benchmark("kinetics400", kinetics, split="train"),
+        probes=["linear", "knn"],
     )
     metrics = values(evaluation)
     assert (metrics["top_1"], metrics["top_5"], metrics["top_mean"]) == (100.0, 100.0, 100.0)
     assert metrics["linear_probe_top_1"] == 75.0  # no red to train on
+    assert metrics["knn_probe_top_1"] == 75.0
     assert [metric.chance for metric in evaluation.metrics[:2]] == [25.0, 100.0]
     assert evaluation.notes == (
         "val.csv names 4 classes, Kinetics-400 has 400",
-        "linear probe: fitted on 6 of 6 train videos, C = 1",
+        "probes: trained on 6 of 6 train videos",
+        "linear probe: C = 1",
+        "k-NN probe: the 6 nearest train videos",
     )
+
+
+def test_stored_vectors_serve_further_probes_without_the_videos_until_something_changes(kinetics, tmp_path):
+    test, train = (read_benchmark("kinetics400", kinetics, split=split) for split in ("val", "train"))
+    (kinetics / "val3.mp4").unlink()
+    (kinetics / "val3.mp4").write_text("an error page")
+    files = VectorFiles(tmp_path / "vectors", lambda benchmark: "a key")
+
+    def measured(read, **options) -> Evaluation:
+        return evaluate(ColourEncoder(), test, read, vector_files=files, **options)
+
+    def refused(items, count, choice):
+        raise AssertionError("videos are decoded again")
+
+    zero_shot = measured(read_in_process)
+    assert measured(refused) == zero_shot
+    assert [failed.video for failed in zero_shot.failed] == ["val3_000000_000001"]
+    first = measured(read_in_process, probe_train=train, probes=["knn"])  # of the train split there were none
+    both = measured(refused, probe_train=train, probes=["linear", "knn"])
+    assert values(both).items() >= values(first).items() >= values(zero_shot).items()
+    assert values(both)["linear_probe_top_1"] == pytest.approx(200 / 3)
+    files = VectorFiles(tmp_path / "vectors", lambda benchmark: "another key")
+    with pytest.raises(AssertionError, match="decoded again"):
+        measured(refused)
 
 
 def test_train_videos_that_fail_are_told_apart(kinetics):
     (kinetics / "train0.mp4").unlink()
     (kinetics / "train0.mp4").write_text("an error page")
     train = read_benchmark("kinetics400", kinetics, split="train")
-    evaluation = evaluate(ColourEncoder(), read_benchmark("kinetics400", kinetics), read_in_process, probe_train=train)
+    evaluation = evaluate(
+        ColourEncoder(),
+        read_benchmark("kinetics400", kinetics),
+        read_in_process,
+        probe_train=train,
+        probes=["linear"],
+    )
     assert [failed.video for failed in evaluation.failed] == ["train0_000000_000001"]
     assert isinstance(evaluation.failed[0], Failed)
-    assert "fitted on 5 of 6 train videos" in evaluation.notes[-1]
+    assert "probes: trained on 5 of 6 train videos" in evaluation.notes
     assert evaluation.evaluated == evaluation.named == 4
 
 

@@ -1,0 +1,105 @@
+"""Measures what each setting of an evaluation changes: one at a time against a base protocol, in one table."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from internvid.evaluation.benchmarks import Benchmark
+from internvid.evaluation.protocol import Protocol
+from internvid.evaluation.run import Evaluation, ReadFrames, VideoTextEncoder, evaluate
+from internvid.evaluation.stored_vectors import VectorFiles
+from internvid.viclip.encoder import Encoder
+from internvid.viclip.weights import average, load_into
+
+SHOWN = {
+    "retrieval": ("text_to_video_recall_at_1", "video_to_text_recall_at_1"),
+    "classification": ("top_1", "top_5"),
+    "choice": ("top_1",),
+}
+BASE, DUAL_SOFTMAX = "as given", "dual softmax"
+WISE_FT_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trained weights
+
+
+@dataclass(frozen=True)
+class Effect:
+    """setting: what differs from the base, in words. values: the metrics of SHOWN, by name."""
+
+    setting: str
+    values: dict[str, float]
+
+
+def effects(
+    encoder: VideoTextEncoder,
+    benchmark: Benchmark,
+    read_frames: ReadFrames,
+    protocol: Protocol,
+    *,
+    initial: Mapping[str, Tensor] | None = None,
+    on_videos: Callable[[int], object] = lambda number: None,
+) -> list[Effect]:
+    """Returns the base, then one row for each deviation of the protocol, the dual softmax, and the WiSE-FT sweep.
+
+    encoder: as loaded, before the protocol is applied. initial: weights that the model was initialised from; None: no
+    sweep. Deviations that this model does not allow are left out. on_videos: as for `evaluate`. Raises as it does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+
+        def measured(of: VideoTextEncoder, by: Protocol, weights: str = "as trained") -> Evaluation:
+            # Only what changes the vectors of videos is in the key: they are not made twice.
+            frames = f"{by.choice} {by.fit} {by.resampling} {by.constants} {weights}"
+            files = VectorFiles(Path(folder), lambda _: frames.replace(" ", "-"))
+            return evaluate(
+                by.applied_to(of),
+                benchmark,
+                read_frames,
+                choice=by.choice,
+                counts_missing=by.counts_missing,
+                vector_files=files,
+                on_videos=on_videos,
+            )
+
+        base = measured(encoder, protocol)
+        rows = [Effect(BASE, _shown(base))]
+        for setting, deviation in protocol.deviations():
+            try:
+                deviation.applied_to(encoder)
+            except ValueError:
+                continue
+            rows.append(Effect(setting, _shown(measured(encoder, deviation))))
+        if benchmark.task == "retrieval":
+            rows.append(Effect(DUAL_SOFTMAX, _shown(base, prefix="dual_softmax_")))
+        for share in WISE_FT_SHARES if initial is not None else ():
+            assert initial is not None
+            rows.append(
+                Effect(
+                    f"WiSE-FT: {share:g} of the trained weights",
+                    _shown(measured(averaged(encoder, initial, share), protocol, f"share {share:g}")),
+                )
+            )
+    return rows
+
+
+def averaged(encoder: Any, initial: Mapping[str, Tensor], share: float) -> Any:
+    """Returns the encoder with the average of its weights and the initial ones.
+
+    Raises ValueError as `average` does, and for a model that is no ViCLIP.
+    """
+    if not isinstance(encoder, Encoder):
+        raise ValueError("only the weights of a ViCLIP are averaged with those that it began as")
+    changed = copy.copy(encoder)
+    changed.model = copy.deepcopy(encoder.model)
+    on_device = {name: value.to(encoder.device) for name, value in initial.items()}
+    load_into(changed.model, average(encoder.model.state_dict(), on_device, share=share))
+    return changed
+
+
+def _shown(evaluation: Evaluation, prefix: str = "") -> dict[str, float]:
+    values = {metric.name: metric.value for metric in evaluation.metrics}
+    return {name: values[prefix + name] for name in SHOWN[evaluation.task]}
