@@ -132,6 +132,55 @@ def _similarity(place: np.ndarray, moved: np.ndarray) -> tuple[complex, complex]
     return complex(mean_moved - factor * mean_place), factor
 
 
+class StepShares:
+    """Tells how the change over several frames is spread over its steps, by the places where all frames are known.
+
+    The changes of two steps add up to more than the change over both, as what moves forth and back, and noise, cancel
+    out; and a change over two steps can be visible where neither step's is.
+    """
+
+    def __init__(self) -> None:
+        self._luma: np.ndarray | None = None  # of the last anchor, if all frames since are known
+        self._sum = 0.0  # of the changes since
+        self._visible = 0
+        self._steps = 0
+        # Of the newest places, each counting less than the next.
+        self._sums, self._wholes = 0.0, 0.0
+        self._visible_share, self._weight = 0.0, 0.0
+
+    def begin(self, luma: np.ndarray, *, is_anchor: bool) -> None:
+        """Notes a frame before which frames were left out."""
+        self._luma = luma if is_anchor else None
+        self._sum, self._visible, self._steps = 0.0, 0, 0
+
+    def learn(self, luma: np.ndarray, change: float, is_visible: bool, *, is_anchor: bool) -> None:
+        """Notes a frame, and its change against the frame just before it."""
+        self._sum += change
+        self._visible += is_visible
+        self._steps += 1
+        if not is_anchor:
+            return
+        if self._luma is not None and self._steps > 1:
+            whole, is_whole_visible = luma_change(self._luma, luma)
+            if whole < _CUT_CHANGE:
+                self._sums = _FORGETTING * self._sums + self._sum
+                self._wholes = _FORGETTING * self._wholes + whole
+                if is_whole_visible:
+                    self._visible_share = _FORGETTING * self._visible_share + self._visible / self._steps
+                    self._weight = _FORGETTING * self._weight + 1
+        self.begin(luma, is_anchor=True)
+
+    def of_each(self, change: float, is_visible: bool, steps: int) -> tuple[float, float]:
+        """The change of each of `steps` steps, and the share of them that is visible, by the change over them all."""
+        ratio = min(max(self._sums / self._wholes, 1.0), float(steps)) if self._wholes else 1.0
+        share = self._visible_share / self._weight if self._weight else 1.0
+        return change * ratio / steps, share * is_visible
+
+
+_FORGETTING = 0.9
+_CUT_CHANGE = 0.1  # between shots, whose change says nothing of movement
+
+
 class ShotMeasures:
     """Adds up a shot's measures, frame by frame."""
 
@@ -158,12 +207,11 @@ class ShotMeasures:
         self.frame_count += 1
         self.interlaced_frames += is_interlaced
 
-    def add_change(self, change: float, visible: bool, seconds: float) -> None:
-        """Adds the change between two frames of the shot, `seconds` apart."""
+    def add_change(self, change: float, visible: float, seconds: float) -> None:
+        """Adds the change between two frames of the shot, `seconds` apart. visible: the share of it that is visible."""
         self.change += change
         self.seconds += seconds
-        if not visible:
-            self.still_seconds += seconds
+        self.still_seconds += seconds * (1 - visible)
 
     def add_camera(self, camera: Camera, shown: tuple[int, int, int, int]) -> None:
         """Adds a camera movement between two frames of the shot. shown: as `pictures.orientation` returns it."""
