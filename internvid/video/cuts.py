@@ -256,6 +256,11 @@ def unlikeness(before: np.ndarray, after: np.ndarray) -> float:
     return min(_unexplained(before, after), _unexplained(after, before))
 
 
+def is_unlike(before: np.ndarray, after: np.ndarray, level: float) -> bool:
+    """Whether `unlikeness` is at least `level`: in half the time where it is not."""
+    return _unexplained(before, after) >= level and _unexplained(after, before) >= level
+
+
 def _unexplained(source: np.ndarray, target: np.ndarray) -> float:
     wide = cv2.copyMakeBorder(source, _SEARCH, _SEARCH, _SEARCH, _SEARCH, cv2.BORDER_REPLICATE).astype(np.float32)
     blocks = target.astype(np.float32)

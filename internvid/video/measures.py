@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -57,8 +58,17 @@ def luma_change(before: np.ndarray, after: np.ndarray) -> tuple[float, bool]:
     mean = cv2.mean(difference)[0]
     if mean > VISIBLE_CHANGE:
         return mean / 255.0, True
-    cells = cv2.resize(difference, (8, 6), interpolation=cv2.INTER_AREA)
-    return mean / 255.0, float(cells.max()) > VISIBLE_CHANGE
+    return mean / 255.0, _largest_cell(difference) > VISIBLE_CHANGE
+
+
+def luma_and_cell_change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Returns (mean change from 0 to 1, change of the cell that changed most, from 0 to 255) of two small lumas."""
+    difference = cv2.absdiff(before, after)
+    return cv2.mean(difference)[0] / 255.0, _largest_cell(difference)
+
+
+def _largest_cell(difference: np.ndarray) -> float:
+    return float(cv2.resize(difference, (8, 6), interpolation=cv2.INTER_AREA).max())
 
 
 def is_black(picture: SmallPicture) -> bool:
@@ -140,41 +150,37 @@ class StepShares:
     """
 
     def __init__(self) -> None:
-        self._luma: np.ndarray | None = None  # of the last anchor, if all frames since are known
-        self._sum = 0.0  # of the changes since
-        self._visible = 0
-        self._steps = 0
-        # Of the newest places, each counting less than the next.
-        self._sums, self._wholes = 0.0, 0.0
-        self._visible_share, self._weight = 0.0, 0.0
+        self._known: list[np.ndarray] = []  # lumas of the last anchor and of the frames since; empty if one is unknown
+        # Of the newest places, each counting less than the next: sums of the steps' changes, and of the changes over
+        # all steps of a place; mean, and of the largest cell.
+        self._of_steps, self._over_all = np.zeros(2), np.zeros(2)
 
     def begin(self, luma: np.ndarray, *, is_anchor: bool) -> None:
         """Notes a frame before which frames were left out."""
-        self._luma = luma if is_anchor else None
-        self._sum, self._visible, self._steps = 0.0, 0, 0
+        self._known = [luma] if is_anchor else []
 
-    def learn(self, luma: np.ndarray, change: float, is_visible: bool, *, is_anchor: bool) -> None:
-        """Notes a frame, and its change against the frame just before it."""
-        self._sum += change
-        self._visible += is_visible
-        self._steps += 1
+    def learn(self, luma: np.ndarray, *, is_anchor: bool) -> None:
+        """Notes a frame that follows the last one."""
+        if self._known:
+            self._known.append(luma)
         if not is_anchor:
             return
-        if self._luma is not None and self._steps > 1:
-            whole, is_whole_visible = luma_change(self._luma, luma)
-            if whole < _CUT_CHANGE:
-                self._sums = _FORGETTING * self._sums + self._sum
-                self._wholes = _FORGETTING * self._wholes + whole
-                if is_whole_visible:
-                    self._visible_share = _FORGETTING * self._visible_share + self._visible / self._steps
-                    self._weight = _FORGETTING * self._weight + 1
+        if len(self._known) > 2:
+            over_all = np.array(luma_and_cell_change(self._known[0], luma))
+            if over_all[0] < _CUT_CHANGE:
+                steps = [luma_and_cell_change(first, second) for first, second in pairwise(self._known)]
+                # The sum of the means, and the mean of the cells: it is compared with what is visible in one step.
+                of_steps = np.sum(steps, axis=0) / (1, len(steps))
+                self._of_steps = _FORGETTING * self._of_steps + of_steps
+                self._over_all = _FORGETTING * self._over_all + over_all
         self.begin(luma, is_anchor=True)
 
-    def of_each(self, change: float, is_visible: bool, steps: int) -> tuple[float, float]:
-        """The change of each of `steps` steps, and the share of them that is visible, by the change over them all."""
-        ratio = min(max(self._sums / self._wholes, 1.0), float(steps)) if self._wholes else 1.0
-        share = self._visible_share / self._weight if self._weight else 1.0
-        return change * ratio / steps, share * is_visible
+    def of_each(self, before: np.ndarray, after: np.ndarray, steps: int) -> tuple[float, bool]:
+        """The change of each of `steps` steps from one luma to another, and whether it is visible."""
+        change, cell = luma_and_cell_change(before, after)
+        whole = np.maximum(self._over_all, 1e-6)
+        of_change, of_cell = np.where(self._over_all > 0, self._of_steps / whole, (1.0, 1.0 / steps**0.5)).tolist()
+        return change * min(max(of_change, 1.0), float(steps)) / steps, cell * min(of_cell, 1.0) > VISIBLE_CHANGE
 
 
 _FORGETTING = 0.9
@@ -207,11 +213,12 @@ class ShotMeasures:
         self.frame_count += 1
         self.interlaced_frames += is_interlaced
 
-    def add_change(self, change: float, visible: float, seconds: float) -> None:
-        """Adds the change between two frames of the shot, `seconds` apart. visible: the share of it that is visible."""
+    def add_change(self, change: float, visible: bool, seconds: float) -> None:
+        """Adds the change between two frames of the shot, `seconds` apart."""
         self.change += change
         self.seconds += seconds
-        self.still_seconds += seconds * (1 - visible)
+        if not visible:
+            self.still_seconds += seconds
 
     def add_camera(self, camera: Camera, shown: tuple[int, int, int, int]) -> None:
         """Adds a camera movement between two frames of the shot. shown: as `pictures.orientation` returns it."""

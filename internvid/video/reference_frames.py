@@ -27,7 +27,7 @@ import av.error
 import cv2
 import numpy as np
 
-from internvid.video.cuts import change_between, mixture, structure_of, unlikeness
+from internvid.video.cuts import change_between, is_unlike, mixture, structure_of
 from internvid.video.demuxing import packets_or_error
 from internvid.video.packets import is_referred_to
 from internvid.video.pictures import SmallPicture, small_picture
@@ -38,12 +38,12 @@ _MIN_SHARE = 0.15  # of frames that can be left out, for it to be worth the whil
 _MAX_APART_SECONDS = 0.17  # between two decoded frames: movement over a longer time looks like a cut
 _MAX_PIXELS = 2560 * 1440  # of larger pictures, too few fit in memory until they are judged
 # A packet this many times as large as usual, and so large against the last key frame, holds a new picture.
-_SPIKE, _SPIKE_OF_KEY, _SPIKE_OF_KEY_UNREFERRED = 2.5, 0.2, 0.1
+_SPIKE, _SPIKE_OF_KEY, _SPIKE_OF_KEY_UNREFERRED = 2.5, 0.4, 0.1
 _USUAL_PACKETS = 8
 _MAX_PACKETS, _MAX_PACKET_BYTES = 900, 48 << 20  # that are kept to go back to
 # The second decoder's share of the work, from which frames are no longer left out.
 _FIRST_WORK, _MAX_WORK_SHARE = 64, 0.2
-_RESTLESS_SECONDS = 1.0  # after a doubt in which all frames are decoded
+_RESTLESS_SECONDS = 1.0  # after a doubt, in which all frames are decoded
 
 
 class CannotLeaveOut(Exception):
@@ -287,30 +287,41 @@ class ReferenceDecoding:
             if entry.frame is not None:
                 entry.picture = small_picture(entry.frame)
                 if self._leaves_out:
-                    self._doubt(self._changes.push(entry.index, entry.picture))
+                    self._doubt(self._changes.push(entry.index, entry.picture, self._is_all_decoded))
         if not self._leaves_out:
             settled = self._next_to_look_at
         elif self._has_ended and self._next_to_look_at == self._next_index and not self._to_submit:
-            self._doubt(self._changes.finish())
+            self._doubt(self._changes.finish(self._is_all_decoded))
             settled = self._next_index
         else:
             settled = self._changes.settled
         while self._next_to_release < settled:
             yield self._released(self._ordered[self._next_to_release])
 
+    def _is_all_decoded(self, first: int, last: int) -> bool:
+        """Whether all frames of a span, and around it, are decoded or will be."""
+        for index in range(max(first - AROUND, self._next_to_release), last + AROUND + 1):
+            entry = self._ordered.get(index)
+            if entry is None:
+                if index >= self._all_until and not self._has_ended:
+                    return False
+            elif entry.is_left_out or not (
+                entry.frame or entry.is_reference or entry.is_wanted or self._all_until > index
+            ):
+                return False
+        return True
+
     def _doubt(self, spans: Sequence[tuple[int, int]]) -> None:
         """Wants all frames of the spans [first, last], and some around them."""
         for first, last in spans:
-            is_new = False
             for index in range(max(first - AROUND, self._next_to_release), last + AROUND + 1):
                 entry = self._ordered.get(index)
                 if entry is not None:
                     entry.is_wanted = True
-                    is_new |= entry.is_left_out
             self._all_until = max(self._all_until, last + AROUND + 1)
-            if is_new:
-                # What follows is decoded at once: going back costs more.
-                self._all_until = max(self._all_until, self._next_to_look_at + self._restless)
+        if spans:
+            # What follows is decoded at once: going back costs more.
+            self._all_until = max(self._all_until, self._next_to_look_at + self._restless)
 
     def _released(self, entry: _Entry) -> Shown:
         if entry.is_wanted and entry.is_left_out:
@@ -457,7 +468,10 @@ _ALIKE = 0.6  # correlation of two pictures' structure, above which neither has 
 _MIXED = 0.6  # share of the structure between them that a mixture of both explains, from which it is no movement
 _DARK_LUMA = 24.0
 _LIGHT_STEP = 4.0  # levels of mean luma
-_SAME_SCENE, _CONTRAST_STEP = 0.8, 0.08  # correlation, and logarithm of contrast, of a picture that fades
+# Of a picture that fades the logarithm of the factor of its light, and how much, for its size, that of its contrast may
+# differ. In fades they are within a tenth, though the camera moves; shadows and hands change one and not the other.
+_FADE_FACTOR, _ONE_FACTOR = 0.07, 0.2
+_CALM_FRAMES = 6  # after a movement that looked like a mixture
 
 
 class _Look(NamedTuple):
@@ -467,74 +481,108 @@ class _Look(NamedTuple):
     energy: float
 
 
+class _Change(NamedTuple):
+    """The change from one decoded frame to the next. doublings: see `cuts.change_between`. total: their sum."""
+
+    first: int
+    last: int
+    doublings: tuple[float, float, float]
+    total: float
+
+
 @dataclass
 class DoubtfulChanges:
     """Finds changes between decoded frames in which a boundary may hide, or a gradual change go on.
 
-    `settled`: frames below this index are in no span that is still to be reported.
+    settled: frames below this index are in no span that is still to be reported.
     """
 
     fps: float
     settled: int = 0
+    _next_gradual: int = 0
     _looks: deque[_Look] = field(default_factory=deque)
-    _changes: deque[tuple[int, int, np.ndarray]] = field(default_factory=lambda: deque(maxlen=2 * _PAIRS + 1))
+    _changes: deque[_Change] = field(default_factory=lambda: deque(maxlen=2 * _PAIRS + 1))
     _cuts: deque[int] = field(default_factory=lambda: deque(maxlen=16))
 
     def __post_init__(self) -> None:
         self._apart = [min(round(seconds * self.fps), _MAX_GRADUAL_FRAMES) for seconds in _GRADUAL_SECONDS]
         self._looks = deque(maxlen=self._apart[-1] + 4 * _PAIRS + 4)
 
-    def push(self, index: int, picture: SmallPicture) -> list[tuple[int, int]]:
-        """Takes a decoded frame. Returns spans [first, last] of frames that are doubtful."""
+    def push(self, index: int, picture: SmallPicture, is_known: Callable[[int, int], bool]) -> list[tuple[int, int]]:
+        """Takes a decoded frame. Returns spans [first, last] of frames that are doubtful.
+
+        is_known: whether nothing in a span, and around it, was or will be left out, so that no doubt is of use.
+        """
         structure = structure_of(picture.luma)
         look = _Look(index, picture, structure, float(cv2.norm(structure, cv2.NORM_L2SQR)))
         if self._looks:
             before = self._looks[-1]
             change = change_between(before.picture, before.structure, before.energy, picture, structure, look.energy)
-            self._changes.append((before.index, index, np.array(change)))
+            self._changes.append(_Change(before.index, index, change, sum(change)))
         self._looks.append(look)
-        return self._judge(len(self._changes) - 1 - _PAIRS)
+        return self._judge(len(self._changes) - 1 - _PAIRS, is_known)
 
-    def finish(self) -> list[tuple[int, int]]:
+    def finish(self, is_known: Callable[[int, int], bool]) -> list[tuple[int, int]]:
+        """Returns the spans that were not reported for want of frames after them."""
         spans = []
         for at in range(max(0, len(self._changes) - _PAIRS), len(self._changes)):
-            spans += self._judge(at)
+            spans += self._judge(at, is_known)
         return spans
 
-    def _judge(self, at: int) -> list[tuple[int, int]]:
+    def _judge(self, at: int, is_known: Callable[[int, int], bool]) -> list[tuple[int, int]]:
         """Judges the change at a place of the window."""
         if at < 0:
             return []
-        first, last, _ = self._changes[at]
-        spans = []
-        if self._may_be_cut(at):
-            self._cuts.append(last)
-            spans.append((first + 1, last))
-        spans += self._gradual(last)
+        first, last, _, _ = self._changes[at]
         self.settled = max(0, last - self._apart[-1] - AROUND - _PAIRS)
+        stands_out = self._stands_out(at)
+        is_cut = stands_out and self._stands_alone(at)
+        if is_cut:
+            self._cuts.append(last)
+        spans = []
+        if stands_out and not is_known(first + 1, last) and (is_cut or self._is_unlike(first, last)):
+            spans.append((first + 1, last))
+        if last >= self._next_gradual and not is_known(last - self._apart[0], last):
+            turned_from = self._turned_from(last)
+            if turned_from is not None:
+                spans.append((turned_from, last))
         return spans
 
-    def _may_be_cut(self, at: int) -> bool:
-        changes = [change for _, _, change in self._changes]
+    def _stands_out(self, at: int) -> bool:
+        """Whether the change is larger than those next to it."""
+        changes = self._changes
         here = changes[at]
-        if here.sum() < _DOUBTFUL:
+        if here.total < _DOUBTFUL:
             return False
-        left = np.min(changes[max(0, at - 2) : at], axis=0, initial=np.inf) if at else np.zeros(3)
-        right = np.min(changes[at + 1 : at + 3], axis=0) if at + 1 < len(changes) else np.zeros(3)
-        if (here - np.maximum(left, right)).sum() < _DOUBTFUL:
-            return False
-        around = changes[max(0, at - _PAIRS) : at] + changes[at + 1 : at + 1 + _PAIRS]
-        alone = here - np.max(around, axis=0) if around else here
-        if alone.sum() >= _DOUBTFUL and alone[2] >= _DOUBTFUL_STRUCTURE:
-            return True
-        first, last, _ = self._changes[at]
-        return unlikeness(self._look(first).picture.luma, self._look(last).picture.luma) >= _DOUBTFUL_UNLIKE
+        before = [changes[place].doublings for place in range(max(0, at - 2), at)]
+        after = [changes[place].doublings for place in range(at + 1, min(len(changes), at + 3))]
+        above = here.total
+        for kind in (0, 1, 2):
+            left = min((change[kind] for change in before), default=0.0)
+            right = min((change[kind] for change in after), default=0.0)
+            above -= max(left, right)
+        return above >= _DOUBTFUL
+
+    def _stands_alone(self, at: int) -> bool:
+        """Whether the change is larger than all around."""
+        changes = self._changes
+        places = range(max(0, at - _PAIRS), min(len(changes), at + _PAIRS + 1))
+        around = [changes[place].doublings for place in places if place != at]
+        alone = [
+            here - max((change[kind] for change in around), default=0.0)
+            for kind, here in enumerate(changes[at].doublings)
+        ]
+        return sum(alone) >= _DOUBTFUL and alone[2] >= _DOUBTFUL_STRUCTURE
+
+    def _is_unlike(self, first: int, last: int) -> bool:
+        return is_unlike(self._look(first).picture.luma, self._look(last).picture.luma, _DOUBTFUL_UNLIKE)
 
     def _look(self, index: int) -> _Look:
         """The newest look at a frame at or before `index`."""
         return next(look for look in reversed(self._looks) if look.index <= index)
 
-    def _gradual(self, last: int) -> list[tuple[int, int]]:
+    def _turned_from(self, last: int) -> int | None:
+        """The frame from which on the picture has been turning into the one of frame `last`; None if it has not."""
         here = self._look(last)
         for apart in self._apart:
             if self._looks[0].index > last - apart:
@@ -542,25 +590,32 @@ class DoubtfulChanges:
             before = self._look(last - apart)
             if any(before.index < cut <= last for cut in self._cuts):
                 break
-            if self._is_turning(before, here):
-                return [(before.index, last)]
-        return []
+            if _fades(before, here):
+                return before.index
+            if self._may_be_mixed(before, here):
+                if self._is_unlike(before.index, last):
+                    return before.index
+                self._next_gradual = last + _CALM_FRAMES
+        return None
 
-    def _is_turning(self, before: _Look, here: _Look) -> bool:
-        """Whether the picture fades, or turns into another one, from one frame to the other."""
-        floor = float(here.structure.size)
-        together = float(np.vdot(before.structure, here.structure))
-        energies = before.energy + floor, here.energy + floor
-        alike = (together + floor) / math.sqrt(energies[0] * energies[1])
-        step = here.picture.mean_luma - before.picture.mean_luma
-        if abs(step) > _LIGHT_STEP:
-            if min(here.picture.mean_luma, before.picture.mean_luma) < _DARK_LUMA:
-                return True
-            contrast = math.log(energies[1] / energies[0]) / 2
-            if alike > _SAME_SCENE and contrast * step > 0 and abs(contrast) > _CONTRAST_STEP:
-                return True
+    def _may_be_mixed(self, before: _Look, here: _Look) -> bool:
+        """Whether the pictures between two frames may be mixtures of both."""
+        together, floor = float(np.vdot(before.structure, here.structure)), here.structure.size
+        alike = (together + floor) / math.sqrt((before.energy + floor) * (here.energy + floor))
         if alike >= _ALIKE or before.energy * here.energy <= together * together:
             return False
         middle = self._look((before.index + here.index + 1) // 2).structure
-        explained = mixture(before.structure, here.structure, middle, before.energy, here.energy, together)[2]
-        return explained >= _MIXED and unlikeness(before.picture.luma, here.picture.luma) >= _DOUBTFUL_UNLIKE
+        return mixture(before.structure, here.structure, middle, before.energy, here.energy, together)[2] >= _MIXED
+
+
+def _fades(before: _Look, here: _Look) -> bool:
+    """Whether the picture becomes darker or brighter as in a fade: all of it by one factor, or from or to black."""
+    mean_before, mean_here = before.picture.mean_luma, here.picture.mean_luma
+    if abs(mean_here - mean_before) <= _LIGHT_STEP:
+        return False
+    if min(mean_here, mean_before) < _DARK_LUMA:
+        return True
+    floor = here.structure.size
+    light = math.log(mean_here / mean_before)
+    contrast = math.log((here.energy + floor) / (before.energy + floor)) / 2
+    return abs(light) > _FADE_FACTOR and abs(contrast - light) < _ONE_FACTOR * abs(light)

@@ -99,10 +99,16 @@ class SampledFrame:
 
 # Detectors that see the same boundaries where frames that next to nothing changes in are left out.
 _LEAVE_OUT = ("combined", "structure+colour")
+# In smaller pictures a frame costs less to decode than to look at: what is left out does not pay for the looking.
+_MIN_PIXELS_TO_LEAVE_OUT = 300_000
 
 
 def scan(
-    path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None], *, every_frame: bool = False
+    path: str,
+    settings: ScanSettings,
+    keep_frame: Callable[[SampledFrame], None],
+    *,
+    leaves_out: bool | None = None,
 ) -> list[ClipSpan]:
     """Decodes the file once and returns its clips in order.
 
@@ -113,7 +119,8 @@ def scan(
     at or after each step of the fine grid, and every clip's middle frame. Damaged packets are skipped and counted; a
     truncated file is read as far as it goes. Raises UnreadableVideo where not one frame can be decoded.
     """
-    leaves_out = not every_frame and settings.detector in _LEAVE_OUT
+    if settings.detector not in _LEAVE_OUT:
+        leaves_out = False
     kept: set[int] = set()
 
     def keep_once(frame: SampledFrame) -> None:
@@ -128,12 +135,17 @@ def scan(
 
 
 def _scan_references(
-    path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None], *, leaves_out: bool
+    path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None], *, leaves_out: bool | None
 ) -> list[ClipSpan]:
     """Scans a video by its reference frames. Raises CannotLeaveOut where that cannot be."""
     with ExitStack() as stack:
         container = stack.enter_context(open_video(path))
-        stream = stream_to_scan(container, path, threads=1)
+        stream = stream_to_scan(container, path)
+        if leaves_out is None:
+            leaves_out = stream.codec_context.width * stream.codec_context.height >= _MIN_PIXELS_TO_LEAVE_OUT
+        if leaves_out:
+            # One thread saves a sixth of the work, and which frames are left out does not depend on the machine.
+            stream.codec_context.thread_count = 1
         rate = usual_rate(container, stream)
         fine = FineGrid(settings, stream)
         source = ReferenceDecoding(
@@ -147,7 +159,7 @@ def _scan_references(
         worker: _Scan | None = None
         for shown in source.frames():
             if worker is None:
-                worker = _Scan(stream, settings, keep_frame, first_pts=shown.pts, rate=rate)
+                worker = _Scan(stream, settings, keep_frame, first_pts=shown.pts, rate=rate, leaves_out=leaves_out)
             worker.add(shown)
         if worker is None:
             raise CannotLeaveOut("there is no frame")
@@ -272,7 +284,7 @@ class Step:
     pts: int
     seconds: float
     change: float = 0.0
-    visible: float = 0.0
+    visible: bool = False
     black: bool = False
     interlaced: bool | None = None
     camera: measures.Camera | None = None
@@ -318,11 +330,13 @@ class Shot:
 class Meter:
     """Measures each frame against the one before, and, twice a second, how the camera moved.
 
-    Where frames were left out, only the change over several steps is known. How much of it each step has, and how many
-    of the steps are visible, is what it was in the last places where all frames were decoded.
+    Where frames were left out, only the change over several steps is known. How much of it each step has is what it
+    was in the last places where all frames were decoded.
     """
 
-    def __init__(self, orientations: Orientations) -> None:
+    def __init__(self, orientations: Orientations, *, estimates: bool = False) -> None:
+        """estimates: whether frames are left out."""
+        self._estimates = estimates
         self._orientations = orientations
         self._luma: np.ndarray | None = None
         self._camera = measures.CameraMeter()
@@ -342,19 +356,18 @@ class Meter:
         if frame is None:
             self._steps_left_out.append(step)
             return
-        if self._luma is not None:
-            change, is_visible = measures.luma_change(self._luma, picture.luma)
-            if self._steps_left_out:
-                steps = [*self._steps_left_out, step]
-                change_of_each, visible_share = self._shares.of_each(change, is_visible, len(steps))
-                for between in steps:
-                    between.change, between.visible = change_of_each, visible_share
-            else:
-                step.change, step.visible = change, float(is_visible)
-                self._shares.learn(picture.luma, change, is_visible, is_anchor=is_anchor)
-        if self._steps_left_out:
+        if self._luma is not None and self._steps_left_out:
+            steps = [*self._steps_left_out, step]
+            change, is_visible = self._shares.of_each(self._luma, picture.luma, len(steps))
+            for between in steps:
+                between.change, between.visible = change, is_visible
+        elif self._luma is not None:
+            step.change, step.visible = measures.luma_change(self._luma, picture.luma)
+        if self._steps_left_out or self._luma is None:
             self._steps_left_out.clear()
             self._shares.begin(picture.luma, is_anchor=is_anchor)
+        elif self._estimates:
+            self._shares.learn(picture.luma, is_anchor=is_anchor)
         self._luma = picture.luma
         if is_anchor:
             self._measure_camera(frame, step)
@@ -393,6 +406,7 @@ class _Scan:
         *,
         first_pts: int,
         rate: Fraction,
+        leaves_out: bool = False,
     ) -> None:
         assert stream.time_base is not None
         self._settings = settings
@@ -401,7 +415,7 @@ class _Scan:
         self._jpegs = jpeg_writer(stream, settings)
         self._orientations = Orientations()
         self._interlacing = Interlacing(stream)
-        self._meter = Meter(self._orientations)
+        self._meter = Meter(self._orientations, estimates=leaves_out)
         self._detector: CutDetector = make_detector(settings.detector, settings.threshold, float(rate))
         self._first_pts = first_pts
         self._index = 0
