@@ -4,10 +4,12 @@
     python benchmarks/cut_and_sample.py FILE_OR_FOLDER ...   # other videos
     python benchmarks/cut_and_sample.py --memory FILE        # peak memory of FILE and of FILE ten times over
 
-On the same files, in one run, several times in turn (the median counts): our `scan`, and the same
-without the network of cuts (`scan_alone`); the command line of PySceneDetect
+On the same files, in one run, several times in turn (the median counts): our `scan`; the same without the network of
+cuts (`scan_alone`); without the network and with every frame decoded (`scan_every`); the command line of PySceneDetect
 (`scenedetect -i FILE detect-content`, its start-up in it); PyAV decoding to nothing; decord giving full frames, and
-frames of 256x144. Each runs in a process of its own. Figures are frames of the file per second of wall time.
+frames of 256x144. Each runs in a process of its own. Figures are frames of the file per second, once of the wall's
+time and once of the processor's (of the process and its children, user and system): on a machine with other work on it
+only the latter compare.
 """
 
 from __future__ import annotations
@@ -26,14 +28,14 @@ import av
 
 from internvid.synthetic.render import SAMPLE_VIDEOS, render_all
 
-WAYS = ("scan", "scan_alone", "scenedetect", "pyav", "decord", "decord_small")
+WAYS = ("scan", "scan_alone", "scan_every", "scenedetect", "pyav", "decord", "decord_small")
 
 
-def by_scan(path: str, **settings: str) -> int:
+def by_scan(path: str, *, leaves_out: bool | None = None, **settings: str) -> int:
     from internvid.video.scan import scan
     from internvid.video.settings import ScanSettings
 
-    return scan(path, ScanSettings(**settings), lambda frame: None)[-1].end_frame
+    return scan(path, ScanSettings(**settings), lambda frame: None, leaves_out=leaves_out)[-1].end_frame
 
 
 def by_pyav(path: str) -> int:
@@ -64,6 +66,7 @@ def measure_here(way: str, path: str) -> None:
     runs = {
         "scan": by_scan,
         "scan_alone": lambda path: by_scan(path, detector="structure+colour"),
+        "scan_every": lambda path: by_scan(path, leaves_out=False, detector="structure+colour"),
         "scenedetect": by_scenedetect,
         "pyav": by_pyav,
         "decord": by_decord,
@@ -73,11 +76,17 @@ def measure_here(way: str, path: str) -> None:
         import internvid.video.scan  # noqa: F401  # its import is start-up, and not what is compared
     if way.startswith("decord"):
         import decord  # noqa: F401
-    started = time.perf_counter()
+    started, processor_started = time.perf_counter(), processor_seconds()
     frames = runs[way](path)
-    seconds = time.perf_counter() - started
+    seconds, processor = time.perf_counter() - started, processor_seconds() - processor_started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"frames": frames, "seconds": seconds, "peak_bytes": peak}))
+    print(json.dumps({"frames": frames, "wall": seconds, "processor": processor, "peak_bytes": peak}))
+
+
+def processor_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def measure(way: str, path: Path) -> dict | None:
@@ -87,30 +96,62 @@ def measure(way: str, path: Path) -> dict | None:
     return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 
 
+def kind_of(path: Path) -> str:
+    """The video's codec and height; for H.264 whether it has B-frames."""
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        b_frames = "+B" if context.codec.canonical_name == "h264" and context.has_b_frames else ""
+        return f"{context.codec.canonical_name}{b_frames} {context.height}"
+
+
 def compare(paths: list[Path], repetitions: int, ways: list[str]) -> None:
-    print(f"frames per second, median of {repetitions} runs in turn")
-    print(f"{'':34s}" + "".join(f"{way:>14s}" for way in ways) + "   scan/scenedetect   scan/pyav")
-    ratios: dict[str, list[float]] = {"scenedetect": [], "pyav": []}
+    kinds = {path: kind_of(path) for path in paths}
+    runs: dict[Path, dict[str, list[dict]]] = {path: {way: [] for way in ways} for path in paths}
     for path in paths:
-        runs: dict[str, list[float]] = {way: [] for way in ways}
-        frames = 0
         for _ in range(repetitions):
             for way in ways:
                 run = measure(way, path)
                 if run is not None:
-                    runs[way].append(run["seconds"])
-                    frames = max(frames, run["frames"])
-        speed = {way: frames / statistics.median(seconds) for way, seconds in runs.items() if seconds}
-        row = "".join(f"{speed[way]:14,.0f}" if way in speed else f"{'cannot':>14s}" for way in ways)
-        for rival, quotients in ratios.items():
-            if rival in speed and "scan" in speed:
-                quotients.append(speed["scan"] / speed[rival])
-                row += f"{quotients[-1]:{19 if rival == 'scenedetect' else 12}.2f}"
-        print(f"{path.name[:28]:28s}{frames:6d}{row}", flush=True)
-    for rival, quotients in ratios.items():
-        if quotients:
-            lowest, highest = min(quotients), max(quotients)
-            print(f"scan / {rival}: median {statistics.median(quotients):.2f}, from {lowest:.2f} to {highest:.2f}")
+                    runs[path][way].append(run)
+        print(f"measured {path.name}", file=sys.stderr, flush=True)
+    for clock in ("processor", "wall"):
+        print(f"\nframes per second of the {clock}'s time, median of {repetitions} runs in turn")
+        print(f"{'':45s}" + "".join(f"{way:>14s}" for way in ways))
+        speeds: dict[Path, dict[str, float]] = {}
+        for path in paths:
+            measured = {way: taken for way, taken in runs[path].items() if taken}
+            frames = max(run["frames"] for taken in measured.values() for run in taken)
+            speed = {way: frames / statistics.median(run[clock] for run in taken) for way, taken in measured.items()}
+            row = "".join(f"{speed[way]:14,.0f}" if way in speed else f"{'cannot':>14s}" for way in ways)
+            print(f"{path.name[:26]:27s}{kinds[path]:12s}{frames:6d}{row}")
+            speeds[path] = speed
+        summarise(speeds, kinds)
+
+
+def summarise(speeds: dict[Path, dict[str, float]], kinds: dict[Path, str]) -> None:
+    """Prints the quotients of our ways and the others'."""
+    sets = {
+        "all": list(speeds),
+        "H.264 with B-frames": [path for path in speeds if kinds[path].startswith("h264+B")],
+        "the same, from 480 lines": [
+            path for path in speeds if kinds[path].startswith("h264+B") and int(kinds[path].split()[1]) >= 480
+        ],
+        "others": [path for path in speeds if not kinds[path].startswith("h264+B")],
+    }
+    for name, paths in sets.items():
+        for ours in ("scan", "scan_alone", "scan_every"):
+            for rival in ("scenedetect", "pyav"):
+                quotients = [
+                    speeds[path][ours] / speeds[path][rival]
+                    for path in paths
+                    if ours in speeds[path] and rival in speeds[path]
+                ]
+                if quotients:
+                    middle, lowest, highest = statistics.median(quotients), min(quotients), max(quotients)
+                    print(
+                        f"{name} ({len(quotients)}): {ours} / {rival}: median {middle:.2f}, "
+                        f"from {lowest:.2f} to {highest:.2f}"
+                    )
 
 
 def repeated(path: Path, times: int, result: Path) -> None:

@@ -175,15 +175,18 @@ class StepShares:
                 self._over_all = _FORGETTING * self._over_all + over_all
         self.begin(luma, is_anchor=True)
 
-    def of_each(self, before: np.ndarray, after: np.ndarray, steps: int) -> tuple[float, bool]:
-        """The change of each of `steps` steps from one luma to another, and whether it is visible."""
+    def of_each(self, before: np.ndarray, after: np.ndarray, steps: int) -> tuple[float, float]:
+        """The change of each of `steps` steps from one luma to another, and the share of them that is visible."""
         change, cell = luma_and_cell_change(before, after)
         whole = np.maximum(self._over_all, 1e-6)
         of_change, of_cell = np.where(self._over_all > 0, self._of_steps / whole, (1.0, 1.0 / steps**0.5)).tolist()
-        return change * min(max(of_change, 1.0), float(steps)) / steps, cell * min(of_cell, 1.0) > VISIBLE_CHANGE
+        # The steps are about alike: near what is visible, some are above it and some below.
+        visible_share = min(max((cell * min(of_cell, 1.0) / VISIBLE_CHANGE - 1) / _STEP_SPREAD + 0.5, 0.0), 1.0)
+        return change * min(max(of_change, 1.0), float(steps)) / steps, visible_share
 
 
 _FORGETTING = 0.9
+_STEP_SPREAD = 0.6  # of the steps' changes of a cell, as a share of their mean
 _CUT_CHANGE = 0.1  # between shots, whose change says nothing of movement
 
 
@@ -213,12 +216,11 @@ class ShotMeasures:
         self.frame_count += 1
         self.interlaced_frames += is_interlaced
 
-    def add_change(self, change: float, visible: bool, seconds: float) -> None:
-        """Adds the change between two frames of the shot, `seconds` apart."""
+    def add_change(self, change: float, visible: float, seconds: float) -> None:
+        """Adds the change between two frames of the shot, `seconds` apart. visible: the share of it that is visible."""
         self.change += change
         self.seconds += seconds
-        if not visible:
-            self.still_seconds += seconds
+        self.still_seconds += seconds * (1 - visible)
 
     def add_camera(self, camera: Camera, shown: tuple[int, int, int, int]) -> None:
         """Adds a camera movement between two frames of the shot. shown: as `pictures.orientation` returns it."""

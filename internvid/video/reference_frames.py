@@ -349,7 +349,8 @@ class ReferenceDecoding:
         while self._ordered[index].picture is None:
             index += 1
         before, after = self._last_picture, self._ordered[index].picture
-        assert before is not None and after is not None, "the first and the last frame are decoded"
+        assert before is not None, "the first frame is decoded"
+        assert after is not None, "the last frame is decoded"
         share = (entry.index - self._last_released) / (index - self._last_released)
         luma = cv2.addWeighted(before.luma, 1 - share, after.luma, share, 0)
         chroma = cv2.addWeighted(before.chroma, 1 - share, after.chroma, share, 0)

@@ -40,8 +40,8 @@ from internvid.video.pictures import (
     small_picture,
     wide_luma,
 )
-from internvid.video.reference_frames import CannotLeaveOut, ReferenceDecoding, Shown
 from internvid.video.probe import UnreadableVideo, decoder_of, no_frame, open_video, video_stream
+from internvid.video.reference_frames import CannotLeaveOut, ReferenceDecoding, Shown
 from internvid.video.settings import ScanSettings
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
@@ -284,7 +284,7 @@ class Step:
     pts: int
     seconds: float
     change: float = 0.0
-    visible: bool = False
+    visible: float = 0.0
     black: bool = False
     interlaced: bool | None = None
     camera: measures.Camera | None = None
@@ -358,9 +358,9 @@ class Meter:
             return
         if self._luma is not None and self._steps_left_out:
             steps = [*self._steps_left_out, step]
-            change, is_visible = self._shares.of_each(self._luma, picture.luma, len(steps))
+            change, visible_share = self._shares.of_each(self._luma, picture.luma, len(steps))
             for between in steps:
-                between.change, between.visible = change, is_visible
+                between.change, between.visible = change, visible_share
         elif self._luma is not None:
             step.change, step.visible = measures.luma_change(self._luma, picture.luma)
         if self._steps_left_out or self._luma is None:

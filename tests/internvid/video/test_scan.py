@@ -151,6 +151,7 @@ def test_few_decoded_frames_are_held_and_every_shot_finds_its_middle_among_them(
             open_start = end
         reservoir.add(
             _Held(now, now, float(now), frame, is_kept=False),
+            now,
             start_frame=open_start,
             earliest_middle=(open_start + max(open_start, now - late)) / 2,
             boundaries=detected,
