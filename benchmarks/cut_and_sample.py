@@ -7,9 +7,9 @@
 On the same files, in one run, several times in turn (the median counts): our `scan`; the same without the network of
 cuts (`scan_alone`); without the network and with every frame decoded (`scan_every`); the command line of PySceneDetect
 (`scenedetect -i FILE detect-content`, its start-up in it); PyAV decoding to nothing; decord giving full frames, and
-frames of 256x144. Each runs in a process of its own. Figures are frames of the file per second, once of the wall's
-time and once of the processor's (of the process and its children, user and system): on a machine with other work on it
-only the latter compare.
+frames of 256x144. Each file has a process of its own, and decord another. Figures are frames of the file per second,
+once of the processor's time (of the process and its children, user and system) and once of the wall's: on a machine
+with other work on it, only the former compare.
 """
 
 from __future__ import annotations
@@ -61,26 +61,34 @@ def by_scenedetect(path: str) -> int:
     return 0
 
 
-def measure_here(way: str, path: str) -> None:
-    """One measurement in this process: prints frames, seconds and peak memory as JSON."""
-    runs = {
-        "scan": by_scan,
-        "scan_alone": lambda path: by_scan(path, detector="structure+colour"),
-        "scan_every": lambda path: by_scan(path, leaves_out=False, detector="structure+colour"),
-        "scenedetect": by_scenedetect,
-        "pyav": by_pyav,
-        "decord": by_decord,
-        "decord_small": lambda path: by_decord(path, width=256, height=144),
-    }
-    if way.startswith("scan"):
-        import internvid.video.scan  # noqa: F401  # its import is start-up, and not what is compared
-    if way.startswith("decord"):
+RUNS = {
+    "scan": by_scan,
+    "scan_alone": lambda path: by_scan(path, detector="structure+colour"),
+    "scan_every": lambda path: by_scan(path, leaves_out=False, detector="structure+colour"),
+    "scenedetect": by_scenedetect,
+    "pyav": by_pyav,
+    "decord": by_decord,
+    "decord_small": lambda path: by_decord(path, width=256, height=144),
+}
+
+
+def measure_here(ways: list[str], path: str, repetitions: int) -> None:
+    """Measures in this process, the ways in turn; prints way, frames, seconds and peak memory as a line of JSON each.
+
+    What is imported is start-up, and not what is compared.
+    """
+    if any(way.startswith("scan_") or way == "scan" for way in ways):
+        import internvid.video.scan  # noqa: F401
+    if any(way.startswith("decord") for way in ways):
         import decord  # noqa: F401
-    started, processor_started = time.perf_counter(), processor_seconds()
-    frames = runs[way](path)
-    seconds, processor = time.perf_counter() - started, processor_seconds() - processor_started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"frames": frames, "wall": seconds, "processor": processor, "peak_bytes": peak}))
+    for _ in range(repetitions):
+        for way in ways:
+            started, processor_started = time.perf_counter(), processor_seconds()
+            frames = RUNS[way](path)
+            seconds, processor = time.perf_counter() - started, processor_seconds() - processor_started
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            measured = {"way": way, "frames": frames, "wall": seconds, "processor": processor, "peak_bytes": peak}
+            print(json.dumps(measured), flush=True)
 
 
 def processor_seconds() -> float:
@@ -89,11 +97,11 @@ def processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def measure(way: str, path: Path) -> dict | None:
-    """One measurement in a fresh process; None where that way cannot read the file."""
-    call = [sys.executable, __file__, "--way", way, str(path)]
+def measure(ways: list[str], path: Path, repetitions: int = 1) -> list[dict]:
+    """Measurements in a fresh process; of a way that cannot read the file there are none, nor of those after it."""
+    call = [sys.executable, __file__, "--here", "--ways", *ways, "--repetitions", str(repetitions), str(path)]
     done = subprocess.run(call, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def kind_of(path: Path) -> str:
@@ -108,11 +116,11 @@ def compare(paths: list[Path], repetitions: int, ways: list[str]) -> None:
     kinds = {path: kind_of(path) for path in paths}
     runs: dict[Path, dict[str, list[dict]]] = {path: {way: [] for way in ways} for path in paths}
     for path in paths:
-        for _ in range(repetitions):
-            for way in ways:
-                run = measure(way, path)
-                if run is not None:
-                    runs[path][way].append(run)
+        # decord can end its process, and leaves memory behind.
+        apart = [[way] for way in ways if way.startswith("decord")]
+        for together in [[way for way in ways if not way.startswith("decord")], *apart]:
+            for run in measure(together, path, repetitions) if together else []:
+                runs[path][run["way"]].append(run)
         print(f"measured {path.name}", file=sys.stderr, flush=True)
     for clock in ("processor", "wall"):
         print(f"\nframes per second of the {clock}'s time, median of {repetitions} runs in turn")
@@ -181,9 +189,10 @@ def memory(path: Path, times: int) -> None:
         repeated(path, times, longer)
         print("peak memory of one process that scans, MB")
         for name, video in ((path.name, path), (f"the same {times} times over", longer)):
-            run = measure("scan", video)
-            if run is None:
+            runs = measure(["scan"], video)
+            if not runs:
                 raise SystemExit(f"{video} cannot be scanned")
+            (run,) = runs
             print(f"{name[:40]:40s}{run['frames']:9,d} frames {run['peak_bytes'] / 1e6:9.0f}", flush=True)
 
 
@@ -195,10 +204,10 @@ def main() -> None:
     parser.add_argument("--rendered", type=Path, help="folder in which rendered videos are kept between runs")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of speed")
     parser.add_argument("--times", type=int, default=10, help="with --memory: how much longer the second video is")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.way:
-        measure_here(arguments.way, str(arguments.videos[0]))
+    if arguments.here:
+        measure_here(arguments.ways, str(arguments.videos[0]), arguments.repetitions)
         return
     with tempfile.TemporaryDirectory() as temporary:
         given = arguments.videos or render_all(arguments.rendered or Path(temporary), SAMPLE_VIDEOS)

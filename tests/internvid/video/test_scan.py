@@ -363,9 +363,9 @@ def test_flags_name_still_black_short_and_wild_clips(tmp_path):
 
 def test_versions_hold_what_decides_the_rows():
     usual = ScanSettings()
-    assert usual.cut_version.startswith("cut3/combined-3.25")
+    assert usual.cut_version.startswith("cut4/combined-3.25")
     assert usual.frame_version == "frames3/1fps+384px+q90"
-    assert ScanSettings(detector="content").cut_version.startswith("cut3/content-27")
+    assert ScanSettings(detector="content").cut_version.startswith("cut4/content-27")
     for change in (
         {"detector": "adaptive"},
         {"threshold": 5.0},
