@@ -246,14 +246,14 @@ def _parts(codec: str, payload: bytes, length_bytes: int | None) -> Iterator[byt
         yield payload
 
 
-def is_referred_to(payload: bytes, extradata: bytes) -> tuple[bool, bool]:
+def is_referred_to(payload: bytes | memoryview, extradata: bytes) -> tuple[bool, bool]:
     """Of a packet of H.264: whether other frames may refer to its frame, and whether decoding can start at it.
 
     extradata: of the stream.
     """
     length_bytes = _length_bytes("h264", extradata)
     if length_bytes is None:
-        heads = [unit[0] for unit in _nal_units(payload, None)]
+        heads = [unit[0] for unit in _nal_units(bytes(payload), None)]
     else:
         heads, at = [], 0
         while at + length_bytes < len(payload):

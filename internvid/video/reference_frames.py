@@ -15,7 +15,6 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from statistics import median
@@ -84,6 +83,12 @@ class _Entry:
         return self.pts < other.pts
 
 
+def can_leave_out(stream: av.VideoStream) -> bool:
+    """Whether the stream may have frames that can be left out: its packets tell whether it has."""
+    context = stream.codec_context
+    return context.codec.canonical_name == "h264" and context.width * context.height <= _MAX_PIXELS
+
+
 class ReferenceDecoding:
     """Decodes the packets of a stream of H.264 that are needed, and yields all its frames in the order of showing.
 
@@ -101,9 +106,9 @@ class ReferenceDecoding:
         behind: Callable[[], av.VideoStream],
         leaves_out: bool,
     ) -> None:
-        context = stream.codec_context
-        if context.codec.canonical_name != "h264" or context.width * context.height > _MAX_PIXELS:
+        if not can_leave_out(stream):
             raise CannotLeaveOut("not a video of H.264 of at most 1440 lines")
+        context = stream.codec_context
         self._container, self._stream = container, stream
         self._decoder = context
         self._extradata = context.extradata or b""
@@ -168,9 +173,6 @@ class ReferenceDecoding:
             raise CannotLeaveOut("frames are missing")
         yield from self._look_and_release()
 
-    def close(self) -> None:
-        self._behind.close()
-
     @property
     def end_pts(self) -> int:
         """The tick at which the last frame ends."""
@@ -184,7 +186,7 @@ class ReferenceDecoding:
         if self._last_dts is not None and packet.dts <= self._last_dts:
             raise CannotLeaveOut("time runs backwards")
         self._last_dts = packet.dts
-        is_reference, is_start = is_referred_to(bytes(packet), self._extradata)
+        is_reference, is_start = is_referred_to(memoryview(packet), self._extradata)
         entry = _Entry(packet, packet.pts, is_reference, is_start, packet.size)
         if is_start:
             self._can_go_back = True
@@ -397,10 +399,6 @@ class _Behind:
         self._decoder: av.VideoCodecContext | None = None
         self._newest: _Entry | None = None  # that was decoded
         self._work = 0  # packets decoded
-        self._stack = ExitStack()
-
-    def close(self) -> None:
-        self._stack.close()
 
     def has_worked_too_much(self, frames: int) -> bool:
         """frames: number of frames that the first decoder is done with."""

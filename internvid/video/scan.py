@@ -41,7 +41,7 @@ from internvid.video.pictures import (
     wide_luma,
 )
 from internvid.video.probe import UnreadableVideo, decoder_of, no_frame, open_video, video_stream
-from internvid.video.reference_frames import CannotLeaveOut, ReferenceDecoding, Shown
+from internvid.video.reference_frames import CannotLeaveOut, ReferenceDecoding, Shown, can_leave_out
 from internvid.video.settings import ScanSettings
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
@@ -118,6 +118,10 @@ def scan(
     `keep_frame` is called with each sampled frame of a clip, once per timestamp, in no certain order: the first frame
     at or after each step of the fine grid, and every clip's middle frame. Damaged packets are skipped and counted; a
     truncated file is read as far as it goes. Raises UnreadableVideo where not one frame can be decoded.
+
+    leaves_out: whether frames of H.264 that no other frame refers to are decoded only where they are needed (see
+    `reference_frames`): boundaries and sampled frames are the same, motion and stillness are estimated in between.
+    None: where it saves time. False: every frame is decoded, as it is of every other codec.
     """
     if settings.detector not in _LEAVE_OUT:
         leaves_out = False
@@ -128,31 +132,40 @@ def scan(
             kept.add(frame.pts)
             keep_frame(frame)
 
-    try:
-        return _scan_references(path, settings, keep_once, leaves_out=leaves_out)
-    except CannotLeaveOut:
-        return _scan_all(path, settings, keep_once)
+    with open_video(path) as container:
+        stream = stream_to_scan(container, path)
+        if not can_leave_out(stream):
+            return _scan_all(container, stream, settings, keep_frame)
+        try:
+            return _scan_references(container, stream, settings, keep_once, path=path, leaves_out=leaves_out)
+        except CannotLeaveOut:
+            pass
+    with open_video(path) as container:
+        return _scan_all(container, stream_to_scan(container, path), settings, keep_once)
 
 
 def _scan_references(
-    path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None], *, leaves_out: bool | None
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    settings: ScanSettings,
+    keep_frame: Callable[[SampledFrame], None],
+    *,
+    path: str,
+    leaves_out: bool | None,
 ) -> list[ClipSpan]:
     """Scans a video by its reference frames. Raises CannotLeaveOut where that cannot be."""
+    if leaves_out is None:
+        leaves_out = stream.codec_context.width * stream.codec_context.height >= _MIN_PIXELS_TO_LEAVE_OUT
+    if leaves_out:
+        # One thread saves a sixth of the work, and which frames are left out does not depend on the machine.
+        stream.codec_context.thread_count = 1
+    rate = usual_rate(container, stream)
     with ExitStack() as stack:
-        container = stack.enter_context(open_video(path))
-        stream = stream_to_scan(container, path)
-        if leaves_out is None:
-            leaves_out = stream.codec_context.width * stream.codec_context.height >= _MIN_PIXELS_TO_LEAVE_OUT
-        if leaves_out:
-            # One thread saves a sixth of the work, and which frames are left out does not depend on the machine.
-            stream.codec_context.thread_count = 1
-        rate = usual_rate(container, stream)
-        fine = FineGrid(settings, stream)
         source = ReferenceDecoding(
             container,
             stream,
             rate=rate,
-            is_sampled=fine.takes,
+            is_sampled=FineGrid(settings, stream).takes,
             behind=lambda: stream_to_scan(stack.enter_context(open_video(path)), path, threads=1),
             leaves_out=leaves_out,
         )
@@ -166,20 +179,23 @@ def _scan_references(
         return worker.finish(source.end_pts)
 
 
-def _scan_all(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None]) -> list[ClipSpan]:
+def _scan_all(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    settings: ScanSettings,
+    keep_frame: Callable[[SampledFrame], None],
+) -> list[ClipSpan]:
     """Scans a video by all its frames."""
-    with open_video(path) as container:
-        stream = stream_to_scan(container, path)
-        source = Decoding(container, stream)
-        worker: _Scan | None = None
-        for frame, pts in source.frames():
-            if worker is None:
-                worker = _Scan(stream, settings, keep_frame, first_pts=pts, rate=source.rate)
-            worker.add(Shown(pts, small_picture(frame), frame, is_anchor=True))
+    source = Decoding(container, stream)
+    worker: _Scan | None = None
+    for frame, pts in source.frames():
         if worker is None:
-            raise no_frame(container, source.last_error)
-        clips = worker.finish(source.end_pts)
-        return [replace(clip, decode_errors=source.errors) for clip in clips]
+            worker = _Scan(stream, settings, keep_frame, first_pts=pts, rate=source.rate)
+        worker.add(Shown(pts, small_picture(frame), frame, is_anchor=True))
+    if worker is None:
+        raise no_frame(container, source.last_error)
+    clips = worker.finish(source.end_pts)
+    return [replace(clip, decode_errors=source.errors) for clip in clips]
 
 
 def stream_to_scan(container: av.container.InputContainer, path: str, *, threads: int = 0) -> av.VideoStream:
