@@ -6,6 +6,7 @@ Reads the small pictures of `pictures` one frame at a time, so that a shot of an
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -151,9 +152,10 @@ class StepShares:
 
     def __init__(self) -> None:
         self._known: list[np.ndarray] = []  # lumas of the last anchor and of the frames since; empty if one is unknown
-        # Of the newest places, each counting less than the next: sums of the steps' changes, and of the changes over
-        # all steps of a place; mean, and of the largest cell.
-        self._of_steps, self._over_all = np.zeros(2), np.zeros(2)
+        # Sums over the newest places, each counting less than the next: of the steps' changes, of those over them all.
+        self._of_steps, self._over_all = 0.0, 0.0
+        # Of the newest steps: the change of the largest cell, as a share of its change over all steps.
+        self._cell_shares: deque[float] = deque((_USUAL_CELL_SHARE,), maxlen=_CELL_SHARES)
 
     def begin(self, luma: np.ndarray, *, is_anchor: bool) -> None:
         """Notes a frame before which frames were left out."""
@@ -166,27 +168,27 @@ class StepShares:
         if not is_anchor:
             return
         if len(self._known) > 2:
-            over_all = np.array(luma_and_cell_change(self._known[0], luma))
-            if over_all[0] < _CUT_CHANGE:
-                steps = [luma_and_cell_change(first, second) for first, second in pairwise(self._known)]
-                # The sum of the means, and the mean of the cells: it is compared with what is visible in one step.
-                of_steps = np.sum(steps, axis=0) / (1, len(steps))
-                self._of_steps = _FORGETTING * self._of_steps + of_steps
-                self._over_all = _FORGETTING * self._over_all + over_all
+            change, cell = luma_and_cell_change(self._known[0], luma)
+            steps = [luma_and_cell_change(first, second) for first, second in pairwise(self._known)]
+            if change < _CUT_CHANGE:
+                self._of_steps = _FORGETTING * self._of_steps + sum(step for step, _ in steps)
+                self._over_all = _FORGETTING * self._over_all + change
+            if cell >= _MIN_CELL:
+                self._cell_shares.extend(step_cell / cell for _, step_cell in steps)
         self.begin(luma, is_anchor=True)
 
     def of_each(self, before: np.ndarray, after: np.ndarray, steps: int) -> tuple[float, float]:
         """The change of each of `steps` steps from one luma to another, and the share of them that is visible."""
         change, cell = luma_and_cell_change(before, after)
-        whole = np.maximum(self._over_all, 1e-6)
-        of_change, of_cell = np.where(self._over_all > 0, self._of_steps / whole, (1.0, 1.0 / steps**0.5)).tolist()
-        # The steps are about alike: near what is visible, some are above it and some below.
-        visible_share = min(max((cell * min(of_cell, 1.0) / VISIBLE_CHANGE - 1) / _STEP_SPREAD + 0.5, 0.0), 1.0)
-        return change * min(max(of_change, 1.0), float(steps)) / steps, visible_share
+        of_steps = self._of_steps / self._over_all if self._over_all else 1.0
+        visible = sum(cell * share > VISIBLE_CHANGE for share in self._cell_shares)
+        return change * min(max(of_steps, 1.0), float(steps)) / steps, visible / len(self._cell_shares)
 
 
 _FORGETTING = 0.9
-_STEP_SPREAD = 0.6  # of the steps' changes of a cell, as a share of their mean
+_CELL_SHARES = 16
+_USUAL_CELL_SHARE = 0.7  # until some are known
+_MIN_CELL = 1.0  # levels of a cell's change, below which there is nothing but noise
 _CUT_CHANGE = 0.1  # between shots, whose change says nothing of movement
 
 

@@ -32,6 +32,7 @@ from internvid.video.packets import is_referred_to
 from internvid.video.pictures import SmallPicture, small_picture
 
 AROUND = 7  # frames on either side of a doubtful change that are all decoded: what the detector of cuts compares
+_MAX_WITHOUT_DTS = 16  # packets at the start of a file
 _FIRST_PACKETS = 64  # by which it is decided whether frames can be left out
 _MIN_SHARE = 0.15  # of frames that can be left out, for it to be worth the while
 _MAX_APART_SECONDS = 0.17  # between two decoded frames: movement over a longer time looks like a cut
@@ -181,11 +182,15 @@ class ReferenceDecoding:
 
     def _entered(self, packet: av.Packet) -> _Entry:
         """Takes in a packet."""
-        if packet.pts is None or packet.dts is None or packet.is_corrupt or packet.is_discard:
-            raise CannotLeaveOut("a packet without times, or damaged")
-        if self._last_dts is not None and packet.dts <= self._last_dts:
-            raise CannotLeaveOut("time runs backwards")
-        self._last_dts = packet.dts
+        if packet.pts is None or packet.is_corrupt or packet.is_discard:
+            raise CannotLeaveOut("a packet without its time, or damaged")
+        # Matroska states no time of decoding: FFmpeg finds it after some packets.
+        if packet.dts is None and (self._last_dts is not None or len(self._unordered) >= _MAX_WITHOUT_DTS):
+            raise CannotLeaveOut("a packet without its time of decoding")
+        if packet.dts is not None:
+            if self._last_dts is not None and packet.dts <= self._last_dts:
+                raise CannotLeaveOut("time runs backwards")
+            self._last_dts = packet.dts
         is_reference, is_start = is_referred_to(memoryview(packet), self._extradata)
         entry = _Entry(packet, packet.pts, is_reference, is_start, packet.size)
         if is_start:
@@ -195,7 +200,7 @@ class ReferenceDecoding:
             self._kept_bytes += entry.size
         self._to_submit.append(entry)
         heapq.heappush(self._unordered, entry)
-        while self._unordered and self._unordered[0].pts <= packet.dts:
+        while self._last_dts is not None and self._unordered and self._unordered[0].pts <= self._last_dts:
             self._order(heapq.heappop(self._unordered))
         return entry
 

@@ -193,9 +193,12 @@ def test_changes_over_several_steps_are_spread_as_those_of_known_steps():
     for luma, is_anchor in ((half, False), (dark, True), (half, False), (bright, True)):
         shares.learn(luma, is_anchor=is_anchor)
     # Twice two steps of 4 levels made a change over both of 0, which counts 0.9, and of 8.
-    change, visible = shares.of_each(dark, bright, 2)
+    change, visible_share = shares.of_each(dark, bright, 2)
     assert change == pytest.approx((0.9 * 8 + 8) / 8 * 8 / 2 / 255)
-    assert visible == 1.0
+    assert visible_share == 1.0
+    # Each step was half of a change of 8: of a change of 4 none is visible, were it not for what was assumed at first.
+    shown_share = shares.of_each(dark, half, 2)[1]
+    assert 0 < shown_share < 0.5
     still = StepShares()
     assert still.of_each(dark, dark, 3) == (0.0, 0.0)
 
