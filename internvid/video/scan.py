@@ -99,8 +99,8 @@ class SampledFrame:
 
 # Detectors that see the same boundaries where frames that next to nothing changes in are left out.
 _LEAVE_OUT = ("combined", "structure+colour")
-# In smaller pictures a frame costs less to decode than to look at: what is left out does not pay for the looking.
-_MIN_PIXELS_TO_LEAVE_OUT = 300_000
+# In small pictures a frame costs less to decode than to look at: what is left out does not pay for the looking.
+_SMALL_PIXELS = 300_000
 
 
 def scan(
@@ -155,9 +155,9 @@ def _scan_references(
 ) -> list[ClipSpan]:
     """Scans a video by its reference frames. Raises CannotLeaveOut where that cannot be."""
     if leaves_out is None:
-        leaves_out = stream.codec_context.width * stream.codec_context.height >= _MIN_PIXELS_TO_LEAVE_OUT
+        leaves_out = not _is_small(stream)
     if leaves_out:
-        # One thread saves a sixth of the work, and which frames are left out does not depend on the machine.
+        # Which frames are left out must not depend on the machine: the threads of FFmpeg return frames later.
         stream.codec_context.thread_count = 1
     rate = usual_rate(container, stream)
     with ExitStack() as stack:
@@ -166,7 +166,7 @@ def _scan_references(
             stream,
             rate=rate,
             is_sampled=FineGrid(settings, stream).takes,
-            behind=lambda: stream_to_scan(stack.enter_context(open_video(path)), path, threads=1),
+            behind=lambda: _second_decoder(stack.enter_context(open_video(path)), path),
             leaves_out=leaves_out,
         )
         worker: _Scan | None = None
@@ -177,6 +177,12 @@ def _scan_references(
         if worker is None:
             raise CannotLeaveOut("there is no frame")
         return worker.finish(source.end_pts)
+
+
+def _second_decoder(container: av.container.InputContainer, path: str) -> av.VideoStream:
+    stream = stream_to_scan(container, path)
+    stream.codec_context.thread_count = 1
+    return stream
 
 
 def _scan_all(
@@ -198,14 +204,17 @@ def _scan_all(
     return [replace(clip, decode_errors=source.errors) for clip in clips]
 
 
-def stream_to_scan(container: av.container.InputContainer, path: str, *, threads: int = 0) -> av.VideoStream:
-    """Chooses the video's stream and sets its decoder for speed. Raises as `internvid.video.probe.video_stream`.
+def _is_small(stream: av.VideoStream) -> bool:
+    return stream.codec_context.width * stream.codec_context.height < _SMALL_PIXELS
 
-    threads: of the decoder, 0 for as many as there are cores.
-    """
+
+def stream_to_scan(container: av.container.InputContainer, path: str) -> av.VideoStream:
+    """Chooses the video's stream and sets its decoder for speed. Raises as `internvid.video.probe.video_stream`."""
     stream = video_stream(container, path)
     stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = threads
+    if _is_small(stream):
+        # More threads cost a fifth of the work, and videos are scanned in as many processes as there are cores.
+        stream.codec_context.thread_count = 1
     # Leaves block edges unsmoothed in those frames of H.264 that no other frame refers to, so that nothing drifts. It
     # saves a tenth of their decoding; luma keeps 49 dB of PSNR or more, and a JPEG of quality 90 only 41 to 47. VP9 and
     # AV1 decoded to the same pixels.

@@ -56,10 +56,10 @@ def shown_of(
         def opened() -> av.VideoStream:
             if gone_back is not None:
                 gone_back.append(path)
-            return stream_to_scan(stack.enter_context(open_video(str(path))), str(path), threads=1)
+            return stream_to_scan(stack.enter_context(open_video(str(path))), str(path))
 
         container = stack.enter_context(open_video(str(path)))
-        stream = stream_to_scan(container, str(path), threads=1)
+        stream = stream_to_scan(container, str(path))
         counted = iter(range(1_000_000))
         source = ReferenceDecoding(
             container,
