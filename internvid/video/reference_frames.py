@@ -133,7 +133,6 @@ class ReferenceDecoding:
         self._can_go_back = False
         self._all_until = 0  # index up to which all frames are decoded
         self._follows_sample = False
-        self._last_decoded = -1  # index
         self._sizes: dict[bool, deque[int]] = {kind: deque(maxlen=_USUAL_PACKETS) for kind in (True, False)}
         self._start_size = 0
         self._last_picture: SmallPicture | None = None  # of the last decoded frame that was released
@@ -194,7 +193,7 @@ class ReferenceDecoding:
         is_reference, is_start = is_referred_to(memoryview(packet), self._extradata)
         entry = _Entry(packet, packet.pts, is_reference, is_start, packet.size)
         if is_start:
-            self._can_go_back = True
+            self._can_go_back = self._leaves_out
         if self._can_go_back:
             self._kept.append(entry)
             self._kept_bytes += entry.size
@@ -246,7 +245,6 @@ class ReferenceDecoding:
                 break
             self._to_submit.popleft()
             if self._is_needed(entry):
-                self._last_decoded = max(self._last_decoded, entry.index)
                 self._submitted[entry.pts] = entry
                 self._decode(entry.packet)
             else:
