@@ -80,8 +80,8 @@ class _Entry:
     frame: av.VideoFrame | None = None
     picture: SmallPicture | None = None
 
-    def __lt__(self, other: _Entry) -> bool:
-        return self.pts < other.pts
+    def __lt__(self, entry: _Entry) -> bool:
+        return self.pts < entry.pts
 
 
 def can_leave_out(stream: av.VideoStream) -> bool:
@@ -123,7 +123,7 @@ class ReferenceDecoding:
         self._last_dts: int | None = None
         self._ordered: dict[int, _Entry] = {}  # from the order of showing to where frames are released
         self._next_index = 0  # of the order of showing
-        self._next_to_look_at = 0
+        self._next_to_compare = 0
         self._next_to_release = 0
         self._to_submit: deque[_Entry] = deque()  # in the order of decoding
         self._submitted: dict[int, _Entry] = {}  # by tick, until the decoder returns the frame
@@ -171,7 +171,7 @@ class ReferenceDecoding:
         self._decode(None)
         if self._submitted:
             raise CannotLeaveOut("frames are missing")
-        yield from self._look_and_release()
+        yield from self._compare_and_release()
 
     @property
     def end_pts(self) -> int:
@@ -249,7 +249,7 @@ class ReferenceDecoding:
                 self._decode(entry.packet)
             else:
                 entry.is_left_out = True
-        yield from self._look_and_release()
+        yield from self._compare_and_release()
 
     def _is_needed(self, entry: _Entry) -> bool:
         if entry.is_reference or entry.is_wanted or entry.index < self._all_until:
@@ -274,28 +274,28 @@ class ReferenceDecoding:
                 entry = None if frame.pts is None else self._submitted.pop(frame.pts, None)
                 if entry is None or frame.is_corrupt or frame.interlaced_frame:
                     raise CannotLeaveOut("a frame without its time, damaged, or of two fields")
-                if self._newest_pts is not None and frame.pts <= self._newest_pts:
+                if self._newest_pts is not None and entry.pts <= self._newest_pts:
                     raise CannotLeaveOut("frames come in another order")
-                self._newest_pts = frame.pts
+                self._newest_pts = entry.pts
                 entry.frame = frame
         except av.error.FFmpegError as error:
             raise CannotLeaveOut(f"damaged: {error}") from error
 
-    def _look_and_release(self) -> Iterator[Shown]:
-        while self._next_to_look_at < self._next_index:
-            entry = self._ordered[self._next_to_look_at]
+    def _compare_and_release(self) -> Iterator[Shown]:
+        while self._next_to_compare < self._next_index:
+            entry = self._ordered[self._next_to_compare]
             if entry.frame is None and not entry.is_left_out:
                 if self._newest_pts is not None and entry.pts < self._newest_pts:
                     raise CannotLeaveOut("a frame is missing")
                 break
-            self._next_to_look_at += 1
+            self._next_to_compare += 1
             if entry.frame is not None:
                 entry.picture = small_picture(entry.frame)
                 if self._leaves_out:
                     self._doubt(self._changes.push(entry.index, entry.picture, self._is_all_decoded))
         if not self._leaves_out:
-            settled = self._next_to_look_at
-        elif self._has_ended and self._next_to_look_at == self._next_index and not self._to_submit:
+            settled = self._next_to_compare
+        elif self._has_ended and self._next_to_compare == self._next_index and not self._to_submit:
             self._doubt(self._changes.finish(self._is_all_decoded))
             settled = self._next_index
         else:
@@ -326,7 +326,7 @@ class ReferenceDecoding:
             self._all_until = max(self._all_until, last + AROUND + 1)
         if spans:
             # What follows is decoded at once: going back costs more.
-            self._all_until = max(self._all_until, self._next_to_look_at + self._restless)
+            self._all_until = max(self._all_until, self._next_to_compare + self._restless)
 
     def _released(self, entry: _Entry) -> Shown:
         if entry.is_wanted and entry.is_left_out:
@@ -365,7 +365,7 @@ class ReferenceDecoding:
         """Decodes the frames that were left out and are wanted by now."""
         missing = [
             self._ordered[index]
-            for index in range(self._next_to_release, self._next_to_look_at)
+            for index in range(self._next_to_release, self._next_to_compare)
             if self._ordered[index].is_wanted and self._ordered[index].is_left_out
         ]
         self._behind.decode(missing, self._kept)
@@ -456,7 +456,7 @@ class _Behind:
             raise CannotLeaveOut(f"damaged: {error}") from error
 
 
-# --- where a look at the reference frames is not enough ----------------------------------------------------------
+# --- where the reference frames are not enough ----------------------------------------------------------------
 
 # Doublings by which a change between decoded frames stands out, from which a cut may hide in it. Half of what makes a
 # candidate of the detector: between frames that are further apart, movement changes more.
@@ -476,8 +476,8 @@ _FADE_FACTOR, _ONE_FACTOR = 0.07, 0.2
 _CALM_FRAMES = 6  # after a movement that looked like a mixture
 
 
-class _Look(NamedTuple):
-    index: int
+class _Seen(NamedTuple):
+    frame_index: int
     picture: SmallPicture
     structure: np.ndarray
     energy: float
@@ -502,13 +502,13 @@ class DoubtfulChanges:
     fps: float
     settled: int = 0
     _next_gradual: int = 0
-    _looks: deque[_Look] = field(default_factory=deque)
+    _newest: deque[_Seen] = field(default_factory=deque)
     _changes: deque[_Change] = field(default_factory=lambda: deque(maxlen=2 * _PAIRS + 1))
     _cuts: deque[int] = field(default_factory=lambda: deque(maxlen=16))
 
     def __post_init__(self) -> None:
         self._apart = [min(round(seconds * self.fps), _MAX_GRADUAL_FRAMES) for seconds in _GRADUAL_SECONDS]
-        self._looks = deque(maxlen=self._apart[-1] + 4 * _PAIRS + 4)
+        self._newest = deque(maxlen=self._apart[-1] + 4 * _PAIRS + 4)
 
     def push(self, index: int, picture: SmallPicture, is_known: Callable[[int, int], bool]) -> list[tuple[int, int]]:
         """Takes a decoded frame. Returns spans [first, last] of frames that are doubtful.
@@ -516,12 +516,12 @@ class DoubtfulChanges:
         is_known: whether nothing in a span, and around it, was or will be left out, so that no doubt is of use.
         """
         structure = structure_of(picture.luma)
-        look = _Look(index, picture, structure, float(cv2.norm(structure, cv2.NORM_L2SQR)))
-        if self._looks:
-            before = self._looks[-1]
-            change = change_between(before.picture, before.structure, before.energy, picture, structure, look.energy)
-            self._changes.append(_Change(before.index, index, change, sum(change)))
-        self._looks.append(look)
+        seen = _Seen(index, picture, structure, float(cv2.norm(structure, cv2.NORM_L2SQR)))
+        if self._newest:
+            before = self._newest[-1]
+            change = change_between(before.picture, before.structure, before.energy, picture, structure, seen.energy)
+            self._changes.append(_Change(before.frame_index, index, change, sum(change)))
+        self._newest.append(seen)
         return self._judge(len(self._changes) - 1 - _PAIRS, is_known)
 
     def finish(self, is_known: Callable[[int, int], bool]) -> list[tuple[int, int]]:
@@ -577,40 +577,40 @@ class DoubtfulChanges:
         return sum(alone) >= _DOUBTFUL and alone[2] >= _DOUBTFUL_STRUCTURE
 
     def _is_unlike(self, first: int, last: int) -> bool:
-        return is_unlike(self._look(first).picture.luma, self._look(last).picture.luma, _DOUBTFUL_UNLIKE)
+        return is_unlike(self._seen_at(first).picture.luma, self._seen_at(last).picture.luma, _DOUBTFUL_UNLIKE)
 
-    def _look(self, index: int) -> _Look:
-        """The newest look at a frame at or before `index`."""
-        return next(look for look in reversed(self._looks) if look.index <= index)
+    def _seen_at(self, index: int) -> _Seen:
+        """The newest decoded frame at or before `index`."""
+        return next(seen for seen in reversed(self._newest) if seen.frame_index <= index)
 
     def _turned_from(self, last: int) -> int | None:
         """The frame from which on the picture has been turning into the one of frame `last`; None if it has not."""
-        here = self._look(last)
+        here = self._seen_at(last)
         for apart in self._apart:
-            if self._looks[0].index > last - apart:
+            if self._newest[0].frame_index > last - apart:
                 break
-            before = self._look(last - apart)
-            if any(before.index < cut <= last for cut in self._cuts):
+            before = self._seen_at(last - apart)
+            if any(before.frame_index < cut <= last for cut in self._cuts):
                 break
             if _fades(before, here):
-                return before.index
+                return before.frame_index
             if self._may_be_mixed(before, here):
-                if self._is_unlike(before.index, last):
-                    return before.index
+                if self._is_unlike(before.frame_index, last):
+                    return before.frame_index
                 self._next_gradual = last + _CALM_FRAMES
         return None
 
-    def _may_be_mixed(self, before: _Look, here: _Look) -> bool:
+    def _may_be_mixed(self, before: _Seen, here: _Seen) -> bool:
         """Whether the pictures between two frames may be mixtures of both."""
         together, floor = float(np.vdot(before.structure, here.structure)), here.structure.size
         alike = (together + floor) / math.sqrt((before.energy + floor) * (here.energy + floor))
         if alike >= _ALIKE or before.energy * here.energy <= together * together:
             return False
-        middle = self._look((before.index + here.index + 1) // 2).structure
+        middle = self._seen_at((before.frame_index + here.frame_index + 1) // 2).structure
         return mixture(before.structure, here.structure, middle, before.energy, here.energy, together)[2] >= _MIXED
 
 
-def _fades(before: _Look, here: _Look) -> bool:
+def _fades(before: _Seen, here: _Seen) -> bool:
     """Whether the picture becomes darker or brighter as in a fade: all of it by one factor, or from or to black."""
     mean_before, mean_here = before.picture.mean_luma, here.picture.mean_luma
     if abs(mean_here - mean_before) <= _LIGHT_STEP:

@@ -121,10 +121,9 @@ def scan(
 
     leaves_out: whether frames of H.264 that no other frame refers to are decoded only where they are needed (see
     `reference_frames`): boundaries and sampled frames are the same, motion and stillness are estimated in between.
-    None: where it saves time. False: every frame is decoded, as it is of every other codec.
+    None: where it saves time, that is not in small pictures. False: every frame is decoded, as of every other codec.
+    Where it is given or saves time, the middle frame of a clip is one that others refer to, or a sampled one.
     """
-    if settings.detector not in _LEAVE_OUT:
-        leaves_out = False
     kept: set[int] = set()
 
     def keep_once(frame: SampledFrame) -> None:
@@ -134,8 +133,10 @@ def scan(
 
     with open_video(path) as container:
         stream = stream_to_scan(container, path)
-        if not can_leave_out(stream):
+        pays = leaves_out is not None or not _is_small(stream)
+        if not pays or settings.detector not in _LEAVE_OUT or not can_leave_out(stream):
             return _scan_all(container, stream, settings, keep_frame)
+        leaves_out = leaves_out is None or leaves_out
         try:
             return _scan_references(container, stream, settings, keep_once, path=path, leaves_out=leaves_out)
         except CannotLeaveOut:
@@ -151,11 +152,9 @@ def _scan_references(
     keep_frame: Callable[[SampledFrame], None],
     *,
     path: str,
-    leaves_out: bool | None,
+    leaves_out: bool,
 ) -> list[ClipSpan]:
     """Scans a video by its reference frames. Raises CannotLeaveOut where that cannot be."""
-    if leaves_out is None:
-        leaves_out = not _is_small(stream)
     if leaves_out:
         # Which frames are left out must not depend on the machine: the threads of FFmpeg return frames later.
         stream.codec_context.thread_count = 1
@@ -717,7 +716,7 @@ class _Reservoir:
         every = (*self._older, *self._others, *self._newest)
         shot_frames = [frame for frame in every if start_frame <= frame.frame_index < end_frame]
         self._older = [older for older in self._older if older.frame_index >= end_frame]
-        self._others = [other for other in self._others if other.frame_index >= end_frame]
+        self._others = [held for held in self._others if held.frame_index >= end_frame]
         self._newest = deque(newest for newest in self._newest if newest.frame_index >= end_frame)
         self._apart = 1
         return min(shot_frames, key=lambda frame: (not frame.is_anchor, abs(frame.seconds - seconds)))
