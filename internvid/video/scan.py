@@ -4,13 +4,15 @@ Memory does not grow with the video's length. Each frame leaves a small picture 
 decided, each clip leaves one row, and decoded frames are held in a bounded reservoir: 200 MB for 720p, at 24 s and at
 240 s alike.
 
-The decoder is PyAV with all threads, and not decord: decord reads no AV1, returns nothing but whole RGB frames, and
-gives no timestamp ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to
-0.7 and frames of 256x144 at 0.4 to 1.1 of PyAV's rate of decoding. This whole pass, with cuts, measures and JPEGs, ran
-at 0.54 to 0.72 of it (median 0.66, five real videos and three videos of 240p to 360p), 1.9 to 3.2 times (median 2.2) as
-fast as `scenedetect detect-content`. What it adds, 0.2 to 0.3 ms a frame (0.4 at 720p), shows most where a frame is
-cheap to decode: a video of flat shapes in 240p ran at 0.4 of PyAV's rate. Half of it is spent on the small picture
-(waiting for memory), the flow and the JPEGs. benchmarks/cut_and_sample.py repeats these measurements.
+The decoder is PyAV, and not decord: decord reads no AV1, returns nothing but whole RGB frames, and gives no timestamp
+ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to 0.7 and frames of 256x144 at
+0.4 to 1.1 of PyAV's rate of decoding.
+
+What this pass adds to decoding, 0.2 to 0.3 ms a frame (0.4 at 720p), shows most where a frame is cheap to decode: by
+the processor's time it ran at 0.2 to 0.8 of PyAV's rate of decoding to nothing for pictures below 480 lines and other
+codecs than H.264. Half of it is spent on the small picture (waiting for memory), the flow and the JPEGs. Of H.264 with
+B-frames, frames are left out (`reference_frames`): 0.8 to 1.2 of that rate from 480 lines on.
+benchmarks/cut_and_sample.py repeats these measurements.
 """
 
 from __future__ import annotations
