@@ -44,7 +44,7 @@ from internvid.video.pictures import (
 )
 from internvid.video.probe import UnreadableVideo, decoder_of, no_frame, open_video, video_stream
 from internvid.video.reference_frames import CannotLeaveOut, ReferenceDecoding, Shown, can_leave_out
-from internvid.video.settings import ScanSettings
+from internvid.video.settings import ScanSettings, default_threshold
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
 _HELD_BYTES = 96 << 20
@@ -136,7 +136,7 @@ def scan(
     with open_video(path) as container:
         stream = stream_to_scan(container, path)
         pays = leaves_out is not None or not _is_small(stream)
-        if not pays or settings.detector not in _LEAVE_OUT or not can_leave_out(stream):
+        if not pays or not _finds_the_same(settings) or not can_leave_out(stream):
             return _scan_all(container, stream, settings, keep_frame)
         leaves_out = leaves_out is None or leaves_out
         try:
@@ -145,6 +145,13 @@ def scan(
             pass
     with open_video(path) as container:
         return _scan_all(container, stream_to_scan(container, path), settings, keep_once)
+
+
+def _finds_the_same(settings: ScanSettings) -> bool:
+    """Whether the detector finds the same boundaries: what counts as doubtful goes with the default threshold."""
+    if settings.detector not in _LEAVE_OUT:
+        return False
+    return settings.threshold is None or settings.threshold >= default_threshold(settings.detector)
 
 
 def _scan_references(
