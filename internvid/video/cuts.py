@@ -141,19 +141,11 @@ class StructureColourCuts:
     def push(
         self, frame_index: int, seconds: float, picture: SmallPicture, colour: np.ndarray | None
     ) -> list[Boundary]:
-        structure = _structure(picture.luma)
-        energy = float(cv2.norm(structure, cv2.NORM_L2SQR)) + _STRUCTURE_FLOOR
+        structure = structure_of(picture.luma)
+        energy = float(cv2.norm(structure, cv2.NORM_L2SQR))
         change = (0.0, 0.0, 0.0)
         if self._last is not None:
-            before, structure_before, energy_before = self._last
-            luma = cv2.norm(picture.luma, before.luma, cv2.NORM_L1) / picture.luma.size
-            chroma = cv2.norm(picture.chroma, before.chroma, cv2.NORM_L1) / (picture.chroma.size / 2)
-            alike = (float(np.vdot(structure, structure_before)) + _STRUCTURE_FLOOR) / math.sqrt(energy * energy_before)
-            change = (
-                math.log2(1 + luma / _QUIET[0]),
-                math.log2(1 + chroma / _QUIET[1]),
-                math.log2(1 + max(0.0, 1 - alike) / _QUIET[2]),
-            )
+            change = change_between(*self._last, picture, structure, energy)
         self._last = (picture, structure, energy)
         self._seen.append(_SeenFrame(frame_index, picture.luma, picture.mean_luma, change))
         at = len(self._seen) - 1 - _ALONE
@@ -225,10 +217,33 @@ class StructureColourCuts:
         return False
 
 
-def _structure(luma: np.ndarray) -> np.ndarray:
+def structure_of(luma: np.ndarray) -> np.ndarray:
     """The difference of each pixel from the mean of the 9x9 pixels around it: [36, 64] float32, whatever the light."""
     levels = luma.astype(np.float32)
     return levels - cv2.blur(levels, (9, 9))
+
+
+def change_between(
+    before: SmallPicture,
+    structure_before: np.ndarray,
+    energy_before: float,
+    picture: SmallPicture,
+    structure: np.ndarray,
+    energy: float,
+) -> tuple[float, float, float]:
+    """The change from one picture to another: doublings above _QUIET of luma, chroma and structure.
+
+    structure: see `structure_of`. energy: the sum of its squares.
+    """
+    luma = cv2.norm(picture.luma, before.luma, cv2.NORM_L1) / picture.luma.size
+    chroma = cv2.norm(picture.chroma, before.chroma, cv2.NORM_L1) / (picture.chroma.size / 2)
+    together = float(np.vdot(structure, structure_before)) + _STRUCTURE_FLOOR
+    alike = together / math.sqrt((energy + _STRUCTURE_FLOOR) * (energy_before + _STRUCTURE_FLOOR))
+    return (
+        math.log2(1 + luma / _QUIET[0]),
+        math.log2(1 + chroma / _QUIET[1]),
+        math.log2(1 + max(0.0, 1 - alike) / _QUIET[2]),
+    )
 
 
 def unlikeness(before: np.ndarray, after: np.ndarray) -> float:
@@ -239,6 +254,11 @@ def unlikeness(before: np.ndarray, after: np.ndarray) -> float:
     movement uncovers what was hidden. 0 where both are flat.
     """
     return min(_unexplained(before, after), _unexplained(after, before))
+
+
+def is_unlike(before: np.ndarray, after: np.ndarray, level: float) -> bool:
+    """Whether `unlikeness` is at least `level`: in half the time where it is not."""
+    return _unexplained(before, after) >= level and _unexplained(after, before) >= level
 
 
 def _unexplained(source: np.ndarray, target: np.ndarray) -> float:

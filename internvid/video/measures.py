@@ -6,7 +6,9 @@ Reads the small pictures of `pictures` one frame at a time, so that a shot of an
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -57,8 +59,17 @@ def luma_change(before: np.ndarray, after: np.ndarray) -> tuple[float, bool]:
     mean = cv2.mean(difference)[0]
     if mean > VISIBLE_CHANGE:
         return mean / 255.0, True
-    cells = cv2.resize(difference, (8, 6), interpolation=cv2.INTER_AREA)
-    return mean / 255.0, float(cells.max()) > VISIBLE_CHANGE
+    return mean / 255.0, _largest_cell(difference) > VISIBLE_CHANGE
+
+
+def luma_and_cell_change(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Returns (mean change from 0 to 1, change of the cell that changed most, from 0 to 255) of two small lumas."""
+    difference = cv2.absdiff(before, after)
+    return cv2.mean(difference)[0] / 255.0, _largest_cell(difference)
+
+
+def _largest_cell(difference: np.ndarray) -> float:
+    return float(cv2.resize(difference, (8, 6), interpolation=cv2.INTER_AREA).max())
 
 
 def is_black(picture: SmallPicture) -> bool:
@@ -132,6 +143,55 @@ def _similarity(place: np.ndarray, moved: np.ndarray) -> tuple[complex, complex]
     return complex(mean_moved - factor * mean_place), factor
 
 
+class StepShares:
+    """Tells how the change over several frames is spread over its steps, by the places where all frames are known.
+
+    The changes of two steps add up to more than the change over both, as what moves forth and back, and noise, cancel
+    out; and a change over two steps can be visible where neither step's is.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[np.ndarray] = []  # lumas of the last anchor and of the frames since; empty if one is unknown
+        # Sums over the newest places, each counting less than the next: of the steps' changes, of those over them all.
+        self._of_steps, self._over_all = 0.0, 0.0
+        # Of the newest steps: the change of the largest cell, as a share of its change over all steps.
+        self._cell_shares: deque[float] = deque((_USUAL_CELL_SHARE,), maxlen=_CELL_SHARES)
+
+    def begin(self, luma: np.ndarray, *, is_anchor: bool) -> None:
+        """Notes a frame before which frames were left out."""
+        self._known = [luma] if is_anchor else []
+
+    def learn(self, luma: np.ndarray, *, is_anchor: bool) -> None:
+        """Notes a frame that follows the last one."""
+        if self._known:
+            self._known.append(luma)
+        if not is_anchor:
+            return
+        if len(self._known) > 2:
+            change, cell = luma_and_cell_change(self._known[0], luma)
+            steps = [luma_and_cell_change(first, second) for first, second in pairwise(self._known)]
+            if change < _CUT_CHANGE:
+                self._of_steps = _FORGETTING * self._of_steps + sum(step for step, _ in steps)
+                self._over_all = _FORGETTING * self._over_all + change
+            if cell >= _MIN_CELL:
+                self._cell_shares.extend(step_cell / cell for _, step_cell in steps)
+        self.begin(luma, is_anchor=True)
+
+    def of_each(self, before: np.ndarray, after: np.ndarray, steps: int) -> tuple[float, float]:
+        """The change of each of `steps` steps from one luma to another, and the share of them that is visible."""
+        change, cell = luma_and_cell_change(before, after)
+        of_steps = self._of_steps / self._over_all if self._over_all else 1.0
+        visible = sum(cell * share > VISIBLE_CHANGE for share in self._cell_shares)
+        return change * min(max(of_steps, 1.0), float(steps)) / steps, visible / len(self._cell_shares)
+
+
+_FORGETTING = 0.9
+_CELL_SHARES = 16
+_USUAL_CELL_SHARE = 0.7  # until some are known
+_MIN_CELL = 1.0  # levels of a cell's change, below which there is nothing but noise
+_CUT_CHANGE = 0.1  # between shots, whose change says nothing of movement
+
+
 class ShotMeasures:
     """Adds up a shot's measures, frame by frame."""
 
@@ -158,12 +218,11 @@ class ShotMeasures:
         self.frame_count += 1
         self.interlaced_frames += is_interlaced
 
-    def add_change(self, change: float, visible: bool, seconds: float) -> None:
-        """Adds the change between two frames of the shot, `seconds` apart."""
+    def add_change(self, change: float, visible: float, seconds: float) -> None:
+        """Adds the change between two frames of the shot, `seconds` apart. visible: the share of it that is visible."""
         self.change += change
         self.seconds += seconds
-        if not visible:
-            self.still_seconds += seconds
+        self.still_seconds += seconds * (1 - visible)
 
     def add_camera(self, camera: Camera, shown: tuple[int, int, int, int]) -> None:
         """Adds a camera movement between two frames of the shot. shown: as `pictures.orientation` returns it."""

@@ -246,6 +246,23 @@ def _parts(codec: str, payload: bytes, length_bytes: int | None) -> Iterator[byt
         yield payload
 
 
+def is_referred_to(payload: bytes | memoryview, extradata: bytes) -> tuple[bool, bool]:
+    """Of a packet of H.264: whether other frames may refer to its frame, and whether decoding can start at it.
+
+    extradata: of the stream.
+    """
+    length_bytes = _length_bytes("h264", extradata)
+    if length_bytes is None:
+        heads = [unit[0] for unit in _nal_units(bytes(payload), None)]
+    else:
+        heads, at = [], 0
+        while at + length_bytes < len(payload):
+            heads.append(payload[at + length_bytes])
+            at += length_bytes + int.from_bytes(payload[at : at + length_bytes], "big")
+    slices = [head for head in heads if 1 <= head & 31 <= 5]
+    return any(head >> 5 & 3 for head in slices) or not slices, any(head & 31 == 5 for head in slices)
+
+
 def _nal_units(payload: bytes, length_bytes: int | None) -> Iterator[bytes]:
     """Yields the NAL units of a packet, without empty ones."""
     if length_bytes is None:

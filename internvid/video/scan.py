@@ -1,16 +1,18 @@
 """Decodes a video once, and returns its clips with their measures and the frames that captions are made from.
 
 Memory does not grow with the video's length. Each frame leaves a small picture and a few numbers until its cut is
-decided, each clip leaves one row, and decoded frames are held in a bounded reservoir: 200 MB for 720p, at 24 s and at
-240 s alike.
+decided, each clip leaves one row, and decoded frames are held in a bounded reservoir: for 720p the process has 270 to
+290 MB, at 10 s and at 96 s alike.
 
-The decoder is PyAV with all threads, and not decord: decord reads no AV1, returns nothing but whole RGB frames, and
-gives no timestamp ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to
-0.7 and frames of 256x144 at 0.4 to 1.1 of PyAV's rate of decoding. This whole pass, with cuts, measures and JPEGs, ran
-at 0.54 to 0.72 of it (median 0.66, five real videos and three videos of 240p to 360p), 1.9 to 3.2 times (median 2.2) as
-fast as `scenedetect detect-content`. What it adds, 0.2 to 0.3 ms a frame (0.4 at 720p), shows most where a frame is
-cheap to decode: a video of flat shapes in 240p ran at 0.4 of PyAV's rate. Half of it is spent on the small picture
-(waiting for memory), the flow and the JPEGs. benchmarks/cut_and_sample.py repeats these measurements.
+The decoder is PyAV, and not decord: decord reads no AV1, returns nothing but whole RGB frames, and gives no timestamp
+ticks. On two busy cores (H.264, VP8 and VP9, 240p to 720p) it gave whole frames at 0.3 to 0.7 and frames of 256x144 at
+0.4 to 1.1 of PyAV's rate of decoding.
+
+What this pass adds to decoding, 0.2 to 0.3 ms a frame (0.4 at 720p), shows most where a frame is cheap to decode: by
+the processor's time it ran at 0.2 to 0.8 of PyAV's rate of decoding to nothing for pictures below 480 lines and other
+codecs than H.264. Half of it is spent on the small picture (waiting for memory), the flow and the JPEGs. Of H.264 with
+B-frames, frames are left out (`reference_frames`): 0.8 to 1.2 of that rate from 480 lines on.
+benchmarks/cut_and_sample.py repeats these measurements.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -40,7 +43,8 @@ from internvid.video.pictures import (
     wide_luma,
 )
 from internvid.video.probe import UnreadableVideo, decoder_of, no_frame, open_video, video_stream
-from internvid.video.settings import ScanSettings
+from internvid.video.reference_frames import CannotLeaveOut, ReferenceDecoding, Shown, can_leave_out
+from internvid.video.settings import ScanSettings, default_threshold
 
 # Decoded frames waiting to become a clip's middle frame: 96 MiB is 32 frames of 1080p, 8 of 4K.
 _HELD_BYTES = 96 << 20
@@ -95,7 +99,19 @@ class SampledFrame:
     jpeg: bytes
 
 
-def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame], None]) -> list[ClipSpan]:
+# Detectors that see the same boundaries where frames that next to nothing changes in are left out.
+_LEAVE_OUT = ("combined", "structure+colour")
+# In small pictures a frame costs less to decode than to look at: what is left out does not pay for the looking.
+_SMALL_PIXELS = 300_000
+
+
+def scan(
+    path: str,
+    settings: ScanSettings,
+    keep_frame: Callable[[SampledFrame], None],
+    *,
+    leaves_out: bool | None = None,
+) -> list[ClipSpan]:
     """Decodes the file once and returns its clips in order.
 
     They tile the video from its first frame to its end, but for the frames of fades and dissolves, which show neither
@@ -104,25 +120,109 @@ def scan(path: str, settings: ScanSettings, keep_frame: Callable[[SampledFrame],
     `keep_frame` is called with each sampled frame of a clip, once per timestamp, in no certain order: the first frame
     at or after each step of the fine grid, and every clip's middle frame. Damaged packets are skipped and counted; a
     truncated file is read as far as it goes. Raises UnreadableVideo where not one frame can be decoded.
+
+    leaves_out: whether frames of H.264 that no other frame refers to are decoded only where they are needed (see
+    `reference_frames`): boundaries and sampled frames are the same, motion and stillness are estimated in between.
+    None: where it saves time, that is not in small pictures. False: every frame is decoded, as of every other codec.
+    Where it is given or saves time, the middle frame of a clip is one that others refer to, or a sampled one.
     """
+    kept: set[int] = set()
+
+    def keep_once(frame: SampledFrame) -> None:
+        if frame.pts not in kept:
+            kept.add(frame.pts)
+            keep_frame(frame)
+
     with open_video(path) as container:
         stream = stream_to_scan(container, path)
-        source = Decoding(container, stream)
+        pays = leaves_out is not None or not _is_small(stream)
+        if not pays or not _finds_the_same(settings) or not can_leave_out(stream):
+            return _scan_all(container, stream, settings, keep_frame)
+        leaves_out = leaves_out is None or leaves_out
+        try:
+            return _scan_references(container, stream, settings, keep_once, path=path, leaves_out=leaves_out)
+        except CannotLeaveOut:
+            pass
+    with open_video(path) as container:
+        return _scan_all(container, stream_to_scan(container, path), settings, keep_once)
+
+
+def _finds_the_same(settings: ScanSettings) -> bool:
+    """Whether the detector finds the same boundaries: what counts as doubtful goes with the default threshold."""
+    if settings.detector not in _LEAVE_OUT:
+        return False
+    return settings.threshold is None or settings.threshold >= default_threshold(settings.detector)
+
+
+def _scan_references(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    settings: ScanSettings,
+    keep_frame: Callable[[SampledFrame], None],
+    *,
+    path: str,
+    leaves_out: bool,
+) -> list[ClipSpan]:
+    """Scans a video by its reference frames. Raises CannotLeaveOut where that cannot be."""
+    if leaves_out:
+        # Which frames are left out must not depend on the machine: the threads of FFmpeg return frames later.
+        stream.codec_context.thread_count = 1
+    rate = usual_rate(container, stream)
+    with ExitStack() as stack:
+        source = ReferenceDecoding(
+            container,
+            stream,
+            rate=rate,
+            is_sampled=FineGrid(settings, stream).takes,
+            behind=lambda: _second_decoder(stack.enter_context(open_video(path)), path),
+            leaves_out=leaves_out,
+        )
         worker: _Scan | None = None
-        for frame, pts in source.frames():
+        for shown in source.frames():
             if worker is None:
-                worker = _Scan(stream, settings, keep_frame, first_pts=pts, rate=source.rate)
-            worker.add(frame, pts)
+                worker = _Scan(stream, settings, keep_frame, first_pts=shown.pts, rate=rate, leaves_out=leaves_out)
+            worker.add(shown)
         if worker is None:
-            raise no_frame(container, source.last_error)
-        clips = worker.finish(source.end_pts)
-        return [replace(clip, decode_errors=source.errors) for clip in clips]
+            raise CannotLeaveOut("there is no frame")
+        return worker.finish(source.end_pts)
+
+
+def _second_decoder(container: av.container.InputContainer, path: str) -> av.VideoStream:
+    stream = stream_to_scan(container, path)
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _scan_all(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    settings: ScanSettings,
+    keep_frame: Callable[[SampledFrame], None],
+) -> list[ClipSpan]:
+    """Scans a video by all its frames."""
+    source = Decoding(container, stream)
+    worker: _Scan | None = None
+    for frame, pts in source.frames():
+        if worker is None:
+            worker = _Scan(stream, settings, keep_frame, first_pts=pts, rate=source.rate)
+        worker.add(Shown(pts, small_picture(frame), frame, is_anchor=True))
+    if worker is None:
+        raise no_frame(container, source.last_error)
+    clips = worker.finish(source.end_pts)
+    return [replace(clip, decode_errors=source.errors) for clip in clips]
+
+
+def _is_small(stream: av.VideoStream) -> bool:
+    return stream.codec_context.width * stream.codec_context.height < _SMALL_PIXELS
 
 
 def stream_to_scan(container: av.container.InputContainer, path: str) -> av.VideoStream:
     """Chooses the video's stream and sets its decoder for speed. Raises as `internvid.video.probe.video_stream`."""
     stream = video_stream(container, path)
     stream.thread_type = "AUTO"
+    if _is_small(stream):
+        # More threads cost a fifth of the work, and videos are scanned in as many processes as there are cores.
+        stream.codec_context.thread_count = 1
     # Leaves block edges unsmoothed in those frames of H.264 that no other frame refers to, so that nothing drifts. It
     # saves a tenth of their decoding; luma keeps 49 dB of PSNR or more, and a JPEG of quality 90 only 41 to 47. VP9 and
     # AV1 decoded to the same pixels.
@@ -217,7 +317,7 @@ class Step:
     pts: int
     seconds: float
     change: float = 0.0
-    visible: bool = False
+    visible: float = 0.0
     black: bool = False
     interlaced: bool | None = None
     camera: measures.Camera | None = None
@@ -234,6 +334,7 @@ class _Held:
     seconds: float
     frame: av.VideoFrame
     is_kept: bool
+    is_anchor: bool = True
 
 
 @dataclass
@@ -260,22 +361,49 @@ class Shot:
 
 
 class Meter:
-    """Measures each frame against the one before, and, twice a second, how the camera moved."""
+    """Measures each frame against the one before, and, twice a second, how the camera moved.
 
-    def __init__(self, orientations: Orientations) -> None:
+    Where frames were left out, only the change over several steps is known. How much of it each step has is what it
+    was in the last places where all frames were decoded.
+    """
+
+    def __init__(self, orientations: Orientations, *, estimates: bool = False) -> None:
+        """estimates: whether frames are left out."""
+        self._estimates = estimates
         self._orientations = orientations
         self._luma: np.ndarray | None = None
         self._camera = measures.CameraMeter()
         self._wide: tuple[int, float, np.ndarray] | None = None
         self._next_wide = 0.0
+        self._steps_left_out: list[Step] = []
+        self._shares = measures.StepShares()
 
-    def measure(self, step: Step, frame: av.VideoFrame, picture: SmallPicture) -> None:
-        """Measures the frame and its small picture, and writes the result into `step`."""
+    def measure(
+        self, step: Step, frame: av.VideoFrame | None, picture: SmallPicture, *, is_anchor: bool = True
+    ) -> None:
+        """Measures the frame and its small picture, and writes the result into `step`.
+
+        frame: None where it was left out; then `step` is written when the next frame that was decoded is measured.
+        """
         step.black = measures.is_black(picture)
-        if self._luma is not None:
+        if frame is None:
+            self._steps_left_out.append(step)
+            return
+        if self._luma is not None and self._steps_left_out:
+            steps = [*self._steps_left_out, step]
+            change, visible_share = self._shares.of_each(self._luma, picture.luma, len(steps))
+            for between in steps:
+                between.change, between.visible = change, visible_share
+        elif self._luma is not None:
             step.change, step.visible = measures.luma_change(self._luma, picture.luma)
+        if self._steps_left_out or self._luma is None:
+            self._steps_left_out.clear()
+            self._shares.begin(picture.luma, is_anchor=is_anchor)
+        elif self._estimates:
+            self._shares.learn(picture.luma, is_anchor=is_anchor)
         self._luma = picture.luma
-        self._measure_camera(frame, step)
+        if is_anchor:
+            self._measure_camera(frame, step)
 
     def pass_over(self) -> None:
         """Notes that frames are skipped: the next frame is not compared with the last one."""
@@ -283,7 +411,7 @@ class Meter:
         self._wide = None
 
     def _measure_camera(self, frame: av.VideoFrame, step: Step) -> None:
-        """Twice a second, compares two frames a fifth of a second apart. Called with every frame."""
+        """Twice a second, compares two frames a fifth of a second apart."""
         if step.seconds < self._next_wide:
             return
         if self._wide is None:
@@ -311,6 +439,7 @@ class _Scan:
         *,
         first_pts: int,
         rate: Fraction,
+        leaves_out: bool = False,
     ) -> None:
         assert stream.time_base is not None
         self._settings = settings
@@ -319,7 +448,7 @@ class _Scan:
         self._jpegs = jpeg_writer(stream, settings)
         self._orientations = Orientations()
         self._interlacing = Interlacing(stream)
-        self._meter = Meter(self._orientations)
+        self._meter = Meter(self._orientations, estimates=leaves_out)
         self._detector: CutDetector = make_detector(settings.detector, settings.threshold, float(rate))
         self._first_pts = first_pts
         self._index = 0
@@ -331,22 +460,20 @@ class _Scan:
         self._transition: tuple[Boundary, float] | None = None  # that is being passed, and the second of its start
         self._has_ended = False
         self._fine_frames: deque[tuple[int, SampledFrame]] = deque()  # with their indices, until their clip is known
-        # Frame n of the fine grid falls n * self._fine[0] / self._fine[1] ticks after the first frame.
-        self._fine = ticks_per_fine_frame(settings, self._time_base)
-        self._next_fine = 0
+        self._fine = FineGrid(settings, stream)
 
-    def add(self, frame: av.VideoFrame, pts: int) -> None:
-        ticks = pts - self._first_pts
-        step = Step(self._index, pts, self._seconds(pts))
-        picture = small_picture(frame)
-        colour = colour_picture(frame) if self._detector.wants_colour else None
-        self._meter.measure(step, frame, picture)
+    def add(self, shown: Shown) -> None:
+        frame, picture = shown.frame, shown.picture
+        step = Step(self._index, shown.pts, self._seconds(shown.pts))
+        colour = colour_picture(frame) if self._detector.wants_colour and frame is not None else None
+        self._meter.measure(step, frame, picture, is_anchor=shown.is_anchor)
 
-        is_fine = ticks * self._fine[1] >= self._next_fine * self._fine[0]
-        held = _Held(self._index, pts, step.seconds, frame, is_kept=is_fine)
-        if is_fine:
-            self._next_fine = ticks * self._fine[1] // self._fine[0] + 1
-            step.interlaced = self._keep(held, is_fine=True)
+        is_fine = self._fine.takes(shown.pts)
+        held: _Held | None = None
+        if frame is not None:
+            held = _Held(self._index, shown.pts, step.seconds, frame, is_kept=is_fine, is_anchor=shown.is_anchor)
+            if is_fine:
+                step.interlaced = self._keep(held, is_fine=True)
         self._steps.append(step)
         for boundary in self._detector.push(self._index, step.seconds, picture, colour):
             self._boundaries[boundary.start] = boundary
@@ -355,6 +482,7 @@ class _Scan:
         start = self._shot.first if self._shot else self._steps[0]
         self._reservoir.add(
             held,
+            self._index,
             start_frame=start.frame_index,
             earliest_middle=(start.seconds + self._steps[0].seconds) / 2,
             boundaries=self._known_starts(),
@@ -498,6 +626,27 @@ def jpeg_writer(stream: av.VideoStream, settings: ScanSettings) -> JpegWriter:
     )
 
 
+class FineGrid:
+    """Tells which frames are sampled: the first at or after each step of a grid that begins with the first frame."""
+
+    def __init__(self, settings: ScanSettings, stream: av.VideoStream) -> None:
+        assert stream.time_base is not None
+        # Frame n of the grid falls n * self._fine[0] / self._fine[1] ticks after the first frame.
+        self._fine = ticks_per_fine_frame(settings, stream.time_base)
+        self._next = 0
+        self._first_pts: int | None = None
+
+    def takes(self, pts: int) -> bool:
+        """Whether the frame is sampled. Called once with each frame, in order."""
+        if self._first_pts is None:
+            self._first_pts = pts
+        ticks = pts - self._first_pts
+        if ticks * self._fine[1] < self._next * self._fine[0]:
+            return False
+        self._next = ticks * self._fine[1] // self._fine[0] + 1
+        return True
+
+
 def ticks_per_fine_frame(settings: ScanSettings, time_base: Fraction) -> tuple[int, int]:
     """Ticks between two steps of the fine grid, as numerator and denominator."""
     per_frame = 1 / (Fraction(settings.fine_frames_per_second).limit_denominator(1000) * time_base)
@@ -512,6 +661,9 @@ class _Reservoir:
     the earliest possible middle are dropped: with 32 held frames, the chosen one is within 2 % of a long shot's length
     of the true middle. A frame that will not be needed is dropped at once, so that the decoder writes into the same few
     buffers again, which are in the cache.
+
+    Frames that are no anchors may have been left out. They are held and taken only for shots without an anchor, so that
+    the same frame is taken whether they were left out or not.
     """
 
     def __init__(self, max_newest: int) -> None:
@@ -519,16 +671,36 @@ class _Reservoir:
         self._newest: deque[_Held] = deque()
         self._max_newest = max_newest
         self._older: list[_Held] = []
+        self._others: list[_Held] = []  # of shots in which no anchor has come so far
         self._apart = 1  # frames between two of the older frames
 
-    def add(self, held: _Held, *, start_frame: int, earliest_middle: float, boundaries: Iterable[int]) -> None:
-        """Holds a frame. start_frame: of the open shot. boundaries: first frames of the shots detected after it."""
-        self._newest.append(held)
-        if len(self._newest) <= self._max_newest:
-            return
-        leaving = self._newest.popleft()
-        starts = [start_frame, *sorted(boundaries)]
+    def add(
+        self,
+        held: _Held | None,
+        newest_frame: int,
+        *,
+        start_frame: int,
+        earliest_middle: float,
+        boundaries: Iterable[int],
+    ) -> None:
+        """Holds a frame. held: None for one that was left out. newest_frame: its index.
+
+        start_frame: of the open shot. boundaries: first frames of the shots detected after it.
+        """
+        if held is not None:
+            self._newest.append(held)
+        starts: list[int] | None = None
+        while self._newest and self._newest[0].frame_index <= newest_frame - self._max_newest:
+            if starts is None:
+                starts = [start_frame, *sorted(boundaries)]
+            self._let_older(self._newest.popleft(), starts, earliest_middle)
+
+    def _let_older(self, leaving: _Held, starts: list[int], earliest_middle: float) -> None:
         follows = self._follows_in_shot(leaving, self._older[-1:], starts)
+        if not leaving.is_anchor:
+            if not follows and not self._follows_in_shot(leaving, self._others[-1:], starts):
+                self._others.append(leaving)
+            return
         if follows and leaving.frame_index - self._older[-1].frame_index < self._apart:
             return
         self._older.append(leaving)
@@ -545,16 +717,18 @@ class _Reservoir:
 
     def holds(self, start_frame: int, end_frame: int) -> bool:
         """Whether a frame of the shot [start_frame, end_frame) is held."""
-        return any(start_frame <= held.frame_index < end_frame for held in (*self._older, *self._newest))
+        every = (*self._older, *self._others, *self._newest)
+        return any(start_frame <= held.frame_index < end_frame for held in every)
 
     def take_middle(self, start_frame: int, end_frame: int, seconds: float) -> _Held:
         """The held frame of the shot [start_frame, end_frame) nearest to `seconds`. Drops the shot's frames."""
-        held = [*self._older, *self._newest]
+        every = (*self._older, *self._others, *self._newest)
+        shot_frames = [frame for frame in every if start_frame <= frame.frame_index < end_frame]
         self._older = [older for older in self._older if older.frame_index >= end_frame]
+        self._others = [held for held in self._others if held.frame_index >= end_frame]
         self._newest = deque(newest for newest in self._newest if newest.frame_index >= end_frame)
         self._apart = 1
-        shot_frames = (frame for frame in held if start_frame <= frame.frame_index < end_frame)
-        return min(shot_frames, key=lambda frame: abs(frame.seconds - seconds))
+        return min(shot_frames, key=lambda frame: (not frame.is_anchor, abs(frame.seconds - seconds)))
 
     def _drop_frame(self, starts: list[int]) -> bool:
         """Drops the frame that leaves the smallest gap, never the first of its shot. Returns False if there is none."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-REVISION = 3  # version of the cutting and measuring code: raise it when the same settings would give other clips
+# Versions of the code: raise one when the same settings would give other clips between cuts, or clips of given spans
+# and frames of given clips.
+CUT_REVISION = 4
+REVISION = 3
 
 # Each detector's default threshold: no value suits them all. 27 is the paper's.
 THRESHOLDS = {
@@ -63,7 +66,7 @@ class ScanSettings:
         """Names what decides the clips and their flags: cut2/content-27+split120s+short1s+long60s and so on."""
         level = default_threshold(self.detector) if self.threshold is None else self.threshold
         split = "whole" if self.max_shot_seconds is None else f"split{self.max_shot_seconds:g}s"
-        return f"cut{REVISION}/{self.detector}-{level:g}+{split}{self._flags_version}"
+        return f"cut{CUT_REVISION}/{self.detector}-{level:g}+{split}{self._flags_version}"
 
     @property
     def span_version(self) -> str:

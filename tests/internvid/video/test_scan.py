@@ -151,6 +151,7 @@ def test_few_decoded_frames_are_held_and_every_shot_finds_its_middle_among_them(
             open_start = end
         reservoir.add(
             _Held(now, now, float(now), frame, is_kept=False),
+            now,
             start_frame=open_start,
             earliest_middle=(open_start + max(open_start, now - late)) / 2,
             boundaries=detected,
@@ -362,9 +363,9 @@ def test_flags_name_still_black_short_and_wild_clips(tmp_path):
 
 def test_versions_hold_what_decides_the_rows():
     usual = ScanSettings()
-    assert usual.cut_version.startswith("cut3/combined-3.25")
+    assert usual.cut_version.startswith("cut4/combined-3.25")
     assert usual.frame_version == "frames3/1fps+384px+q90"
-    assert ScanSettings(detector="content").cut_version.startswith("cut3/content-27")
+    assert ScanSettings(detector="content").cut_version.startswith("cut4/content-27")
     for change in (
         {"detector": "adaptive"},
         {"threshold": 5.0},
