@@ -61,6 +61,12 @@ class ServerUnreachable(SystemFault):
     """A server that a stage needs does not answer, or refuses this client."""
 
 
+class TableUnreadable(SystemFault):
+    """A file of a table is missing or damaged. Or it was removed while it was read: `internvid forget` removes older
+    versions at once, so whoever reads one has to read the newest.
+    """
+
+
 class TooManyFailures(SystemFault):
     """So many units of a batch ended with one class of error that the stage, not the units, is probably at fault."""
 
@@ -163,7 +169,7 @@ def _of_damage(error: BaseException) -> SystemFault | None:
     if not _DAMAGED_TEXT.search(text):
         return _of_store(text)
     what = text.partition(", /")[0].removeprefix("External error: ").splitlines()[0][:300]
-    return SystemFault(
+    return TableUnreadable(
         f"a table of the lake cannot be read: {what}. If that is so again, `internvid check` says what is lost, and "
         "`internvid check --repair` makes it again"
     )

@@ -270,7 +270,7 @@ FAULTS = (
     Fault(
         "temporary folders are not removed",
         "resources/lake/temporary_folders.py",
-        (("        shutil.rmtree(folder)\n        lock.release()\n", "        lock.release()\n"),),
+        (("        _remove(folder)\n        lock.release()\n", "        lock.release()\n"),),
         ("tests/resources/lake/test_temporary_folders.py",),
     ),
     Fault(
