@@ -48,6 +48,7 @@ MAX_FILES_MORE = 24
 KEPT_TEMPORARY = ("torchinductor", "internvid-rate-limit", ".ses", "pymp-")
 MAX_TEMPORARY_BYTES = 512 * MEBIBYTE  # while runs are under way
 MAX_VERSIONS_AFTER_A_WEEK = 4  # of a table, that no snapshot pins
+MAX_QUEUED = 8  # runs, when an hour ends
 SECONDS_TO_START, SECONDS_TO_WORK_OFF = 300, 1200
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -99,6 +100,7 @@ class Soak:
     servers: tuple[WebServer, WebServer]
     feed: Feed
     seed: int
+    daemons: int = 1
     published: list[Published] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -114,6 +116,11 @@ class Soak:
         return self.folder / "temporary"
 
     @property
+    def homes(self) -> list[Path]:
+        """Of Dagster, one for each daemon: as on so many machines that share the lake."""
+        return [self.folder / f"dagster{number}" for number in range(self.daemons)]
+
+    @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("INTERNVID_", "DAGSTER_"))}
         downloader = {
@@ -126,6 +133,7 @@ class Soak:
         }
         return kept | {
             "INTERNVID_LAKE": self.lake.root,
+            "DAGSTER_HOME": str(self.homes[0]),
             "INTERNVID_WORKERS": "1",
             "INTERNVID_COLLECT": "1",
             "INTERNVID_DISCOVER_CRON": "0 * * * *",
@@ -216,8 +224,11 @@ class Soak:
         return counts
 
     def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
-        with dg.DagsterInstance.from_config(str(self.folder / "lake" / ".dagster")) as instance:
-            return list(instance.get_runs(dg.RunsFilter(statuses=list(statuses)) if statuses else None))
+        found: list[dg.DagsterRun] = []
+        for home in self.homes:
+            with dg.DagsterInstance.from_config(str(home)) as instance:
+                found += instance.get_runs(dg.RunsFilter(statuses=list(statuses)) if statuses else None)
+        return found
 
     def measure(self, hour: float, ui: int) -> Measured:
         memory, files = {}, {}
@@ -234,8 +245,8 @@ class Soak:
             processes=len(parts),
             temporary_bytes=size_of(self.temporary),
             temporary_entries=sorted(path.name for path in self.temporary.iterdir()),
-            lake_bytes=size_of(root) - size_of(root / ".dagster"),
-            dagster_bytes=size_of(root / ".dagster"),
+            lake_bytes=size_of(root),
+            dagster_bytes=sum(map(size_of, self.homes)),
             training_bytes=size_of(root / "training"),
             versions=sum(len(dataset.versions()) for dataset in datasets.values()),
             manifests=sum(1 for _ in root.glob("*.lance/_versions/*.manifest")),
@@ -361,21 +372,29 @@ def growth(hours: Sequence[Measured]) -> Iterator[str]:
 
 
 @contextmanager
-def running_ui(soak: Soak) -> Iterator[int]:
-    """`internvid ui`, until it is ended with all that it started. Yields the process that leads their session."""
+def running_ui(soak: Soak, home: Path) -> Iterator[int]:
+    """`internvid ui` with this folder of Dagster, until it is ended with all that it started.
+
+    Yields the process that leads their session.
+    """
     import socket
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    with (soak.folder / "ui.log").open("wb") as log:
+    log_file = soak.folder / f"{home.name}.log"
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [*COMMAND, "ui", "--port", port], env=soak.environment, stdout=log, stderr=log, start_new_session=True
+            [*COMMAND, "ui", "--port", port],
+            env=soak.environment | {"DAGSTER_HOME": str(home)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         end = time.monotonic() + SECONDS_TO_START
         while {"daemon", "webserver", "code"} - {part for _, part in long_lived(process.pid)}:
-            assert process.poll() is None, (soak.folder / "ui.log").read_text()[-3000:]
+            assert process.poll() is None, log_file.read_text()[-3000:]
             assert time.monotonic() < end, "the UI does not start"
             time.sleep(1)
         yield process.pid
@@ -393,20 +412,23 @@ def running_ui(soak: Soak) -> Iterator[int]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def soaked(folder: Path, *, hours: int, seconds_per_hour: float, first_hour: int, seed: int = 0) -> list[str]:
+def soaked(
+    folder: Path, *, hours: int, seconds_per_hour: float, first_hour: int, seed: int = 0, daemons: int = 1
+) -> list[str]:
     """Lets the lake collect for so many hours, prints a line for each, and returns what was wrong."""
     with ExitStack() as stack:
         clock = stack.enter_context(shifted_clock(folder))
         servers = (stack.enter_context(web_server()), stack.enter_context(web_server("127.0.0.2")))
         (folder / "web").mkdir()
-        soak = Soak(folder, clock, servers, servers[0].add_feed("/feed.rss"), seed)
+        soak = Soak(folder, clock, servers, servers[0].add_feed("/feed.rss"), seed, daemons)
         midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         clock.set(midnight + timedelta(hours=first_hour))
         soak.start("feeds", "add", f"{servers[0].url}/feed.rss", "--every-hours", "0.5", "--max-per-poll", "1000")
         soak.collect_commands(wait=True)
         measured: list[Measured] = []
         print(HEADINGS, flush=True)
-        with running_ui(soak) as ui:
+        with ExitStack() as uis:
+            ui, *_ = [uis.enter_context(running_ui(soak, home)) for home in soak.homes]
             for hour in range(hours):
                 until = time.monotonic() + seconds_per_hour
                 begin_hour(soak, hour)
@@ -432,9 +454,12 @@ def begin_hour(soak: Soak, hour: int) -> None:
 
 
 def to_next_hour(soak: Soak) -> None:
+    """Where the machine is busy with other work, an hour is longer: the queue would say more of it than of the lake."""
     end = time.monotonic() + SECONDS_TO_START
-    while soak.runs(*JUST_STARTING) and time.monotonic() < end:
-        time.sleep(0.5)
+    while time.monotonic() < end:
+        if not soak.runs(*JUST_STARTING) and len(soak.runs(dg.DagsterRunStatus.QUEUED)) <= MAX_QUEUED:
+            break
+        time.sleep(1)
     now = soak.clock.now()
     soak.clock.set(now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
 
@@ -525,6 +550,7 @@ def main() -> None:
     parser.add_argument("--seconds-per-hour", type=float, default=60)
     parser.add_argument("--first-hour", type=int, default=20, help="of the day, by the clock that is moved")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--daemons", type=int, default=1, help="that share the lake, as on so many machines")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     started = time.monotonic()
@@ -534,6 +560,7 @@ def main() -> None:
         seconds_per_hour=arguments.seconds_per_hour,
         first_hour=arguments.first_hour,
         seed=arguments.seed,
+        daemons=arguments.daemons,
     )
     print(f"{time.monotonic() - started:.0f} s")
     for text in wrong:
