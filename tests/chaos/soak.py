@@ -39,6 +39,7 @@ from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
 MEBIBYTE = 2**20
+FIRST_MODEL = "viclip-tiny|all"
 PUBLISHED_PER_HOUR = 2  # videos that can be had; every few hours also one of each kind that cannot at once
 FORGOTTEN_EVERY, TRAINED_EVERY, MAINTAINED_EVERY = 2, 6, 6  # hours
 # Of what is there at the end, over what was there once all had been loaded.
@@ -99,8 +100,9 @@ class Soak:
     clock: ShiftedClock
     servers: tuple[WebServer, WebServer]
     feed: Feed
-    seed: int
+    seed: int = 0
     daemons: int = 1
+    trains: bool = True
     published: list[Published] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -138,6 +140,7 @@ class Soak:
             "INTERNVID_COLLECT": "1",
             "INTERNVID_DISCOVER_CRON": "0 * * * *",
             "INTERNVID_TRIAL_STEPS": "4",
+            "INTERNVID_FIRST_MODEL": FIRST_MODEL if self.trains else "",
             "INTERNVID_PROVIDER_DOWNLOADER": json.dumps(downloader),
             # A jump looks like threads that were silent for an hour.
             "DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "1000000000",
@@ -282,7 +285,8 @@ class Soak:
         is_pending = any(states["pending"] or states["waiting"] for states in stages.values())
         expected = sum(each.comes and each.url not in self.forgotten for each in self.published)
         vectors, clips = (self.lake.dataset(name).count_rows() for name in ("clip_embeddings", "clips"))
-        return not is_pending and stages["downloads"]["done"] == expected and vectors == clips
+        has_vectors = vectors == clips or not self.trains
+        return not is_pending and stages["downloads"]["done"] == expected and has_vectors
 
     def all_is_there(self) -> Iterator[str]:
         """What is lost or too much once all is worked off."""
@@ -297,7 +301,8 @@ class Soak:
         videos = self.lake.polars("raw_videos", columns=["video_id", "sha256"])
         if sorted(videos["sha256"]) != sorted(stored["sha256"]):
             yield f"{videos.height} videos of {stored.height} downloads"
-        for table, per_video in (("clips", 2), ("frames", 5), ("clip_captions", 2), ("clip_embeddings", 2)):
+        vectors = 2 if self.trains else 0
+        for table, per_video in (("clips", 2), ("frames", 5), ("clip_captions", 2), ("clip_embeddings", vectors)):
             if (rows := self.lake.polars(table, columns=["video_id"]).height) != per_video * videos.height:
                 yield f"{rows} rows of {table} for {videos.height} videos"
         again = [
@@ -413,14 +418,21 @@ def running_ui(soak: Soak, home: Path) -> Iterator[int]:
 
 
 def soaked(
-    folder: Path, *, hours: int, seconds_per_hour: float, first_hour: int, seed: int = 0, daemons: int = 1
+    folder: Path,
+    *,
+    hours: int,
+    seconds_per_hour: float,
+    first_hour: int,
+    seed: int = 0,
+    daemons: int = 1,
+    trains: bool = True,
 ) -> list[str]:
     """Lets the lake collect for so many hours, prints a line for each, and returns what was wrong."""
     with ExitStack() as stack:
         clock = stack.enter_context(shifted_clock(folder))
         servers = (stack.enter_context(web_server()), stack.enter_context(web_server("127.0.0.2")))
         (folder / "web").mkdir()
-        soak = Soak(folder, clock, servers, servers[0].add_feed("/feed.rss"), seed, daemons)
+        soak = Soak(folder, clock, servers, servers[0].add_feed("/feed.rss"), seed, daemons, trains)
         midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         clock.set(midnight + timedelta(hours=first_hour))
         soak.start("feeds", "add", f"{servers[0].url}/feed.rss", "--every-hours", "0.5", "--max-per-poll", "1000")
@@ -445,11 +457,13 @@ def soaked(
 
 def begin_hour(soak: Soak, hour: int) -> None:
     soak.publish(hour)
+    if hour == 0:  # schedules begin with the next
+        soak.start("feeds", "poll")
     if hour % FORGOTTEN_EVERY == 1:
         soak.forget_one()
     if hour % MAINTAINED_EVERY == MAINTAINED_EVERY - 1:
         soak.start("maintain")
-    if hour % TRAINED_EVERY == TRAINED_EVERY - 2:
+    if soak.trains and hour % TRAINED_EVERY == TRAINED_EVERY - 2:
         soak.start("train", "viclip-tiny", "--subset", "all")
 
 
@@ -550,6 +564,7 @@ def main() -> None:
     parser.add_argument("--seconds-per-hour", type=float, default=60)
     parser.add_argument("--first-hour", type=int, default=20, help="of the day, by the clock that is moved")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without-training", action="store_true")
     parser.add_argument("--daemons", type=int, default=1, help="that share the lake, as on so many machines")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
@@ -561,6 +576,7 @@ def main() -> None:
         first_hour=arguments.first_hour,
         seed=arguments.seed,
         daemons=arguments.daemons,
+        trains=not arguments.without_training,
     )
     print(f"{time.monotonic() - started:.0f} s")
     for text in wrong:
