@@ -227,11 +227,12 @@ class Soak:
         return counts
 
     def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
-        found: list[dg.DagsterRun] = []
+        """The runs of all daemons, the newest first."""
+        found: list[dg.RunRecord] = []
         for home in self.homes:
             with dg.DagsterInstance.from_config(str(home)) as instance:
-                found += instance.get_runs(dg.RunsFilter(statuses=list(statuses)) if statuses else None)
-        return found
+                found += instance.get_run_records(dg.RunsFilter(statuses=list(statuses)) if statuses else None)
+        return [record.dagster_run for record in sorted(found, key=lambda each: each.create_timestamp, reverse=True)]
 
     def measure(self, hour: float, ui: int) -> Measured:
         memory, files = {}, {}
@@ -494,9 +495,18 @@ def work_off(soak: Soak, ui: int, measured: list[Measured], seconds_per_hour: fl
     print(line(measured[-1], soak), flush=True)
     if not is_done:
         soak.wrong.append(f"not worked off: {measured[-1].stages}, {measured[-1].runs}")
-    failed = [f"{run.job_name} {run.run_id}" for run in soak.runs(dg.DagsterRunStatus.FAILURE)]
-    if failed:
-        soak.wrong.append(f"failed runs: {failed}")
+    soak.wrong += [f"failed, and not made good: {text}" for text in not_made_good(soak.runs())]
+
+
+def not_made_good(runs: Sequence[dg.DagsterRun]) -> Iterator[str]:
+    """Failed runs after which none of the same job and partition went well. runs: the newest first."""
+    well = set()
+    for run in runs:
+        what = (run.job_name, run.tags.get("dagster/partition"))
+        if run.status == dg.DagsterRunStatus.SUCCESS:
+            well.add(what)
+        elif run.status == dg.DagsterRunStatus.FAILURE and what not in well:
+            yield f"{what} {run.run_id}"
 
 
 def after_a_week(soak: Soak) -> Iterator[str]:
