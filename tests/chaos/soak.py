@@ -1,11 +1,11 @@
 """A lake that collects for hours, compressed: `PYTHONPATH=.:tests python tests/chaos/soak.py --hours 24
 --seconds-per-hour 60`. Needs a C compiler, for the clock.
 
-`internvid ui` runs with all that it does by itself: polls of a feed, downloads from a server on loopback, retries,
-publishing, maintenance at night. The clock of all these processes jumps to the next hour, so that schedules, next tries
-and cooldowns are due. Beside it videos are forgotten, tables are maintained and models are trained by commands. Every
-hour what was published, registered and made has to add up. At the end what is left is worked off, and nothing may have
-grown beyond its bound: `growth` says which.
+The code location and the daemon run with all that they do by themselves: polls of a feed, downloads from a server on
+loopback, retries, publishing, maintenance at night. The clock of all these processes jumps to the next hour, so that
+schedules, next tries and cooldowns are due. Beside it videos are forgotten, tables are maintained and models are trained
+by commands. Every hour what was published, registered and made has to add up. At the end what is left is worked off, and
+nothing may have grown beyond its bound: `growth` says which.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,7 @@ class Soak:
             "INTERNVID_PROVIDER_DOWNLOADER": json.dumps(downloader),
             # A jump looks like threads that were silent for an hour.
             "DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "1000000000",
+            "DAGSTER_PROXY_SERVER_HEARTBEAT_TIMEOUT": "1000000",
             "TMPDIR": str(self.temporary),
             "PYTHONPATH": str(REPOSITORY),
             **self.clock.environment,
@@ -234,9 +236,9 @@ class Soak:
                 found += instance.get_run_records(dg.RunsFilter(statuses=list(statuses)) if statuses else None)
         return [record.dagster_run for record in sorted(found, key=lambda each: each.create_timestamp, reverse=True)]
 
-    def measure(self, hour: float, ui: int) -> Measured:
+    def measure(self, hour: float, leaders: Sequence[int]) -> Measured:
         memory, files = {}, {}
-        parts = dict(long_lived(ui))
+        parts = dict(long_lived(leaders))
         for pid, part in parts.items():
             memory[part] = memory.get(part, 0) + resident_bytes(pid)
             files[part] = files.get(part, 0) + open_files(pid)
@@ -315,13 +317,11 @@ class Soak:
             yield f"asked for again and again: {again}"
 
 
-def long_lived(ui: int) -> Iterator[tuple[int, str]]:
-    """The processes of the UI that do not belong to a run, by what they are."""
+def long_lived(leaders: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """The processes of the deployment that do not belong to a run, by what they are. leaders: of their sessions."""
     names = (
-        ("daemon", ("dagster._daemon", "dagster-daemon")),
-        ("webserver", ("dagster_webserver", "dagster-webserver")),
-        ("code", ("dagster api grpc", "code-server")),
-        ("ui", ("dagster dev",)),
+        ("daemon", ("dagster-daemon",)),
+        ("code", ("dagster api grpc", "dagster code-server")),
     )
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -329,7 +329,7 @@ def long_lived(ui: int) -> Iterator[tuple[int, str]]:
             command = (folder / "cmdline").read_text().replace("\0", " ")
         except (FileNotFoundError, ProcessLookupError):
             continue  # ended meanwhile
-        if int(session) == ui:
+        if int(session) in leaders:
             for name, marks in names:
                 if any(mark in command for mark in marks):
                     yield int(folder.name), name
@@ -378,44 +378,44 @@ def growth(hours: Sequence[Measured]) -> Iterator[str]:
 
 
 @contextmanager
-def running_ui(soak: Soak, home: Path) -> Iterator[int]:
-    """`internvid ui` with this folder of Dagster, until it is ended with all that it started.
+def running(soak: Soak, home: Path) -> Iterator[tuple[int, ...]]:
+    """A code location and a daemon with this folder of Dagster, until they are ended with all that they started.
 
-    Yields the process that leads their session.
+    Not `internvid ui`: its processes end where the clock says that the others were silent for an hour. Yields the
+    processes that lead their sessions.
     """
-    import socket
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    log_file = soak.folder / f"{home.name}.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [*COMMAND, "ui", "--port", port],
-            env=soak.environment | {"DAGSTER_HOME": str(home)},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    environment = soak.environment | {"DAGSTER_HOME": str(home), "INTERNVID_CODE_LOCATION": f"127.0.0.1:{port}"}
+    processes = []
     try:
-        end = time.monotonic() + SECONDS_TO_START
-        while {"daemon", "webserver", "code"} - {part for _, part in long_lived(process.pid)}:
-            assert process.poll() is None, log_file.read_text()[-3000:]
-            assert time.monotonic() < end, "the UI does not start"
-            time.sleep(1)
-        yield process.pid
+        for part in ("code-location", "daemon"):
+            with (soak.folder / f"{home.name}-{part}.log").open("wb") as log:
+                command = [*COMMAND, "serve", part]
+                processes.append(
+                    subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+                )
+            end = time.monotonic() + SECONDS_TO_START
+            while not listens(int(port)):
+                assert processes[-1].poll() is None, (soak.folder / f"{home.name}-{part}.log").read_text()[-3000:]
+                assert time.monotonic() < end, f"the {part} does not start"
+                time.sleep(1)
+        yield tuple(process.pid for process in processes)
     finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            soak.wrong.append("the UI did not end by itself")
-        for _ in range(30):
-            if not list(long_lived(process.pid)):
-                break
-            time.sleep(1)
-        with suppress(ProcessLookupError):  # all of it has ended
-            os.killpg(process.pid, signal.SIGKILL)
+        for process in reversed(processes):
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                soak.wrong.append(f"{process.args[-1]} did not end by itself")
+            with suppress(ProcessLookupError):  # all of it has ended
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def soaked(
@@ -440,18 +440,18 @@ def soaked(
         soak.collect_commands(wait=True)
         measured: list[Measured] = []
         print(HEADINGS, flush=True)
-        with ExitStack() as uis:
-            ui, *_ = [uis.enter_context(running_ui(soak, home)) for home in soak.homes]
+        with ExitStack() as services:
+            leaders = [leader for home in soak.homes for leader in services.enter_context(running(soak, home))]
             for hour in range(hours):
                 until = time.monotonic() + seconds_per_hour
                 begin_hour(soak, hour)
                 time.sleep(max(0.0, until - time.monotonic()))
                 soak.collect_commands()
-                measured.append(soak.measure(hour + 1, ui))
+                measured.append(soak.measure(hour + 1, leaders))
                 soak.wrong += [f"hour {hour + 1}: {text}" for text in soak.add_up(measured[-1])]
                 print(line(measured[-1], soak), flush=True)
                 to_next_hour(soak)
-            work_off(soak, ui, measured, seconds_per_hour)
+            work_off(soak, leaders, measured, seconds_per_hour)
         soak.wrong += [*soak.all_is_there(), *growth(measured), *after_a_week(soak)]
         return soak.wrong
 
@@ -479,7 +479,7 @@ def to_next_hour(soak: Soak) -> None:
     soak.clock.set(now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
 
 
-def work_off(soak: Soak, ui: int, measured: list[Measured], seconds_per_hour: float) -> None:
+def work_off(soak: Soak, leaders: Sequence[int], measured: list[Measured], seconds_per_hour: float) -> None:
     """Hours in which nothing is published, until no run is under way and nothing is pending."""
     end = time.monotonic() + SECONDS_TO_WORK_OFF
     soak.collect_commands(wait=True)
@@ -491,7 +491,7 @@ def work_off(soak: Soak, ui: int, measured: list[Measured], seconds_per_hour: fl
         if is_done or time.monotonic() > end:
             break
         to_next_hour(soak)
-    measured.append(soak.measure(measured[-1].hour + 1, ui))
+    measured.append(soak.measure(measured[-1].hour + 1, leaders))
     print(line(measured[-1], soak), flush=True)
     if not is_done:
         soak.wrong.append(f"not worked off: {measured[-1].stages}, {measured[-1].runs}")
@@ -540,12 +540,12 @@ def versions_of(lake: Lake, name: str) -> tuple[int, int]:
 
 
 HEADINGS = (
-    "hour  RSS in MiB and open files of daemon, webserver, code, ui; processes | temporary KiB | MiB of lake, Dagster, "
+    "hour  RSS in MiB and open files of daemon and code location; processes | temporary KiB | MiB of lake, Dagster, "
     "trainings | versions = manifests | sources = downloads done + failed + skipped + waiting + pending of published, "
     "forgotten | videos, clips, embedded | runs"
 )
 STATES = ("done", "failed", "skipped", "waiting", "pending")
-PARTS = ("daemon", "webserver", "code", "ui")
+PARTS = ("daemon", "code")
 
 
 def line(measured: Measured, soak: Soak) -> str:
