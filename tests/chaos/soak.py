@@ -3,9 +3,9 @@
 
 The code location and the daemon run with all that they do by themselves: polls of a feed, downloads from a server on
 loopback, retries, publishing, maintenance at night. The clock of all these processes jumps to the next hour, so that
-schedules, next tries and cooldowns are due. Beside it videos are forgotten, tables are maintained and models are trained
-by commands. Every hour what was published, registered and made has to add up. At the end what is left is worked off, and
-nothing may have grown beyond its bound: `growth` says which.
+schedules, next tries and cooldowns are due. Beside it videos are forgotten, tables are maintained and models are
+trained by commands. Every hour what was published, registered and made has to add up. At the end what is left is worked
+off, and nothing may have grown beyond its bound: `growth` says which.
 """
 
 from __future__ import annotations
