@@ -145,10 +145,11 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         outdated = outdated_documents(lake, subset_files)
         if not outdated:
             return dg.SkipReason("every subset that was written is as it was last selected")
+        waiting = waiting_partitions(context.instance, "write")
         requests = [
             dg.RunRequest(partition_key=subset, run_key=f"write/{subset}/{snapshot}")
             for subset, snapshot in outdated.items()
-            if subset not in waiting_partitions(context.instance, "write")
+            if subset not in waiting
         ]
         return dg.SensorResult(run_requests=requests)
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import dagster as dg
 import polars as pl
 import pyarrow as pa
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from queued_runs import queue
 
 from orchestration.schedules import build_schedules
 from orchestration.sensors import MAX_RUNS_PER_TICK, build_sensors
@@ -44,21 +43,6 @@ def poll(
         return [], cursor
     assert isinstance(result, dg.SensorResult)
     return list(result.run_requests or []), result.cursor
-
-
-def queue(instance: dg.DagsterInstance, job_name: str, tags: dict[str, str]) -> None:
-    origin = RemoteJobOrigin(
-        RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("internvid"), "__repository__"), job_name
-    )
-    instance.add_run(
-        dg.DagsterRun(
-            job_name,
-            run_id=str(uuid4()),
-            status=dg.DagsterRunStatus.QUEUED,
-            tags=tags,
-            remote_job_origin=origin,
-        )
-    )
 
 
 def attempt(lake: Lake, name: str, partition: str, outcome: str, *, minutes: float | None) -> None:
