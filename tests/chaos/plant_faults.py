@@ -389,7 +389,7 @@ FAULTS = (
                 "string_agg(frame_id, ',' order by frame_id)",
             ),
         ),
-        ("tests/assets/test_model_loop.py", "tests/assets/test_pipeline.py"),
+        ("tests/assets/test_inputs_of_stages.py",),
     ),
 )
 
