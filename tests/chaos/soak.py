@@ -49,7 +49,8 @@ MAX_FILES_MORE = 24
 # Of torch's compiler, the rate limit of sites, a library of encryption, and of children of a killed process.
 KEPT_TEMPORARY = ("torchinductor", "internvid-rate-limit", ".ses", "pymp-")
 MAX_TEMPORARY_BYTES = 512 * MEBIBYTE  # while runs are under way
-MAX_VERSIONS_AFTER_A_WEEK = 4  # of a table, that no snapshot pins
+HOURS_TO_LOAD = 4
+MAX_VERSIONS_AFTER_A_WEEK = 6  # of a table, that no snapshot pins
 MAX_QUEUED = 8  # runs, when an hour ends
 SECONDS_TO_START, SECONDS_TO_WORK_OFF = 300, 1200
 UNFINISHED = [
@@ -361,8 +362,8 @@ def size_of(folder: Path) -> int:
 
 
 def growth(hours: Sequence[Measured]) -> Iterator[str]:
-    """What grew beyond its bound. The first third of the hours is for loading what is needed."""
-    first, last = hours[: max(1, len(hours) // 3)], hours[-1]
+    """What grew beyond its bound. The first third of the hours, four at least, are for loading what is needed."""
+    first, last = hours[: max(HOURS_TO_LOAD, len(hours) // 3)], hours[-1]
     for part in last.memory:
         before = max(hour.memory.get(part, 0) for hour in first)
         if last.memory[part] > MAX_MEMORY_GROWTH * before + MAX_MEMORY_BYTES_MORE:
