@@ -197,8 +197,8 @@ def _age_to_keep(dataset: lance.LanceDataset, keep_versions_for: timedelta) -> t
     written to for a month, it would remove what everybody read until a minute ago.
     """
     now = datetime.now()  # Lance gives times of this machine, without a zone
-    made = [version["timestamp"] for version in dataset.versions()]
-    before = [time for time in made if time <= now - keep_versions_for]
+    made = [at for version in dataset.versions() if isinstance(at := version["timestamp"], datetime)]
+    before = [at for at in made if at <= now - keep_versions_for]
     if not before:
         return keep_versions_for
     return now - max(before) + min(keep_versions_for, MARGIN)  # Lance looks at the clock later

@@ -527,8 +527,9 @@ def after_two_weeks(soak: Soak) -> Iterator[str]:
     media = Path(soak.lake.root) / "media"
     if parts := [path.name for path in media.rglob("*.part*")]:
         yield f"left of downloads: {parts}"
+    versions = sum(versions_of(soak.lake, name)[0] for name in TABLES)
     print(
-        f"after twice eight days and a maintenance: {sum(versions_of(soak.lake, name)[0] for name in TABLES)} versions, "
+        f"twice eight days and a maintenance later: {versions} versions, "
         f"{size_of(Path(soak.lake.root)) // MEBIBYTE} MiB; published {len(soak.published)}, "
         f"forgotten {len(soak.forgotten)}",
         flush=True,
