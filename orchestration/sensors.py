@@ -13,6 +13,7 @@ import dagster as dg
 from assets.partitions import ingest_batches
 from orchestration.due import next_run_to_first_model, outdated_documents, outdated_subsets
 from orchestration.settings import Settings
+from orchestration.waiting import waiting_partitions
 from resources.catalog.inbox import Inbox, InboxContents
 from resources.corpus.forgetting.run_history import unfinished_runs
 from resources.corpus.snapshots import newest_snapshot_name
@@ -99,7 +100,9 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         ).to_pylist()
         if not due:
             return dg.SkipReason("the time has not come to try anything again")
-        return _runs({batch["ingest_batch"]: f"retry/{batch['ingest_batch']}/{batch['due']}" for batch in due})
+        waiting = waiting_partitions(context.instance, "ingest")
+        run_keys = {batch["ingest_batch"]: f"retry/{batch['ingest_batch']}/{batch['due']}" for batch in due}
+        return _runs({batch: run_key for batch, run_key in run_keys.items() if batch not in waiting})
 
     @dg.sensor(
         job_name="select",
@@ -116,6 +119,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         if not outdated:
             return dg.SkipReason("every subset that was made is of the newest snapshot")
         newest = newest_snapshot_name(lake)
+        waiting = waiting_partitions(context.instance, "select")
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
@@ -124,6 +128,7 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
                     run_config={"ops": {"subsets": {"config": {"values": values}}}},
                 )
                 for subset, values in outdated.items()
+                if subset not in waiting
             ]
         )
 
@@ -140,9 +145,11 @@ def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         outdated = outdated_documents(lake, subset_files)
         if not outdated:
             return dg.SkipReason("every subset that was written is as it was last selected")
+        waiting = waiting_partitions(context.instance, "write")
         requests = [
             dg.RunRequest(partition_key=subset, run_key=f"write/{subset}/{snapshot}")
             for subset, snapshot in outdated.items()
+            if subset not in waiting
         ]
         return dg.SensorResult(run_requests=requests)
 

@@ -37,6 +37,7 @@ COMPARED = (
 )
 VIDEOS = 8
 SUBTITLES = "1\n00:00:00,200 --> 00:00:01,200\nThe circle moves.\n\n2\n00:00:01,700 --> 00:00:02,900\nNow it is gone.\n"
+SECONDS_STOPPED = 5.0
 COMPUTES = "ray::Worker.outcomes"  # the title of a worker's process while it computes a chunk
 
 
@@ -223,6 +224,28 @@ def cluster(tmp_path: Path, environment: dict[str, str]) -> Iterator[tuple[str, 
                 os.kill(pid, signal.SIGKILL)
             node.process.kill()
             node.process.wait()
+
+
+def test_a_worker_that_is_stopped_for_a_while_changes_no_row(
+    tmp_path: Path,
+    cluster: tuple[str, Node, Node],
+    ingest: Callable[..., Run],
+    expected: dict[str, dict[str, dict[str, Any]]],
+    whole_tables: Callable[..., Any],
+):
+    address, head, second = cluster
+    lake = Lake(root=str(tmp_path / "lake"))
+    run = ingest(lake, engine="ray", ray_address=address)
+    wait_for(lambda: head.computing() and second.computing(), run.process, run.log)
+    stopped = second.computing()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    time.sleep(SECONDS_STOPPED)
+    assert run.process.poll() is None, "it waits, or computes the units elsewhere"
+    os.kill(stopped, signal.SIGCONT)
+    assert run.ends_well(), run.log.read_text()
+    tables = whole_tables(lake, *COMPARED, without=("ingest_batch",))
+    for table in COMPARED:
+        assert tables[table] == expected[table]
 
 
 def test_a_killed_worker_and_a_killed_node_change_no_row(

@@ -16,7 +16,7 @@ from resources.lake.schema import CHECKPOINTS
 from resources.lake.store import Lake
 from resources.models.activation import make_active
 from resources.models.aligner import ActiveCheckpoint, Aligner
-from resources.training.checkpoint_files import publish_folder, training_folder
+from resources.training.checkpoint_files import publish_folder, remove_states, training_folder
 from resources.training.trainer import Trainer
 
 # What training measured of itself: the last ones say whether its device waited.
@@ -78,6 +78,7 @@ def checkpoints(run: StageRun, units: list[Unit], *, trainer: Trainer, aligner: 
     Changes when a clip, frame or caption of its subset or the recipe does.
     """
     keep_seen = run.config.keep_seen
+    remove_states(run.lake)
     yield from one_by_one(units, lambda unit: train(run, trainer, unit, keep_seen=keep_seen))
 
 

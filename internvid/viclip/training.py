@@ -7,7 +7,7 @@ order of floating-point additions changes.
 
 The caller initialises `torch.distributed`. All processes must see the same `folder`. It holds
 
-    state.pt         the state for resuming; it is never removed
+    state.pt         the state for resuming; nothing here removes it
     log.jsonl        one line per step, each step once
     checkpoint/      the trained model, after the last step
     seen.parquet     on request: how often each clip was trained on

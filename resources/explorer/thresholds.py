@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import numpy as np
 from resources.corpus.subsets import WaterfallRow, connected, read_subset, subsets, waterfall
 from resources.explorer.clip_index import Filters, Range
 from resources.lake.statements import statement
+from resources.lake.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from resources.corpus.subsets import Subset
@@ -234,8 +234,8 @@ def save(lake: Lake, folder: str | None, name: str, text: str) -> list[Waterfall
             raise NotSaved(f"there is a subset {name} already: give this one another name")
     except ValueError as error:
         raise NotSaved(str(error)) from error
-    with tempfile.TemporaryDirectory() as temporary:
-        tried = Path(temporary, f"{name}.sql")
+    with temporary_folder() as temporary:
+        tried = temporary / f"{name}.sql"
         tried.write_text(text, encoding="utf-8")
         subset = read_subset(tried)
         rows = counted(lake, subset)

@@ -40,6 +40,7 @@ _DAMAGED_TEXT = re.compile(
     r"|does not appear to be a Lance file|LanceError\(IO\).*(failed to decode|failed to fill whole buffer"
     r"|file size is too small|Invalid range 0\.\.0)"
 )
+_NO_SNAPSHOT_TEXT = re.compile(r"Ref not found error: tag (\S+) does not exist")
 _POSTGRES_REFUSES_TEXT = re.compile(r"FATAL: .*(authentication failed|does not exist|no pg_hba|not permitted|denied)")
 _POSTGRES_AWAY_TEXT = re.compile(
     r"connection to server|server closed the connection|terminating connection|connection already closed"
@@ -59,6 +60,12 @@ class ModelUnavailable(SystemFault):
 
 class ServerUnreachable(SystemFault):
     """A server that a stage needs does not answer, or refuses this client."""
+
+
+class TableUnreadable(SystemFault):
+    """A file of a table is missing or damaged. Or it was removed while it was read: `internvid forget` removes older
+    versions at once, so whoever reads one has to read the newest.
+    """
 
 
 class TooManyFailures(SystemFault):
@@ -158,12 +165,17 @@ def _of_os_error(error: OSError, where: str | None) -> SystemFault | None:
 
 
 def _of_damage(error: BaseException) -> SystemFault | None:
-    """Returns the fault of a table of which a file is missing or damaged."""
+    """Returns the fault of a table of which a file, or the version that a snapshot named, is missing or damaged."""
     text = str(error)
+    if snapshot := _NO_SNAPSHOT_TEXT.search(text):
+        return SystemFault(
+            f"the snapshot {snapshot[1]} was removed while it was read, as `internvid forget` does: do the same again, "
+            "which takes a newer one"
+        )
     if not _DAMAGED_TEXT.search(text):
         return _of_store(text)
     what = text.partition(", /")[0].removeprefix("External error: ").splitlines()[0][:300]
-    return SystemFault(
+    return TableUnreadable(
         f"a table of the lake cannot be read: {what}. If that is so again, `internvid check` says what is lost, and "
         "`internvid check --repair` makes it again"
     )

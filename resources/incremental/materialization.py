@@ -10,7 +10,7 @@ import dagster as dg
 
 from resources.incremental.declaration import Computation, StageDefinition, StageRun, StageScope
 from resources.incremental.engine import Engine
-from resources.incremental.faults import SystemFault
+from resources.incremental.faults import SystemFault, TableUnreadable
 from resources.incremental.retries import FailurePolicy
 from resources.incremental.runner import process_pending
 from resources.incremental.samples import sample_of
@@ -18,6 +18,7 @@ from resources.incremental.stage import Compute, Stage, units_file
 from resources.lake.schema import Table
 from resources.lake.store import Lake
 
+SECONDS_TO_NEXT_READING = 1.0  # versions of several tables are removed one after the other
 COUNTS_CHECK = "batch_counts_add_up"
 
 
@@ -92,7 +93,7 @@ def materialize_stage(context: dg.AssetExecutionContext, definition: StageDefini
     needed = {name: getattr(context.resources, name) for name in definition.needs}
     config = definition.config(**context.op_execution_context.op_config) if definition.config else None
     run = StageRun(lake, context.partition_key, context.run_id, context.log.info, config, context, definition.partition)
-    with _faults_as_failures(definition.name):
+    with _faults_as_failures(context, definition.name):
         stage = definition.configured(StageScope(lake, context.partition_key, config), needed)
     yield from refresh(
         context,
@@ -124,7 +125,7 @@ def refresh(
     Raises dg.Failure with one message, and without a retry, where the system is at fault: a person has to act first.
     """
     partition = context.partition_key
-    with _faults_as_failures(stage.name):
+    with _faults_as_failures(context, stage.name):
         report = process_pending(
             lake,
             stage,
@@ -163,11 +164,17 @@ def refresh(
 
 
 @contextmanager
-def _faults_as_failures(stage: str) -> Iterator[None]:
-    """Makes a fault of the system a failure with one message, without a retry: a person has to act first."""
+def _faults_as_failures(context: dg.AssetExecutionContext, stage: str) -> Iterator[None]:
+    """Makes a fault of the system a failure with one message, without a retry: a person has to act first.
+
+    A table that cannot be read is read once more, at its newest version.
+    """
     try:
         yield
     except SystemFault as fault:
+        if isinstance(fault, TableUnreadable) and context.op_execution_context.retry_number == 0:
+            context.log.warning(f"{stage}: {fault}. It is read once more")
+            raise dg.RetryRequested(max_retries=1, seconds_to_wait=SECONDS_TO_NEXT_READING) from fault
         raise dg.Failure(f"{stage}: {fault}", metadata={"fault": type(fault).__name__}, allow_retries=False) from fault
 
 

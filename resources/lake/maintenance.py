@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -47,7 +47,7 @@ COMPACTION_BATCH_BYTES = 16 * 2**20
 # building the index holds some 0.5, 1.4 and 3.6 GB per 10 million keys.
 KEYS_PER_PAGE = 1024
 
-# Old versions stay so long: a reader that opened one may go on, and a mistake can be looked at.
+# Old versions stay so long after the next one came: a reader that opened one may go on, and a mistake can be looked at.
 KEEP_VERSIONS_FOR = timedelta(days=7)
 
 # A segment of an index is small up to so many rows: every maintenance run can merge it.
@@ -59,6 +59,7 @@ FRAGMENTS_PER_TIDY = 16
 MAX_TIDIED_BYTES = 16 * 2**20
 MAX_TIDIED_ROWS = 100_000
 
+MARGIN = timedelta(minutes=1)
 TRIES = 30
 LOST_EVERY_RACE = "Too many concurrent writers"  # what Lance says when it gives up, after 30 s
 
@@ -185,8 +186,22 @@ def maintain(
     retried(open_newest, compact)
     newest = open_newest()
     # Never delete_unverified: it removes files that a running writer has written and not yet committed.
-    removed = newest.cleanup_old_versions(keep_versions_for, error_if_tagged_old_versions=False)
+    removed = newest.cleanup_old_versions(_age_to_keep(newest, keep_versions_for), error_if_tagged_old_versions=False)
     return Maintenance(before, len(newest.get_fragments()), removed.old_versions, removed.bytes_removed)
+
+
+def _age_to_keep(dataset: lance.LanceDataset, keep_versions_for: timedelta) -> timedelta:
+    """Returns the age of the version that was the newest so long ago: readers may have opened it ever since.
+
+    A version counts from when the next one came. Lance counts from when it was made: of a table that nothing was
+    written to for a month, it would remove what everybody read until a minute ago.
+    """
+    now = datetime.now()  # Lance gives times of this machine, without a zone
+    made = [at for version in dataset.versions() if isinstance(at := version["timestamp"], datetime)]
+    before = [at for at in made if at <= now - keep_versions_for]
+    if not before:
+        return keep_versions_for
+    return now - max(before) + min(keep_versions_for, MARGIN)  # Lance looks at the clock later
 
 
 def compact(

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from resources.lake.paths import StoragePath, folder_on_this_machine
 from resources.lake.store import Lake
 
 WEIGHTS = "model.safetensors"
+STATE, CHECKPOINT = "state.pt", "checkpoint"  # in the folder of a training: internvid/viclip/training.py
 
 
 def training_folder(lake: Lake, name: str) -> Path:
     """Returns the folder of a training's state, always on a local disk. An interrupted training continues from it."""
     return folder_on_this_machine(lake.root, "training") / name
+
+
+def remove_states(lake: Lake) -> None:
+    """Removes from the folders of trainings what only an interrupted one needs, once their checkpoint is in the lake:
+    the state, some three times the weights, and the checkpoint that was published. What a model was trained on stays.
+    """
+    finished = lake.polars("checkpoints", columns=["provenance"])["provenance"].to_list()
+    for folder in (training_folder(lake, provenance) for provenance in set(finished)):
+        (folder / STATE).unlink(missing_ok=True)
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
 def publish_folder(lake: Lake, folder: Path, name: str) -> str:

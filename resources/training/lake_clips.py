@@ -11,7 +11,6 @@ Nothing heavy is imported here, Dagster included: a DataLoader's workers import 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from resources.lake.statements import statement
+from resources.lake.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -83,13 +83,13 @@ def index_clips(
     frames = lake.dataset("frames", snapshot)
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder,
+        temporary_folder(path.parent) as folder,
         lake.connect(["clips", "clip_captions"], at=snapshot, memory_limit=MEMORY_LIMIT) as connection,
     ):
-        connection.execute("SET temp_directory = $1", [folder])
+        connection.execute("SET temp_directory = $1", [str(folder)])
         left_out = _join(connection, chosen, _places(frames))
         about = {"snapshot": snapshot, "frames_version": str(frames.version)}
-        part = Path(folder, path.name)
+        part = folder / path.name
         clips = _write(connection, part, INDEX.with_metadata(about))
         if clips == 0:
             raise ValueError(f"none of {len(ids)} clips can be read at {snapshot}: {left_out}")

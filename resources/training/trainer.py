@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from internvid.viclip.recipe import Recipe
     from resources.lake.store import Lake
+from resources.lake.temporary_folders import temporary_folder
 
 LINES_IN_ERROR = 30
 SECONDS_TO_END = 20.0  # after an interruption
@@ -153,10 +154,16 @@ class Trainer(dg.ConfigurableResource):
         environment = {"OMP_NUM_THREADS": str(self._threads), "OPENCV_FOR_THREADS_NUM": "1"}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.PreviewWarning)  # of Pipes' own parts, not of what is used here
-            # Not by PipesSubprocessClient: the error that it raises has no public name.
-            with dg.open_pipes_session(
-                context, dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
-            ) as session:
+            # Not by PipesSubprocessClient: the error that it raises has no public name. Nor by its own temporary files,
+            # which stay when this process is killed.
+            with (
+                temporary_folder() as pipes,
+                dg.open_pipes_session(
+                    context,
+                    dg.PipesFileContextInjector(str(pipes / "context")),
+                    dg.PipesFileMessageReader(str(pipes / "messages")),
+                ) as session,
+            ):
                 exit_code = _exit_code(
                     [*to_file, *module, "resources.training.worker", str(config_path)],
                     {**os.environ, **environment, **session.get_bootstrap_env_vars()},

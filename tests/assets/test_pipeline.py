@@ -18,6 +18,8 @@ from real_videos import REAL_VIDEOS, needs_real_videos
 
 from assets.corpus.statistics import statistics
 from internvid.captions.measured import FrameCaption
+from internvid.synthetic.plans import Backdrop, Shot, VideoPlan
+from internvid.synthetic.render import render
 from internvid.video.jpeg import rgb_of_jpeg
 from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
@@ -270,6 +272,20 @@ class Choosy(EmbeddedCaptioner):
         if any(rgb_of_jpeg(jpeg).mean() > 200 for jpeg in jpegs):
             raise ValueError("too bright for me")
         return super().caption(jpegs)
+
+
+def test_a_frame_at_a_cut_lies_in_the_clip_that_begins_there(empty_session, ingest, folder):
+    shots = (Shot(20, Backdrop("flat", "white")), Shot(20, Backdrop("noise", "grey", 1)))
+    plan = VideoPlan("synthetic_video", shots, width=160, height=120, fps=10, sound=False)
+    render(plan, folder / "cut", seed=0).rename(folder / "cut_at_2_s.mp4")
+    shutil.rmtree(folder / "cut")
+    ingest(empty_session, folder)
+    frames, clips = (empty_session.lake.polars(table) for table in ("frames", "clips"))
+    assert clips.sort("clip_index").select("start_seconds", "end_seconds").rows() == [(0.0, 2.0), (2.0, 4.0)]
+    lies_in = frames.join(clips, "clip_id").sort("seconds").select("seconds", "start_seconds").rows()
+    assert [place for place in lies_in if place[0] == 2.0] == [(2.0, 2.0)]
+    assert {start for seconds, start in lies_in if seconds < 2.0} == {0.0}
+    assert {start for seconds, start in lies_in if seconds >= 2.0} == {2.0}
 
 
 def test_frames_that_cannot_be_captioned_fail_alone_and_are_told(empty_session, ingest, synthetic_video, folder):

@@ -9,6 +9,7 @@ end all rows are there, none twice, and every version that was kept can be read.
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import tempfile
 import time
@@ -46,13 +47,15 @@ class Outcome:
     unreadable: list[int]
     maintained: int
     seconds: float
+    commits: list[int]  # of each writer
 
     @property
     def is_well(self) -> bool:
         return not (self.lost or self.extra or self.twice or self.unreadable)
 
 
-def write_at_once(lake: Lake, writers: int, commits: int) -> Outcome:
+def write_at_once(lake: Lake, writers: int, commits: int, seconds: float = math.inf) -> Outcome:
+    """commits: of each writer, or as many as it begins within so many seconds."""
     lake.create_tables()
     spawn = multiprocessing.get_context("spawn")  # Lance is not fork-safe
     with spawn.Manager() as manager, ProcessPoolExecutor(writers + 1, mp_context=spawn) as processes:
@@ -60,15 +63,15 @@ def write_at_once(lake: Lake, writers: int, commits: int) -> Outcome:
         maintained = processes.submit(keep_maintaining, lake, ended)
         started = time.monotonic()
         try:
-            for done in [processes.submit(write, lake, str(number), commits) for number in range(writers)]:
-                done.result()
+            writing = [processes.submit(write, lake, str(number), commits, seconds) for number in range(writers)]
+            done = [future.result() for future in writing]
         finally:
             ended.set()
-        seconds = time.monotonic() - started
+        took = time.monotonic() - started
         maintenances = maintained.result()
     keys = lake.polars(CLIPS.name, columns=[CLIPS.key])[CLIPS.key].to_list()
-    expected = {key for number in range(writers) for key in kept(str(number), commits)} | {
-        key for commit in range(commits) for key in keys_of("shared", commit)
+    expected = {key for number in range(writers) for key in kept(str(number), done[number])} | {
+        key for commit in range(max(done)) for key in keys_of("shared", commit)
     }
     versions = [row["version"] for row in lake.dataset(CLIPS.name).versions()]
     return Outcome(
@@ -79,16 +82,22 @@ def write_at_once(lake: Lake, writers: int, commits: int) -> Outcome:
         versions=len(versions),
         unreadable=[version for version in versions if not is_readable(lake, version)],
         maintained=maintenances,
-        seconds=seconds,
+        seconds=took,
+        commits=done,
     )
 
 
-def write(lake: Lake, writer: str, commits: int) -> None:
+def write(lake: Lake, writer: str, commits: int, seconds: float) -> int:
+    """Returns the number of commits, each of which may be followed by a deletion."""
+    end = time.monotonic() + seconds
     for commit in range(commits):
+        if time.monotonic() > end:
+            return commit
         rows = [*rows_of(keys_of(writer, commit), writer), *rows_of(keys_of("shared", commit), SHARED)]
         lake.upsert(CLIPS.name, pa.Table.from_pylist(rows))
         if commit % DELETED_EVERY == 0:
             lake.delete(CLIPS.name, keys_of(writer, commit)[:1])
+    return commits
 
 
 def keep_maintaining(lake: Lake, ended: Event) -> int:
@@ -136,10 +145,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--commits", type=int, default=100, help="of each writer")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after which no writer begins a commit")
     parser.add_argument("--where", choices=("folder", "bucket"), default="folder")
     arguments = parser.parse_args()
     with lake_in(arguments.where) as lake:
-        outcome = write_at_once(lake, arguments.writers, arguments.commits)
+        outcome = write_at_once(lake, arguments.writers, arguments.commits, arguments.seconds)
     print(outcome)
     raise SystemExit(not outcome.is_well)
 

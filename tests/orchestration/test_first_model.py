@@ -7,9 +7,11 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
+from queued_runs import queue
 
 from orchestration.definitions import definitions
 from orchestration.settings import Settings
+from orchestration.waiting import PARTITION
 from resources.corpus.snapshots import take_snapshot
 from resources.corpus.subset_files import SubsetFiles
 from resources.lake.store import Lake
@@ -81,6 +83,8 @@ def test_a_subset_of_an_older_snapshot_is_selected_again(unattended: Unattended)
     assert unattended.requested("outdated_subsets_sensor") == [], "nothing was published since"
     take_snapshot(unattended.lake, run_id="test")
     assert unattended.requested("outdated_subsets_sensor") == [(None, "all")]
+    queue(unattended.instance, "select", {PARTITION: "all"})
+    assert unattended.requested("outdated_subsets_sensor") == [], "a run waits that will do it"
 
 
 def test_a_subset_that_was_written_and_is_selected_again_is_written_again(unattended: Unattended) -> None:
@@ -91,3 +95,5 @@ def test_a_subset_that_was_written_and_is_selected_again_is_written_again(unatte
     document = {"document_id": "all/a/a", "subset": "all", "form": "a", "provenance": "made"}
     unattended.lake.upsert("interleaved", pl.DataFrame([document]))
     assert unattended.requested("outdated_documents_sensor") == [(None, "all")]
+    queue(unattended.instance, "write", {PARTITION: "all"})
+    assert unattended.requested("outdated_documents_sensor") == [], "a run waits that will do it"

@@ -1,13 +1,18 @@
 """What the sensors request: batches of registered sources, each once, and batches in which something is due."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pyarrow as pa
+from queued_runs import queue
 
+from orchestration.schedules import build_schedules
 from orchestration.sensors import MAX_RUNS_PER_TICK, build_sensors
 from orchestration.settings import Settings
+from orchestration.waiting import PARTITION, SCHEDULE
 from resources.catalog.batching import MAX_HOURS_PER_BATCH
 from resources.catalog.downloader import sites_in_cooldown
 from resources.catalog.locations import RUN_ID
@@ -24,10 +29,15 @@ def find(lake: Lake, count: int, *, name: str = "found", run_id: str = "of the d
     return register_web(lake, sources, found_by=None, run_id=run_id).batches
 
 
-def poll(name: str, lake: Lake, cursor: str | None = None) -> tuple[list[dg.RunRequest], str | None]:
-    """A tick of the sensor: the runs that it requests, and its new cursor."""
+def poll(
+    name: str, lake: Lake, cursor: str | None = None, waiting: Sequence[str] = ()
+) -> tuple[list[dg.RunRequest], str | None]:
+    """A tick of the sensor: the runs that it requests, and its new cursor. waiting: batches whose runs are queued."""
+    instance = dg.DagsterInstance.ephemeral()
+    for batch in waiting:
+        queue(instance, "ingest", {PARTITION: batch})
     sensor = {sensor.name: sensor for sensor in build_sensors(Settings(lake=lake.root))}[name]
-    with dg.build_sensor_context(cursor=cursor, resources={"lake": lake}) as context:
+    with dg.build_sensor_context(cursor=cursor, instance=instance, resources={"lake": lake}) as context:
         result = sensor(context)
     if isinstance(result, dg.SkipReason):
         return [], cursor
@@ -92,3 +102,24 @@ def test_a_batch_is_asked_for_again_when_the_time_of_something_in_it_has_come(la
     assert [request.partition_key for request in requests] == ["2026-01-01-0002", "2026-01-01-0001"]
     again, _ = poll("retry_sensor", lake)
     assert [request.run_key for request in again] == [request.run_key for request in requests], "asked for once"
+
+
+def test_a_batch_whose_run_waits_in_the_queue_is_not_asked_for_again(lake: Lake) -> None:
+    attempt(lake, "a", "2026-11-28-0001", "failed", minutes=-1)
+    attempt(lake, "b", "2026-11-28-0002", "failed", minutes=-1)
+    requests, _ = poll("retry_sensor", lake, waiting=["2026-11-28-0001"])
+    assert [request.partition_key for request in requests] == ["2026-11-28-0002"]
+
+
+def test_a_schedule_whose_last_run_waits_in_the_queue_asks_for_no_further_one(tmp_path: Path) -> None:
+    instance = dg.DagsterInstance.local_temp(str(tmp_path))
+    schedules = {schedule.name: schedule for schedule in build_schedules(Settings())}
+
+    def asked(name: str) -> int:
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=datetime.now(UTC))
+        return len(schedules[name].evaluate_tick(context).run_requests or [])
+
+    assert {name: asked(name) for name in schedules} == dict.fromkeys(schedules, 1)
+    queue(instance, "publish", {SCHEDULE: "hourly_publish"})
+    queue(instance, "maintenance", {})  # that somebody asked for
+    assert {name: asked(name) for name in schedules} == dict.fromkeys(schedules, 1) | {"hourly_publish": 0}

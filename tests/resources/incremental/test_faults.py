@@ -16,6 +16,7 @@ from resources.incremental.faults import (
     raising_faults,
     system_fault_of,
 )
+from resources.lake.store import Lake
 
 
 class OutOfMemoryError(RuntimeError):
@@ -122,3 +123,8 @@ def test_an_error_that_a_fault_caused_is_that_fault():
     wrapped = ValueError("the picture could not be written")
     wrapped.__cause__ = os_error(errno.ENOSPC)
     assert "no room left" in str(system_fault_of(wrapped))
+
+
+def test_a_snapshot_that_was_removed_while_it_was_read_is_named(lake: Lake):
+    with pytest.raises(SystemFault, match=r"^the snapshot gone was removed while it was read"), raising_faults():
+        lake.dataset("clips", "gone")

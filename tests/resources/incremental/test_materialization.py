@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,7 +12,7 @@ from cutting_stage import BATCH, OTHER_BATCH, units, videos
 from resources.incremental.declaration import StageRun, stage
 from resources.incremental.materialization import batch_counts_spec, build_asset, column_lineage, refresh
 from resources.incremental.retries import FailurePolicy
-from resources.incremental.stage import Compute, Done, Outcome, Rows, Stage, Unit, one_by_one
+from resources.incremental.stage import Compute, Done, Outcome, Rows, Skipped, Stage, Unit, one_by_one
 from resources.lake.schema import CLIP_CAPTIONS, CLIPS, FRAMES, TABLES
 from resources.lake.store import Lake
 
@@ -124,6 +125,43 @@ def test_a_fault_of_the_system_is_one_message_and_no_further_try(lake, cutting):
     assert failure.user_failure_data.description.startswith("clips: no room left on the disk of ")
     assert failure.user_failure_data.metadata["fault"].value == "SystemFault"
     assert lake.polars("attempts").is_empty()
+
+
+@pytest.mark.parametrize("with_retries", [True, False])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_version_that_was_removed_while_it_was_read_is_one_more_try_and_a_damaged_table_a_message(
+    lake, cutting, with_retries, damaged
+):
+    videos(lake, {"a": "1 red", "b": "1 blue"})
+    calls = []
+
+    @stage(group="video", outputs=(CLIPS, FRAMES), units="clips", version="1", name="clips")
+    def reading(run: StageRun, units: list[Unit]) -> Iterator[Outcome]:
+        calls.append([unit.key for unit in units])
+        if damaged or len(calls) == 1:
+            old = lake.dataset("raw_videos").to_batches()
+            for fragment in Path(lake.root, "raw_videos.lance", "data").iterdir():
+                fragment.rename(fragment.with_suffix(".away"))
+            try:
+                list(old)
+            finally:
+                for fragment in Path(lake.root, "raw_videos.lance", "data").iterdir():
+                    fragment.rename(fragment.with_suffix(".lance"))
+        yield from one_by_one(units, lambda unit: Skipped(unit, "NoVideo", "nothing is in it"))
+
+    asset = build_asset(reading, dg.StaticPartitionsDefinition([BATCH]), with_retries=with_retries)
+    result = dg.materialize(
+        [asset],
+        partition_key=BATCH,
+        instance=dg.DagsterInstance.ephemeral(),
+        resources={"lake": lake, "failure_policy": FailurePolicy()},
+        raise_on_error=False,
+    )
+    assert calls == [["a", "b"]] * 2
+    failures = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    assert [failure.metadata["fault"].value for failure in failures] == (["TableUnreadable"] if damaged else [])
+    assert all(failure.description.startswith("clips: a table of the lake cannot be read") for failure in failures)
+    assert lake.polars("attempts")["outcome"].to_list() == ([] if damaged else ["skipped"] * 2)
 
 
 @pytest.mark.parametrize(("with_retries", "tries"), [(True, 2), (False, 1)])

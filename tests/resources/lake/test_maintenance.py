@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -72,6 +74,26 @@ def test_maintenance_keeps_recent_versions(lake):
     lake.delete("clips", ["a"])
     lake.optimize()
     assert contents(lake, "clips", at=before) == expected(clips(["a"]))
+
+
+@IN_A_FOLDER
+def test_a_version_that_was_the_newest_until_a_moment_ago_stays_however_old_it_is(lake):
+    """Readers may have just opened it."""
+    keep = timedelta(seconds=0.5)
+    lake.upsert("clips", clips(["a"]))
+    tidy(lake, "clips", keep_versions_for=AT_ONCE)
+    old = lake.version("clips")
+    time.sleep(1.5 * keep.total_seconds())
+    batches = lake.dataset("clips").to_batches(columns=["clip_id"])
+    lake.delete("clips", ["a"])
+    lake.upsert("clips", clips(["b"]))
+    tidy(lake, "clips", keep_versions_for=keep)
+    assert [row["clip_id"] for batch in batches for row in batch.to_pylist()] == ["a"]
+    assert contents(lake, "clips", at=old) == expected(clips(["a"]))
+    time.sleep(1.5 * keep.total_seconds())
+    tidy(lake, "clips", keep_versions_for=keep)
+    with pytest.raises(ValueError, match="was not found"):
+        lake.dataset("clips", at=old)
 
 
 @IN_A_FOLDER

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from internvid.viclip.recipe import Phase, Recipe
 from internvid.viclip.recipes import RECIPES
 from internvid.viclip.recipes.viclip_tiny import VICLIP_TINY
 from resources.lake.store import Lake
+from resources.lake.temporary_folders import LOCK
 from resources.training.trainer import Trained, Trainer, TrainingFailed
 from resources.training.worker import TrainingConfig, recipe_of
 
@@ -175,9 +177,18 @@ def processes_of(mark: str) -> list[str]:
     return found
 
 
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files. Its path is short: sockets of torch's processes lie in it."""
+    with tempfile.TemporaryDirectory() as folder, monkeypatch.context() as patched:
+        patched.setenv("TMPDIR", folder)
+        patched.setattr(tempfile, "tempdir", None)
+        yield Path(folder)
+
+
 @pytest.mark.slow
 def test_a_training_ends_with_the_killed_process_that_started_it_and_goes_on_when_started_again(
-    lake: Lake, tmp_path: Path, unbroken: Trained, until: Callable[..., None]
+    lake: Lake, tmp_path: Path, unbroken: Trained, until: Callable[..., None], temporary: Path
 ):
     folder = tmp_path / "training"
     started = subprocess.Popen(
@@ -195,6 +206,8 @@ def test_a_training_ends_with_the_killed_process_that_started_it_and_goes_on_whe
     assert not (folder / "checkpoint").exists(), "it was done before it could be killed"
 
     resumed = trained(lake, folder)
+    # What torch, multiprocessing and Dagster's ephemeral instance of this test leave is not ours.
+    assert [path for path in temporary.rglob("*") if path.name in {"context", "messages", LOCK}] == []
     assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == list(range(STEPS))
     for name, value in weights(unbroken).items():
         assert torch.allclose(weights(resumed)[name], value, atol=1e-6), name
