@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,49 +40,51 @@ def effects(
     read_frames: ReadFrames,
     protocol: Protocol,
     *,
+    vectors_folder: Path,
     initial: Mapping[str, Tensor] | None = None,
     on_videos: Callable[[int], object] = lambda number: None,
 ) -> list[Effect]:
     """Returns the base, then one row for each deviation of the protocol, the dual softmax, and the WiSE-FT sweep.
 
-    encoder: as loaded, before the protocol is applied. initial: weights that the model was initialised from; None: no
-    sweep. Deviations that this model does not allow are left out. on_videos: as for `evaluate`. Raises as it does.
+    encoder: as loaded, before the protocol is applied. vectors_folder: keeps the vectors of videos, so that none is made
+    twice. initial: weights that the model was initialised from; None: no sweep. Deviations that this model does not allow are left out. on_videos: as for `evaluate`. Raises as it does.
     """
-    with tempfile.TemporaryDirectory() as folder:
 
-        def measured(of: VideoTextEncoder, by: Protocol, weights: str = "as trained") -> Evaluation:
-            # Only what changes the vectors of videos is in the key: they are not made twice.
-            frames = f"{by.choice} {by.fit} {by.resampling} {by.constants} {weights}"
-            files = VectorFiles(Path(folder), lambda _: frames.replace(" ", "-"))
-            return evaluate(
-                by.applied_to(of),
-                benchmark,
-                read_frames,
-                choice=by.choice,
-                counts_missing=by.counts_missing,
-                vector_files=files,
-                on_videos=on_videos,
-            )
+    def measured(of: VideoTextEncoder, by: Protocol, weights: str = "as trained") -> Evaluation:
+        # Only what changes the vectors of videos is in the key: they are not made twice.
+        frames = f"{by.choice} {by.fit} {by.resampling} {by.constants} {weights}"
+        files = VectorFiles(vectors_folder, lambda _: frames.replace(" ", "-"))
+        return evaluate(
+            by.applied_to(of),
+            benchmark,
+            read_frames,
+            choice=by.choice,
+            counts_missing=by.counts_missing,
+            vector_files=files,
+            on_videos=on_videos,
+        )
 
-        base = measured(encoder, protocol)
-        rows = [Effect(BASE, _shown(base))]
-        for setting, deviation in protocol.deviations():
-            try:
-                deviation.applied_to(encoder)
-            except ValueError:
-                continue
-            rows.append(Effect(setting, _shown(measured(encoder, deviation))))
-        if benchmark.task == "retrieval":
-            rows.append(Effect(DUAL_SOFTMAX, _shown(base, prefix="dual_softmax_")))
-        for share in WISE_FT_SHARES if initial is not None else ():
-            assert initial is not None
-            rows.append(
-                Effect(
-                    f"WiSE-FT: {share:g} of the trained weights",
-                    _shown(measured(averaged(encoder, initial, share), protocol, f"share {share:g}")),
-                )
+    base = measured(encoder, protocol)
+    rows = [Effect(BASE, _shown(base))]
+    for setting, deviation in protocol.deviations():
+        try:
+            deviation.applied_to(encoder)
+        except ValueError:
+            continue
+        rows.append(Effect(setting, _shown(measured(encoder, deviation))))
+    if benchmark.task == "retrieval":
+        rows.append(Effect(DUAL_SOFTMAX, _shown(base, prefix="dual_softmax_")))
+    for share in WISE_FT_SHARES if initial is not None else ():
+        assert initial is not None
+        rows.append(
+            Effect(
+                f"WiSE-FT: {share:g} of the trained weights",
+                _shown(measured(averaged(encoder, initial, share), protocol, f"share {share:g}")),
             )
-    return rows
+        )
+
+
+return rows
 
 
 def averaged(encoder: Any, initial: Mapping[str, Tensor], share: float) -> Any:

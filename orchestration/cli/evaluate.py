@@ -115,10 +115,12 @@ def evaluate_command(
     rows: list[Effect] = []
     if shows_effects:
         from internvid.evaluation.effects import effects
+        from resources.lake.temporary_folders import temporary_folder
 
         began_as = None if initial is None else _weights(initial)
         try:
-            rows = effects(loaded, test, read_frames, protocol, initial=began_as)
+            with temporary_folder() as folder:
+                rows = effects(loaded, test, read_frames, protocol, vectors_folder=folder, initial=began_as)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         print_effects(rows)
