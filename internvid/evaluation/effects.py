@@ -83,8 +83,7 @@ def effects(
             )
         )
 
-
-return rows
+    return rows
 
 
 def averaged(encoder: Any, initial: Mapping[str, Tensor], share: float) -> Any:
