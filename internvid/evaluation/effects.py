@@ -47,7 +47,8 @@ def effects(
     """Returns the base, then one row for each deviation of the protocol, the dual softmax, and the WiSE-FT sweep.
 
     encoder: as loaded, before the protocol is applied. vectors_folder: keeps the vectors of videos, so that none is made
-    twice. initial: weights that the model was initialised from; None: no sweep. Deviations that this model does not allow are left out. on_videos: as for `evaluate`. Raises as it does.
+    twice. initial: weights that the model was initialised from; None: no sweep. Deviations that this model does not
+    allow are left out. on_videos: as for `evaluate`. Raises as it does.
     """
 
     def measured(of: VideoTextEncoder, by: Protocol, weights: str = "as trained") -> Evaluation:
@@ -82,7 +83,6 @@ def effects(
                 _shown(measured(averaged(encoder, initial, share), protocol, f"share {share:g}")),
             )
         )
-
     return rows
 
 
