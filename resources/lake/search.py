@@ -87,7 +87,7 @@ def vectors_of(dataset: Callable[[str], lance.LanceDataset], clip_id: str, model
     """
     import numpy as np
 
-    examples = []
+    examples: list[ExampleVector] = []
     for table, weight in ((CLIP_THINGS.name, 1.0), (CLIP_EMBEDDINGS.name, model_weight)):
         rows = rows_with_keys(dataset(table), TABLES[table], pa.array([clip_id], pa.string()), ["vector"])
         if rows.num_rows and (weight or not examples):
