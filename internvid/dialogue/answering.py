@@ -14,7 +14,7 @@ from internvid.dialogue.model import IGNORED, answer_losses, packed, spread
 from internvid.dialogue.prompt import Prompts, ShownClip, read_cited
 from internvid.dialogue.training import ClipTokens
 from internvid.text.generation import end_tokens, generation_config, take_generation_config
-from internvid.viclip.clips import Clips
+from internvid.viclip.clips import StoredFrames
 
 QUESTIONS_PER_BATCH = 16
 
@@ -36,7 +36,7 @@ class Answer:
 class Answerer:
     """A checkpoint that answers. clips: where the shown clips are stored. max_new_tokens: of an answer."""
 
-    def __init__(self, checkpoint: ChatCheckpoint, clips: Clips, *, max_new_tokens: int = 128) -> None:
+    def __init__(self, checkpoint: ChatCheckpoint, clips: StoredFrames, *, max_new_tokens: int = 128) -> None:
         self.model, self.recipe = checkpoint.model, checkpoint.recipe
         self.tokenizer, self.preprocessing = checkpoint.tokenizer, checkpoint.preprocessing
         self.prompts = Prompts(self.tokenizer, with_video=self.recipe.use_video)

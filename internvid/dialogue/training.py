@@ -34,7 +34,7 @@ from internvid.dialogue.prompt import Prompts, VideoDialogue, VideoDialogues, ca
 from internvid.dialogue.recipe import ChatRecipe
 from internvid.hub import HubModel
 from internvid.viclip.checkpoint import Checkpoint
-from internvid.viclip.clips import Clips
+from internvid.viclip.clips import Clips, StoredFrames
 from internvid.viclip.frame_choice import middle_frames
 from internvid.viclip.optimisation import learning_rate, parameter_groups, set_learning_rate
 from internvid.viclip.preprocessing import Preprocessing
@@ -72,7 +72,7 @@ class ClipTokens:
         self,
         model: VideoChat,
         preprocessing: Preprocessing,
-        clips: Clips,
+        clips: StoredFrames,
         *,
         frames: int,
         limit_bytes: int = REMEMBERED_BYTES,
