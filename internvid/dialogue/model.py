@@ -35,7 +35,7 @@ class MlpProjector(nn.Module):
         return 1 + self.times * self.side**2
 
     def forward(self, tokens: Tensor, frames: int) -> Tensor:
-        """tokens: [c, 1 + l, w] from `space_time_tokens`. Returns [c, k, h]: the class token, then by time and place."""
+        """tokens: [c, 1 + l, w] from `space_time_tokens`. Returns [c, k, h]: the class token first."""
         first, video = tokens[:, :1], tokens[:, 1:]
         side = round((video.shape[1] // frames) ** 0.5)
         grid = video.unflatten(1, (side, side, frames)).permute(0, 4, 3, 1, 2)  # [c, w, t, rows, columns]
@@ -116,7 +116,7 @@ class PackedPrompts:
     turn: Tensor
 
     def mask(self, dtype: torch.dtype) -> Tensor:
-        """Returns the additive attention mask, [b, 1, s, s]: a token sees earlier ones of the clips and its own turn."""
+        """Returns the additive attention mask, [b, 1, s, s]: earlier tokens of the clips and of the own question."""
         own = self.turn[:, :, None] == self.turn[:, None, :]
         of_clips = self.turn[:, None, :] == 0
         order = torch.arange(self.turn.shape[1], device=self.turn.device)

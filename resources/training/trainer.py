@@ -1,4 +1,6 @@
-"""Trains a ViCLIP, or a chat that sees by one, in separate processes, which are started through Dagster Pipes and end with this one.
+"""Trains a ViCLIP, or a chat that sees by one, in separate processes.
+
+They are started through Dagster Pipes, and end with this process.
 
 The training itself is in `resources.training.worker`; this module writes its configuration and returns its result.
 """
@@ -95,8 +97,8 @@ class Trainer(dg.ConfigurableResource):
     threads: torch threads per process; null: the machine's cores divided by the processes. compile: whether blocks of
     the network are compiled; null: on a GPU. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder,
     that replaces the one of a recipe; recipes with random initialisation ignore it. language_model: a causal language
-    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. max_steps: upper bound on
-    the steps of each phase, for a trial. save_every_seconds: period of saving the state.
+    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. max_steps: upper bound
+    on the steps of each phase, for a trial. save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
