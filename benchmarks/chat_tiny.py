@@ -1,15 +1,15 @@
-"""Whether a model learns to talk about videos: `chat-tiny` on rendered films, asked about films that it never saw.
+"""Whether a model learns to talk about videos: `chat-tiny` on rendered videos, asked about videos that it never saw.
 
     python benchmarks/chat_tiny.py                      # ViCLIP on captions, then the chat, then a blind chat
     python benchmarks/chat_tiny.py --seeds 0 1 2        # and the spread over seeds
 
-A film has two to four shots of one figure each, in four shapes and colours, that moves to one of four sides. Films go
-through an encoder and a decoder first. Questions and answers come from the truth beside the films: which object, what
+A video has two to four shots of one figure each, in four shapes and colours, that moves to one of four sides. Videos go
+through an encoder and a decoder first. Questions and answers come from the truth beside the videos: which object, what
 colour, which way, what comes first and last, is there a …, how many shots, and about things that are not there. An
 answer counts as right if its text is the expected one, word for word; the clips that it names are scored beside it.
 
 The blind chat is trained in the same way on the same prompts without the video's tokens. `most frequent` gives the
-most frequent answer of the training films to each kind of question."""
+most frequent answer of the training videos to each kind of question."""
 
 from __future__ import annotations
 
@@ -51,37 +51,37 @@ STEPS_PER_LINE = 50
 
 
 @dataclass(frozen=True)
-class Film:
-    """A film's clips, their spans in seconds, and the questions about it."""
+class AskedVideo:
+    """A video's clips, their spans in seconds, and the questions about it."""
 
     clips: list[InMemoryClip]
     spans: list[tuple[float, float]]
     questions: list[Question]
 
 
-class Films:
-    """Films as dialogues with their clips in memory."""
+class AskedVideos:
+    """Videos as dialogues with their clips in memory."""
 
-    def __init__(self, films: Sequence[Film]) -> None:
-        self.films = films
-        self.clips = InMemoryClips([clip for film in films for clip in film.clips])
-        self.firsts = np.cumsum([0, *(len(film.clips) for film in films)])
+    def __init__(self, videos: Sequence[AskedVideo]) -> None:
+        self.videos = videos
+        self.clips = InMemoryClips([clip for video in videos for clip in video.clips])
+        self.firsts = np.cumsum([0, *(len(video.clips) for video in videos)])
 
     def __len__(self) -> int:
-        return len(self.films)
+        return len(self.videos)
 
     def shown(self, position: int) -> tuple[ShownClip, ...]:
         first = int(self.firsts[position])
-        return tuple(ShownClip(first + number, *span) for number, span in enumerate(self.films[position].spans))
+        return tuple(ShownClip(first + number, *span) for number, span in enumerate(self.videos[position].spans))
 
     def dialogue(self, position: int) -> VideoDialogue:
-        film = self.films[position]
-        turns = tuple(AskedTurn(asked.question, asked.answer, asked.shots) for asked in film.questions)
-        return VideoDialogue(film.clips[0].video_id, self.shown(position), turns)
+        video = self.videos[position]
+        turns = tuple(AskedTurn(asked.question, asked.answer, asked.shots) for asked in video.questions)
+        return VideoDialogue(video.clips[0].video_id, self.shown(position), turns)
 
 
-def read_film(plan: VideoPlan, *, folder: Path, seed: int) -> Film:
-    """Renders and decodes a film; a clip for each shot, and questions from the truth beside the film."""
+def read_video(plan: VideoPlan, *, folder: Path, seed: int) -> AskedVideo:
+    """Renders and decodes a video; a clip for each shot, and questions from the truth beside the video."""
     path = render(plan, folder)
     with av.open(str(path)) as container:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
@@ -93,7 +93,7 @@ def read_film(plan: VideoPlan, *, folder: Path, seed: int) -> Film:
     ]
     rng = np.random.default_rng([seed, *plan.name.encode()])
     spans = [(shot.start_seconds, shot.end_seconds) for shot in shots]
-    return Film(clips, spans, questions_about(things, rng))
+    return AskedVideo(clips, spans, questions_about(things, rng))
 
 
 @dataclass(frozen=True)
@@ -123,26 +123,26 @@ def scores_of(asked: Sequence[Question], answers: Sequence[tuple[str, tuple[int,
     return Scores(by_kind, statistics.mean(everything), statistics.mean(cited))
 
 
-def score(checkpoint: Path, films: Films) -> Scores:
-    answerer = Answerer(load_chat(checkpoint), films.clips, max_new_tokens=24)
+def score(checkpoint: Path, videos: AskedVideos) -> Scores:
+    answerer = Answerer(load_chat(checkpoint), videos.clips, max_new_tokens=24)
     asked, answers = [], []
-    for position, film in enumerate(films.films):
-        given = answerer.answer(films.shown(position), [question.question for question in film.questions])
-        asked += film.questions
+    for position, video in enumerate(videos.videos):
+        given = answerer.answer(videos.shown(position), [question.question for question in video.questions])
+        asked += video.questions
         answers += [(answer.text, answer.clips) for answer in given]
     return scores_of(asked, answers)
 
 
-def most_frequent(learn: Films, held_out: Films) -> Scores:
+def most_frequent(learn: AskedVideos, held_out: AskedVideos) -> Scores:
     counts: dict[str, Counter] = {kind: Counter() for kind in KINDS}
-    for film in learn.films:
-        for question in film.questions:
+    for video in learn.videos:
+        for question in video.questions:
             counts[question.kind][question.answer, question.shots] += 1
-    asked = [question for film in held_out.films for question in film.questions]
+    asked = [question for video in held_out.videos for question in video.questions]
     return scores_of(asked, [counts[question.kind].most_common(1)[0][0] for question in asked])
 
 
-def trained_chat(recipe: ChatRecipe, films: Films, vision: Checkpoint, folder: Path) -> tuple[Path, float]:
+def trained_chat(recipe: ChatRecipe, videos: AskedVideos, vision: Checkpoint, folder: Path) -> tuple[Path, float]:
     """Returns the checkpoint, and the seconds that training took with all around it."""
     started = time.monotonic()
 
@@ -150,16 +150,16 @@ def trained_chat(recipe: ChatRecipe, films: Films, vision: Checkpoint, folder: P
         if row["step"] % STEPS_PER_LINE == 0:
             print(
                 f"  step {row['step']:5d} {row['phase']:6s} loss {row['loss']:.3f}  "
-                f"{row['samples_per_second']:4.0f} films/s  {time.monotonic() - started:4.0f} s",
+                f"{row['samples_per_second']:4.0f} videos/s  {time.monotonic() - started:4.0f} s",
                 flush=True,
             )
 
-    result = train_chat(recipe, films, vision, folder=folder, log=report)
+    result = train_chat(recipe, videos, vision, folder=folder, log=report)
     print(f"  {result.steps} steps in {time.monotonic() - started:.0f} s", flush=True)
     return result.checkpoint, time.monotonic() - started
 
 
-def trained_viclip(recipe: Recipe, films: Films, folder: Path) -> Checkpoint:
+def trained_viclip(recipe: Recipe, videos: AskedVideos, folder: Path) -> Checkpoint:
     started = time.monotonic()
 
     def report(row: dict) -> None:
@@ -170,14 +170,14 @@ def trained_viclip(recipe: Recipe, films: Films, folder: Path) -> Checkpoint:
                 flush=True,
             )
 
-    return load_checkpoint(train(recipe, films.clips, folder=folder, log=report).checkpoint)
+    return load_checkpoint(train(recipe, videos.clips, folder=folder, log=report).checkpoint)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[CHAT_TINY.seed], help="of training; the films stay")
-    parser.add_argument("--films", type=int, default=1000, help="to train on")
-    parser.add_argument("--held-out", type=int, default=100, help="films that are asked about")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[CHAT_TINY.seed], help="of training; the videos stay")
+    parser.add_argument("--videos", type=int, default=1000, help="to train on")
+    parser.add_argument("--held-out", type=int, default=100, help="videos that are asked about")
     parser.add_argument("--viclip-epochs", type=float, help="of ViCLIP's first phase. Default: the recipe's")
     parser.add_argument("--no-blind", action="store_true", help="leave out the blind chat")
     parser.add_argument("--folder", type=Path, help="keep everything there, and use what it holds")
@@ -187,18 +187,18 @@ def main() -> None:
         eyes = replace(eyes, phases=(replace(eyes.phases[0], epochs=arguments.viclip_epochs), *eyes.phases[1:]))
 
     started = time.monotonic()
-    plans = question_videos(train=arguments.films, held_out=arguments.held_out)
+    plans = question_videos(train=arguments.videos, held_out=arguments.held_out)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-            read = partial(read_film, folder=folder / "films", seed=0)
+            read = partial(read_video, folder=folder / "synthetic_videos", seed=0)
             learn, held_out = (
-                Films(list(pool.map(read, which, chunksize=8))) for which in (plans.train, plans.held_out)
+                AskedVideos(list(pool.map(read, which, chunksize=8))) for which in (plans.train, plans.held_out)
             )
-        questions = sum(len(film.questions) for film in held_out.films)
+        questions = sum(len(video.questions) for video in held_out.videos)
         print(
-            f"{len(learn)} films of {len(learn.clips)} clips to train on; {questions} questions about {len(held_out)} "
-            f"held-out films; rendered and read in {time.monotonic() - started:.0f} s",
+            f"{len(learn)} videos of {len(learn.clips)} clips to train on; {questions} questions about {len(held_out)} "
+            f"held-out videos; rendered and read in {time.monotonic() - started:.0f} s",
             flush=True,
         )
         rows, of_sighted, of_blind = [], [], []
@@ -221,7 +221,7 @@ def main() -> None:
                 of_blind.append(score(checkpoint, held_out))
                 rows.append(of_blind[-1].line(f"blind, seed {seed}"))
     frequent = most_frequent(learn, held_out)
-    print(f"\nShare of right answers to {questions} questions about {len(held_out)} held-out films")
+    print(f"\nShare of right answers to {questions} questions about {len(held_out)} held-out videos")
     print("\n".join([HEADER, *rows, frequent.line("most frequent answer")]))
     print(f"{time.monotonic() - started:.0f} s in all")
     problems = [
