@@ -1,7 +1,8 @@
 """Prompts about the clips of a video, as token ids with places for the clips, and the clips that an answer names.
 
 A prompt shows the clips in order, each with its times, then asks. A model whose tokenizer has a chat template gets the
-prompt in it. Answers end with the numbers of the clips that show them: `A red car. [clip 2]`.
+prompt in it. Answers begin with the numbers of the clips that show them: `[clip 2] A red car.` So a model first looks
+where the answer is, then says it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class AskedTurn:
         """The answer as a model learns to give it, with the clips that it rests on."""
         if not self.clips:
             return self.answer
-        return f"{self.answer} [clip{'s' * (len(self.clips) > 1)} {', '.join(map(str, self.clips))}]"
+        return f"[clip{'s' * (len(self.clips) > 1)} {', '.join(map(str, self.clips))}] {self.answer}"
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,17 @@ def read_cited(answer: str) -> tuple[str, tuple[int, ...]]:
 
 
 def captions_asked(dialogue: VideoDialogue, clips: Clips) -> VideoDialogue:
-    """Returns a dialogue that asks for the caption of each clip: what a projector is aligned on."""
+    """Returns a dialogue that asks for the caption of each clip, and for the clips of each caption: what a projector is
+    aligned on.
+    """
     captions = clips.captions([shown.clip for shown in dialogue.shown])
-    turns = tuple(
+    turns = [
         AskedTurn(f"What does clip {number} show?", caption, (number,)) for number, caption in enumerate(captions, 1)
-    )
-    return VideoDialogue(dialogue.dialogue_id, dialogue.shown, turns)
+    ]
+    for caption in dict.fromkeys(captions):
+        numbers = tuple(number for number, other in enumerate(captions, 1) if other == caption)
+        turns.append(AskedTurn(f"Where is this shown? {caption}", "There.", numbers))
+    return VideoDialogue(dialogue.dialogue_id, dialogue.shown, tuple(turns))
 
 
 @dataclass(frozen=True)

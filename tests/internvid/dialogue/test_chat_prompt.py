@@ -85,8 +85,8 @@ def test_questions_that_do_not_fit_are_left_out_and_the_first_must_fit(folder):
 @pytest.mark.parametrize(
     ("turn", "answer"),
     [
-        (AskedTurn("", "A car.", (2,)), "A car. [clip 2]"),
-        (AskedTurn("", "2.", (1, 3)), "2. [clips 1, 3]"),
+        (AskedTurn("", "A car.", (2,)), "[clip 2] A car."),
+        (AskedTurn("", "2.", (1, 3)), "[clips 1, 3] 2."),
         (AskedTurn("", "No."), "No."),
     ],
 )
