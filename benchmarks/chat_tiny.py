@@ -47,7 +47,7 @@ from internvid.viclip.recipes import RECIPES
 from internvid.viclip.training import train
 
 MIN_RIGHT, MAX_BLIND, MIN_SAYS_ABSENT = 0.8, 0.45, 0.8
-STEPS_PER_LINE = 50
+STEPS_PER_LINE = 20
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ def new_language_model(sizes: NewLanguageModel, tokenizer: Any, *, seed: int) ->
         num_hidden_layers=sizes.layers,
         num_attention_heads=sizes.heads,
         max_position_embeddings=sizes.context,
+        initializer_range=sizes.width
+        ** -0.5,  # the default, 0.02, suits widths of thousands: attention would hardly begin
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
