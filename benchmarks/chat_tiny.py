@@ -47,7 +47,7 @@ from internvid.viclip.recipes import RECIPES
 from internvid.viclip.training import train
 
 MIN_RIGHT, MAX_BLIND, MIN_SAYS_ABSENT = 0.8, 0.45, 0.8
-STEPS_PER_LINE = 20
+STEPS_PER_LINE = 50
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=1000, help="to train on")
     parser.add_argument("--held-out", type=int, default=100, help="videos that are asked about")
     parser.add_argument("--viclip-epochs", type=float, help="of ViCLIP's first phase. Default: the recipe's")
+    parser.add_argument("--tune-epochs", type=float, help="of the chat's second phase. Default: the recipe's")
     parser.add_argument("--no-blind", action="store_true", help="leave out the blind chat")
     parser.add_argument("--folder", type=Path, help="keep everything there, and use what it holds")
     arguments = parser.parse_args()
@@ -208,6 +209,8 @@ def main() -> None:
             vision = trained_viclip(replace(eyes, seed=seed), learn, folder / f"viclip_{seed}")
             of_viclip = time.monotonic() - began
             recipe = replace(CHAT_TINY, seed=seed)
+            if arguments.tune_epochs is not None:
+                recipe = replace(recipe, tune=replace(recipe.tune, epochs=arguments.tune_epochs))
             print(f"{recipe.name}, seed {seed}", flush=True)
             checkpoint, seconds = trained_chat(recipe, learn, vision, folder / f"chat_{seed}_{recipe.version}")
             print(f"  ViCLIP {of_viclip:.0f} s and chat {seconds:.0f} s", flush=True)
