@@ -11,7 +11,7 @@ from torch import Tensor
 
 from internvid.dialogue.checkpoint import ChatCheckpoint
 from internvid.dialogue.model import IGNORED, answer_losses, packed, spread
-from internvid.dialogue.prompt import Prompts, ShownClip, read_cited
+from internvid.dialogue.prompt import AskedTurn, Prompts, ShownClip, read_cited
 from internvid.dialogue.training import ClipTokens
 from internvid.text.generation import end_tokens, generation_config, take_generation_config
 from internvid.viclip.clips import StoredFrames
@@ -66,8 +66,9 @@ class Answerer:
 
     @torch.inference_mode()
     def likelihoods(self, shown: Sequence[ShownClip], question: str, options: Sequence[str]) -> list[float]:
-        """Returns the mean log-likelihood of each option's tokens as the answer."""
-        prompt = self.prompts.options(shown, question, options)
+        """Returns the mean log-likelihood of each option's tokens as the answer, after the clips that it names."""
+        (own,) = self._answered(shown, [question])
+        prompt = self.prompts.options(shown, question, [AskedTurn("", option, own.clips) for option in options])
         batch = packed([prompt], self.model.projector.tokens_per_clip, self._context).to(self.model.device)
         losses = answer_losses(self.model, batch, self._projected(shown))[0]
         scores = []

@@ -119,9 +119,9 @@ class Prompts:
         answers = [[*self._ids(" " + _plain(turn.cited_answer)), self.end] for turn in dialogue.turns]
         return self._prompt(dialogue.shown, [turn.question for turn in dialogue.turns], answers)
 
-    def options(self, shown: Sequence[ShownClip], question: str, options: Sequence[str]) -> Prompt:
-        """Returns a prompt that asks the same question once for each option, which is its answer."""
-        answers = [self._ids(" " + _plain(option)) for option in options]
+    def options(self, shown: Sequence[ShownClip], question: str, options: Sequence[AskedTurn]) -> Prompt:
+        """Returns a prompt that asks the same question once for each option, whose answer follows."""
+        answers = [self._ids(" " + _plain(option.cited_answer)) for option in options]
         return self._prompt(shown, [question] * len(options), answers)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -18,16 +19,13 @@ from internvid.viclip.recipe import Phase
 from internvid.viclip.tokenizer import Tokenizer
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220), "white": (250, 250, 250)}
-VIDEOS = 8
 
 
 class ColouredVideos:
-    """Dialogues about videos of two clips, each of one colour all over."""
+    """Dialogues about videos of two clips, each of one colour all over: every pair of colours in both orders."""
 
-    def __init__(self, videos: int = VIDEOS) -> None:
-        rng = np.random.default_rng(0)
-        names = list(COLOURS)
-        self.colours = [[names[place] for place in rng.permutation(len(names))[:2]] for _ in range(videos)]
+    def __init__(self, colours: int = 4) -> None:
+        self.colours = list(permutations(list(COLOURS)[:colours], 2))
         self.clips = InMemoryClips(
             [
                 InMemoryClip(f"{video}/{clip}", str(video), f"It is {colour}.", frames_of(colour))

@@ -43,7 +43,7 @@ def killed_and_resumed(recipe: ChatRecipe, dialogues: ColouredVideos, folder: Pa
     return result.checkpoint
 
 
-@pytest.mark.parametrize("step", [2, 6], ids=["killed while aligning", "killed while tuning"])
+@pytest.mark.parametrize("step", [2, 8], ids=["killed while aligning", "killed while tuning"])
 def test_a_killed_training_ends_with_the_same_weights(dialogues, tmp_path, step):
     whole = train_chat(small_recipe(), dialogues, small_viclip(), folder=tmp_path / "whole")
     resumed = killed_and_resumed(small_recipe(), dialogues, tmp_path / "killed", step)
@@ -51,7 +51,7 @@ def test_a_killed_training_ends_with_the_same_weights(dialogues, tmp_path, step)
 
 
 def test_a_chat_learns_what_it_is_shown(dialogues, tmp_path):
-    tune = replace(small_recipe().tune, epochs=250)
+    tune = replace(small_recipe().tune, epochs=120)
     losses: list[float] = []
     result = train_chat(
         small_recipe(align=None, tune=tune),
@@ -85,7 +85,7 @@ def language_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 def test_a_folder_is_trained_by_lora_and_resumed_and_answers(language_model, dialogues, tmp_path):
     recipe = with_folder(language_model)
     whole = train_chat(recipe, dialogues, small_viclip(), folder=tmp_path / "whole")
-    resumed = killed_and_resumed(recipe, dialogues, tmp_path / "killed", 6)
+    resumed = killed_and_resumed(recipe, dialogues, tmp_path / "killed", 8)
     assert chat_digest(resumed) == chat_digest(whole.checkpoint)
 
     names = load_file(whole.checkpoint / "model.safetensors").keys()
@@ -104,7 +104,7 @@ def test_a_frozen_folder_stays_as_it_is_and_the_projector_learns(language_model,
     losses: list[float] = []
     result = train_chat(recipe, dialogues, small_viclip(), folder=tmp_path, log=lambda row: losses.append(row["loss"]))
     assert not any("language_model" in name for name in load_file(result.checkpoint / "model.safetensors"))
-    aligned = losses[:4]
+    aligned = losses[:6]
     assert aligned[-1] < aligned[0]
 
 
@@ -129,7 +129,7 @@ def test_what_is_not_finite_ends_the_training_and_names_its_dialogues(dialogues,
 def test_the_folder_of_another_training_is_refused(dialogues, tmp_path):
     train_chat(small_recipe(), dialogues, small_viclip(), folder=tmp_path)
     with pytest.raises(ValueError, match="the training of other clips"):
-        train_chat(small_recipe(), ColouredVideos(6), small_viclip(), folder=tmp_path)
+        train_chat(small_recipe(), ColouredVideos(3), small_viclip(), folder=tmp_path)
     with pytest.raises(ValueError, match="the training of other recipe"):
         train_chat(small_recipe(seed=1), dialogues, small_viclip(), folder=tmp_path)
 
