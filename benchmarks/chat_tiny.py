@@ -133,7 +133,7 @@ def score(checkpoint: Path, videos: AskedVideos) -> Scores:
     return scores_of(asked, answers)
 
 
-def most_frequent(learn: AskedVideos, held_out: AskedVideos) -> Scores:
+def commonest_answers(learn: AskedVideos, held_out: AskedVideos) -> Scores:
     counts: dict[str, Counter] = {kind: Counter() for kind in KINDS}
     for video in learn.videos:
         for question in video.questions:
@@ -223,7 +223,7 @@ def main() -> None:
                 checkpoint, _ = trained_chat(blind, learn, vision, folder / f"blind_{seed}_{blind.version}")
                 of_blind.append(score(checkpoint, held_out))
                 rows.append(of_blind[-1].line(f"blind, seed {seed}"))
-    frequent = most_frequent(learn, held_out)
+    frequent = commonest_answers(learn, held_out)
     print(f"\nShare of right answers to {questions} questions about {len(held_out)} held-out videos")
     print("\n".join([HEADER, *rows, frequent.line("most frequent answer")]))
     print(f"{time.monotonic() - started:.0f} s in all")

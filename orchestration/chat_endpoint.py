@@ -134,7 +134,7 @@ def _question(messages: Sequence[_Message]) -> tuple[str, str | None]:
 
 
 def _completion(model: str, answer: ChatAnswer) -> dict[str, Any]:
-    """Returns the answer in the protocol's form; the clips that it rests on stand beside it, under `internvid`."""
+    """Returns the answer in the protocol's form; the clips that show it stand beside it, under `internvid`."""
     return {
         "id": f"chatcmpl-{uuid4().hex}",
         "object": "chat.completion",

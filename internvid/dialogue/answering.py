@@ -1,4 +1,4 @@
-"""Answers questions about the clips of a video, with the clips that an answer rests on; weighs given answers."""
+"""Answers questions about the clips of a video, with the clips that show an answer; weighs given answers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Prompts about the clips of a video, as token ids with places for the clips, and the clips that an answer names.
 
 A prompt shows the clips in order, each with its times, then asks. A model whose tokenizer has a chat template gets the
-prompt in it. Answers begin with the numbers of the clips that show them: `[clip 2] A red car.` So a model first looks
-where the answer is, then says it.
+prompt in it. Answers begin with the numbers of the clips that show them: `[clip 2] A red car.` So a model first finds
+where the answer is, then gives it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ShownClip:
 
 @dataclass(frozen=True)
 class AskedTurn:
-    """A question with its answer. clips: numbers of the shown clips that the answer rests on, from 1."""
+    """A question with its answer. clips: numbers of the shown clips that show the answer, from 1."""
 
     question: str
     answer: str
@@ -41,7 +41,7 @@ class AskedTurn:
 
     @property
     def cited_answer(self) -> str:
-        """The answer as a model learns to give it, with the clips that it rests on."""
+        """The answer as a model learns to give it, with the clips that show it."""
         if not self.clips:
             return self.answer
         return f"[clip{'s' * (len(self.clips) > 1)} {', '.join(map(str, self.clips))}] {self.answer}"
@@ -82,7 +82,7 @@ def captions_asked(dialogue: VideoDialogue, clips: Clips) -> VideoDialogue:
         AskedTurn(f"What does clip {number} show?", caption, (number,)) for number, caption in enumerate(captions, 1)
     ]
     for caption in dict.fromkeys(captions):
-        numbers = tuple(number for number, other in enumerate(captions, 1) if other == caption)
+        numbers = tuple(number for number, own in enumerate(captions, 1) if own == caption)
         turns.append(AskedTurn(f"Where is this shown? {caption}", "There.", numbers))
     return VideoDialogue(dialogue.dialogue_id, dialogue.shown, tuple(turns))
 
@@ -156,8 +156,8 @@ class Prompts:
 
 
 def _line(number: int, clip: ShownClip) -> str:
-    said = f", where is said “{_plain(clip.speech)}”" if clip.speech else ""
-    return f"Clip {number}, {clip.start_seconds:.1f} to {clip.end_seconds:.1f} s{said}: {_CLIP}\n"
+    speech = f", where is said “{_plain(clip.speech)}”" if clip.speech else ""
+    return f"Clip {number}, {clip.start_seconds:.1f} to {clip.end_seconds:.1f} s{speech}: {_CLIP}\n"
 
 
 def _plain(text: str) -> str:

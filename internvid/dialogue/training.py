@@ -99,7 +99,7 @@ class ClipTokens:
     def _computed(self, positions: Sequence[int]) -> list[Tensor]:
         if not positions:
             return []
-        return [self.model.space_time_tokens(one[None])[0] for one in self._video(positions)]
+        return [self.model.space_time_tokens(video[None])[0] for video in self._video(positions)]
 
     def _video(self, positions: Sequence[int]) -> Tensor:
         picks = [(at, middle_frames(int(self.clips.frame_counts[at]), self.frames)) for at in positions]

@@ -27,7 +27,7 @@ def chat(
     port: Annotated[int, typer.Option(help="Where the endpoint listens on 127.0.0.1; 0: any that is free.")] = 8020,
     lake: LakeOption = None,
 ) -> None:
-    """Ask about a clip or a whole video. Answers name the clips and times that they rest on."""
+    """Ask about a clip or a whole video. Answers name the clips that show them, with their times."""
     from resources.incremental.faults import ModelUnavailable, raising_faults
     from resources.models.chat import load_chat_of
     from resources.training.shown_clips import clips_to_show

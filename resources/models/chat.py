@@ -1,4 +1,4 @@
-"""A trained chat of the lake: answers questions about clips, and names the clips that an answer rests on."""
+"""A trained chat of the lake: answers questions about clips, and names the clips that show an answer."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def index_dialogues(lake: Lake, clips_index: Path, path: Path, *, snapshot: str)
     """Writes the Arrow file that `LakeDialogues` reads, and returns the number of its dialogues.
 
     clips_index: the file of `index_clips`, of the same snapshot. A dialogue shows those of its clips that are in it,
-    and has the turns that rest on no others; without a turn it is left out. The index appears whole or not at all.
+    and has the turns that need no others; without a turn it is left out. The index appears whole or not at all.
     """
     with (
         tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder,
