@@ -32,7 +32,7 @@ def configure(scope: StageScope, *, trainer: Trainer, aligner: Aligner) -> Confi
     parameters = {
         "chat": [scope.partition],
         "subset": [subset],
-        "dialogues": pa.array([_content_of_dialogues(scope.lake, subset)], pa.string()),
+        "content": pa.array([_content_of_dialogues(scope.lake, subset)], pa.string()),
         "vision": pa.array([active and active.digest], pa.string()),
     }
     version = "+".join(filter(None, (recipe.version, language_model_of(recipe))))

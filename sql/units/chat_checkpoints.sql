@@ -11,11 +11,11 @@ select
     parameters.chat as partition,
     parameters.chat as label,
     '' as variant,
-    concat_ws(',', contents.inputs, parameters.dialogues, parameters.vision) as inputs,
+    concat_ws(',', contents.inputs, parameters.content, parameters.vision) as inputs,
     case
         when contents.inputs is null then 'its subset has no clip: materialise it first'
         when parameters.vision is null then 'the lake has no active checkpoint: train a ViCLIP first'
-        when parameters.dialogues is null then 'there are no dialogues about its clips'
+        when parameters.content is null then 'there are no dialogues about its clips'
     end as skip
 from parameters
 left join contents on parameters.subset = contents.subset
