@@ -1,13 +1,14 @@
-"""The partitions of the assets: ingest batches, subsets by name, models by recipe, exports by form."""
+"""The partitions of the assets: ingest batches, subsets by name, models and chats by recipe, exports by form."""
 
 from collections.abc import Iterable
 
 import dagster as dg
 
+from internvid.dialogue.recipe import CHAT_RECIPES
 from internvid.viclip.recipes import RECIPES
 from resources.corpus.exports.forms import FORMS
 
-INGEST_BATCH, SUBSET, MODEL, EXPORT = "ingest_batch", "subset", "model", "export"
+INGEST_BATCH, SUBSET, MODEL, CHAT, EXPORT = "ingest_batch", "subset", "model", "chat", "export"
 
 PARTITIONS_PER_STATEMENT = 10_000  # SQLite takes 250,000 values in one, and Dagster gives it all at once
 
@@ -19,10 +20,12 @@ def partitions_of(subsets: Iterable[str]) -> dict[str, dg.PartitionsDefinition]:
     by_subset = dg.StaticPartitionsDefinition(sorted(subsets))
     by_form = dg.StaticPartitionsDefinition(sorted(FORMS))
     by_recipe = dg.StaticPartitionsDefinition(sorted(RECIPES))
+    by_chat_recipe = dg.StaticPartitionsDefinition(sorted(CHAT_RECIPES))
     return {
         INGEST_BATCH: ingest_batches,
         SUBSET: by_subset,
         MODEL: dg.MultiPartitionsDefinition({"recipe": by_recipe, "subset": by_subset}),
+        CHAT: dg.MultiPartitionsDefinition({"recipe": by_chat_recipe, "subset": by_subset}),
         EXPORT: dg.MultiPartitionsDefinition({"form": by_form, "subset": by_subset}),
     }
 
@@ -37,7 +40,7 @@ def add_ingest_batches(
 
 
 def model_key(recipe: str, subset: str) -> str:
-    """Returns the partition of a model, as Dagster writes it: the dimensions in order of their names."""
+    """Returns the partition of a model or a chat, as Dagster writes it: the dimensions in order of their names."""
     return dg.MultiPartitionKey({"recipe": recipe, "subset": subset})
 
 

@@ -53,6 +53,7 @@ def configured(settings: Settings) -> dict[str, Any]:
             device=settings.device,
             processes=settings.processes,
             initialise_from=settings.clip,
+            language_model=settings.language_model,
             max_steps=settings.trial_steps,
         ),
         "benchmarks": Benchmarks(folders=settings.benchmarks, workers=settings.workers, probes=list(settings.probes)),

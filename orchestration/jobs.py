@@ -72,6 +72,11 @@ def build_jobs(stages: Sequence[StageDefinition]) -> list[Any]:
             description="Trains a recipe on a subset, and evaluates the checkpoint.",
         ),
         dg.define_asset_job(
+            "train_chat",
+            selection=dg.AssetSelection.assets("chat_checkpoints"),
+            description="Trains a model that talks about videos, by a recipe on the dialogues about a subset's clips.",
+        ),
+        dg.define_asset_job(
             "export",
             selection=dg.AssetSelection.assets("exports"),
             description="Writes a subset as files, in one of the forms that trainers and hubs read.",

@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     clip: str | None = Field(
         default=None, description="folder or hub id of the CLIP checkpoint that training starts from"
     )
+    language_model: str | None = Field(
+        default=None,
+        description="folder or hub id of the causal language model that talks about videos, for the recipe videochat",
+    )
     trial_steps: int | None = Field(
         default=None,
         ge=1,
@@ -206,6 +210,7 @@ class Settings(BaseSettings):
     @field_validator(
         "media",
         "clip",
+        "language_model",
         "inbox",
         "ray_address",
         "retries",

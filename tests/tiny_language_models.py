@@ -171,3 +171,25 @@ def _save(model: transformers.PreTrainedModel, tokenizer: transformers.PreTraine
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def tiny_llama(folder: Path, context: int = 512) -> Path:
+    """A causal model without a chat template, that reads byte by byte."""
+    special = ["<s>", "</s>"]
+    vocabulary = {token: number for number, token in enumerate([*bytes_to_unicode().values(), *special])}
+    tokenizer = transformers.Qwen2Tokenizer(  # its bytes, under a Llama
+        vocab=vocabulary, merges=[], eos_token="</s>", pad_token="</s>", model_max_length=context
+    )
+    torch.manual_seed(1)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=context,
+        initializer_range=0.5,
+        eos_token_id=vocabulary["</s>"],
+        bos_token_id=None,
+    )
+    return _save(transformers.LlamaForCausalLM(config), tokenizer, folder)

@@ -46,8 +46,8 @@ def effects(
 ) -> list[Effect]:
     """Returns the base, then one row for each deviation of the protocol, the dual softmax, and the WiSE-FT sweep.
 
-    encoder: as loaded, before the protocol is applied. vectors_folder: keeps the vectors of videos, so that no vector is
-    made twice. initial: weights that the model was initialised from; None: no sweep. Deviations that this model does not
+    encoder: as loaded, before the protocol is applied. vectors_folder: keeps vectors of videos, so none is made
+    twice. initial: weights that the model was initialised from; None: no sweep. Deviations that this model does not
     allow are left out. on_videos: as for `evaluate`. Raises as it does.
     """
 

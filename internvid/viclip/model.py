@@ -161,12 +161,28 @@ class VisionEncoder(nn.Module):
             nn.init.normal_(parameter, std=POSITION_STD)
 
     def forward(self, patches: Tensor, frames: int, keep: Tensor | None, path_scales: Tensor | None) -> Tensor:
+        x = self.embedded(patches, frames, keep)
+        x = self.transformer(x, results=1, path_scales=path_scales)  # [b, 1, w]: the class token only
+        return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
+
+    def space_time_tokens(self, patches: Tensor, frames: int) -> Tensor:
+        """Returns the class token and the video tokens, [b, 1 + l, w], for a model that reads more than one vector.
+
+        The class token is the last block's. The video tokens are those before the last block: it is trained for the
+        class token alone, and what it would make of the others means nothing.
+        """
+        x = self.embedded(patches, frames, None)
+        *blocks, last = self.transformer.resblocks
+        for block in blocks:
+            x = block(x)
+        return torch.cat([self.ln_post(last(x, 1)), x[:, 1:]], dim=1)
+
+    def embedded(self, patches: Tensor, frames: int, keep: Tensor | None) -> Tensor:
+        """Returns the input of the first block, [b, 1 + k, w]."""
         x = self.conv1(patches)  # [b, k, w]
         x = x + self.positions(frames, keep)
         first = self.class_embedding + self.positional_embedding[0]
-        x = torch.cat([first.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)  # [b, 1 + k, w]
-        x = self.transformer(self.ln_pre(x), results=1, path_scales=path_scales)  # [b, 1, w]: the class token only
-        return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
+        return self.ln_pre(torch.cat([first.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1))
 
     def positions(self, frames: int, keep: Tensor | None) -> Tensor:
         """Returns the sum of spatial and temporal embeddings: [l, w], or [b, k, w] for the kept tokens."""

@@ -19,14 +19,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +44,7 @@ from internvid.viclip.ranks import Ranks
 from internvid.viclip.recipe import Recipe
 from internvid.viclip.samples import Samples, Slice, Upload, batches_with_samples
 from internvid.viclip.sampling import Batch, PhasePlan, Plan, crowding
+from internvid.viclip.saved_state import SavedState, StepLog, atomic_file
 from internvid.viclip.step import TrainingStep
 from internvid.viclip.tokenizer import Tokenizer, prepare_text
 from internvid.viclip.weights import average, fit, from_clip, load_into
@@ -123,7 +122,7 @@ def train(
     min_batch_size = min(phase.batch_size for phase in plan.phases)
     if min_batch_size < ranks.count:
         raise ValueError(f"a batch of {min_batch_size} clips cannot be divided among {ranks.count} ranks")
-    saved = _SavedState(folder / "state.pt", recipe.version, _digest(clips))
+    saved = SavedState(folder / "state.pt", recipe.version, _digest(clips))
     state = saved.read()
     ranks.check_same_step(0 if state is None else state["step"])
 
@@ -157,7 +156,7 @@ def train(
         step.compile()
 
     waits = Waits(device)
-    progress = _Progress(state, saved, _Log(folder / "log.jsonl"), ranks, save_every_seconds, waits, recipe, peak)
+    progress = _Progress(state, saved, StepLog(folder / "log.jsonl"), ranks, save_every_seconds, waits, recipe, peak)
     optimiser = adamw(model, recipe)
     if state is not None and progress.step < plan.steps and progress.step not in _phase_starts(plan):
         optimiser.load_state_dict(state["optimiser"])
@@ -291,68 +290,6 @@ def _phase_starts(plan: Plan) -> set[int]:
 # ---- files ----
 
 
-class _SavedState:
-    """The file with the state for resuming, which belongs to one recipe and one set of clips."""
-
-    def __init__(self, path: Path, recipe: str, data: str) -> None:
-        self.path, self.recipe, self.data = path, recipe, data
-
-    def read(self) -> dict[str, Any] | None:
-        """Returns the state; None if there is none. Raises ValueError for the state of another training."""
-        if not self.path.exists():
-            return None
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        for name, stored, expected in (
-            ("recipe", state["recipe"], self.recipe),
-            ("clips", state["data"], self.data),
-        ):
-            if stored != expected:
-                raise ValueError(
-                    f"{self.path.parent} holds the training of other {name} ({stored}, not {expected}): "
-                    "give another folder, or remove this one to start again"
-                )
-        return state
-
-    def write(self, **content: Any) -> None:
-        with _atomic_file(self.path) as file:
-            torch.save({"recipe": self.recipe, "data": self.data, **content}, file)
-
-
-@contextmanager
-def _atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a temporary file that replaces `path` when it is complete: a killed process leaves the old file in place.
-
-    The temporary file has a fixed name, so that the next attempt overwrites an incomplete one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary_path = path.with_name(f"{path.name}.unfinished")
-    with open(temporary_path, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary_path, path)
-
-
-class _Log:
-    """A file with one line of JSON per step."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def truncate(self, step: int) -> None:
-        """Removes the lines from `step` on, and an incomplete last line of a killed process."""
-        if not self.path.exists():
-            return
-        with open(self.path) as lines:
-            complete_lines = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] < step]
-        with _atomic_file(self.path) as file:
-            file.write("".join(complete_lines).encode())
-
-    def add(self, row: Row) -> None:
-        with open(self.path, "a") as file:
-            file.write(json.dumps(row) + "\n")
-
-
 class _Progress:
     """Counts steps and seconds, writes the log, and saves the state. step: the next step.
 
@@ -362,8 +299,8 @@ class _Progress:
     def __init__(
         self,
         state: dict[str, Any] | None,
-        saved: _SavedState,
-        log: _Log,
+        saved: SavedState,
+        log: StepLog,
         ranks: Ranks,
         save_every_seconds: float,
         waits: Waits,
@@ -467,7 +404,7 @@ def _not_finite_message(batch: Batch, loss: Loss, clips: Clips, path: Path, rank
     value = loss.value.item()
     problem = f"the loss is {value}" if not math.isfinite(value) else "a gradient is not finite"
     if ranks.first:
-        with _atomic_file(path) as file:
+        with atomic_file(path) as file:
             file.write(json.dumps({"step": batch.step, "what": problem, "clip_ids": ids}).encode())
     remainder = f" and {len(ids) - IDS_IN_MESSAGE} more, see {path}" if len(ids) > IDS_IN_MESSAGE else ""
     first_ids = ", ".join(ids[:IDS_IN_MESSAGE])
@@ -516,7 +453,7 @@ def _write_times_seen(path: Path, clips: Clips, times_seen: np.ndarray) -> None:
     import pyarrow.parquet as pq
 
     schema = pa.schema([("clip_id", pa.string()), ("times", pa.int64())])
-    with _atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
+    with atomic_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for positions in _position_ranges(len(clips)):
             times = times_seen[positions.start : positions.stop]
             writer.write_table(pa.table([clips.clip_ids(positions), times], schema=schema))

@@ -5,6 +5,7 @@ import typer
 from orchestration.cli import evaluations, feeds, snapshots, subsets
 from orchestration.cli.annotations import annotations
 from orchestration.cli.backups import backup, restore
+from orchestration.cli.chat import chat
 from orchestration.cli.check import check
 from orchestration.cli.doctor import doctor
 from orchestration.cli.explore import explore
@@ -30,6 +31,7 @@ app.command(cls=StatementCommand)(sql)
 app.command(cls=WordsCommand)(search)
 app.command(cls=WordsCommand)(why)
 app.command()(explore)
+app.command(cls=WordsCommand)(chat)
 app.command()(train)
 app.command()(ablate)
 app.command(cls=WordsCommand)(activate)

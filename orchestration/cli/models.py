@@ -3,7 +3,7 @@
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table as TextTable
@@ -36,13 +36,18 @@ CHECKPOINT_HELP = "An id of the table checkpoints, a checkpoint's folder, or an 
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A file of internvid/viclip/recipes/: viclip-tiny, viclip-b16, …")],
+    recipe: Annotated[str, typer.Argument(help="viclip-tiny, viclip-b16, …; or of a chat: chat-tiny, videochat.")],
     subset: Annotated[str, typer.Option(help="What to train on: see `internvid subset list`.")] = "all",
     keep_seen: Annotated[bool, typer.Option(help="Write the ids of all clips that the model was trained on.")] = False,
     lake: LakeOption = None,
 ) -> None:
-    """Train a ViCLIP on a subset of the lake as it is now, and evaluate it. An interrupted training is continued."""
+    """Train a ViCLIP on a subset of the lake as it is now, and evaluate it; or a model that talks about videos, which
+    sees by the active ViCLIP. An interrupted training is continued."""
+    from internvid.dialogue.recipe import CHAT_RECIPES
+
     session = existing(lake)
+    if recipe in CHAT_RECIPES:
+        _train_chat(session, recipe, subset)
     _require(session, recipe, [subset])
     started = time.monotonic()
     summary = RunSummary()
@@ -51,6 +56,28 @@ def train(
     _print_models(session, recipe, [subset])
     console.print(f"{time.monotonic() - started:.1f} s")
     raise typer.Exit(1 if summary.failed_runs else 0)
+
+
+def _train_chat(session: Session, recipe: str, subset: str) -> NoReturn:
+    """Trains a chat, prints its row, and exits."""
+    from assets.dialogue.chat_checkpoints import newest_chat
+    from assets.partitions import model_key
+
+    _require_subsets(session, [subset])
+    summary = RunSummary()
+    session.train_chat(recipe, subset, summary)
+    print_failed_runs(summary)
+    row = newest_chat(session.lake, model_key(recipe, subset))
+    if row is None:
+        console.print("there is no chat: `internvid status` and the run's log say why", highlight=False)
+    else:
+        console.print(
+            f"{row['checkpoint_id']}: {row['dialogues']:,} dialogues about {row['clips']:,} clips, {row['steps']:,} "
+            f"steps in {row['seconds']:.0f} s, loss {row['loss']:.3f}; it sees by {row['vision_checkpoint_id']}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    raise typer.Exit(1 if summary.failed_runs or row is None else 0)
 
 
 def ablate(
@@ -181,10 +208,16 @@ def folder_of(checkpoint: str, lake: str | None) -> Path:
 
 
 def _require(session: Session, recipe: str, subsets: list[str]) -> None:
+    from internvid.dialogue.recipe import CHAT_RECIPES
     from internvid.viclip.recipes import RECIPES
 
     if recipe not in RECIPES:
-        raise typer.BadParameter(f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}")
+        chats = ", ".join(CHAT_RECIPES)
+        raise typer.BadParameter(f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}; of chats: {chats}")
+    _require_subsets(session, subsets)
+
+
+def _require_subsets(session: Session, subsets: list[str]) -> None:
     for subset in subsets:
         try:
             session.resources["subset_files"].named(subset)

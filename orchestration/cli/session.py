@@ -160,6 +160,15 @@ class Session:
             "train", summary, partition=model_key(recipe, subset), config={"checkpoints": {"config": dict(config)}}
         )
 
+    def train_chat(self, recipe: str, subset: str, summary: RunSummary) -> None:
+        """Pins the lake, selects the subset, and trains a model that talks about videos on the dialogues about it."""
+        from assets.partitions import model_key
+        from orchestration.cli.output import notes
+
+        self.select(subset, summary)
+        notes.print(f"[bold]training {recipe} on {subset}[/bold]")
+        self.run("train_chat", summary, partition=model_key(recipe, subset))
+
     def select(self, subset: str, summary: RunSummary, **values: str) -> None:
         """Pins the lake as it is, and selects the subset from it. values: of the subset's parameters."""
         from orchestration.cli.output import notes

@@ -256,7 +256,10 @@ def trained_on(lake: Lake, video_ids: Sequence[str], clip_id: str | None = None)
     """Yields checkpoints that were trained on clips of the videos, or on the given clip."""
     indexed = {index.provenance: index.clip_ids for index in training_indexes(lake, video_ids)}
     checkpoints = lake.query(
-        "select checkpoint_id, subset, snapshot, provenance from checkpoints order by written_at, checkpoint_id"
+        "select checkpoint_id, subset, snapshot, provenance, written_at from checkpoints union all "
+        "select checkpoint_id, subset, snapshot, provenance, written_at from chat_checkpoints "
+        "order by written_at, checkpoint_id",
+        tables=["checkpoints", "chat_checkpoints"],
     ).to_pylist()
     for row in checkpoints:
         name = row["checkpoint_id"]

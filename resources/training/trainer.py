@@ -1,4 +1,6 @@
-"""Trains a ViCLIP in separate processes, which are started through Dagster Pipes and end with this one.
+"""Trains a ViCLIP, or a chat that sees by one, in separate processes.
+
+They are started through Dagster Pipes, and end with this process.
 
 The training itself is in `resources.training.worker`; this module writes its configuration and returns its result.
 """
@@ -23,11 +25,14 @@ from uuid import uuid4
 import dagster as dg
 
 from resources.training.lake_clips import index_clips
-from resources.training.worker import FAILURE, TrainingConfig
+from resources.training.lake_dialogues import FILE_NAME as DIALOGUES_INDEX
+from resources.training.lake_dialogues import index_dialogues
+from resources.training.worker import FAILURE, ChatData, TrainingConfig
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from internvid.dialogue.recipe import ChatRecipe
     from internvid.viclip.recipe import Recipe
     from resources.lake.store import Lake
 from resources.lake.temporary_folders import temporary_folder
@@ -66,6 +71,25 @@ class Trained:
     seen: Path | None
 
 
+@dataclass(frozen=True)
+class TrainedChat:
+    """Result of the training of a chat.
+
+    checkpoint: its folder. digest: `chat_digest` of it. left_out: as of `Trained`. The other fields are those of
+    `internvid.dialogue.training.ChatTrainingResult`.
+    """
+
+    checkpoint: Path
+    digest: str
+    clips: int
+    left_out: dict[str, int]
+    dialogues: int
+    steps: int
+    samples: int
+    seconds: float
+    loss: float
+
+
 class Trainer(dg.ConfigurableResource):
     """Trains with the configured processes and devices.
 
@@ -73,8 +97,9 @@ class Trainer(dg.ConfigurableResource):
     if there are GPUs. workers: data loader workers per process; null: on a GPU one for each core but one, else none.
     threads: torch threads per process; null: the machine's cores divided by the processes. compile: whether blocks of
     the network are compiled; null: on a GPU. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder,
-    that replaces the one of a recipe; recipes with random initialisation ignore it. max_steps: upper bound on the steps
-    of each phase, for a trial. save_every_seconds: period of saving the state.
+    that replaces the one of a recipe; recipes with random initialisation ignore it. language_model: a causal language
+    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. max_steps: upper bound
+    on the steps of each phase, for a trial. save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
@@ -83,6 +108,7 @@ class Trainer(dg.ConfigurableResource):
     threads: int | None = None
     compile: bool | None = None
     initialise_from: str | None = None
+    language_model: str | None = None
     max_steps: int | None = None
     save_every_seconds: float = 60.0
 
@@ -94,6 +120,65 @@ class Trainer(dg.ConfigurableResource):
             limited = tuple(replace(phase, max_steps=self.max_steps) for phase in recipe.phases)
             recipe = replace(recipe, phases=limited)
         return recipe
+
+    def chat_as_trained(self, recipe: ChatRecipe) -> ChatRecipe:
+        """Returns the recipe with this trainer's language model and max_steps, both of which its version names."""
+        if self.language_model is not None and recipe.language_model is not None:
+            recipe = replace(recipe, language_model=self.language_model)
+        if self.max_steps is not None:
+            align, tune = (
+                None if phase is None else replace(phase, max_steps=self.max_steps)
+                for phase in (recipe.align, recipe.tune)
+            )
+            recipe = replace(recipe, align=align, tune=tune or recipe.tune)
+        return recipe
+
+    def train_chat(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        lake: Lake,
+        recipe: ChatRecipe,
+        clip_ids: pa.Array | pa.ChunkedArray | Iterable[str],
+        *,
+        vision: Path,
+        snapshot: str,
+        folder: Path,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> TrainedChat:
+        """Trains a chat on the dialogues about the clips as they are at the snapshot, or continues its training.
+
+        vision: folder of the ViCLIP that sees. The other parameters and errors are those of `train`; also raises
+        ValueError where no dialogue is about the clips. A chat is trained by one process.
+        """
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
+        dialogues = index_dialogues(lake, index.path, folder / DIALOGUES_INDEX, snapshot=snapshot)
+        if not dialogues:
+            raise ValueError(f"there is no dialogue about the {index.clips:,} clips to train on")
+        context.log.info(f"{dialogues:,} dialogues about {index.clips:,} clips to train on")
+        config = TrainingConfig(
+            **self._common(lake, index.path, snapshot, folder),
+            recipe=asdict(self.chat_as_trained(recipe)),
+            receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
+            chat=asdict(ChatData(dialogues=str(folder / DIALOGUES_INDEX), vision=str(vision.absolute()))),
+        )
+        with _started_from_here(folder) as starter:
+            result = self.model_copy(update={"processes": 1})._run(context, replace(config, starter=str(starter)))
+        about = {"checkpoint": Path(result["checkpoint"]), "clips": index.clips, "left_out": index.left_out}
+        return TrainedChat(**{**result, **about})
+
+    def _common(self, lake: Lake, index: Path, snapshot: str, folder: Path) -> dict[str, Any]:
+        """Returns the fields of the configuration that every training has."""
+        return {
+            "lake": {"root": lake.root, "storage_options": dict(lake.storage_options)},
+            "snapshot": snapshot,
+            "index": str(index),
+            "folder": str(folder),
+            "device": self.device,
+            "threads": self._threads,
+            "save_every_seconds": self.save_every_seconds,
+        }
 
     def train(
         self,
@@ -121,17 +206,11 @@ class Trainer(dg.ConfigurableResource):
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in index.left_out.items())
         context.log.info(f"{index.clips:,} clips to train on; left out: {left_out or 'none'}")
         config = TrainingConfig(
-            lake={"root": lake.root, "storage_options": dict(lake.storage_options)},
-            snapshot=snapshot,
-            index=str(index.path),
+            **self._common(lake, index.path, snapshot, folder),
             recipe=asdict(self.as_trained(recipe)),
-            folder=str(folder),
-            device=self.device,
             workers=self.workers,
-            threads=self._threads,
             compile=self.compile,
             initial_weights=None if initial_weights is None else str(initial_weights.absolute()),
-            save_every_seconds=self.save_every_seconds,
             keep_seen=keep_seen,
             receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
         )

@@ -49,7 +49,7 @@ class TrainingConfig:
     torch, for each process; None: as torch likes. compile: as in `internvid.viclip.training.train`. initial_weights: a
     file of ViCLIP weights to start from, in place of what the recipe names. receipt: what the checkpoint's receipt is
     to say beside what training writes. starter: a file that whoever started this keeps locked for as long as it is to
-    go on.
+    go on. chat: the fields of `ChatData`, for the training of a chat; its recipe is one of a chat.
     """
 
     lake: dict[str, Any]
@@ -66,6 +66,7 @@ class TrainingConfig:
     keep_seen: bool = False
     receipt: dict[str, Any] = field(default_factory=dict)
     starter: str | None = None
+    chat: dict[str, str] | None = None
 
     def write(self, path: Path) -> None:
         """Readable by its owner alone: storage options may hold keys."""
@@ -81,6 +82,16 @@ class TrainingConfig:
             return cls(**held)
         except TypeError as error:
             raise ValueError(f"{path} does not say how to train: {error}") from error
+
+
+@dataclass(frozen=True)
+class ChatData:
+    """What the training of a chat reads beside the clips. dialogues: the file of `index_dialogues`. vision: folder of
+    the ViCLIP checkpoint that sees.
+    """
+
+    dialogues: str
+    vision: str
 
 
 def recipe_of(written: str | Mapping[str, Any]) -> Recipe:
@@ -133,6 +144,9 @@ class Reports:
 
 def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     """Trains, as one of so many ranks."""
+    if config.chat is not None:
+        _run_chat(config, ChatData(**config.chat), reports)
+        return
     import torch
     import torch.distributed
 
@@ -182,6 +196,41 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
         torch.distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
 
 
+def _run_chat(config: TrainingConfig, data: ChatData, reports: Reports) -> None:
+    """Trains a chat, in this process alone."""
+    import torch
+
+    from internvid.dialogue.checkpoint import chat_digest
+    from internvid.dialogue.recipe import ChatRecipe
+    from internvid.dialogue.training import chat_phase_plans, train_chat
+    from internvid.viclip.checkpoint import load_checkpoint
+    from resources.lake.store import Lake
+    from resources.training.lake_clips import LakeClips
+    from resources.training.lake_dialogues import LakeDialogues
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if isinstance(config.recipe, str):
+        raise ValueError("the recipe of a chat is given by its fields")
+    recipe, device = ChatRecipe.from_dict(config.recipe), _device(config.device, 1)
+    vision = load_checkpoint(Path(data.vision))
+    clips = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=vision.preprocessing.image_size)
+    dialogues = LakeDialogues(Path(data.dialogues), clips)
+    reports.line(f"{len(dialogues):,} dialogues, {len(clips):,} clips, {recipe.version}, device: {device}")
+    steps = chat_phase_plans(recipe, len(dialogues))[-1].end_step
+    result = train_chat(
+        recipe,
+        dialogues,
+        vision,
+        folder=Path(config.folder),
+        device=device,
+        log=ChatSteps(steps, reports.line),
+        save_every_seconds=config.save_every_seconds,
+        receipt=config.receipt,
+    )
+    reports.result({**asdict(result), "checkpoint": str(result.checkpoint), "digest": chat_digest(result.checkpoint)})
+
+
 def min_short_side(recipe: Recipe) -> int:
     """Returns the shorter side of frames, in pixels, at which even the smallest random crop need not be enlarged."""
     narrowest = 3 / 4  # width by height of a crop
@@ -200,17 +249,29 @@ class Steps:
         self.last_line = time.monotonic()
 
     def __call__(self, row: Mapping[str, Any]) -> None:
-        from internvid.viclip.device import Use
-
         now = time.monotonic()
         is_due = now - self.last_line >= SECONDS_BETWEEN_LINES
         if is_due or row["phase"] != self.phase or row["step"] == self.steps - 1:
             self.last_line, self.phase = now, row["phase"]
-            self.line(
-                f"step {row['step'] + 1:,} of {self.steps:,}, {row['phase']}: loss {row['loss']:.4f}, accuracy "
-                f"{row['accuracy']:.3f}, learning rate {row['learning_rate']:.3g}, "
-                f"{Use(*(row[name] for name in OF_THE_DEVICE))}"
-            )
+            self.line(f"step {row['step'] + 1:,} of {self.steps:,}, {row['phase']}: {self.measured(row)}")
+
+    def measured(self, row: Mapping[str, Any]) -> str:
+        from internvid.viclip.device import Use
+
+        return (
+            f"loss {row['loss']:.4f}, accuracy {row['accuracy']:.3f}, learning rate {row['learning_rate']:.3g}, "
+            f"{Use(*(row[name] for name in OF_THE_DEVICE))}"
+        )
+
+
+class ChatSteps(Steps):
+    """The same for the steps of a chat."""
+
+    def measured(self, row: Mapping[str, Any]) -> str:
+        return (
+            f"loss {row['loss']:.4f}, learning rate {row['learning_rate']:.3g}, "
+            f"{row['samples_per_second']:.1f} dialogues/s"
+        )
 
 
 def end_with(starter: Path) -> None:

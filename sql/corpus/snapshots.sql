@@ -5,6 +5,8 @@ with made as (
     union all
     select snapshot, 'checkpoint ' || checkpoint_id as what from checkpoints
     union all
+    select snapshot, 'checkpoint ' || checkpoint_id as what from chat_checkpoints
+    union all
     select snapshot, 'export ' || path as what from exports
 ),
 

@@ -36,6 +36,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "ray_workers": ("4", 4),
     "ray_gpus_per_worker": ("0.5", 0.5),
     "clip": ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch32"),
+    "language_model": ("/models/qwen", "/models/qwen"),
     "trial_steps": ("5", 5),
     "first_model": ("", ""),
     "interleaved_drop": ("0.5", 0.5),

@@ -88,3 +88,41 @@ DIALOGUES = Table(
         *MADE_BY,
     ),
 )
+
+CHAT_CHECKPOINTS = Table(
+    "chat_checkpoints",
+    "a trained model that talks about videos",
+    key="checkpoint_id",
+    unit="chat",
+    partition="chat",
+    append_only=True,
+    pinned=False,
+    columns=(
+        key("checkpoint_id", "recipe, subset and the beginning of its provenance"),
+        Column("chat", TEXT, "the Dagster partition: recipe and subset, joined by |"),
+        Column("recipe", TEXT, "a recipe of internvid/dialogue/recipe.py"),
+        Column("subset", TEXT, "what it was trained on (subsets)", derived_from=("subset_snapshots.subset",)),
+        Column(
+            "snapshot",
+            TEXT,
+            "the snapshot that the subset was selected from",
+            derived_from=("subset_snapshots.snapshot",),
+        ),
+        Column("path", TEXT, "folder of its files"),
+        Column("weights_digest", TEXT, "hash of its weights, configuration and vocabulary"),
+        Column(
+            "vision_checkpoint_id",
+            TEXT,
+            "the ViCLIP whose tokens it reads: the active checkpoint when it was trained",
+            derived_from=("active_checkpoint.checkpoint_id",),
+        ),
+        Column("language_model", TEXT, "name and version of the language model it began with; null: a new one"),
+        Column("clips", pa.int64(), "clips that may be shown in its dialogues"),
+        Column("dialogues", pa.int64(), "dialogues that it was trained on", derived_from=("dialogues.turns",)),
+        Column("steps", pa.int64(), "updates of the optimiser"),
+        Column("samples", pa.int64(), "dialogues seen, counted each time"),
+        Column("seconds", pa.float64(), "spent on training, over all tries"),
+        Column("loss", pa.float64(), "mean over the last steps, per token of an answer"),
+        *MADE_BY,
+    ),
+)
