@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import pyarrow as pa
 from internvid.dialogue.instructions import turns_about
 from internvid.dialogue.prompt import AskedTurn, ShownClip, VideoDialogue
 from resources.lake.statements import statement
+from resources.lake.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from resources.lake.store import Lake
@@ -48,15 +48,15 @@ def index_dialogues(lake: Lake, clips_index: Path, path: Path, *, snapshot: str)
     and has the turns that need no others; without a turn it is left out. The index appears whole or not at all.
     """
     with (
-        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder,
+        temporary_folder(path.parent) as folder,
         pa.memory_map(str(clips_index)) as mapped,
         lake.connect(TABLES, at=snapshot, memory_limit=MEMORY_LIMIT) as connection,
     ):
-        connection.execute("SET temp_directory = $1", [folder])
+        connection.execute("SET temp_directory = $1", [str(folder)])
         clip_ids = pa.ipc.open_file(mapped).read_all()["clip_id"]
         indexed = pa.table({"clip_id": clip_ids, "position": pa.array(np.arange(len(clip_ids)))})
         connection.register("indexed", indexed)
-        part = Path(folder, path.name)
+        part = folder / path.name
         written = 0
         with pa.ipc.new_file(part, INDEX.with_metadata({"snapshot": snapshot})) as file:
             reader = connection.sql(statement("training/dialogue_index")).to_arrow_reader(ROWS_PER_BATCH)
