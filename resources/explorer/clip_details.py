@@ -86,7 +86,7 @@ def similar_to(view: LakeView, clip_id: str, count: int, model_weight: float) ->
     """Returns the ids of the other clips whose vectors are nearest to the clip's; None where it has no vector."""
     examples = vectors_of(view.dataset, clip_id, model_weight)
     near = rank_like(view.dataset, examples, NEAREST)
-    return [other for other in near if other != clip_id][:count] if examples else None
+    return [near_id for near_id in near if near_id != clip_id][:count] if examples else None
 
 
 def _first(view: LakeView, table: str, key: str, columns: tuple[str, ...] | None) -> dict[str, Any] | None:

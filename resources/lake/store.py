@@ -352,7 +352,7 @@ class Lake(dg.ConfigurableResource):
                 f"clip {clip_id} has no vector in clip_things or clip_embeddings: it is not here, or waits for one"
             )
         near = search.rank_like(self.dataset, examples, max(search.CANDIDATES, limit + 1))
-        others = pa.table({"clip_id": pa.array((other for other in near if other != clip_id), pa.string())})
+        others = pa.table({"clip_id": pa.array((near_id for near_id in near if near_id != clip_id), pa.string())})
         return search.fused(self.dataset(CLIP_CAPTIONS.name), [(1.0, others)], limit)
 
     def lancedb(self) -> DBConnection:
