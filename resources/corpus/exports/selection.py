@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -16,8 +16,12 @@ from resources.corpus.subsets import Subset, connected, select_subset
 from resources.lake.statements import statement
 from resources.lake.store import Lake, tables_in
 
+if TYPE_CHECKING:
+    import duckdb
+
 ROWS_PER_READ = 1_000
 MEMORY_LIMIT = "1GB"  # of the joins and the sort; what exceeds it goes to files in the temporary folder
+CLIPS_PER_PART, BATCHES_PER_PART = 20_000, 64
 ALL_CLIPS = "select clip_id, 'train' as split from clip_captions where caption <> ''"
 OF_SUBSET = "select clip_id, split from subsets"
 
@@ -71,9 +75,12 @@ def selection(lake: Lake, subset_files: SubsetFiles, *, subset: str | None, at: 
 @contextmanager
 def selected_clips(lake: Lake, chosen: Selection) -> Iterator[tuple[int, Iterator[dict[str, Any]]]]:
     """Yields the number of clips, and the clips in order of split, batch, video and time, as rows of
-    sql/exports/clips.sql."""
-    sql = statement("exports/clips")
-    tables = [*tables_in(sql), *tables_in(OF_SUBSET)]
+    sql/exports/clips.sql.
+
+    They are read some batches at a time: lists of scores, of all clips at once, do not fit in memory and cannot go to
+    files.
+    """
+    tables = [*tables_in(ALL_CLIPS), *tables_in(OF_SUBSET)]
     only = {"subset": chosen.subset} if chosen.subset is not None else None
     with lake.connect(tables, at=chosen.snapshot, only=only, memory_limit=MEMORY_LIMIT) as connection:
         if chosen.declaration is not None:
@@ -83,8 +90,41 @@ def selected_clips(lake: Lake, chosen: Selection) -> Iterator[tuple[int, Iterato
                 connection.execute("create table chosen as select clip_id, split from selected")
         else:
             connection.execute(f"create table chosen as {ALL_CLIPS if chosen.subset is None else OF_SUBSET}")
+        connection.execute(
+            "create table in_batches as "
+            "select chosen.clip_id, split, ingest_batch from chosen inner join clip_captions using (clip_id)"
+        )
         ((count,),) = connection.sql("select count(*) from chosen").fetchall()
-        yield count, _rows(connection.sql(sql).to_arrow_reader(ROWS_PER_READ))
+        yield count, _in_parts(lake, chosen.snapshot, connection)
+
+
+def _in_parts(lake: Lake, snapshot: str, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+    sql = statement("exports/clips")
+    for split, batches in list(_parts(connection)):
+        of_part = connection.sql(
+            "select clip_id, split from in_batches where split = $split and ingest_batch in (select unnest($batches))",
+            params={"split": split, "batches": batches},
+        ).to_arrow_table()
+        only = {"ingest_batch": batches}
+        with lake.connect(tables_in(sql), at=snapshot, only=only, memory_limit=MEMORY_LIMIT) as part:
+            part.register("chosen", of_part)
+            yield from _rows(part.sql(sql).to_arrow_reader(ROWS_PER_READ))
+
+
+def _parts(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, list[str]]]:
+    """Yields splits with consecutive batches, in their order, of at most CLIPS_PER_PART clips unless one has more."""
+    split, batches, clips = "", list[str](), 0
+    for next_split, batch, more in connection.sql(
+        "select split, ingest_batch, count(*) from in_batches group by all "
+        "order by list_position(['train', 'validation', 'test'], split), ingest_batch"
+    ).fetchall():
+        if batches and (next_split != split or clips + more > CLIPS_PER_PART or len(batches) == BATCHES_PER_PART):
+            yield split, batches
+            batches, clips = [], 0
+        split, clips = next_split, clips + more
+        batches.append(batch)
+    if batches:
+        yield split, batches
 
 
 def _rows(batches: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
