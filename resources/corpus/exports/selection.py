@@ -115,7 +115,7 @@ def _parts(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, list[st
     """Yields splits with consecutive batches, in their order, of at most CLIPS_PER_PART clips unless one has more."""
     split, batches, clips = "", list[str](), 0
     for next_split, batch, more in connection.sql(
-        "select split, ingest_batch, count(*) from in_batches group by all "
+        "from (select split, ingest_batch, count(*) from in_batches group by split, ingest_batch) "
         "order by list_position(['train', 'validation', 'test'], split), ingest_batch"
     ).fetchall():
         if batches and (next_split != split or clips + more > CLIPS_PER_PART or len(batches) == BATCHES_PER_PART):
