@@ -16,7 +16,8 @@ from resources.lake.schema import CHAT_CHECKPOINTS
 from resources.lake.statements import statement
 from resources.lake.store import Lake
 from resources.models.aligner import Aligner
-from resources.training.checkpoint_files import local_folder, publish_folder, training_folder
+from resources.training.checkpoint_files import local_folder, publish_folder, remove_states, training_folder
+from resources.training.checkpoint_rows import made_from, newest_row
 from resources.training.trainer import Trainer
 
 MEASURED = ("dialogues", "clips", "steps", "samples", "seconds", "loss")
@@ -48,21 +49,16 @@ def language_model_of(recipe: ChatRecipe) -> str | None:
 
 def _content_of_dialogues(lake: Lake, subset: str) -> str | None:
     """Returns a hash of the dialogues about the subset's videos at its snapshot; None where there are none."""
-    made_from = _made_from(lake, subset)
-    if made_from is None or made_from["snapshot"] not in lake.tags():
+    made = made_from(lake, subset)
+    if made is None or made["snapshot"] not in lake.tags():
         return None
     (summary,) = lake.query(
         statement("corpus/instructions_summary"),
         tables=["dialogues", "subsets"],
-        at=made_from["snapshot"],
+        at=made["snapshot"],
         only={"subset": subset},
     ).to_pylist()
     return summary["digest"] if summary["dialogues"] else None
-
-
-def _made_from(lake: Lake, subset: str) -> dict[str, Any] | None:
-    rows = lake.known("subset_snapshots", [subset], ["snapshot", "parameters"]).to_pylist()
-    return rows[0] if rows else None
 
 
 def _sample(lake: Lake, table: str, chat: str) -> dict[str, Any]:
@@ -90,6 +86,7 @@ def chat_checkpoints(run: StageRun, units: list[Unit], *, trainer: Trainer, alig
     Trained on the dialogues about a subset's clips, at its snapshot. Changes when a clip of the subset, a dialogue
     about it, the active checkpoint or the recipe does.
     """
+    remove_states(run.lake)
     yield from one_by_one(units, lambda unit: train(run, trainer, aligner, unit))
 
 
@@ -99,12 +96,12 @@ def train(run: StageRun, trainer: Trainer, aligner: Aligner, unit: Unit) -> Outc
     assert context is not None, "training reports through Dagster"
     recipe_name, subset = unit.key.split("|")
     recipe = trainer.chat_as_trained(CHAT_RECIPES[recipe_name])
-    made_from, active = _made_from(lake, subset), aligner.active(lake)
-    assert made_from is not None, "without a subset the unit is skipped"
+    made, active = made_from(lake, subset), aligner.active(lake)
+    assert made is not None, "without a subset the unit is skipped"
     assert active is not None, "without a ViCLIP the unit is skipped"
     if recipe.language_model == "":
         return Skipped(unit, "NoLanguageModel", f"{recipe_name} needs a language model: set INTERNVID_LANGUAGE_MODEL")
-    snapshot, provenance = made_from["snapshot"], unit.provenances[0]
+    snapshot, provenance = made["snapshot"], unit.provenances[0]
     chosen, held_out = clips_to_train_on(lake, subset, snapshot)
     if not len(chosen):
         return Skipped(unit, "TooFewClips", "no clip of the subset is one to train on")
@@ -121,7 +118,7 @@ def train(run: StageRun, trainer: Trainer, aligner: Aligner, unit: Unit) -> Outc
             "checkpoint_id": checkpoint_id,
             "subset": subset,
             "clips_left_out_as_held_out": held_out,
-            "subset_parameters": json.loads(made_from["parameters"]),
+            "subset_parameters": json.loads(made["parameters"]),
             "vision_checkpoint_id": active.checkpoint_id,
             "vision_digest": active.digest,
             "provenance": provenance,
@@ -144,9 +141,4 @@ def train(run: StageRun, trainer: Trainer, aligner: Aligner, unit: Unit) -> Outc
 
 def newest_chat(lake: Lake, chat: str) -> dict[str, Any] | None:
     """Returns the row of the newest checkpoint of the partition; None where there is none."""
-    rows = lake.query(
-        "select * from chat_checkpoints where chat = $chat order by written_at desc, checkpoint_id limit 1",
-        {"chat": chat},
-        tables=["chat_checkpoints"],
-    ).to_pylist()
-    return rows[0] if rows else None
+    return newest_row(lake, CHAT_CHECKPOINTS, chat)

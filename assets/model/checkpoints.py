@@ -17,6 +17,7 @@ from resources.lake.store import Lake
 from resources.models.activation import make_active
 from resources.models.aligner import ActiveCheckpoint, Aligner
 from resources.training.checkpoint_files import publish_folder, remove_states, training_folder
+from resources.training.checkpoint_rows import made_from, newest_row
 from resources.training.trainer import Trainer
 
 # What training measured of itself: the last ones say whether its device waited.
@@ -88,12 +89,9 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
     assert context is not None, "training reports through Dagster"
     recipe_name, subset = unit.key.split("|")
     recipe = RECIPES[recipe_name]
-    made_from = lake.query(
-        "select snapshot, parameters from subset_snapshots where subset = $subset",
-        {"subset": subset},
-        tables=["subset_snapshots"],
-    ).to_pylist()[0]
-    chosen, held_out = clips_to_train_on(lake, subset, made_from["snapshot"])
+    made = made_from(lake, subset)
+    assert made is not None, "without a subset the unit is skipped"
+    chosen, held_out = clips_to_train_on(lake, subset, made["snapshot"])
     if held_out:
         context.log.info(f"{held_out:,} clips are left out: models are measured on their videos")
     if len(chosen) < MIN_CLIPS:
@@ -107,8 +105,8 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         "checkpoint_id": checkpoint_id,
         "subset": subset,
         "clips_left_out_as_held_out": held_out,
-        "subset_parameters": json.loads(made_from["parameters"]),
-        "snapshot": made_from["snapshot"],
+        "subset_parameters": json.loads(made["parameters"]),
+        "snapshot": made["snapshot"],
         "provenance": provenance,
         "run_id": context.run_id,
     }
@@ -117,7 +115,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         lake,
         recipe,
         chosen["clip_id"],
-        snapshot=made_from["snapshot"],
+        snapshot=made["snapshot"],
         folder=folder,
         receipt=receipt,
         keep_seen=keep_seen,
@@ -126,7 +124,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         "checkpoint_id": checkpoint_id,
         "recipe": recipe_name,
         "subset": subset,
-        "snapshot": made_from["snapshot"],
+        "snapshot": made["snapshot"],
         "path": publish_folder(lake, trained.checkpoint, checkpoint_id),
         "weights_digest": trained.digest,
         "clips": trained.clips,
@@ -137,12 +135,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
 
 def newest(lake: Lake, model: str) -> dict[str, Any] | None:
     """The row of the model's newest checkpoint; None where there is none."""
-    rows = lake.query(
-        "select * from checkpoints where model = $model order by written_at desc, checkpoint_id limit 1",
-        {"model": model},
-        tables=["checkpoints"],
-    ).to_pylist()
-    return rows[0] if rows else None
+    return newest_row(lake, CHECKPOINTS, model)
 
 
 def metrics_of(lake: Lake, model: str) -> dict[str, Any]:

@@ -6,10 +6,13 @@ import shutil
 from pathlib import Path
 
 from resources.lake.paths import StoragePath, folder_on_this_machine
+from resources.lake.schema import CHAT_CHECKPOINTS, CHECKPOINTS
 from resources.lake.store import Lake
 
 WEIGHTS = "model.safetensors"
-STATE, CHECKPOINT = "state.pt", "checkpoint"  # in the folder of a training: internvid/viclip/training.py
+# In the folder of a training: internvid/viclip/training.py, internvid/dialogue/training.py.
+STATE, CHECKPOINT = "state.pt", "checkpoint"
+TRAINED = (CHECKPOINTS.name, CHAT_CHECKPOINTS.name)  # tables of checkpoints that were trained in such a folder
 
 
 def training_folder(lake: Lake, name: str) -> Path:
@@ -21,10 +24,11 @@ def remove_states(lake: Lake) -> None:
     """Removes from the folders of trainings what only an interrupted one needs, once their checkpoint is in the lake:
     the state, some three times the weights, and the checkpoint that was published. What a model was trained on stays.
     """
-    finished = lake.polars("checkpoints", columns=["provenance"])["provenance"].to_list()
-    for folder in (training_folder(lake, provenance) for provenance in set(finished)):
-        (folder / STATE).unlink(missing_ok=True)
-        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    for table in TRAINED:
+        for provenance in set(lake.polars(table, columns=["provenance"])["provenance"].to_list()):
+            folder = training_folder(lake, provenance)
+            (folder / STATE).unlink(missing_ok=True)
+            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
 def publish_folder(lake: Lake, folder: Path, name: str) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from resources.lake.store import Lake
 from resources.training.checkpoint_files import remove_states, training_folder
@@ -10,13 +11,16 @@ from resources.training.checkpoint_files import remove_states, training_folder
 KEPT = ("clips.arrow", "config.json", "log.jsonl", "seen.parquet")  # what the model was trained on
 
 
-def test_of_a_training_whose_checkpoint_is_in_the_lake_only_what_it_was_trained_on_is_kept(lake: Lake):
+@pytest.mark.parametrize(("table", "partition"), [("checkpoints", "model"), ("chat_checkpoints", "chat")])
+def test_of_a_training_whose_checkpoint_is_in_the_lake_only_what_it_was_trained_on_is_kept(
+    lake: Lake, table: str, partition: str
+):
     for name in ("finished", "interrupted"):
         (training_folder(lake, name) / "checkpoint").mkdir(parents=True)
         for file in (*KEPT, "state.pt", "checkpoint/model.safetensors"):
             (training_folder(lake, name) / file).write_text("bytes")
-    row = {"checkpoint_id": "tiny", "model": "tiny|all", "subset": "all", "provenance": "finished"}
-    lake.upsert("checkpoints", pl.DataFrame(row))
+    row = {"checkpoint_id": "tiny", partition: "tiny|all", "subset": "all", "provenance": "finished"}
+    lake.upsert(table, pl.DataFrame(row))
     for _ in range(2):
         remove_states(lake)
         assert files(training_folder(lake, "finished")) == sorted(KEPT)
