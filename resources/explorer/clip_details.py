@@ -14,14 +14,13 @@ from resources.explorer.playback import VIDEO_COLUMNS
 from resources.explorer.view import LakeView
 from resources.lake.lookup import begins_with
 from resources.lake.schema import TABLES
-from resources.lake.search import rank_like, vectors_of
+from resources.lake.search import clips_like
 from resources.lake.statements import statement
 
 MAX_FRAMES = 400
 MAX_CUES = 200
 MAX_SIBLINGS = 2_000
 MAX_COPIES = 6
-NEAREST = 100  # clips of each ranking, of which similar ones are taken
 SIMILAR = 12
 
 
@@ -77,16 +76,9 @@ def clip_details(view: LakeView, clip_id: str, *, model_weight: float) -> ClipDe
             key=lambda row: row["score"],
         ),
         siblings=_siblings(view, clip),
-        similar=similar_to(view, clip_id, SIMILAR, model_weight),
+        similar=clips_like(view.dataset, clip_id, SIMILAR, model_weight),
         copies=_copies(view, clip),
     )
-
-
-def similar_to(view: LakeView, clip_id: str, count: int, model_weight: float) -> list[str] | None:
-    """Returns the ids of the other clips whose vectors are nearest to the clip's; None where it has no vector."""
-    examples = vectors_of(view.dataset, clip_id, model_weight)
-    near = rank_like(view.dataset, examples, NEAREST)
-    return [near_id for near_id in near if near_id != clip_id][:count] if examples else None
 
 
 def _first(view: LakeView, table: str, key: str, columns: tuple[str, ...] | None) -> dict[str, Any] | None:

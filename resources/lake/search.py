@@ -95,6 +95,18 @@ def vectors_of(dataset: Callable[[str], lance.LanceDataset], clip_id: str, model
     return examples
 
 
+def clips_like(
+    dataset: Callable[[str], lance.LanceDataset], clip_id: str, limit: int, model_weight: float
+) -> list[str] | None:
+    """Returns the ids of the other clips that are nearest to a clip, best first; None where it has no vector.
+
+    dataset, model_weight: as of `vectors_of`.
+    """
+    examples = vectors_of(dataset, clip_id, model_weight)
+    near = rank_like(dataset, examples, max(CANDIDATES, limit + 1))
+    return [near_id for near_id in near if near_id != clip_id][:limit] if examples else None
+
+
 def rank_like(
     dataset: Callable[[str], lance.LanceDataset],
     examples: Iterable[ExampleVector],

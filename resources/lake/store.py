@@ -346,14 +346,13 @@ class Lake(dg.ConfigurableResource):
         They are ranked by the classifier's vectors in clip_things, with the weight 1, and by the active model's in
         clip_embeddings; the rankings are joined as of `search`. Raises ValueError for a clip that has neither vector.
         """
-        examples = search.vectors_of(self.dataset, clip_id, model_weight)
-        if not examples:
+        near = search.clips_like(self.dataset, clip_id, limit, model_weight)
+        if near is None:
             raise ValueError(
                 f"clip {clip_id} has no vector in clip_things or clip_embeddings: it is not here, or waits for one"
             )
-        near = search.rank_like(self.dataset, examples, max(search.CANDIDATES, limit + 1))
-        others = pa.table({"clip_id": pa.array((near_id for near_id in near if near_id != clip_id), pa.string())})
-        return search.fused(self.dataset(CLIP_CAPTIONS.name), [(1.0, others)], limit)
+        ranking = pa.table({"clip_id": pa.array(near, pa.string())})
+        return search.fused(self.dataset(CLIP_CAPTIONS.name), [(1.0, ranking)], limit)
 
     def lancedb(self) -> DBConnection:
         """The lake's tables through LanceDB, for reading: `lake.lancedb().open_table("clip_captions")`.
