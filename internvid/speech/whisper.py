@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from internvid.ahead import made_ahead
+from internvid.batches import in_batches
 from internvid.hub import HubModel
 from internvid.speech.language import language_code
 from internvid.speech.recognition import LANGUAGE_WINDOWS, Recognised, Recognition
@@ -53,7 +54,7 @@ class Whisper:
             return Recognised(None, [])
         language = self._spoken_language(first[:LANGUAGE_WINDOWS])
         recognition = Recognition()
-        batches = _batches(chain(first, windows), self.windows_per_call)
+        batches = in_batches(chain(first, windows), self.windows_per_call)
         # The next windows are cut out of the video, and their features computed, while the model writes.
         for batch, features in made_ahead((batch, self._features(batch)) for batch in batches):
             for window, segments in zip(batch, self._segments(features, language), strict=True):
@@ -73,7 +74,7 @@ class Whisper:
         if self.language is not None:
             return self.language
         ids: Counter[int] = Counter()
-        for batch in _batches(windows, self.windows_per_call):
+        for batch in in_batches(windows, self.windows_per_call):
             ids.update(self.model.detect_language(**self._on_device(self._features(batch))).tolist())
         ((language_id, _),) = ids.most_common(1)
         names = {number: name for name, number in self.model.generation_config.lang_to_id.items()}
@@ -98,9 +99,3 @@ class Whisper:
     def _segment(self, segment: dict[str, Any]) -> tuple[float, float, str]:
         text = self.processor.tokenizer.decode(segment["tokens"], skip_special_tokens=True)
         return float(segment["start"]), float(segment["end"]), text
-
-
-def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
-    windows = iter(windows)
-    while batch := list(islice(windows, size)):
-        yield batch

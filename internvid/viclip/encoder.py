@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from internvid.ahead import prepared_ahead
+from internvid.batches import in_batches
 from internvid.viclip.arithmetic import forward_flops, measured_peak
 from internvid.viclip.checkpoint import Checkpoint
 from internvid.viclip.clips import StoredFrames
@@ -113,7 +114,7 @@ class Encoder:
 
         def pixels(batch: Sequence[int]) -> Tensor:
             resized = []
-            for read in _batches(batch, CLIPS_PER_READ):
+            for read in in_batches(batch, CLIPS_PER_READ):
                 picks = [(position, choose(int(counts[position]), self.frames)) for position in read]
                 resized.append(self.preprocessing.pixels(clips.frames(picks)))
             return torch.cat(resized) if len(resized) > 1 else resized[0]
@@ -136,7 +137,7 @@ class Encoder:
         prepare: apply `prepare_text`, as training and the paper's evaluation do; the published demonstration does not.
         """
         prepared = [prepare_text(text) for text in texts] if prepare else list(texts)
-        return self._vectors(self._token_ids, _batches(prepared, batch_size), self._text_embeddings)
+        return self._vectors(self._token_ids, in_batches(prepared, batch_size), self._text_embeddings)
 
     def _video_vectors(
         self, pixels: Callable[[Any], Tensor], videos: Sequence[Any], batch_size: int | None
@@ -145,7 +146,7 @@ class Encoder:
         size = batch_size or self.clips_per_batch
         self.waits.take()  # those for texts
         began = time.perf_counter()
-        vectors = self._vectors(pixels, _batches(videos, size), partial(self._video_embeddings, full=size))
+        vectors = self._vectors(pixels, in_batches(videos, size), partial(self._video_embeddings, full=size))
         self._seconds += time.perf_counter() - began
         self._waited += self.waits.take()
         return vectors
@@ -219,8 +220,3 @@ def clips_within(free_bytes: float, config: ViCLIPConfig, frames: int) -> int:
     """Returns how many clips of a forward pass fit into the memory, from 1 to MAX_VIDEOS_PER_BATCH."""
     tokens = 1 + config.patches_per_frame * frames
     return int(min(max(free_bytes // (tokens * config.vision_width * BYTES_PER_VALUE), 1), MAX_VIDEOS_PER_BATCH))
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

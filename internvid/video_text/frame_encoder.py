@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cached_property
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from internvid.ahead import prepared_ahead
+from internvid.batches import in_batches
 from internvid.viclip.clips import StoredFrames
 from internvid.viclip.device import Use, Waits, peak_memory_bytes
 from internvid.viclip.frame_choice import chosen_by
@@ -98,14 +99,14 @@ class FrameEncoder(ABC):
     ) -> np.ndarray:
         """Returns [m, width]. prepare: has no effect, these models were trained on texts as they are."""
         with self._autocast():
-            return np.concatenate([self._embedded_texts(batch) for batch in _batches(texts, batch_size)])
+            return np.concatenate([self._embedded_texts(batch) for batch in in_batches(texts, batch_size)])
 
     def _vectors(
         self, read: Callable[[Sequence[Any]], list[np.ndarray]], clips: Sequence[Any], batch_size: int | None
     ) -> np.ndarray:
         self.waits.take()
         began = time.perf_counter()
-        batches = _batches(clips, batch_size or CLIPS_PER_BATCH)
+        batches = in_batches(clips, batch_size or CLIPS_PER_BATCH)
         prepared = prepared_ahead(lambda batch: self._inputs(read(batch)), batches, threads=self.threads)
         parts = []
         with closing(prepared):
@@ -128,8 +129,3 @@ class FrameEncoder(ABC):
         """Returns the mean of each clip's frames, [clips, width]. features: [clips * frames, width], of any length."""
         of_frames = functional.normalize(features.float(), dim=1).unflatten(0, (-1, self.frames))
         return functional.normalize(of_frames.mean(1), dim=1)
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -12,7 +12,7 @@ middle of each of as many equal parts of the video as the model takes frames.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import numpy as np
 from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta, ScoringFunction
 
+from internvid.batches import in_batches
 from internvid.evaluation.decode import read_frames
 from internvid.viclip.checkpoint import checkpoint_digest, load_checkpoint
 from internvid.viclip.device import device_named
@@ -43,10 +44,10 @@ class MtebModel(AbsEncoder):
         columns = rows.column_names
         parts = []
         if "text" in columns:
-            texts = _batches((row["text"] for row in rows.select_columns(["text"])), TEXTS_PER_BATCH)
+            texts = in_batches((row["text"] for row in rows.select_columns(["text"])), TEXTS_PER_BATCH)
             parts.append(np.concatenate([self.encoder.encode_texts(batch) for batch in texts]))
         if "video" in columns:
-            videos = _batches(_videos(rows, self.encoder.frames), VIDEOS_PER_BATCH)
+            videos = in_batches(_videos(rows, self.encoder.frames), VIDEOS_PER_BATCH)
             parts.append(np.concatenate([self.encoder.encode_videos(batch) for batch in videos]))
         if not parts:
             raise ValueError(f"{task_metadata.name} has columns {', '.join(columns)}, but neither text nor video")
@@ -89,14 +90,3 @@ def _frames(video: Mapping[str, Any], frames: int) -> np.ndarray:
         file.write(video["bytes"])
         file.flush()
         return read_frames(file.name, None, None, frames, CHOICE)
-
-
-def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
