@@ -251,15 +251,7 @@ def is_referred_to(payload: bytes | memoryview, extradata: bytes) -> tuple[bool,
 
     extradata: of the stream.
     """
-    length_bytes = _length_bytes("h264", extradata)
-    if length_bytes is None:
-        heads = [unit[0] for unit in _nal_units(bytes(payload), None)]
-    else:
-        heads, at = [], 0
-        while at + length_bytes < len(payload):
-            heads.append(payload[at + length_bytes])
-            at += length_bytes + int.from_bytes(payload[at : at + length_bytes], "big")
-    slices = [head for head in heads if 1 <= head & 31 <= 5]
+    slices = [part[0] for part in _parts("h264", bytes(payload), _length_bytes("h264", extradata))]
     return any(head >> 5 & 3 for head in slices) or not slices, any(head & 31 == 5 for head in slices)
 
 

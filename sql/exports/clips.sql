@@ -1,5 +1,5 @@
--- The clips of an export with all that is told of them, in order of split, batch, video and time.
--- Reads chosen (clip_id, split).
+-- Clips of an export with all that is told of them, in order of batch, video and time.
+-- Reads chosen (clip_id, split), of one split.
 with scored as (
     select
         clip_id,
@@ -61,7 +61,6 @@ left join transcripts on clips.clip_id = transcripts.clip_id
 left join scored on clips.clip_id = scored.clip_id
 left join judged on clips.clip_id = judged.clip_id and clip_captions.digest = judged.judged_digest
 order by
-    list_position(['train', 'validation', 'test'], chosen.split),
     clips.ingest_batch,
     clips.video_id,
     clips.start_seconds,

@@ -100,7 +100,7 @@ def selected_clips(lake: Lake, chosen: Selection) -> Iterator[tuple[int, Iterato
 
 def _in_parts(lake: Lake, snapshot: str, connection: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
     sql = statement("exports/clips")
-    for split, batches in list(_parts(connection)):
+    for split, batches in _parts(connection):
         of_part = connection.sql(
             "select clip_id, split from in_batches where split = $split and ingest_batch in (select unnest($batches))",
             params={"split": split, "batches": batches},
