@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from internvid.viclip.recipe import Phase
+from internvid.viclip.recipe import Phase, version_of
 
 # What is trained of the language model: nothing, low-rank additions to its matrices (LoRA), or all of it.
 Trained = Literal["frozen", "lora", "full"]
@@ -88,8 +86,7 @@ class ChatRecipe:
     @property
     def version(self) -> str:
         """Returns the name and a hash of all fields: any change of the recipe changes it."""
-        hashed = hashlib.md5(json.dumps(asdict(self), sort_keys=True).encode(), usedforsecurity=False).hexdigest()
-        return f"{self.name}+{hashed[:8]}"
+        return version_of(self.name, asdict(self))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ChatRecipe:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from internvid.viclip.config import ViCLIPConfig
 
 # Treatment of clips of one video within a batch: negatives of each other (the paper), excluded from each other's
 # denominator in the loss, or never in the same batch.
 SameVideo = Literal["negatives", "masked", "apart"]
+
+
+def version_of(name: str, fields: Mapping[str, Any]) -> str:
+    """Returns the version of a recipe: its name and a hash of all fields. fields: as JSON can have them."""
+    hashed = hashlib.md5(json.dumps(fields, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+    return f"{name}+{hashed[:8]}"
 
 
 @dataclass(frozen=True)
@@ -69,5 +76,4 @@ class Recipe:
     @property
     def version(self) -> str:
         """Returns the name and a hash of all fields: any change of the recipe changes it."""
-        hashed = hashlib.md5(json.dumps(asdict(self), sort_keys=True).encode(), usedforsecurity=False).hexdigest()
-        return f"{self.name}+{hashed[:8]}"
+        return version_of(self.name, asdict(self))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from resources.lake.schema.table import BATCH, MADE_BY, REVISION, TEXT, TEXTS, Column, Table, key, reference
+from resources.lake.schema.table import BATCH, MADE_BY, REVISION, TEXT, TEXTS, TRAINED_ON, Column, Table, key, reference
 
 INTERLEAVED = Table(
     "interleaved",
@@ -101,15 +101,7 @@ CHAT_CHECKPOINTS = Table(
         key("checkpoint_id", "recipe, subset and the beginning of its provenance"),
         Column("chat", TEXT, "the Dagster partition: recipe and subset, joined by |"),
         Column("recipe", TEXT, "a recipe of internvid/dialogue/recipe.py"),
-        Column("subset", TEXT, "what it was trained on (subsets)", derived_from=("subset_snapshots.subset",)),
-        Column(
-            "snapshot",
-            TEXT,
-            "the snapshot that the subset was selected from",
-            derived_from=("subset_snapshots.snapshot",),
-        ),
-        Column("path", TEXT, "folder of its files"),
-        Column("weights_digest", TEXT, "hash of its weights, configuration and vocabulary"),
+        *TRAINED_ON,
         Column(
             "vision_checkpoint_id",
             TEXT,

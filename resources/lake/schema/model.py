@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from resources.lake.schema.table import MADE_BY, TEXT, Column, Table, key, reference
+from resources.lake.schema.table import MADE_BY, TEXT, TRAINED_ON, Column, Table, key, reference
 
 SUBSETS = Table(
     "subsets",
@@ -69,15 +69,7 @@ CHECKPOINTS = Table(
         key("checkpoint_id", "recipe, subset and the beginning of its provenance"),
         Column("model", TEXT, "the Dagster partition: recipe and subset, joined by |"),
         Column("recipe", TEXT, "internvid/viclip/recipes/"),
-        Column("subset", TEXT, "what it was trained on (subsets)", derived_from=("subset_snapshots.subset",)),
-        Column(
-            "snapshot",
-            TEXT,
-            "the snapshot that the subset was selected from",
-            derived_from=("subset_snapshots.snapshot",),
-        ),
-        Column("path", TEXT, "folder of its files"),
-        Column("weights_digest", TEXT, "hash of its weights, configuration and vocabulary"),
+        *TRAINED_ON,
         Column("clips", pa.int64(), "clips that it was trained on", derived_from=("subset_snapshots.train_clips",)),
         Column("steps", pa.int64(), "updates of the optimiser"),
         Column("samples", pa.int64(), "clips seen, counted each time"),

@@ -123,3 +123,16 @@ MADE_BY = (
 REVISION = Column(
     "revision", TEXT, "which state of that model: a commit, or a hash of its files; null where there is only one"
 )
+
+# Of a checkpoint that was trained on a subset.
+TRAINED_ON = (
+    Column("subset", TEXT, "what it was trained on (subsets)", derived_from=("subset_snapshots.subset",)),
+    Column(
+        "snapshot",
+        TEXT,
+        "the snapshot that the subset was selected from",
+        derived_from=("subset_snapshots.snapshot",),
+    ),
+    Column("path", TEXT, "folder of its files"),
+    Column("weights_digest", TEXT, "hash of its weights, configuration and vocabulary"),
+)
