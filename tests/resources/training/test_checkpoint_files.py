@@ -13,8 +13,9 @@ KEPT = ("clips.arrow", "config.json", "log.jsonl", "seen.parquet")  # what the m
 
 @pytest.mark.parametrize(("table", "partition"), [("checkpoints", "model"), ("chat_checkpoints", "chat")])
 def test_of_a_training_whose_checkpoint_is_in_the_lake_only_what_it_was_trained_on_is_kept(
-    lake: Lake, table: str, partition: str
+    lake: Lake, table: str, partition: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a training for a bucket keeps its state
     for name in ("finished", "interrupted"):
         (training_folder(lake, name) / "checkpoint").mkdir(parents=True)
         for file in (*KEPT, "state.pt", "checkpoint/model.safetensors"):
