@@ -141,7 +141,7 @@ def _meters(
     viclip: str | None,
     lake: str | None,
 ) -> "list[Meter]":
-    """Returns a meter for each metric, with its network loaded once. Raises ValueError for a network that is not named."""
+    """Returns a meter for each metric; each network is loaded once. Raises ValueError for one that is not named."""
     import torch
 
     from internvid.generation.metrics.features import ClassifierVectors, FrameSimilarities, VideoVectors

@@ -17,6 +17,10 @@ from internvid.generation.metrics.videos import MeasuredVideo, Reading, ReadVide
 MIN_SAMPLES = 2_048
 VIDEOS_PER_BATCH = 8
 
+# (videos, how) -> each video in order with its frames or its error.
+ReadVideos = Callable[[Iterable[MeasuredVideo], Reading], Iterator[tuple[MeasuredVideo, ReadVideo | BaseException]]]
+# (videos, prompts) -> [n]: the cosine of each pair.
+Similarities = Callable[[Sequence[np.ndarray], Sequence[str]], np.ndarray]
 Of = Literal["videos", "frames"]
 
 
@@ -43,8 +47,8 @@ class Figure:
         if self.unit == "cosine" or fewest >= MIN_SAMPLES:
             return None
         return (
-            f"{self.metric}: {fewest:,} {self.of} are fewer than {MIN_SAMPLES:,}: the value depends on their number, and "
-            "is not to be set beside published ones"
+            f"{self.metric}: {fewest:,} {self.of} are fewer than {MIN_SAMPLES:,}: the value depends on their number, "
+            "and is not to be set beside published ones"
         )
 
 
@@ -110,13 +114,7 @@ class SimilarityMeter(Meter):
 
     needs_prompts = True
 
-    def __init__(
-        self,
-        metric: str,
-        similarities: Callable[[Sequence[np.ndarray], Sequence[str]], np.ndarray],
-        *,
-        preparation: str,
-    ) -> None:
+    def __init__(self, metric: str, similarities: Similarities, *, preparation: str) -> None:
         self.metric, self.similarities, self.preparation = metric, similarities, preparation
         self.total, self.count = 0.0, 0
 
@@ -141,10 +139,6 @@ class Measured:
     real: int
     failed: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
-
-
-# (videos, how) -> each video in order with its frames or its error.
-ReadVideos = Callable[[Iterable[MeasuredVideo], Reading], Iterator[tuple[MeasuredVideo, ReadVideo | BaseException]]]
 
 
 def measure(

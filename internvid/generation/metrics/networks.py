@@ -98,9 +98,7 @@ def _program(path: Path, device: str | torch.device) -> Any:
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}")
     if not is_program(path):
-        raise ValueError(
-            f"{path} is no TorchScript program: Python's pickles are not opened, because they can run code"
-        )
+        raise ValueError(f"{path} is no TorchScript program. A pickle of Python is not opened: it can run code")
     try:
         return torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as error:
