@@ -536,8 +536,8 @@ def _mvbench(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
 
 def _question_answers(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     """`test_q.json`, [{"video_name", "question", "question_id"}], and `test_a.json`, [{"question_id", "answer"}];
-    or one file of [{"video_id", "question", "answer"}], with numbers as ids: N is vidN or videoN, and `youtube_mapping.txt`
-    (lines "name vidN") names the files of MSVD.
+    or one file of [{"video_id", "question", "answer"}], with numbers as ids: N is vidN or videoN, and
+    `youtube_mapping.txt` (lines "name vidN") names the files of MSVD.
     """
     path = _annotations(folder, dataset, split)
     items = []

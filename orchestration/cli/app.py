@@ -8,6 +8,7 @@ from orchestration.cli.backups import backup, restore
 from orchestration.cli.chat import chat
 from orchestration.cli.check import check
 from orchestration.cli.doctor import doctor
+from orchestration.cli.evaluate_chat import evaluate_chat
 from orchestration.cli.explore import explore
 from orchestration.cli.export import export, verify
 from orchestration.cli.export_model import export_model
@@ -37,6 +38,7 @@ app.command()(train)
 app.command()(ablate)
 app.command(cls=WordsCommand)(activate)
 app.command(cls=WordsCommand)(evaluate)
+app.command("evaluate-chat", cls=WordsCommand)(evaluate_chat)
 app.command(cls=WordsCommand)(export_model)
 app.command("generation-prompts")(generation_prompts)
 app.command("measure-generated")(measure_generated)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
 from resources.lake.schema.captions import CLIP_CAPTIONS, CLIP_THINGS, FRAME_CAPTIONS
 from resources.lake.schema.corpus import COMPARISONS, COPY_KEYS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
-from resources.lake.schema.dialogue import CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
+from resources.lake.schema.dialogue import CHAT_ANSWERS, CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
     DOWNLOADS,
@@ -48,6 +48,7 @@ __all__ = [
     "BATCH",
     "BATCH_STATES",
     "CAPTION_EMBEDDINGS",
+    "CHAT_ANSWERS",
     "CHAT_CHECKPOINTS",
     "CHECKPOINTS",
     "CLIPS",
@@ -137,6 +138,7 @@ TABLES: dict[str, Table] = {
         CHECKPOINTS,
         EVALUATIONS,
         CHAT_CHECKPOINTS,
+        CHAT_ANSWERS,
         ATTEMPTS,
         BATCH_STATES,
         COSTS,
