@@ -125,9 +125,7 @@ class ChatQuestions:
         about = EvaluationAbout(
             benchmark=self.benchmark.name,
             split=self.benchmark.split,
-            protocol=self.protocol
-            + (f"; judge {judge}" if judge else "")
-            + (f"; first {self.limit}" if self.limit else ""),
+            protocol="; ".join(filter(None, (self.protocol, *beside))),
             named=self.benchmark.named,
             data_digest=digest(content_digest(self.benchmark), [asked.item.question for asked in self.questions]),
             version=f"{self.version}+{JUDGED}" if judge else self.version,
