@@ -81,7 +81,9 @@ def measure_generated(
     if benchmark is not None and len(videos) != (expected := {"ucf101": 2_020, "msrvtt": 2_990}[benchmark]):
         console.print(f"note: the paper generates {expected:,} videos for {benchmark}, here are {len(videos):,}")
     if measured_by is not None:
-        _store(lake, measured_by.checkpoint_id, measured, videos, real_videos, benchmark or str(real or "prompts"))
+        _store(
+            lake, measured_by.checkpoint_id, measured, videos, real_videos, benchmark or Path(real or "prompts").name
+        )
     if out is not None:
         _write(out, measured, {"generated_folder": str(generated), "real": real, "benchmark": benchmark}, known)
 
@@ -265,18 +267,26 @@ def _store(
     session = existing(lake)
     known = _published(compared_with if compared_with in ("ucf101", "msrvtt") else None)
     counts = f"{measured.generated:,} generated, {measured.real:,} real"
-    for figure in measured.figures:
-        about = EvaluationAbout(
-            benchmark=generation_benchmark(compared_with),
-            split="",
+    about = EvaluationAbout(
+        benchmark=generation_benchmark(compared_with),
+        split="",
+        protocol=counts,
+        named=len(generated),
+        data_digest=digest(videos_digest(generated), videos_digest(real)),
+        version=VERSION,
+    )
+    metrics = [
+        MetricRow(
+            figure.metric,
+            figure.value,
+            figure.unit,
+            figure.samples,
+            published=known[figure.metric].value if figure.metric in known else None,
             protocol="; ".join((counts, figure.preparation, *measured.notes)),
-            named=len(generated),
-            data_digest=digest(videos_digest(generated), videos_digest(real)),
-            version=VERSION,
         )
-        published = known[figure.metric].value if figure.metric in known else None
-        row = MetricRow(figure.metric, figure.value, figure.unit, figure.samples, published=published)
-        store_evaluation(session.lake, checkpoint_named(session.lake, checkpoint_id), about, [row])
+        for figure in measured.figures
+    ]
+    store_evaluation(session.lake, checkpoint_named(session.lake, checkpoint_id), about, metrics)
     console.print(
         f"{len(measured.figures)} rows of evaluations for {checkpoint_id}",
         markup=False,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from resources.incremental.provenance import digest, with_provenance
 from resources.incremental.stage import Rows
 from resources.lake.schema import EVALUATIONS, TABLES
@@ -27,7 +29,9 @@ class EvaluatedCheckpoint:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric with its unit. chance: value by guessing. published: the paper's. items: what it was measured over."""
+    """A metric with its unit. items: number of what it was measured over. chance: value by guessing. published: the
+    paper's. protocol: of this metric, in place of that of all.
+    """
 
     metric: str
     value: float
@@ -35,6 +39,7 @@ class MetricRow:
     items: int
     chance: float | None = None
     published: float | None = None
+    protocol: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def store_evaluation(
             "checkpoint_id": checkpoint.checkpoint_id,
             "benchmark": about.benchmark,
             "split": about.split,
-            "protocol": about.protocol,
+            "protocol": metric.protocol or about.protocol,
             "metric": metric.metric,
             "value": metric.value,
             "unit": metric.unit,
@@ -98,5 +103,5 @@ def store_evaluation(
         "run_id": None,
         "written_at": datetime.now(UTC),
     }
-    for batch in Rows.of(rows, EVALUATIONS).batches:
-        lake.upsert(EVALUATIONS.name, with_provenance(batch, EVALUATIONS, made_by))
+    batches = [with_provenance(batch, EVALUATIONS, made_by) for batch in Rows.of(rows, EVALUATIONS).batches]
+    lake.upsert(EVALUATIONS.name, pa.Table.from_batches(batches))

@@ -56,6 +56,7 @@ def networks_of(root: Path) -> list[str | Path]:
     return [part for option, name in files.items() for part in (option, root / name)]
 
 
+@pytest.mark.slow
 def test_every_metric_is_printed_with_its_numbers_and_kept_as_rows(folders, lake: Lake, tmp_path):
     trained = {"checkpoint_id": "t2v-tiny-all-1", "model": "t2v-tiny|all", "path": "x", "weights_digest": "d"}
     lake.upsert("checkpoints", pl.DataFrame([trained]))
