@@ -81,9 +81,8 @@ def measure_generated(
     if benchmark is not None and len(videos) != (expected := {"ucf101": 2_020, "msrvtt": 2_990}[benchmark]):
         console.print(f"note: the paper generates {expected:,} videos for {benchmark}, here are {len(videos):,}")
     if measured_by is not None:
-        _store(
-            lake, measured_by.checkpoint_id, measured, videos, real_videos, benchmark or Path(real or "prompts").name
-        )
+        compared_with = benchmark or (Path(real).name if real else "prompts")
+        _store(lake, measured_by.checkpoint_id, measured, videos, real_videos, compared_with)
     if out is not None:
         _write(out, measured, {"generated_folder": str(generated), "real": real, "benchmark": benchmark}, known)
 
