@@ -69,7 +69,7 @@ def trained(lake: Lake, vision: Path, folder: Path) -> TrainedChat:
         results.append(trainer.train_chat(context, lake, RECIPE, ids, vision=vision, snapshot=SNAPSHOT, folder=folder))
         return dg.MaterializeResult()
 
-    dg.materialize([chat], resources={"trainer": Trainer(device="cpu", threads=1, save_every_seconds=0.0)})
+    dg.materialize([chat], resources={"trainer": Trainer(device="cpu", threads=1, save_every_seconds=0.1)})
     return results[0]
 
 
