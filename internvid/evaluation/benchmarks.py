@@ -560,8 +560,15 @@ def _question_answers(folder: Folder, dataset: _Dataset, split: str) -> _Annotat
         file_names = {columns[1]: columns[0] for columns in lines if len(columns) == 2}
         for entry in _list(path):
             number = entry["video_id"]
-            names = (*filter(None, [file_names.get(f"vid{number}")]), f"video{number}", f"vid{number}", str(number))
-            items.append(_UnlocatedItem(names[0], names, (str(entry["answer"]),), question=str(entry["question"])))
+            numbered: tuple[str, ...] = (
+                *filter(None, [file_names.get(f"vid{number}")]),
+                f"video{number}",
+                f"vid{number}",
+                str(number),
+            )
+            items.append(
+                _UnlocatedItem(numbered[0], numbered, (str(entry["answer"]),), question=str(entry["question"]))
+            )
     except (AttributeError, KeyError, TypeError) as error:
         raise UnreadableAnnotations(
             f"{path} has not questions with answers in {dataset.title}'s form: {error!r}"

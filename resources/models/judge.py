@@ -6,11 +6,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resources.models.provider import Disabled, ModelProvider
+from resources.models.provider import Disabled, ModelProvider, Readiness
 from resources.models.server import ServerProvider
 
 if TYPE_CHECKING:
     from internvid.text.generated import Generated
+
+
+class NoAnswer(Exception):
+    """Nothing was asked, and its text says why."""
 
 
 class Judge(ModelProvider):
@@ -25,7 +29,10 @@ class NoJudge(Disabled, Judge):
     """No judge: only metrics that need none are computed."""
 
     def reply(self, prompts: Sequence[str]) -> list[Generated | Exception]:
-        raise NotImplementedError("no judge is configured")
+        return [NoAnswer("no judge is configured")] * len(prompts)
+
+    def readiness(self) -> Readiness:
+        return Readiness("none", 0, "answers of a chat are compared word for word alone; set the provider `judge`")
 
 
 class ServerJudge(ServerProvider, Judge):
