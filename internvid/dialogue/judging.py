@@ -80,9 +80,9 @@ def judge_prompt(aspect: str, asked: Asked) -> str:
 
 def read_verdict(aspect: str, reply: str) -> Verdict:
     """Reads the last JSON object of a judge's reply. Raises UnreadableVerdict where it gives no score from 0 to 5."""
-    found = _OPENED.findall(reply)
+    objects = _OPENED.findall(reply)
     try:
-        content = json.loads(found[-1])
+        content = json.loads(objects[-1])
         score = float(content["score"])
         right = str(content["right"]).strip().lower() if aspect == "answer" else None
     except (IndexError, KeyError, TypeError, ValueError) as error:

@@ -14,7 +14,7 @@ def is_exact(answer: str, expected: str) -> bool:
     return _plain(answer) == _plain(expected)
 
 
-def most_frequent_share(expected: Iterable[str]) -> float:
+def guessing_share(expected: Iterable[str]) -> float:
     """Returns the share of questions that the most frequent answer is right for: what guessing reaches. 0 for none."""
     counts = Counter(_plain(answer) for answer in expected)
     return max(counts.values()) / counts.total() if counts else 0.0

@@ -591,11 +591,11 @@ def _video_chatgpt(folder: Folder, dataset: _Dataset, split: str) -> _Annotation
         path = folder.file([name])
         for number, entry in enumerate(_list(path) if path else ()):
             video, answer = _value(entry, "video_name"), _value(entry, "A")
-            question, other = _value(entry, "Q1") or _value(entry, "Q"), _value(entry, "Q2") or ""
+            question, rephrased = _value(entry, "Q1") or _value(entry, "Q"), _value(entry, "Q2") or ""
             if not all(isinstance(text, str) and text for text in (video, answer, question)):
                 raise UnreadableAnnotations(f"{path}, entry {number}: it has no video_name, Q (or Q1 and Q2) and A")
             items.append(
-                _UnlocatedItem(video, (video,), (answer,), question=question, other_question=str(other), kind=kind)
+                _UnlocatedItem(video, (video,), (answer,), question=question, other_question=str(rephrased), kind=kind)
             )
     return _Annotations(first, items)
 

@@ -25,7 +25,7 @@ from internvid.dialogue.judging import (
     read_verdict,
 )
 from internvid.dialogue.judging import VERSION as JUDGED
-from internvid.evaluation.answers import is_exact, most_frequent_share
+from internvid.evaluation.answers import guessing_share, is_exact
 from internvid.evaluation.benchmarks import Benchmark, Item
 from internvid.evaluation.published import PAPERS_BEST_CHAT, published
 from internvid.evaluation.published import VIDEO_CHATGPT as VIDEO_CHATGPT_NAME
@@ -194,8 +194,8 @@ class ChatQuestions:
             return row | {"answer": item.texts[chosen], "is_right": chosen == item.label}
         questions = [asked.question, *filter(None, [item.other_question])]
         answers = [answer.text for answer in video.answer(questions)]
-        other = answers[1] if len(answers) > 1 else ""
-        return row | {"answer": answers[0], "other_answer": other, "is_right": is_exact(answers[0], item.texts[0])}
+        second = answers[1] if len(answers) > 1 else ""
+        return row | {"answer": answers[0], "other_answer": second, "is_right": is_exact(answers[0], item.texts[0])}
 
     def _row(self, asked: _Numbered) -> dict[str, Any]:
         """Returns the columns that tell the question."""
@@ -318,7 +318,7 @@ class ChatQuestions:
                 for kind in right.kinds
             ]
             return metrics, len(expected)
-        frequent = 100 * most_frequent_share(expected)
+        frequent = 100 * guessing_share(expected)
         metrics = [MetricRow("exact_match", right.mean(""), "%", right.count(""), frequent)]
         return metrics + (self._judged_metrics() if self.judge.is_enabled else []), len(expected)
 

@@ -70,11 +70,11 @@ class Mixed(nn.Module):
 
     def __init__(self, inputs: int, channels: Sequence[int]):
         super().__init__()
-        one, three = (1, 1, 1), (3, 3, 3)
-        self.b0 = Unit(inputs, channels[0], one)
-        self.b1a, self.b1b = Unit(inputs, channels[1], one), Unit(channels[1], channels[2], three)
-        self.b2a, self.b2b = Unit(inputs, channels[3], one), Unit(channels[3], channels[4], three)
-        self.b3a, self.b3b = Pool(three, one), Unit(inputs, channels[5], one)
+        point, cube = (1, 1, 1), (3, 3, 3)
+        self.b0 = Unit(inputs, channels[0], point)
+        self.b1a, self.b1b = Unit(inputs, channels[1], point), Unit(channels[1], channels[2], cube)
+        self.b2a, self.b2b = Unit(inputs, channels[3], point), Unit(channels[3], channels[4], cube)
+        self.b3a, self.b3b = Pool(cube, point), Unit(inputs, channels[5], point)
 
     def forward(self, video: Tensor) -> Tensor:
         branches = self.b0(video), self.b1b(self.b1a(video)), self.b2b(self.b2a(video)), self.b3b(self.b3a(video))

@@ -3,7 +3,7 @@
 import pytest
 
 from internvid.dialogue.judging import ASPECTS, VIDEO_CHATGPT, Asked, UnreadableVerdict, judge_prompt, read_verdict
-from internvid.evaluation.answers import is_exact, most_frequent_share
+from internvid.evaluation.answers import guessing_share, is_exact
 
 
 @pytest.mark.parametrize("aspect", ASPECTS)
@@ -56,5 +56,5 @@ def test_answers_are_equal_but_for_case_and_punctuation_around_them():
     assert is_exact(" Red car. ", "red  car")
     assert is_exact("“Yes!”", "yes")
     assert not is_exact("a red car", "red car")
-    assert most_frequent_share(["yes", "Yes.", "no", "two"]) == 0.5
-    assert most_frequent_share([]) == 0
+    assert guessing_share(["yes", "Yes.", "no", "two"]) == 0.5
+    assert guessing_share([]) == 0
