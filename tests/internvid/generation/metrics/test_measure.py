@@ -14,7 +14,7 @@ from tiny_video_networks import tiny_i3d, tiny_inception
 
 from internvid.generation.metrics.features import ClassifierVectors, VideoVectors
 from internvid.generation.metrics.frechet import RunningGaussian, frechet_distance
-from internvid.generation.metrics.i3d import I3D, i3d_of
+from internvid.generation.metrics.i3d import I3D, Pool, i3d_of
 from internvid.generation.metrics.measure import (
     FrechetMeter,
     InceptionScoreMeter,
@@ -238,6 +238,15 @@ def test_plain_weights_of_i3d_load_and_others_are_refused(tmp_path):
         i3d_of(weights)
     with pytest.raises(ValueError, match="as in I3D"):
         i3d_of(network.state_dict() | {"logits.conv3d.bias": torch.zeros(3)})
+
+
+def test_i3d_pads_as_tensorflow_does_each_axis_by_its_own_size_and_the_odd_element_at_the_end():
+    pool = Pool((1, 3, 3), (1, 2, 2))
+    video = -torch.ones(1, 1, 2, 4, 5)  # of 4, stride 2: one element is missing, at the end; of 5: one at either end
+    expected = torch.tensor([[0.0, -1, 0], [0, 0, 0]])  # zeros stand around, and the largest of 3 x 3 is taken
+    assert torch.equal(pool(video)[0, 0, 0], expected)
+    assert pool(video).shape == (1, 1, 2, 2, 3)
+    assert Pool((2, 2, 2), (2, 2, 2))(video).shape == (1, 1, 1, 2, 3)
 
 
 def test_a_pickle_is_not_opened(tmp_path):
