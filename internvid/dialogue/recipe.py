@@ -141,7 +141,7 @@ VIDEOCHAT = ChatRecipe(
     new_language_model=None,
     trained="lora",
     lora=Lora(rank=16, alpha=32),
-    projector=Projector(kind="queries", queries=96, layers=2, heads=12),
+    projector=Projector(kind="queries", queries=96, layers=2, heads=16),  # divides the widths of ViCLIP-B and -L
     align=Phase(name="align", mask_ratio=0.0, learning_rate=1e-4, epochs=1, warmup_epochs=0.05, batch_size=32),
     tune=Phase(name="tune", mask_ratio=0.0, learning_rate=2e-5, epochs=3, warmup_epochs=0.1, batch_size=32),
 )

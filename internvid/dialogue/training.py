@@ -29,7 +29,7 @@ from internvid.dialogue.checkpoint import (
     save_chat,
     trained_weights,
 )
-from internvid.dialogue.model import IGNORED, VideoChat, answer_losses, packed
+from internvid.dialogue.model import IGNORED, PackedPrompts, VideoChat, answer_losses, packed
 from internvid.dialogue.prompt import Prompts, VideoDialogue, VideoDialogues, captions_asked, small_tokenizer
 from internvid.dialogue.recipe import ChatRecipe
 from internvid.hub import HubModel
@@ -117,11 +117,13 @@ def train_chat(
     log: Callable[[Row], object] = lambda row: None,
     save_every_seconds: float = 60.0,
     receipt: Mapping[str, Any] | None = None,
+    sequences_at_once: int | None = None,
 ) -> ChatTrainingResult:
     """Trains a model, or resumes its training, and saves it in `folder / "checkpoint"`.
 
-    vision: the ViCLIP whose video tower sees. log: is called with each step's {step, phase, loss, learning_rate,
-    gradient_norm, samples_per_second}.
+    vision: the ViCLIP whose video tower sees. sequences_at_once: upper bound on the dialogues of a batch that are in
+    memory together; None: all. It changes a result by rounding only.
+    log: is called with each step's {step, phase, loss, learning_rate, gradient_norm, samples_per_second}.
     Raises ValueError if the folder holds the training of another recipe or of other dialogues, and FloatingPointError,
     naming the step and its dialogues, if the loss or a gradient is not finite; the last saved state is kept.
     """
@@ -152,7 +154,7 @@ def train_chat(
         rate = learning_rate(plan, step)
         set_learning_rate(optimiser, rate)
         asked = [_asked(dialogues.dialogue(position), dialogues.clips, plan) for position in positions]
-        loss, norm = _gradients(model, recipe, prompts, clip_tokens, asked)
+        loss, norm = _gradients(model, recipe, prompts, clip_tokens, asked, sequences_at_once or len(asked))
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise FloatingPointError(_not_finite_message(step, plan, asked, folder / "not_finite.json"))
         optimiser.step()
@@ -270,25 +272,50 @@ def _adamw(model: VideoChat, recipe: ChatRecipe) -> torch.optim.AdamW:
 
 
 def _gradients(
-    model: VideoChat, recipe: ChatRecipe, prompts: Prompts, clip_tokens: ClipTokens, asked: Sequence[VideoDialogue]
+    model: VideoChat,
+    recipe: ChatRecipe,
+    prompts: Prompts,
+    clip_tokens: ClipTokens,
+    asked: Sequence[VideoDialogue],
+    at_once: int,
 ) -> tuple[float, float]:
-    """Computes the gradients of a batch. Returns its loss and the norm of the gradients before clipping."""
-    device = model.device
+    """Computes the gradients of a batch, of so many dialogues at once. Returns its loss and the norm of the gradients
+    before clipping.
+    """
     tokens_per_clip = model.projector.tokens_per_clip
-    batch = packed([prompts.with_answers(dialogue) for dialogue in asked], tokens_per_clip, recipe.max_tokens)
+    slices = [asked[start : start + at_once] for start in range(0, len(asked), at_once)]
+    batches = [
+        packed([prompts.with_answers(dialogue) for dialogue in part], tokens_per_clip, recipe.max_tokens)
+        for part in slices
+    ]
+    targets = sum(int((batch.targets != IGNORED).sum()) for batch in batches)
+    model.zero_grad(set_to_none=True)
+    total = 0.0
+    for part, batch in zip(slices, batches, strict=True):
+        loss = _losses(model, recipe, clip_tokens, part, batch).sum() / targets
+        loss.backward()
+        total += loss.item()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_gradient_norm)
+    return total, norm.item()
+
+
+def _losses(
+    model: VideoChat,
+    recipe: ChatRecipe,
+    clip_tokens: ClipTokens,
+    asked: Sequence[VideoDialogue],
+    batch: PackedPrompts,
+) -> Tensor:
+    """Returns the loss of each target of the packed dialogues, with its graph."""
+    device = model.device
     with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16" and device.type != "cpu"):
         projected = None
         if recipe.use_video:
             positions = [shown.clip for dialogue in asked for shown in dialogue.shown]
             seen = clip_tokens.trained(positions) if recipe.train_vision else clip_tokens.of(positions)
             projected = model.projector(seen, recipe.frames)
-        losses = answer_losses(model, batch.to(device), projected)
-    loss = losses.sum() / (batch.targets != IGNORED).sum()
-    model.zero_grad(set_to_none=True)
-    loss.backward()
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    norm = torch.nn.utils.clip_grad_norm_(trained, recipe.max_gradient_norm)
-    return loss.item(), norm.item()
+        return answer_losses(model, batch.to(device), projected)
 
 
 class _Progress:

@@ -59,6 +59,9 @@ def plan(
     prices: Annotated[Path | None, typer.Option(help="File of prices; docs/prices.example.toml is an example.")] = None,
     days: Annotated[float | None, typer.Option(min=0.01, help="To be done in: how many machines that takes.")] = None,
     hours_per_batch: Annotated[float | None, typer.Option(help="Hours of video in one ingest batch.")] = None,
+    chat: Annotated[
+        str | None, typer.Option(help="Instead: what a step of training a chat takes, by a recipe such as videochat.")
+    ] = None,
     lake: LakeOption = None,
     profile: ProfileOption = None,
     provider: ProviderOption = None,
@@ -68,6 +71,11 @@ def plan(
     from resources.corpus.estimate.estimate import NothingMeasured, Quantities, estimate
     from resources.corpus.estimate.prices import read_prices
 
+    if chat is not None:
+        from orchestration.cli.plan_chat import plan_chat
+
+        plan_chat(chat, lake=lake, as_json=as_json)
+        return
     if sum((bool(locations), videos is not None, pending)) != 1:
         raise typer.BadParameter("say what is to come: locations of videos, or --videos N, or --pending")
     if hours is not None and videos is None:

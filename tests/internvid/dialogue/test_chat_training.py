@@ -50,6 +50,17 @@ def test_a_killed_training_ends_with_the_same_weights(dialogues, tmp_path, step)
     assert chat_digest(resumed) == chat_digest(whole.checkpoint)
 
 
+def test_a_batch_in_slices_gives_the_same_gradients_but_for_rounding(dialogues, tmp_path):
+    losses: dict[int | None, list[float]] = {}
+    for at_once in (None, 1, 3):
+        rows: list[dict] = []
+        folder = tmp_path / str(at_once)
+        train_chat(small_recipe(), dialogues, small_viclip(), folder=folder, log=rows.append, sequences_at_once=at_once)
+        losses[at_once] = [value for row in rows for value in (row["loss"], row["gradient_norm"])]
+    assert losses[1] == pytest.approx(losses[None], rel=1e-3)
+    assert losses[3] == pytest.approx(losses[None], rel=1e-3)
+
+
 def test_a_chat_learns_what_it_is_shown(dialogues, tmp_path):
     tune = replace(small_recipe().tune, epochs=120)
     losses: list[float] = []
