@@ -68,8 +68,8 @@ def plan_chat(recipe_name: str, *, lake: str | None, as_json: bool) -> None:
     for gib, count in fitting.items():
         console.print(f"a GPU of {gib} GiB: " + (f"{count:,} dialogues at once" if count else "it does not fit"))
     console.print(
-        f"Reckoned, not measured: {SHARE_OF_MEMORY:.0%} of a GPU's memory is taken as usable. A batch that does not fit "
-        "is computed in slices, with the same result.",
+        f"Reckoned, not measured: {SHARE_OF_MEMORY:.0%} of a GPU's memory is taken as usable. A batch that does not "
+        "fit is computed in slices, with the same result.",
         highlight=False,
         soft_wrap=True,
     )
