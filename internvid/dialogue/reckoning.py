@@ -30,8 +30,8 @@ SHARE_OF_ANSWERS = 0.5  # of the tokens of a prompt: their logits are computed, 
 
 
 @dataclass(frozen=True)
-class StepReckoning:
-    """A step of a phase.
+class PhaseReckoning:
+    """What a step of a phase takes.
 
     sequences: of the batch. tokens: of each sequence, at most. parameters: of the three parts. trained: of them with
     gradients. weights_bytes: of all parts. state_bytes: gradients and the optimiser's moments.
@@ -53,15 +53,15 @@ class StepReckoning:
         return self.weights_bytes + self.state_bytes + self.kept_bytes
 
 
-def reckoned_steps(
+def reckoned_phases(
     recipe: ChatRecipe, vision: ViCLIPConfig, language_config: Any, *, sequences: int | None = None
-) -> list[StepReckoning]:
+) -> list[PhaseReckoning]:
     """Returns a step of each phase on a GPU. language_config: of `transformers`. sequences: of a batch, in place of the
     recipe's; all are computed at once, so memory grows with them.
     """
     phases = [phase for phase in (recipe.align, recipe.tune) if phase is not None]
     return [
-        _step(recipe, vision, language_config, phase, sequences if sequences is not None else phase.batch_size)
+        _reckoned(recipe, vision, language_config, phase, sequences if sequences is not None else phase.batch_size)
         for phase in phases
     ]
 
@@ -91,9 +91,9 @@ def language_config_of(recipe: ChatRecipe) -> Any:
     )
 
 
-def _step(
+def _reckoned(
     recipe: ChatRecipe, vision: ViCLIPConfig, language_config: Any, phase: Phase, sequences: int
-) -> StepReckoning:
+) -> PhaseReckoning:
     from transformers import AutoModelForCausalLM
 
     # A pretrained model that stays as it is, or gets LoRA, is held in bfloat16.
@@ -115,7 +115,7 @@ def _step(
     tokens = (min(recipe.max_tokens, language_config.max_position_embeddings) - 1) | 1
     with FlopCounterMode(display=False) as counter:
         kept_bytes = kept_by_passes(causal, _inputs(recipe, model, dtype, tokens), parameters)
-    return StepReckoning(
+    return PhaseReckoning(
         phase.name,
         sequences,
         tokens,
@@ -182,10 +182,10 @@ def _kept(parameters: Sequence[Tensor], tokens: int) -> Iterator[list[int]]:
         yield total
 
 
-def fitting_sequences(steps: list[StepReckoning], memory_bytes: float) -> int:
+def fitting_sequences(phases: list[PhaseReckoning], memory_bytes: float) -> int:
     """Returns how many sequences at once fit into a GPU's memory in every phase; 0 where not even one does."""
-    return max(0, min(int((memory_bytes - _fixed(step)) // (step.kept_bytes / step.sequences)) for step in steps))
+    return max(0, min(int((memory_bytes - _fixed(phase)) // (phase.kept_bytes / phase.sequences)) for phase in phases))
 
 
-def _fixed(step: StepReckoning) -> int:
-    return step.weights_bytes + step.state_bytes
+def _fixed(phase: PhaseReckoning) -> int:
+    return phase.weights_bytes + phase.state_bytes

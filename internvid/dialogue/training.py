@@ -117,11 +117,11 @@ def train_chat(
     log: Callable[[Row], object] = lambda row: None,
     save_every_seconds: float = 60.0,
     receipt: Mapping[str, Any] | None = None,
-    sequences_at_once: int | None = None,
+    max_sequences: int | None = None,
 ) -> ChatTrainingResult:
     """Trains a model, or resumes its training, and saves it in `folder / "checkpoint"`.
 
-    vision: the ViCLIP whose video tower sees. sequences_at_once: upper bound on the dialogues of a batch that are in
+    vision: the ViCLIP whose video tower sees. max_sequences: upper bound on the dialogues of a batch that are in
     memory together; None: all. It changes a result by rounding only.
     log: is called with each step's {step, phase, loss, learning_rate, gradient_norm, samples_per_second}.
     Raises ValueError if the folder holds the training of another recipe or of other dialogues, and FloatingPointError,
@@ -154,7 +154,7 @@ def train_chat(
         rate = learning_rate(plan, step)
         set_learning_rate(optimiser, rate)
         asked = [_asked(dialogues.dialogue(position), dialogues.clips, plan) for position in positions]
-        loss, norm = _gradients(model, recipe, prompts, clip_tokens, asked, sequences_at_once or len(asked))
+        loss, norm = _gradients(model, recipe, prompts, clip_tokens, asked, max_sequences or len(asked))
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise FloatingPointError(_not_finite_message(step, plan, asked, folder / "not_finite.json"))
         optimiser.step()

@@ -25,7 +25,7 @@ def plan_chat(recipe_name: str, *, lake: str | None, as_json: bool) -> None:
     Raises typer.BadParameter for an unknown recipe, and for a language model that is not set or not there.
     """
     from internvid.dialogue.recipe import CHAT_RECIPES
-    from internvid.dialogue.reckoning import SHARE_OF_MEMORY, fitting_sequences, language_config_of, reckoned_steps
+    from internvid.dialogue.reckoning import SHARE_OF_MEMORY, fitting_sequences, language_config_of, reckoned_phases
 
     if recipe_name not in CHAT_RECIPES:
         raise typer.BadParameter(f"there is no recipe of a chat {recipe_name!r}; there are {', '.join(CHAT_RECIPES)}")
@@ -33,13 +33,13 @@ def plan_chat(recipe_name: str, *, lake: str | None, as_json: bool) -> None:
     recipe = session.resources["trainer"].chat_as_trained(CHAT_RECIPES[recipe_name])
     try:
         vision, seen_by = _vision(session)
-        steps = reckoned_steps(recipe, vision, language_config_of(recipe))
+        phases = reckoned_phases(recipe, vision, language_config_of(recipe))
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from error
-    fitting = {gib: fitting_sequences(steps, gib * 2**30 * SHARE_OF_MEMORY) for gib in GPU_GIB}
+    fitting = {gib: fitting_sequences(phases, gib * 2**30 * SHARE_OF_MEMORY) for gib in GPU_GIB}
     if as_json:
         plain: dict[str, Any] = {"recipe": recipe.version, "vision": seen_by, "fitting": fitting}
-        typer.echo(json.dumps(plain | {"steps": [asdict(step) for step in steps]}, indent=2))
+        typer.echo(json.dumps(plain | {"phases": [asdict(phase) for phase in phases]}, indent=2))
         return
     table = TextTable(
         "phase",
@@ -50,19 +50,19 @@ def plan_chat(recipe_name: str, *, lake: str | None, as_json: bool) -> None:
         "gradients, optimiser",
         "kept for one dialogue",
         "arithmetic of a step",
-        title=escape(f"{recipe.version}, which sees by {seen_by}; dialogues of up to {steps[0].tokens:,} tokens"),
+        title=escape(f"{recipe.version}, which sees by {seen_by}; dialogues of up to {phases[0].tokens:,} tokens"),
         title_justify="left",
     )
-    for step in steps:
+    for phase in phases:
         table.add_row(
-            step.phase,
-            f"{step.parameters:,}",
-            f"{step.trained:,}",
-            f"{step.sequences:,}",
-            decimal(step.weights_bytes),
-            decimal(step.state_bytes),
-            decimal(step.kept_bytes // step.sequences),
-            f"{step.flops / 1e12:,.2f} TFLOP",
+            phase.phase,
+            f"{phase.parameters:,}",
+            f"{phase.trained:,}",
+            f"{phase.sequences:,}",
+            decimal(phase.weights_bytes),
+            decimal(phase.state_bytes),
+            decimal(phase.kept_bytes // phase.sequences),
+            f"{phase.flops / 1e12:,.2f} TFLOP",
         )
     console.print(table)
     for gib, count in fitting.items():

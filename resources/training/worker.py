@@ -220,10 +220,10 @@ def _run_chat(config: TrainingConfig, data: ChatData, reports: Reports) -> None:
     clips = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=vision.preprocessing.image_size)
     dialogues = LakeDialogues(Path(data.dialogues), clips)
     reports.line(f"{len(dialogues):,} dialogues, {len(clips):,} clips, {recipe.version}, device: {device}")
-    at_once = None
+    max_sequences = None
     if device.startswith("cuda"):  # of which a batch may exceed the memory; on a CPU batches are small
-        at_once = _sequences_at_once(recipe, vision.model.config, device)
-        reports.line(f"{at_once:,} dialogues at once fit into the GPU's memory, by reckoning")
+        max_sequences = _max_sequences(recipe, vision.model.config, device)
+        reports.line(f"{max_sequences:,} dialogues at once fit into the GPU's memory, by reckoning")
     steps = chat_phase_plans(recipe, len(dialogues))[-1].end_step
     result = train_chat(
         recipe,
@@ -234,20 +234,20 @@ def _run_chat(config: TrainingConfig, data: ChatData, reports: Reports) -> None:
         log=ChatSteps(steps, reports.line),
         save_every_seconds=config.save_every_seconds,
         receipt=config.receipt,
-        sequences_at_once=at_once,
+        max_sequences=max_sequences,
     )
     reports.result({**asdict(result), "checkpoint": str(result.checkpoint), "digest": chat_digest(result.checkpoint)})
 
 
-def _sequences_at_once(recipe: ChatRecipe, vision: ViCLIPConfig, device: str) -> int:
+def _max_sequences(recipe: ChatRecipe, vision: ViCLIPConfig, device: str) -> int:
     """Returns how many dialogues of a batch fit into the GPU's free memory at once; at least one is tried."""
     import torch
 
-    from internvid.dialogue.reckoning import SHARE_OF_MEMORY, fitting_sequences, language_config_of, reckoned_steps
+    from internvid.dialogue.reckoning import SHARE_OF_MEMORY, fitting_sequences, language_config_of, reckoned_phases
 
     free, _ = torch.cuda.mem_get_info(device)
-    steps = reckoned_steps(recipe, vision, language_config_of(recipe), sequences=1)
-    return max(1, fitting_sequences(steps, free * SHARE_OF_MEMORY))
+    phases = reckoned_phases(recipe, vision, language_config_of(recipe), sequences=1)
+    return max(1, fitting_sequences(phases, free * SHARE_OF_MEMORY))
 
 
 def min_short_side(recipe: Recipe) -> int:

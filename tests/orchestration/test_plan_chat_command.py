@@ -12,7 +12,7 @@ def test_a_step_of_each_phase_is_reckoned_with_what_fits(lake, tmp_path):
     model = tiny_chat(tmp_path / "language_model")
     done = internvid("plan", "--chat", "videochat", "--json", lake=lake.root, INTERNVID_LANGUAGE_MODEL=str(model))
     told = json.loads(succeeded(done))
-    align, tune = told["steps"]
+    align, tune = told["phases"]
     assert told["vision"].startswith("ViCLIP-L/14")
     assert (align["phase"], tune["phase"]) == ("align", "tune")
     assert align["sequences"] == 32

@@ -55,7 +55,7 @@ def test_a_batch_in_slices_gives_the_same_gradients_but_for_rounding(dialogues, 
     for at_once in (None, 1, 3):
         rows: list[dict] = []
         folder = tmp_path / str(at_once)
-        train_chat(small_recipe(), dialogues, small_viclip(), folder=folder, log=rows.append, sequences_at_once=at_once)
+        train_chat(small_recipe(), dialogues, small_viclip(), folder=folder, log=rows.append, max_sequences=at_once)
         losses[at_once] = [value for row in rows for value in (row["loss"], row["gradient_norm"])]
     assert losses[1] == pytest.approx(losses[None], rel=1e-3)
     assert losses[3] == pytest.approx(losses[None], rel=1e-3)

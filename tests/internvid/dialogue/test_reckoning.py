@@ -10,7 +10,7 @@ from tiny_language_models import tiny_chat, tiny_llama
 from transformers import AutoModelForCausalLM
 
 from internvid.dialogue.recipe import CHAT_RECIPES
-from internvid.dialogue.reckoning import fitting_sequences, kept_by_passes, language_config_of, reckoned_steps
+from internvid.dialogue.reckoning import fitting_sequences, kept_by_passes, language_config_of, reckoned_phases
 from internvid.dialogue.training import train_chat
 from internvid.viclip.recipes import RECIPES
 
@@ -22,7 +22,7 @@ def test_the_counted_weights_are_those_of_a_trained_checkpoint(tmp_path):
     vocabulary = stored["language_model.model.embed_tokens.weight"].shape[0]
     config = language_config_of(recipe)
     config.vocab_size = vocabulary
-    (step,) = reckoned_steps(recipe, small_viclip().model.config, config)
+    (step,) = reckoned_phases(recipe, small_viclip().model.config, config)
     assert step.parameters == sum(value.numel() for value in stored.values())
     assert step.trained == sum(value.numel() for name, value in stored.items() if not name.startswith("vision."))
     assert step.state_bytes == 12 * step.trained
@@ -42,7 +42,7 @@ def test_what_is_kept_is_what_a_real_network_keeps():
 @pytest.mark.parametrize("folder", [tiny_llama, tiny_chat], ids=["llama", "qwen"])
 def test_a_frozen_language_model_has_no_gradients_but_lora_has(folder, tmp_path):
     recipe = with_folder(folder(tmp_path / "language_model"))
-    align, tune = reckoned_steps(recipe, small_viclip().model.config, language_config_of(recipe))
+    align, tune = reckoned_phases(recipe, small_viclip().model.config, language_config_of(recipe))
     assert align.trained < tune.trained < tune.parameters
     assert align.parameters == tune.parameters
     assert align.state_bytes < tune.state_bytes
@@ -51,13 +51,13 @@ def test_a_frozen_language_model_has_no_gradients_but_lora_has(folder, tmp_path)
 def test_memory_grows_with_the_sequences_and_says_how_many_fit():
     recipe = CHAT_RECIPES["chat-tiny"]
     config, vision = language_config_of(recipe), RECIPES["viclip-tiny"].model
-    single = reckoned_steps(recipe, vision, config, sequences=1)
-    several = reckoned_steps(recipe, vision, config, sequences=5)
+    single = reckoned_phases(recipe, vision, config, sequences=1)
+    several = reckoned_phases(recipe, vision, config, sequences=5)
     assert [step.kept_bytes for step in several] == [5 * step.kept_bytes for step in single]
     assert [step.flops for step in several] == [5 * step.flops for step in single]
     assert fitting_sequences(single, max(step.memory_bytes for step in several)) == 5
     assert fitting_sequences(single, 1) == 0
-    half = reckoned_steps(replace(recipe, max_tokens=512), vision, config, sequences=1)
+    half = reckoned_phases(replace(recipe, max_tokens=512), vision, config, sequences=1)
     assert half[0].kept_bytes < 0.6 * single[0].kept_bytes
 
 
