@@ -64,25 +64,20 @@ def evaluate_chat(
 
 
 def _print(evaluation: "ChatEvaluation", title: str, checkpoint_id: str) -> None:
+    from internvid.evaluation.published import PAPERS_BEST_CHAT
+
     asked = f"{evaluation.answered:,} of {evaluation.named:,} questions"
-    table = TextTable(
-        "metric",
-        "value",
-        "unit",
-        "chance",
-        "over",
-        "paper: VideoChat-ViCLIP",
-        title=escape(f"{title}: {checkpoint_id}, {evaluation.protocol}, {asked}"),
-        title_justify="left",
-    )
+    has_published = any(metric.published is not None for metric in evaluation.metrics)
+    columns = ["metric", "value", "unit", "chance", "over", *([f"paper: {PAPERS_BEST_CHAT}"] if has_published else [])]
+    heading = f"{title}: {checkpoint_id}, {evaluation.protocol}, {asked}"
+    table = TextTable(*columns, title=escape(heading), title_justify="left")
     for metric in evaluation.metrics:
-        chance, published = (
-            f"{value:.2f}" if value is not None else "–" for value in (metric.chance, metric.published)
-        )
-        table.add_row(metric.metric, f"{metric.value:.2f}", metric.unit, chance, f"{metric.items:,}", published)
+        beside = (metric.chance, metric.published) if has_published else (metric.chance,)
+        chance, *published = ("–" if value is None else f"{value:.2f}" for value in beside)
+        table.add_row(metric.metric, f"{metric.value:.2f}", metric.unit, chance, f"{metric.items:,}", *published)
     console.print(table)
-    if evaluation.judge is None:
-        console.print("note: no judge: answers in words were compared word for word alone", highlight=False)
+    if evaluation.judge is None and any(metric.metric == "exact_match" for metric in evaluation.metrics):
+        console.print("note: no judge: answers were compared word for word alone", highlight=False)
     lines = [f"{name}: {error}" for name, error in evaluation.failed]
     for what, absent in (("not in the folder", list(evaluation.missing)), ("not answered", lines)):
         if absent:
