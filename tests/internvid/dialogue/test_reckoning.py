@@ -12,7 +12,6 @@ from transformers import AutoModelForCausalLM
 from internvid.dialogue.recipe import CHAT_RECIPES
 from internvid.dialogue.reckoning import fitting_sequences, kept_by_passes, language_config_of, reckoned_phases
 from internvid.dialogue.training import train_chat
-from internvid.viclip.recipes import RECIPES
 
 
 def test_the_counted_weights_are_those_of_a_trained_checkpoint(tmp_path):
@@ -49,15 +48,15 @@ def test_a_frozen_language_model_has_no_gradients_but_lora_has(folder, tmp_path)
 
 
 def test_memory_grows_with_the_sequences_and_says_how_many_fit():
-    recipe = CHAT_RECIPES["chat-tiny"]
-    config, vision = language_config_of(recipe), RECIPES["viclip-tiny"].model
+    recipe = small_recipe()
+    config, vision = language_config_of(recipe), small_viclip().model.config
     single = reckoned_phases(recipe, vision, config, sequences=1)
     several = reckoned_phases(recipe, vision, config, sequences=5)
     assert [step.kept_bytes for step in several] == [5 * step.kept_bytes for step in single]
     assert [step.flops for step in several] == [5 * step.flops for step in single]
     assert fitting_sequences(single, max(step.memory_bytes for step in several)) == 5
     assert fitting_sequences(single, 1) == 0
-    half = reckoned_phases(replace(recipe, max_tokens=512), vision, config, sequences=1)
+    half = reckoned_phases(replace(recipe, max_tokens=128), vision, config, sequences=1)
     assert half[0].kept_bytes < 0.6 * single[0].kept_bytes
 
 
