@@ -7,7 +7,7 @@ rows that compaction merely moved go and come, and cancel out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,22 +70,29 @@ def compare(
     columns: Sequence[str],
     select: str,
     name: str,
-    *,
-    beside: Mapping[str, pa.Table] | None = None,
 ) -> list[Any] | None:
     """Returns the rows of the statement `sql/<name>.sql`. It reads `gone` and `new`: `select`, an SQL text, of these
-    columns of the rows that only one of the two versions may have; and the tables `beside`. None where the earlier
-    version was removed.
+    columns of the rows that only one of the two versions may have. None where the earlier version was removed.
     """
     differing = changes(lake, table, since, now)
     if differing is None:
         return None
     with lake.connect([]) as connection:
-        for view, fragments in zip(("gone", "new"), differing, strict=True):
-            _register(connection, view, fragments, columns, select)
-        for view, rows in (beside or {}).items():
-            connection.register(view, rows)
+        register(connection, differing, columns, select)
         return connection.sql(statement(name)).fetchall()
+
+
+def register(
+    connection: duckdb.DuckDBPyConnection,
+    differing: tuple[Fragments, Fragments],
+    columns: Sequence[str],
+    select: str,
+) -> None:
+    """Registers what `changes` returned as the views `gone` and `new`, which can be read once: `select`, an SQL text,
+    of these columns.
+    """
+    for view, fragments in zip(("gone", "new"), differing, strict=True):
+        _register(connection, view, fragments, columns, select)
 
 
 def changed_partitions(lake: Lake, table: Table, since: int | None, version: int) -> set[str | None] | None:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
 from resources.lake.schema.captions import CLIP_CAPTIONS, CLIP_THINGS, FRAME_CAPTIONS
-from resources.lake.schema.corpus import COMPARISONS, COPY_KEYS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
+from resources.lake.schema.corpus import (
+    COMPARISONS,
+    COPY_KEYS,
+    CORPUS_SNAPSHOT,
+    DUPLICATES,
+    EXPORTS,
+    REMOVED_SNAPSHOTS,
+    SNAPSHOT_CHANGES,
+)
 from resources.lake.schema.dialogue import CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
@@ -74,8 +82,10 @@ __all__ = [
     "MADE_BY",
     "OF_THE_RUN",
     "RAW_VIDEOS",
+    "REMOVED_SNAPSHOTS",
     "REVIEW_SAMPLES",
     "REVISION",
+    "SNAPSHOT_CHANGES",
     "SOURCES",
     "SOURCE_CHECKS",
     "SPEECH",
@@ -131,6 +141,8 @@ TABLES: dict[str, Table] = {
         JUDGEMENTS,
         ACTIVE_CHECKPOINT,
         CORPUS_SNAPSHOT,
+        REMOVED_SNAPSHOTS,
+        SNAPSHOT_CHANGES,
         SUBSETS,
         SUBSET_SNAPSHOTS,
         INTERLEAVED,
