@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -101,6 +102,9 @@ def train(run: StageRun, trainer: Trainer, aligner: Aligner, unit: Unit) -> Outc
     assert active is not None, "without a ViCLIP the unit is skipped"
     if recipe.language_model == "":
         return Skipped(unit, "NoLanguageModel", f"{recipe_name} needs a language model: set INTERNVID_LANGUAGE_MODEL")
+    vision = local_folder(lake, active.path)
+    if (reason := _lacks_tokens(vision)) is not None:
+        return Skipped(unit, "NoSpaceTimeTokens", f"{active.checkpoint_id} {reason}")
     snapshot, provenance = made["snapshot"], unit.provenances[0]
     chosen, held_out = clips_to_train_on(lake, subset, snapshot)
     if not len(chosen):
@@ -111,7 +115,7 @@ def train(run: StageRun, trainer: Trainer, aligner: Aligner, unit: Unit) -> Outc
         lake,
         CHAT_RECIPES[recipe_name],
         chosen["clip_id"],
-        vision=local_folder(lake, active.path),
+        vision=vision,
         snapshot=snapshot,
         folder=training_folder(lake, provenance),
         receipt={
@@ -137,6 +141,18 @@ def train(run: StageRun, trainer: Trainer, aligner: Aligner, unit: Unit) -> Outc
         **{name: getattr(trained, name) for name in MEASURED},
     }
     return Done(unit, (Rows.of([row], CHAT_CHECKPOINTS),))
+
+
+def _lacks_tokens(folder: Path) -> str | None:
+    """Returns why a chat cannot see by the model of that folder; None where it can: it is a ViCLIP of ours."""
+    from internvid.video_text.folders import is_of_others
+
+    if not is_of_others(folder):
+        return None
+    return (
+        "is a model of others, which gives a vector of a clip and no space-time tokens: a chat sees by a ViCLIP. "
+        "Train one (`internvid train viclip-tiny`), and choose it by `internvid activate`"
+    )
 
 
 def newest_chat(lake: Lake, chat: str) -> dict[str, Any] | None:

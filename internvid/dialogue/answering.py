@@ -66,15 +66,21 @@ class Answerer:
 
     @torch.inference_mode()
     def likelihoods(self, shown: Sequence[ShownClip], question: str, options: Sequence[str]) -> list[float]:
-        """Returns the mean log-likelihood of each option's tokens as the answer, after the clips that it names."""
+        """Returns the mean log-likelihood of each option's tokens as the answer, after the clips that it names.
+
+        Raises ValueError where the clips leave no room for an option.
+        """
         (own,) = self._answered(shown, [question])
-        prompt = self.prompts.options(shown, question, [AskedTurn("", option, own.clips) for option in options])
-        batch = packed([prompt], self.model.projector.tokens_per_clip, self._context).to(self.model.device)
-        losses = answer_losses(self.model, batch, self._projected(shown))[0]
-        scores = []
-        for number in range(1, len(options) + 1):
-            of_option = (batch.turn[0] == number) & (batch.targets[0] != IGNORED)
-            scores.append(-losses[of_option].mean().item())
+        projected = self._projected(shown)
+        scores: list[float] = []
+        while len(scores) < len(options):  # as many at once as the context holds
+            asked = [AskedTurn("", option, own.clips) for option in options[len(scores) :]]
+            prompt = self.prompts.options(shown, question, asked)
+            batch = packed([prompt], self.model.projector.tokens_per_clip, self._context).to(self.model.device)
+            losses = answer_losses(self.model, batch, projected)[0]
+            for number in range(1, int(batch.turn.max()) + 1):
+                of_option = (batch.turn[0] == number) & (batch.targets[0] != IGNORED)
+                scores.append(-losses[of_option].mean().item())
         return scores
 
     @property

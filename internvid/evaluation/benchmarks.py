@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 from internvid.lists.rows import Row, read_sound_rows
 
-# choice: which of a video's own captions is the right one.
-Task = Literal["retrieval", "classification", "choice"]
+# choice: which of a video's own texts is right, of captions or of answers to a question. answer: a question is to be
+# answered in words.
+Task = Literal["retrieval", "classification", "choice", "answer"]
 
 OTHER_ENCODING = "cp1252"  # of annotation files that are older than UTF-8
 VIDEO_EXTENSIONS = frozenset(
@@ -37,9 +38,10 @@ class UnreadableAnnotations(ValueError):
 class Item:
     """A video of a benchmark, or a span of a video.
 
-    video: its name in the annotation. texts: its captions, for retrieval; those to choose from, for choice.
-    label: position of its class in the benchmark's classes, or of the right caption in its texts.
-    start_seconds, end_seconds: the span; None: the whole file.
+    video: its name in the annotation. texts: its captions, for retrieval; those to choose from, for choice; the right
+    answer, for answer. label: position of its class in the benchmark's classes, or of the right text in its texts.
+    start_seconds, end_seconds: the span; None: the whole file. question: what is asked about it; empty: nothing.
+    other_question: the same question in other words. kind: what is asked for, in benchmarks that tell.
     """
 
     video: str
@@ -48,6 +50,9 @@ class Item:
     label: int | None = None
     start_seconds: float | None = None
     end_seconds: float | None = None
+    question: str = ""
+    other_question: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,9 @@ class _UnlocatedItem:
     label: int | None = None
     span: tuple[float, float] | None = None
     span_file_names: int = 0
+    question: str = ""
+    other_question: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,8 +183,13 @@ class _Dataset:
 
 
 def names() -> list[str]:
-    """Returns the names of the benchmarks that can be read."""
-    return list(_DATASETS)
+    """Returns the names of the benchmarks on which a model of videos and texts can be evaluated."""
+    return [name for name, dataset in _DATASETS.items() if dataset.task != "answer"]
+
+
+def question_names() -> list[str]:
+    """Returns the names of the benchmarks that ask: by a choice of texts, or for an answer in words."""
+    return [name for name, dataset in _DATASETS.items() if dataset.task in ("choice", "answer")]
 
 
 def is_of_classes(name: str) -> bool:
@@ -221,7 +234,8 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         start, end = (
             (None, None) if unlocated.span is None or name_index < unlocated.span_file_names else unlocated.span
         )
-        items.append(Item(unlocated.video, paths[0], unlocated.texts, unlocated.label, start, end))
+        asked = (unlocated.question, unlocated.other_question, unlocated.kind)
+        items.append(Item(unlocated.video, paths[0], unlocated.texts, unlocated.label, start, end, *asked))
     notes = []
     if ambiguous:
         notes.append(f"{ambiguous:,} videos lie there more than once; the one nearest to the folder's top was taken")
@@ -481,6 +495,111 @@ def _choices(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     return _Annotations(path, items)
 
 
+MVBENCH_TASKS = (
+    "action_sequence", "action_prediction", "action_antonym", "fine_grained_action", "unexpected_action",
+    "object_existence", "object_interaction", "object_shuffle", "moving_direction", "action_localization",
+    "scene_transition", "action_count", "moving_count", "moving_attribute", "state_change", "fine_grained_pose",
+    "character_order", "egocentric_navigation", "episodic_reasoning", "counterfactual_inference",
+)  # fmt: skip
+
+
+def _mvbench(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """A file of each task, [{"video", "question", "candidates": texts, "answer": one of them}, …]; in some tasks a span
+    by "start" and "end" in seconds. Tasks whose file is not there are left out; videos that are folders of frames are
+    missing.
+    """
+    first = _annotations(folder, dataset, split)
+    items = []
+    for task in MVBENCH_TASKS:
+        path = folder.file([f"{task}.json"])
+        for number, entry in enumerate(_list(path) if path else ()):
+            video, question, texts, answer = (
+                _value(entry, key) for key in ("video", "question", "candidates", "answer")
+            )
+            start, end = _value(entry, "start"), _value(entry, "end")
+            if (
+                not isinstance(video, str)
+                or not isinstance(question, str)
+                or not _are_texts(texts)
+                or answer not in texts
+            ):
+                raise UnreadableAnnotations(
+                    f"{path}, entry {number}: it is no video and question with candidates, of which one is the answer"
+                )
+            span = None if start is None or end is None else (float(start), float(end))
+            label = texts.index(answer)
+            items.append(
+                _UnlocatedItem(video, (video,), tuple(texts), label=label, span=span, question=question, kind=task)
+            )
+    return _Annotations(first, items)
+
+
+def _question_answers(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """`test_q.json`, [{"video_name", "question", "question_id"}], and `test_a.json`, [{"question_id", "answer"}];
+    or one file of [{"video_id", "question", "answer"}], with numbers as ids: N is vidN or videoN, and
+    `youtube_mapping.txt` (lines "name vidN") names the files of MSVD.
+    """
+    path = _annotations(folder, dataset, split)
+    items = []
+    answers_path = folder.file([path.name.replace("_q.json", "_a.json")])
+    try:
+        if path.name.endswith("_q.json"):
+            if answers_path is None:
+                raise MissingAnnotations(
+                    f"{dataset.title} needs {path.name.replace('_q.json', '_a.json')} beside {path}"
+                )
+            answers = {str(entry["question_id"]): entry for entry in _list(answers_path)}
+            for entry in _list(path):
+                video, answer = str(entry["video_name"]), answers[str(entry["question_id"])]
+                names = (video, f"v_{video}", video.removeprefix("v_"))
+                texts, kind = (str(answer["answer"]),), str(answer.get("type", ""))
+                items.append(_UnlocatedItem(video, names, texts, question=str(entry["question"]), kind=kind))
+            return _Annotations(path, items)
+        mapping = folder.file(["youtube_mapping.txt"])
+        lines = [line.split() for _, line in _lines(mapping)] if mapping else []
+        file_names = {columns[1]: columns[0] for columns in lines if len(columns) == 2}
+        for entry in _list(path):
+            number = entry["video_id"]
+            numbered: tuple[str, ...] = (
+                *filter(None, [file_names.get(f"vid{number}")]),
+                f"video{number}",
+                f"vid{number}",
+                str(number),
+            )
+            items.append(
+                _UnlocatedItem(numbered[0], numbered, (str(entry["answer"]),), question=str(entry["question"]))
+            )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UnreadableAnnotations(
+            f"{path} has not questions with answers in {dataset.title}'s form: {error!r}"
+        ) from error
+    return _Annotations(path, items)
+
+
+VIDEO_CHATGPT_FILES = {
+    "generic": "generic_qa.json",
+    "temporal": "temporal_qa.json",
+    "consistency": "consistency_qa.json",
+}
+
+
+def _video_chatgpt(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """Up to three files of [{"video_name", "Q" or "Q1" and "Q2", "A"}]: see VIDEO_CHATGPT_FILES."""
+    first = _annotations(folder, dataset, split)
+    items = []
+    for kind, name in VIDEO_CHATGPT_FILES.items():
+        path = folder.file([name])
+        for number, entry in enumerate(_list(path) if path else ()):
+            video, answer = _value(entry, "video_name"), _value(entry, "A")
+            question, rephrased = _value(entry, "Q1") or _value(entry, "Q"), _value(entry, "Q2") or ""
+            if not all(isinstance(text, str) and text for text in (video, answer, question)):
+                raise UnreadableAnnotations(f"{path}, entry {number}: it has no video_name, Q (or Q1 and Q2) and A")
+            items.append(
+                _UnlocatedItem(video, (video,), (answer,), question=question, other_question=str(rephrased), kind=kind)
+            )
+    return _Annotations(first, items)
+
+
 def _list(path: Path) -> list[Any]:
     content = _json(path)
     if not isinstance(content, list):
@@ -667,6 +786,41 @@ _DATASETS: dict[str, _Dataset] = {
         "the annotations of Singularity and UMT (anno_downstream), the videos from MSR-VTT",
         {"test": ["msrvtt_mc_test.json"]},
         _choices,
+    ),
+    "mvbench": _Dataset(
+        "MVBench",
+        "choice",
+        "OpenGVLab/MVBench on the Hugging Face hub",
+        {"test": [f"{task}.json" for task in MVBENCH_TASKS]},
+        _mvbench,
+    ),
+    "msvd-qa": _Dataset(
+        "MSVD-QA",
+        "answer",
+        "the authors of MSVD-QA and MSRVTT-QA (Xu et al., 2017), or Video-ChatGPT's files for zero-shot evaluation",
+        {"test": ["test_qa.json", "test_q.json"]},
+        _question_answers,
+    ),
+    "msrvtt-qa": _Dataset(
+        "MSRVTT-QA",
+        "answer",
+        "the authors of MSVD-QA and MSRVTT-QA (Xu et al., 2017), or Video-ChatGPT's files for zero-shot evaluation",
+        {"test": ["test_qa.json", "test_q.json"]},
+        _question_answers,
+    ),
+    "activitynet-qa": _Dataset(
+        "ActivityNet-QA",
+        "answer",
+        "activitynet-qa on GitHub, by the authors of ActivityNet-QA",
+        {"test": ["test_q.json"], "val": ["val_q.json"]},
+        _question_answers,
+    ),
+    "video-chatgpt": _Dataset(
+        "Video-ChatGPT benchmark",
+        "answer",
+        "the Video-ChatGPT pages of MBZUAI (quantitative benchmarking)",
+        {"test": list(VIDEO_CHATGPT_FILES.values())},
+        _video_chatgpt,
     ),
     "vatex": _Dataset(
         "VATEX",

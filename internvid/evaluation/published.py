@@ -1,8 +1,9 @@
-"""The metrics that the InternVid paper reports, for comparison. In percent, as printed.
+"""The metrics that the InternVid paper reports, for comparison. As printed: in percent where they are shares.
 
 From arXiv 2307.06942 v2: table 3 (zero-shot action recognition: top-1, and AVG, the mean of top-1 and top-5, from
-which top-5 is computed here) and table 5 (zero-shot retrieval: R@1 text-to-video and video-to-text). The rows of
-ViCLIP-B are from the model's README.
+which top-5 is computed here), table 5 (zero-shot retrieval: R@1 text-to-video and video-to-text), table 7 (generated
+video; of the metrics only CLIPSIM is a share of one) and table 8 (dialogue: 0 to 5). The rows of ViCLIP-B are from the
+model's README.
 """
 
 from __future__ import annotations
@@ -12,19 +13,29 @@ from dataclasses import dataclass
 PAPER = "arXiv 2307.06942v2"
 TABLE_3 = f"{PAPER}, table 3"
 TABLE_5 = f"{PAPER}, table 5"
+TABLE_7 = f"{PAPER}, table 7"
+TABLE_8 = f"{PAPER}, table 8"
 README = "README of ViCLIP, OpenGVLab/InternVideo"
 PAPERS_BEST = "ViCLIP-L, InternVid-10M-FLT"
+PAPERS_BEST_GENERATION = "text-to-video baseline, InternVid-Aes-18M"
+PAPERS_BEST_CHAT = "VideoChat-ViCLIP"
+VIDEO_CHATGPT = "video-chatgpt"
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published metric in percent. benchmark, metric: names as in `run`. model: includes its training data."""
+    """A published metric. benchmark, metric: names as in `run`. model: includes its training data."""
 
     model: str
     benchmark: str
     metric: str
     value: float
     source: str
+
+
+def generation_benchmark(name: str) -> str:
+    """Returns the name under which generated videos are evaluated against a benchmark's videos, or other real ones."""
+    return f"{name}-generation"
 
 
 def published(benchmark: str) -> list[Published]:
@@ -87,4 +98,40 @@ def _retrieval_figures() -> list[Published]:
     ]
 
 
-_FIGURES = (*_action_figures(_TABLE_3, TABLE_3), *_action_figures(_README, README), *_retrieval_figures())
+# Model -> IS, FID and FVD on UCF-101, and CLIPSIM on MSR-VTT.
+_TABLE_7 = {
+    "VideoCrafter, WebVid": (18.26, 66.95, 910.87, 0.2875),
+    "VideoFusion, WebVid": (17.49, 75.77, 639.90, 0.2795),
+    "text-to-video baseline, WebVid": (13.97, 98.25, 705.25, 0.2657),
+    PAPERS_BEST_GENERATION: (21.04, 60.25, 616.51, 0.2951),
+}
+_GENERATED = (("ucf101", "is"), ("ucf101", "fid"), ("ucf101", "fvd"), ("msrvtt", "clipsim"))
+# Model -> correctness, detail, context, temporal, consistency, and their mean, by the Video-ChatGPT benchmark.
+_TABLE_8 = {
+    "VideoChat, EVA-g": (2.23, 2.5, 2.53, 1.94, 2.24, 2.29),
+    "LLaMA Adapter": (2.03, 2.32, 2.3, 1.98, 2.15, 2.16),
+    "Video LLaMA": (1.96, 2.18, 2.16, 1.82, 1.79, 1.98),
+    "Video-ChatGPT": (2.4, 2.52, 2.62, 1.98, 2.37, 2.38),
+    PAPERS_BEST_CHAT: (2.86, 2.52, 3.08, 2.36, 2.4, 2.64),
+}
+_TALKED = ("correctness", "detail", "context", "temporal", "consistency", "mean")
+
+_OTHER_FIGURES = (
+    *(
+        Published(model, generation_benchmark(benchmark), metric, value, TABLE_7)
+        for model, values in _TABLE_7.items()
+        for (benchmark, metric), value in zip(_GENERATED, values, strict=True)
+    ),
+    *(
+        Published(model, VIDEO_CHATGPT, metric, value, TABLE_8)
+        for model, values in _TABLE_8.items()
+        for metric, value in zip(_TALKED, values, strict=True)
+    ),
+)
+
+_FIGURES = (
+    *_action_figures(_TABLE_3, TABLE_3),
+    *_action_figures(_README, README),
+    *_retrieval_figures(),
+    *_OTHER_FIGURES,
+)

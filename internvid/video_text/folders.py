@@ -30,7 +30,7 @@ def load_encoder(
     Raises FileNotFoundError naming a missing file, and ValueError naming what is wrong with the folder.
     """
     is_of_open_clip = (folder / OPEN_CLIP_CONFIG).exists()
-    if not is_of_open_clip and not is_of_transformers(folder):
+    if not is_of_others(folder):
         return Encoder(load_checkpoint(folder), device, frames=frames, precision=precision)
     try:
         if is_of_open_clip:
@@ -42,7 +42,7 @@ def load_encoder(
 
 def encoder_digest(folder: Path) -> str:
     """Returns a hash (32 hex digits) of the files that decide the folder's vectors. Raises as `load_encoder` does."""
-    if not (folder / OPEN_CLIP_CONFIG).exists() and not is_of_transformers(folder):
+    if not is_of_others(folder):
         return checkpoint_digest(folder)
     digest = hashlib.md5(usedforsecurity=False)
     for path in sorted({path for pattern in DECIDING for path in folder.glob(pattern)}):
@@ -54,6 +54,11 @@ def encoder_digest(folder: Path) -> str:
                 digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
                 digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def is_of_others(folder: Path) -> bool:
+    """Says whether the folder holds a CLIP-like model of others, of `transformers` or open_clip, and no ViCLIP."""
+    return (folder / OPEN_CLIP_CONFIG).exists() or is_of_transformers(folder)
 
 
 def is_of_transformers(folder: Path) -> bool:

@@ -8,11 +8,13 @@ from orchestration.cli.backups import backup, restore
 from orchestration.cli.chat import chat
 from orchestration.cli.check import check
 from orchestration.cli.doctor import doctor
+from orchestration.cli.evaluate_chat import evaluate_chat
 from orchestration.cli.explore import explore
 from orchestration.cli.export import export, verify
 from orchestration.cli.export_model import export_model
 from orchestration.cli.figure import figure
 from orchestration.cli.forget import forget
+from orchestration.cli.generated import generation_prompts, measure_generated
 from orchestration.cli.ingest import ingest, retry, sample_videos, status
 from orchestration.cli.models import ablate, activate, evaluate, train
 from orchestration.cli.operate import docs, maintain, serve, ui
@@ -36,7 +38,10 @@ app.command()(train)
 app.command()(ablate)
 app.command(cls=WordsCommand)(activate)
 app.command(cls=WordsCommand)(evaluate)
+app.command("evaluate-chat", cls=WordsCommand)(evaluate_chat)
 app.command(cls=WordsCommand)(export_model)
+app.command("generation-prompts")(generation_prompts)
+app.command("measure-generated")(measure_generated)
 app.command()(export)
 app.command()(figure)
 app.command()(verify)

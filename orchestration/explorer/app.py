@@ -17,6 +17,7 @@ from orchestration.explorer.navigation import entries
 from orchestration.explorer.page import Explorer, coloured, rendered
 from orchestration.settings import Settings
 from resources.explorer.clip_index import ClipIndexes
+from resources.explorer.conversation import Conversation
 from resources.explorer.playback import Playback
 from resources.explorer.published_statistics import published_statistics
 from resources.explorer.query_vectors import QueryVectors
@@ -53,6 +54,7 @@ def explorer_app(
         QueryVectors(resources["aligner"]),
         Playback(resources["media"]),
         DagsterUI(settings.ui_url),
+        Conversation(device=settings.device, language_model=settings.language_model),
     )
     for module in modules:
         app.include_router(module.router)

@@ -30,6 +30,7 @@ from orchestration.explorer.dagster_ui import DagsterUI
 from orchestration.explorer.navigation import Entry
 from orchestration.settings import Settings
 from resources.explorer.clip_index import ClipIndexes
+from resources.explorer.conversation import Conversation
 from resources.explorer.playback import Playback
 from resources.explorer.query_vectors import QueryVectors
 from resources.explorer.view import LakeView, LakeViews
@@ -55,6 +56,7 @@ class Explorer:
     query_vectors: QueryVectors
     playback: Playback
     dagster_ui: DagsterUI
+    conversation: Conversation
 
     @cached_property
     def stages(self) -> tuple[StageDefinition, ...]:

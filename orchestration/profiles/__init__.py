@@ -21,6 +21,7 @@ from resources.models.classifier import EmbeddedClassifier, NoClassifier
 from resources.models.hub_captioner import HubCaptioner
 from resources.models.hub_summariser import HubSummariser
 from resources.models.hub_translator import HubTranslator
+from resources.models.judge import NoJudge, ServerJudge
 from resources.models.provider import ModelProvider
 from resources.models.scorers.aesthetics import ClipHeadAesthetics, MeasuredAesthetics
 from resources.models.scorers.frame_text_similarity import ClipFrameTextSimilarity
@@ -57,6 +58,7 @@ KINDS: dict[str, dict[str, type[ModelProvider]]] = {
         "whisper": WhisperTranscriber,
         "faster_whisper": FasterWhisperTranscriber,
     },
+    "judge": {"none": NoJudge, "server": ServerJudge},
     "translator": {"none": NoTranslator, "hub": HubTranslator, "server": ServerTranslator},
     "aesthetics": {**_NO_SCORE, "measured": MeasuredAesthetics, "clip_head": ClipHeadAesthetics},
     "frame_text_similarity": {**_NO_SCORE, "clip": ClipFrameTextSimilarity},

@@ -14,6 +14,7 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 from fastapi.testclient import TestClient
+from markupsafe import escape
 from typer.testing import CliRunner
 
 from assets.partitions import model_key
@@ -21,6 +22,7 @@ from internvid.dialogue.recipe import CHAT_RECIPES
 from orchestration.chat_endpoint import chat_app
 from orchestration.cli.app import app
 from orchestration.cli.session import RunSummary, Session
+from orchestration.explorer.app import explorer_app
 from resources.catalog.files import register
 from resources.incremental.faults import ModelUnavailable
 from resources.models.chat import load_chat_of
@@ -136,6 +138,22 @@ def test_the_endpoint_answers_in_the_protocol_s_form(session):
     assert client.get("/v1/models", headers={"host": "evil.example"}).status_code == 421
     headers = {"origin": "http://evil.example"}
     assert client.post("/v1/chat/completions", json={}, headers=headers).status_code == 403
+
+
+def test_a_clip_s_page_asks_the_chat_about_the_clip_or_its_video(session):
+    pages = TestClient(explorer_app(session.settings, session.resources), base_url="http://127.0.0.1:3030")
+    clip, other = session.lake.polars("clips").sort("clip_id")["clip_id"][:2]
+    assert 'name="ask"' in pages.get(f"/clips/{clip}").text
+    assert 'class="answer"' not in pages.get(f"/clips/{clip}").text
+    chat = load_chat_of(session.lake, None, device="cpu")
+    for of, about in (("", clip), ("video", video_of(session))):
+        expected = chat.answer(clips_to_show(session.lake, about), QUESTION)
+        text = pages.get(f"/clips/{clip}", params={"ask": QUESTION, "of": of}).text
+        assert f"data-summary>{escape(expected.text or '(no text)')}</p>" in text
+        assert f"which was shown {len(expected.read)} clip" in text
+        assert all(f'<a href="/clips/{shown.clip_id}">' in text for shown in expected.clips)
+    text = pages.get(f"/clips/{other}", params={"ask": "why? " * 101}).text
+    assert "No answer: a question has at most 500 characters" in text
 
 
 def test_a_chat_whose_files_have_changed_is_refused(session):

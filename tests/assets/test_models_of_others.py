@@ -12,7 +12,7 @@ from command import internvid_process
 from tiny_scorers import tiny_clip, tiny_siglip
 from tiny_video_text import tiny_transformers_viclip, tiny_x_clip
 
-from orchestration.cli.session import Session
+from orchestration.cli.session import RunSummary, Session
 from resources.catalog.files import register
 from resources.incremental.faults import ModelUnavailable
 from resources.models.activation import activate_named, checkpoint_folder
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.slow
 MAKERS = {
     "a-clip": tiny_clip,
     "a-siglip": tiny_siglip,
-    "an-x-clip": tiny_x_clip,
     "a-viclip": tiny_transformers_viclip,
+    "an-x-clip": tiny_x_clip,
 }
 
 
@@ -74,6 +74,16 @@ def test_an_activated_model_embeds_every_clip_and_caption(session, place, name):
         "zzz", vector=session.resources["aligner"].text_vector(session.lake, active, "noise"), limit=2
     )
     assert found.num_rows == 2
+
+
+def test_a_chat_is_not_trained_on_the_eyes_of_others_and_the_reason_is_told(session):
+    summary = RunSummary()
+    session.train_chat("chat-tiny", "all", summary)
+    assert summary.failed_runs == {}
+    assert session.lake.polars("chat_checkpoints").is_empty()
+    (attempt,) = session.lake.polars("attempts").filter(pl.col("stage") == "chat_checkpoints").to_dicts()
+    assert (attempt["outcome"], attempt["error_class"]) == ("skipped", "NoSpaceTimeTokens")
+    assert "an-x-clip is a model of others" in attempt["message"]
 
 
 def test_a_model_of_the_hub_is_activated_by_its_id(session, place, monkeypatch):

@@ -8,18 +8,19 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from internvid.text.languages import NAMES
-from orchestration.explorer.page import OnePage, not_found
+from orchestration.explorer.page import OnePage, Page, not_found
 from orchestration.explorer.routes.search import cards_of, name_of, video_names
 from resources.corpus.lineage import NotKnown, in_words, story
 from resources.explorer.clip_details import ClipDetails, clip_details
+from resources.explorer.conversation import MAX_QUESTION_CHARACTERS, NoAnswer
 from resources.explorer.playback import played_as, span_in_file
 
 router = APIRouter()
 
 
 @router.get("/clips/{clip_id}")
-def clip(page: OnePage, clip_id: str) -> Response:
-    """The page of a clip."""
+def clip(page: OnePage, clip_id: str, ask: str = "", of: str = "") -> Response:
+    """The page of a clip. ask: a question about it, or about its whole video where `of` is "video"."""
     details = clip_details(page.view, clip_id, model_weight=page.explorer.query_vectors.weight(page.view))
     if details is None:
         raise not_found("clip", clip_id)
@@ -42,6 +43,7 @@ def clip(page: OnePage, clip_id: str) -> Response:
         fine=[row for row in details.frame_captions if row["scale"] != "coarse"],
         similar=cards_of(page.view, details.similar or []),
         copies=[copy | {"video": names.get(copy["copy_id"], "")} for copy in details.copies],
+        **_asked(page, details, ask.strip(), of_video=of == "video"),
     )
 
 
@@ -88,6 +90,26 @@ def video(page: OnePage, video_id: str) -> Response:
     if not page.view.known("raw_videos", [video_id]).num_rows:
         raise not_found("video", video_id)
     return RedirectResponse(f"/?video={video_id}", 303)
+
+
+def _asked(page: Page, details: ClipDetails, question: str, *, of_video: bool) -> dict[str, Any]:
+    """Returns which chat can be asked, the question, and its answer or why there is none."""
+    conversation = page.explorer.conversation
+    asked: dict[str, Any] = {
+        "chat": conversation.newest(page.view),
+        "question": question,
+        "of_video": of_video,
+        "max_question_characters": MAX_QUESTION_CHARACTERS,
+        "answer": None,
+        "why_no_answer": None,
+    }
+    if asked["chat"] is None or not question:
+        return asked
+    try:
+        about = details.clip["video_id" if of_video else "clip_id"]
+        return asked | {"answer": conversation.answer(page.view, about, question)}
+    except NoAnswer as reason:
+        return asked | {"why_no_answer": str(reason)}
 
 
 def _language(details: ClipDetails) -> str:

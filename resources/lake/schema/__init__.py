@@ -17,7 +17,7 @@ from resources.lake.schema.corpus import (
     REMOVED_SNAPSHOTS,
     SNAPSHOT_CHANGES,
 )
-from resources.lake.schema.dialogue import CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
+from resources.lake.schema.dialogue import CHAT_ANSWERS, CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
     DOWNLOADS,
@@ -56,6 +56,7 @@ __all__ = [
     "BATCH",
     "BATCH_STATES",
     "CAPTION_EMBEDDINGS",
+    "CHAT_ANSWERS",
     "CHAT_CHECKPOINTS",
     "CHECKPOINTS",
     "CLIPS",
@@ -149,6 +150,7 @@ TABLES: dict[str, Table] = {
         CHECKPOINTS,
         EVALUATIONS,
         CHAT_CHECKPOINTS,
+        CHAT_ANSWERS,
         ATTEMPTS,
         BATCH_STATES,
         COSTS,

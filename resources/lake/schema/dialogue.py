@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from resources.lake.schema.table import BATCH, MADE_BY, REVISION, TEXT, TEXTS, TRAINED_ON, Column, Table, key, reference
+from resources.lake.schema.table import (
+    BATCH,
+    MADE_BY,
+    REVISION,
+    TEXT,
+    TEXTS,
+    TIME,
+    TRAINED_ON,
+    Column,
+    Table,
+    key,
+    reference,
+)
 
 INTERLEAVED = Table(
     "interleaved",
@@ -86,6 +98,41 @@ DIALOGUES = Table(
         Column("output_tokens", pa.int32(), "tokens it wrote, where it counts them"),
         BATCH,
         *MADE_BY,
+    ),
+)
+
+CHAT_ANSWERS = Table(
+    "chat_answers",
+    "an answer of a chat to a benchmark's question, or what a judge said of it; `internvid evaluate-chat` writes it",
+    key="answer_id",
+    pinned=False,
+    columns=(
+        key("answer_id", "checkpoint_id, benchmark, number of the question and aspect, joined by /"),
+        Column("checkpoint_id", TEXT, "chat_checkpoints", derived_from=("chat_checkpoints.checkpoint_id",)),
+        Column("benchmark", TEXT, "name of the benchmark"),
+        Column("video", TEXT, "name of the video in the benchmark"),
+        Column("kind", TEXT, "what is asked for, where the benchmark tells: its task or type"),
+        Column("question", TEXT, "what was asked"),
+        Column("other_question", TEXT, "the same in other words; empty where there is none"),
+        Column("options", TEXTS, "the answers to choose from; null: it was answered in words"),
+        Column("expected", TEXT, "the right answer"),
+        Column("answer", TEXT, "the chat's answer, or the option that it finds likeliest"),
+        Column("other_answer", TEXT, "its answer to the other question"),
+        Column("is_right", pa.bool_(), "whether the answer is the right one, word for word, or by the judge"),
+        Column(
+            "aspect",
+            TEXT,
+            "what a judge weighed: answer, correctness, detail, context, temporal or consistency; empty: the answer",
+        ),
+        Column("judge", TEXT, "the model that judged it; null: none did"),
+        Column("judge_revision", TEXT, "the model's name in the server's answer"),
+        Column("judge_version", TEXT, "the judge with its settings: seed, temperature, and a hash of the prompts"),
+        Column("prompt", TEXT, "what the judge was asked, as a whole"),
+        Column("reply", TEXT, "what it replied, as a whole; or its error"),
+        Column("score", pa.float64(), "that the judge gave, 0 to 5; null where its reply gives none"),
+        Column("provenance", TEXT, "hash of what decided the row: the chat, the question, how it was asked, the judge"),
+        Column("version", TEXT, "how the question was asked, or judged"),
+        Column("written_at", TIME, "when the row was written"),
     ),
 )
 

@@ -90,7 +90,7 @@ CHECKPOINTS = Table(
 
 EVALUATIONS = Table(
     "evaluations",
-    "a metric of a checkpoint on a benchmark",
+    "a metric of a checkpoint on a benchmark, or of what it generated",
     key="evaluation_id",
     unit="benchmark_of_model",
     partition="model",
@@ -102,14 +102,27 @@ EVALUATIONS = Table(
         Column(
             "model", TEXT, "the Dagster partition: recipe and subset, joined by |", derived_from=("checkpoints.model",)
         ),
-        reference("checkpoint_id", "checkpoints.checkpoint_id"),
+        Column(
+            "checkpoint_id",
+            TEXT,
+            "checkpoints, chat_checkpoints, or another table of trained models",
+            derived_from=("checkpoints.checkpoint_id", "chat_checkpoints.checkpoint_id"),
+        ),
         Column("benchmark", TEXT, "held_out (the snapshot's test videos), or a benchmark's name"),
         Column("split", TEXT, "of the benchmark: that of the paper's tables"),
-        Column("protocol", TEXT, "frames of each video, which ones, and the precision of the vectors"),
+        Column(
+            "protocol",
+            TEXT,
+            "what decides a value beside model and data: frames, precision, judge, …",
+        ),
         Column("metric", TEXT, "text_to_video_recall_at_1 and the like"),
         Column("value", pa.float64(), "value of the metric, in its unit", derived_from=("checkpoints.weights_digest",)),
-        Column("unit", TEXT, "% or rank (from 1)"),
-        Column("chance", pa.float64(), "value of the metric for a ranking at random"),
+        Column("unit", TEXT, "%, rank (from 1), of 5 (a judge's score), distance, score or cosine"),
+        Column(
+            "chance",
+            pa.float64(),
+            "its value by guessing: a ranking at random, or the most frequent answer",
+        ),
         Column("published", pa.float64(), "the paper's best value of this metric; null where it has none"),
         Column("items", pa.int64(), "clips or videos that it was measured over"),
         Column("named", pa.int64(), "clips or videos that the benchmark names, with those that could not be read"),

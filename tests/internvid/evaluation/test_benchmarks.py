@@ -14,6 +14,7 @@ from internvid.evaluation.benchmarks import (
     UnreadableAnnotations,
     class_words,
     names,
+    question_names,
     read_benchmark,
 )
 from internvid.evaluation.published import PAPERS_BEST, published
@@ -402,10 +403,68 @@ def test_class_names_become_words():
     ]
 
 
+# --- questions -------------------------------------------------------------------------------------------------------
+
+
+def test_mvbench_has_a_file_of_each_task_with_spans_in_some(lay):
+    one = {"video": "a/1.mp4", "question": "Which way?", "candidates": ["Left.", "Right."], "answer": "Right."}
+    two = {"video": "b/2.mp4", "question": "What next?", "candidates": ["Sits.", "Stands.", "Runs."], "answer": "Sits."}
+    spanned = two | {"start": 3.5, "end": 9}
+    content = {"json/moving_direction.json": [one], "json/action_sequence.json": [spanned], "video/b/2.mp4": b""}
+    benchmark = read_benchmark("mvbench", lay(content | {"video/a/1.mp4": b""}))
+    assert [(i.kind, i.question, i.texts[i.label], i.start_seconds, i.end_seconds) for i in benchmark.items] == [
+        ("action_sequence", "What next?", "Sits.", 3.5, 9.0),
+        ("moving_direction", "Which way?", "Right.", None, None),
+    ]
+    assert benchmark.task == "choice"
+    wrong = [one | {"answer": "Up."}]
+    with pytest.raises(UnreadableAnnotations, match=r"moving_direction\.json, entry 0"):
+        read_benchmark("mvbench", lay({"json/moving_direction.json": wrong}))
+
+
+def test_questions_with_answers_have_two_forms(lay):
+    numbered = [{"video_id": 1201, "question": "who sings?", "answer": "woman", "id": 7}]
+    mapping = "abc_1_2 vid1201\nother vid9\n"
+    of_msvd = read_benchmark(
+        "msvd-qa", lay({"test_qa.json": numbered, "youtube_mapping.txt": mapping, "abc_1_2.avi": b""})
+    )
+    assert [(i.video, i.question, i.texts) for i in of_msvd.items] == [("abc_1_2", "who sings?", ("woman",))]
+    asked = [{"video_name": "x-1", "question": "is it day?", "question_id": "v_x-1_0"}]
+    told = [{"question_id": "v_x-1_0", "answer": "yes", "type": 3}]
+    folder = lay({"qa/test_q.json": asked, "qa/test_a.json": told, "v_x-1.mp4": b""})
+    (item,) = read_benchmark("activitynet-qa", folder).items
+    assert (item.question, item.texts, item.kind, item.path.name) == ("is it day?", ("yes",), "3", "v_x-1.mp4")
+    with pytest.raises(UnreadableAnnotations, match="KeyError"):
+        read_benchmark("activitynet-qa", lay({"qa/test_a.json": []}))
+
+
+def test_questions_of_msrvtt_name_videos_by_number(lay):
+    numbered = [
+        {"video_id": 7010, "question": "what?", "answer": "dog"},
+        {"video_id": 1, "question": "?", "answer": "a"},
+    ]
+    benchmark = read_benchmark("msrvtt-qa", lay({"test_qa.json": numbered, "video7010.mp4": b""}))
+    assert [item.video for item in benchmark.items] == ["video7010"]
+    assert benchmark.missing == ("video1",)
+
+
+def test_the_video_chatgpt_benchmark_asks_in_three_files(lay):
+    generic = [{"Q": "What?", "A": "A dog.", "video_name": "v_1"}]
+    twice = [{"Q1": "Who?", "Q2": "Which one?", "A": "A man.", "video_name": "v_1"}]
+    folder = lay({"generic_qa.json": generic, "consistency_qa.json": twice, "Test_Videos/v_1.mp4": b""})
+    benchmark = read_benchmark("video-chatgpt", folder)
+    assert [(i.kind, i.question, i.other_question, i.texts) for i in benchmark.items] == [
+        ("generic", "What?", "", ("A dog.",)),
+        ("consistency", "Who?", "Which one?", ("A man.",)),
+    ]
+    with pytest.raises(UnreadableAnnotations, match="entry 0"):
+        read_benchmark("video-chatgpt", lay({"generic_qa.json": [{"Q": "What?", "video_name": "v_1"}]}))
+
+
 # --- what all have in common -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", sorted({*names(), *question_names()}))
 def test_a_folder_without_the_annotation_file_says_which_is_looked_for_and_whose_it_is(name, tmp_path):
     with pytest.raises(MissingAnnotations, match=r"needs its annotation file: .+, anywhere under .+\. It comes from "):
         read_benchmark(name, tmp_path)

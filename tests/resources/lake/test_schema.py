@@ -92,4 +92,5 @@ def test_bookkeeping_and_what_is_made_from_snapshots_is_not_pinned():
         ),
         *("corpus_snapshot", "subsets", "subset_snapshots", "interleaved", "checkpoints", "evaluations"),
         "chat_checkpoints",
+        "chat_answers",
     }

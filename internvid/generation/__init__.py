@@ -1,0 +1,1 @@
+"""Models that generate video from text, and how their videos are measured."""
