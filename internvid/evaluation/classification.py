@@ -41,6 +41,12 @@ class Accuracy:
     count: int
     classes: int
 
+    def over(self, absent: int) -> Accuracy:
+        """Returns the accuracy over so many further videos, which cannot be read and count as wrong."""
+        count = self.count + absent
+        share = self.count / count
+        return Accuracy(self.top_1 * share, self.top_5 * share, count, self.classes)
+
     @property
     def mean(self) -> float:
         """Mean of top-1 and top-5: the paper's AVG."""

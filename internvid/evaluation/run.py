@@ -5,15 +5,25 @@ The functions that end in `_metrics` take vectors; `evaluate` also computes the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 
+from internvid.batches import in_batches
 from internvid.evaluation import classification, retrieval
 from internvid.evaluation.benchmarks import Benchmark, Item
 from internvid.evaluation.classification import Accuracy, class_vectors, zero_shot_accuracy
+from internvid.evaluation.fine_tuned import (
+    CANDIDATES,
+    MatchTokens,
+    TunedEncoder,
+    head_accuracy,
+    heads_of,
+    reranked,
+)
 from internvid.evaluation.linear_probe import linear_probe
 from internvid.evaluation.neighbours import NEIGHBOURS, neighbour_accuracy
 from internvid.evaluation.stored_vectors import VectorFiles
@@ -143,6 +153,13 @@ def evaluate(
             absent_videos=absent,
             absent_texts=absent_texts,
         )
+        heads = heads_of(encoder)
+        if heads is not None and heads.match_head is not None:
+            assert isinstance(encoder, TunedEncoder)
+            metrics += _matched_metrics(
+                encoder, benchmark, items, vectors, texts, video_of_text, read_frames, choice, absent, absent_texts
+            )
+            notes.append(f"matched: the {CANDIDATES} nearest by vectors, put in order by the match head")
         repeated = retrieval.repeated_texts(texts, video_of_text)
         if repeated.texts:
             notes.append(
@@ -162,6 +179,7 @@ def evaluate(
             benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
         )
         metrics = classification_metrics(benchmark.name, vectors, classes, labels, absent=absent)
+        metrics += _head_metrics(encoder, benchmark, vectors, labels, absent)
         if probe_train is not None and probes:
             train_items, train_vectors, train_failed = encoded(probe_train)
             train_labels = _benchmark_labels(benchmark, probe_train, train_items)
@@ -209,25 +227,42 @@ def retrieval_metrics(
         "text_to_video": np.full(absent_texts, len(video) + 1),
         "video_to_text": np.full(absent_videos, len(text) + 1),
     }
-    texts_of_video = np.bincount(video_of_text, minlength=len(video))
-    chance_by_direction = {
-        "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
-        "video_to_text": retrieval.chance(len(text), texts_of_video[texts_of_video > 0]),
-    }
     metrics = []
     for prefix, temperature in (("", None), ("dual_softmax_", DUAL_SOFTMAX_TEMPERATURE)):
         ranks = retrieval.retrieval_ranks(video, text, video_of_text, dual_softmax_temperature=temperature)
-        for direction, chance in chance_by_direction.items():
-            summary = retrieval.summarise(np.concatenate([getattr(ranks, direction), not_asked[direction]]))
-            name = f"{prefix}{direction}"
-            metrics += [
-                Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, summary.count, 100 * chance.recall[k])
-                for k, share in summary.recall.items()
-            ]
-            metrics.append(
-                Metric(benchmark, f"{name}_median_rank", summary.median, summary.count, chance.median, "rank")
-            )
-            metrics.append(Metric(benchmark, f"{name}_mean_rank", summary.mean, summary.count, chance.mean, "rank"))
+        metrics += _rank_metrics(benchmark, prefix, ranks, not_asked, _chances(video, text, video_of_text))
+    return metrics
+
+
+def _chances(
+    video: Sequence[object] | np.ndarray, text: Sequence[object] | np.ndarray, video_of_text: np.ndarray
+) -> dict[str, retrieval.RankSummary]:
+    """Returns what random scores give in each direction."""
+    texts_of_video = np.bincount(video_of_text, minlength=len(video))
+    return {
+        "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
+        "video_to_text": retrieval.chance(len(text), texts_of_video[texts_of_video > 0]),
+    }
+
+
+def _rank_metrics(
+    benchmark: str,
+    prefix: str,
+    ranks: retrieval.Ranks,
+    not_asked: Mapping[str, np.ndarray],
+    chances: Mapping[str, retrieval.RankSummary],
+) -> list[Metric]:
+    """not_asked: by direction, the ranks of queries that cannot be asked."""
+    metrics = []
+    for direction, chance in chances.items():
+        summary = retrieval.summarise(np.concatenate([getattr(ranks, direction), not_asked[direction]]))
+        name = f"{prefix}{direction}"
+        metrics += [
+            Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, summary.count, 100 * chance.recall[k])
+            for k, share in summary.recall.items()
+        ]
+        metrics.append(Metric(benchmark, f"{name}_median_rank", summary.median, summary.count, chance.median, "rank"))
+        metrics.append(Metric(benchmark, f"{name}_mean_rank", summary.mean, summary.count, chance.mean, "rank"))
     return metrics
 
 
@@ -238,11 +273,7 @@ def classification_metrics(
 
     absent: number of videos that cannot be read and count as wrong.
     """
-    of_read = zero_shot_accuracy(video, classes, labels)
-    count = of_read.count + absent
-    share = of_read.count / count
-    of_all = Accuracy(of_read.top_1 * share, of_read.top_5 * share, count, of_read.classes)
-    return _accuracy_metrics(benchmark, "", of_all)
+    return _accuracy_metrics(benchmark, "", zero_shot_accuracy(video, classes, labels).over(absent))
 
 
 def choice_metrics(
@@ -267,6 +298,46 @@ def choice_metrics(
     asked = len(video) + absent
     chance = float(np.mean(1 / np.asarray(counts)))
     return [Metric(benchmark, "top_1", 100 * right / asked, asked, 100 * chance)]
+
+
+def _head_metrics(
+    encoder: VideoTextEncoder, benchmark: Benchmark, vectors: np.ndarray, labels: np.ndarray, absent: int
+) -> list[Metric]:
+    """Returns the accuracy by the class head of a fine-tuned checkpoint; nothing for any other."""
+    heads = heads_of(encoder)
+    of_read = None if heads is None else head_accuracy(heads, vectors, labels, benchmark.classes)
+    return [] if of_read is None else _accuracy_metrics(benchmark.name, "class_head_", of_read.over(absent))
+
+
+def _matched_metrics(
+    encoder: TunedEncoder,
+    benchmark: Benchmark,
+    items: Sequence[Item],
+    vectors: np.ndarray,
+    texts: Sequence[str],
+    video_of_text: np.ndarray,
+    read_frames: ReadFrames,
+    choice: str,
+    absent_videos: int,
+    absent_texts: int,
+) -> list[Metric]:
+    """Computes retrieval re-ranked by the match head. Videos are read again: their vectors are not what it reads.
+
+    Raises ValueError where a video that could be read cannot be read again.
+    """
+    parts: list[torch.Tensor] = []
+    for batch in in_batches(items, VIDEOS_PER_BATCH):
+        videos = [frames for _, frames in read_frames(batch, encoder.frames, choice)]
+        if any(isinstance(frames, BaseException) for frames in videos):
+            raise ValueError(f"a video of {benchmark.title} was readable, and is no more")
+        parts.append(encoder.match_tokens_of_videos([frames for frames in videos if isinstance(frames, np.ndarray)]))
+    tokens = MatchTokens(torch.cat(parts), *encoder.match_tokens_of_texts(texts))
+    ranks = reranked(encoder, tokens, vectors, encode_texts(encoder, texts), video_of_text)
+    not_asked = {
+        "text_to_video": np.full(absent_texts, len(vectors) + 1),
+        "video_to_text": np.full(absent_videos, len(texts) + 1),
+    }
+    return _rank_metrics(benchmark.name, "matched_", ranks, not_asked, _chances(vectors, texts, video_of_text))
 
 
 def _linear(

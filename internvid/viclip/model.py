@@ -165,17 +165,14 @@ class VisionEncoder(nn.Module):
         x = self.transformer(x, results=1, path_scales=path_scales)  # [b, 1, w]: the class token only
         return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
 
-    def space_time_tokens(self, patches: Tensor, frames: int) -> Tensor:
+    def space_time_tokens(self, patches: Tensor, frames: int, path_scales: Tensor | None = None) -> Tensor:
         """Returns the class token and the video tokens, [b, 1 + l, w], for a model that reads more than one vector.
 
-        The class token is the last block's. The video tokens are those before the last block: it is trained for the
-        class token alone, and what it would make of the others means nothing.
+        The class token is the last block's: its product with `proj` is the embedding. The video tokens are those before
+        the last block: it is trained for the class token alone, and what it would make of the others means nothing.
         """
-        x = self.embedded(patches, frames, None)
-        *blocks, last = self.transformer.resblocks
-        for block in blocks:
-            x = block(x)
-        return torch.cat([self.ln_post(last(x, 1)), x[:, 1:]], dim=1)
+        x = self.transformer.before_last(self.embedded(patches, frames, None), path_scales)
+        return torch.cat([self.ln_post(self.transformer.last(x, 1, path_scales)), x[:, 1:]], dim=1)
 
     def embedded(self, patches: Tensor, frames: int, keep: Tensor | None) -> Tensor:
         """Returns the input of the first block, [b, 1 + k, w]."""
@@ -231,14 +228,20 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.text_projection, std=width**-0.5)
 
     def forward(self, token_ids: Tensor) -> Tensor:
+        return self.pooled(self.states(token_ids), token_ids)
+
+    def states(self, token_ids: Tensor) -> Tensor:
+        """Returns what the last block makes of each token, [b, tokens, w]."""
         tokens, max_tokens = token_ids.shape[1], len(self.positional_embedding)
         if tokens > max_tokens:
             raise ValueError(f"texts of {tokens} tokens are too long: the model reads at most {max_tokens}")
-        x = self.token_embedding(token_ids) + self.positional_embedding[:tokens]  # [b, tokens, w]
-        x = self.transformer(x)
+        return self.transformer(self.token_embedding(token_ids) + self.positional_embedding[:tokens])
+
+    def pooled(self, states: Tensor, token_ids: Tensor) -> Tensor:
+        """Returns the embeddings, [b, d]. states: from `states`."""
         ends = token_ids.argmax(dim=1)  # the end token has the largest id
-        x = x[torch.arange(x.shape[0], device=x.device), ends]  # [b, w]
-        return self.ln_final(x) @ self.text_projection  # [b, d]
+        x = states[torch.arange(states.shape[0], device=states.device), ends]  # [b, w]
+        return self.ln_final(x) @ self.text_projection
 
 
 class Transformer(nn.Module):
@@ -267,16 +270,25 @@ class Transformer(nn.Module):
         x: [b, l, w]. results: number of leading tokens to compute in the last block; None: all.
         path_scales: [b, 2 · layers].
         """
-        recompute = self.recompute if torch.is_grad_enabled() else "nothing"
-        last = len(self.resblocks) - 1
-        for layer, block in enumerate(self.resblocks):
-            scales = None if path_scales is None else path_scales[:, 2 * layer : 2 * layer + 2]
-            block_results = results if layer == last else None
-            if recompute == "blocks":
-                x = recomputed(block, x, block_results, scales)
-            else:
-                x = block(x, block_results, scales, recompute)
+        return self.last(self.before_last(x, path_scales), results, path_scales)
+
+    def before_last(self, x: Tensor, path_scales: Tensor | None = None) -> Tensor:
+        """Returns the input of the last block, [b, l, w]."""
+        for layer in range(len(self.resblocks) - 1):
+            x = self._block(layer, x, None, path_scales)
         return x
+
+    def last(self, x: Tensor, results: int | None = None, path_scales: Tensor | None = None) -> Tensor:
+        """Returns the output of the last block, [b, results, w]."""
+        return self._block(len(self.resblocks) - 1, x, results, path_scales)
+
+    def _block(self, layer: int, x: Tensor, results: int | None, path_scales: Tensor | None) -> Tensor:
+        recompute = self.recompute if torch.is_grad_enabled() else "nothing"
+        scales = None if path_scales is None else path_scales[:, 2 * layer : 2 * layer + 2]
+        block = self.resblocks[layer]
+        if recompute == "blocks":
+            return recomputed(block, x, results, scales)
+        return block(x, results, scales, recompute)
 
 
 class Block(nn.Module):

@@ -316,6 +316,13 @@ def fit(weights: Mapping[str, Tensor], config: ViCLIPConfig) -> dict[str, Tensor
     return fitted
 
 
+def with_text_positions(weights: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Returns the weights with at least so many text positions: further ones begin as copies of the last."""
+    positions = weights[TEXT_POSITIONS]
+    missing = max(count - len(positions), 0)
+    return {**weights, TEXT_POSITIONS: torch.cat([positions, positions[-1:].expand(missing, -1)])}
+
+
 # Initial weights and averages
 
 
@@ -425,15 +432,15 @@ def average(trained: Mapping[str, Tensor], initial: Mapping[str, Tensor], *, sha
     """Averages trained weights with the initial ones (weight-space ensemble, WiSE-FT, arXiv 2109.01903).
 
     share: weight of the trained ones, 0..1. Parameters that only the trained model has are kept as trained, and so is
-    the temporal embedding, because the initial one is untrained. Raises ValueError for shares outside 0..1, and for
-    weights of different shapes.
+    the temporal embedding where the initial one is zeros, as after CLIP: untrained. Raises ValueError for shares
+    outside 0..1, and for weights of different shapes.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}, but it must be between 0 and 1")
     averaged = {}
     for name, value in trained.items():
         initial_value = initial.get(name)
-        if initial_value is None or name == TEMPORAL:
+        if initial_value is None or (name == TEMPORAL and not initial_value.any()):
             averaged[name] = value.clone()
         elif initial_value.shape != value.shape:
             raise ValueError(f"{name} was trained as {list(value.shape)}, and began as {list(initial_value.shape)}")

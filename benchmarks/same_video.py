@@ -1,0 +1,220 @@
+"""Whether clips of one video as each other's negatives harm training, where their captions are near equal.
+
+    python benchmarks/same_video.py                      # ten seeds, one thread, about a quarter of an hour
+    python benchmarks/same_video.py --doings 8           # the same where each clip of a video shows something else
+
+The paper suspects that this is why ten million filtered clips beat two hundred million. Each video has eight clips, all
+of one figure in one action, captioned in other words each time. Three ways to train the same small model on the same
+clips, for as many steps, from the same weights:
+
+    together   a batch is all clips of eight videos, and they are negatives of each other, as in the published loss
+    masked     the same batches, but clips of one video are no negatives of each other
+    apart      a batch is a clip of each of 64 videos
+
+masked minus together is what the negatives alone do; apart minus together is what drawing few clips of a video does, as
+the subset DIV draws. Each seed has videos, weights and orders of its own. Measured is retrieval of one new clip of each
+of all 192 triples of action, shape and colour, half of which occur in training; the mean of both directions. The
+interval is a bootstrap over the differences by seed, and p is that of all changes of their signs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # so small a model gains nothing by more
+
+import numpy as np
+import torch
+from learning import Split, read_videos
+
+from internvid.data import Rows
+from internvid.evaluation.retrieval import retrieval_ranks
+from internvid.synthetic.actions import ACTIONS, COLOURS, SHAPES, SHOTS_PER_VIDEO, Doing, videos_of_doings
+from internvid.viclip.checkpoint import Checkpoint
+from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.encoder import Encoder
+from internvid.viclip.model import ViCLIP
+from internvid.viclip.optimisation import adamw, learning_rate, set_learning_rate
+from internvid.viclip.preprocessing import Preprocessing
+from internvid.viclip.ranks import Ranks
+from internvid.viclip.recipe import Phase, Recipe, SameVideo
+from internvid.viclip.recipes.viclip_tiny import VICLIP_TINY
+from internvid.viclip.samples import Samples
+from internvid.viclip.sampling import Batch, batches_apart, phase_plans
+from internvid.viclip.step import TrainingStep
+from internvid.viclip.tokenizer import Tokenizer, prepare_text
+
+VIDEOS, BATCH = 96, 64
+MODEL = ViCLIPConfig(
+    image_size=32,
+    patch_size=8,
+    vision_width=96,
+    vision_layers=2,
+    vision_heads=3,
+    text_width=96,
+    text_layers=1,
+    text_heads=3,
+    embed_dim=64,
+    vocab_size=512,
+    context_length=16,
+    frames=4,
+)
+# Way -> whether a batch has all clips of few videos, and what the loss makes of them.
+WAYS: dict[str, tuple[bool, SameVideo]] = {
+    "together": (True, "negatives"),
+    "masked": (True, "masked"),
+    "apart": (False, "negatives"),
+}
+RESAMPLES, CONFIDENCE = 20_000, 0.95
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Shares of the clips, and the mean of one over the rank; all means of both directions."""
+
+    recall_at_1: float
+    recall_at_5: float
+    reciprocal_rank: float
+
+    def __str__(self) -> str:
+        return f"R@1 {self.recall_at_1:.3f}  R@5 {self.recall_at_5:.3f}  1/rank {self.reciprocal_rank:.3f}"
+
+
+def recipe_of(seed: int, steps: int, same_video: SameVideo) -> Recipe:
+    phase = Phase(
+        name="masked",
+        mask_ratio=0.5,
+        learning_rate=1.5e-3,
+        epochs=0,
+        warmup_epochs=0,
+        batch_size=BATCH,
+        min_steps=steps,
+    )
+    return replace(VICLIP_TINY, model=MODEL, frames=MODEL.frames, phases=(phase,), seed=seed, same_video=same_video)
+
+
+def videos(seed: int, doings_per_video: int, folder: Path, pool: ProcessPoolExecutor) -> tuple[Split, Split]:
+    """Renders the videos to train on, and one clip of each triple to test with."""
+    triples = [Doing(action, shape, colour) for action in ACTIONS for shape in SHAPES for colour in COLOURS]
+    order = np.random.default_rng([seed, 4]).permutation(len(triples))
+    shown = [triples[place] for place in order[:VIDEOS]]
+    train = {}
+    for number in range(VIDEOS):
+        of_video = [shown[(number + VIDEOS // doings_per_video * at) % VIDEOS] for at in range(doings_per_video)]
+        train[f"train_{seed}_{number:03d}"] = of_video * (SHOTS_PER_VIDEO // doings_per_video)
+    test = {
+        f"test_{seed}_{start:03d}": [triples[place] for place in order[start : start + SHOTS_PER_VIDEO]]
+        for start in range(0, len(order), SHOTS_PER_VIDEO)
+    }
+    learn, held_out = (
+        read_videos(videos_of_doings(shots, seed=seed), folder, pool)  # captions of both name the whole triple
+        for shots in (train, test)
+    )
+    return learn, held_out
+
+
+def batches(video_numbers: np.ndarray, *, together: bool, seed: int) -> Iterator[np.ndarray]:
+    """Yields positions, [batch] int64, for ever; each clip once an epoch."""
+    clips_of_video = np.argsort(video_numbers, kind="stable").reshape(VIDEOS, -1)
+    videos_per_batch = BATCH // clips_of_video.shape[1]
+    for epoch in itertools.count():
+        rng = np.random.default_rng([seed, 5, epoch])
+        if together:
+            order = clips_of_video[rng.permutation(VIDEOS)]
+            yield from order.reshape(VIDEOS // videos_per_batch, -1)
+        else:
+            yield from batches_apart(video_numbers, len(video_numbers) // BATCH, BATCH, rng)
+
+
+def trained(learn: Split, tokenizer: Tokenizer, *, way: str, seed: int, steps: int) -> Checkpoint:
+    together, same_video = WAYS[way]
+    recipe = recipe_of(seed, steps, same_video)
+    (plan,) = phase_plans(recipe.phases, clips=len(learn.clips))
+    plan = replace(plan, warmup_steps=steps // 20)
+    torch.manual_seed(seed)
+    model = ViCLIP(recipe.model, temperature=recipe.initial_temperature).train()
+    samples = Samples(learn.clips, recipe, tokenizer)
+    step = TrainingStep(recipe, model, Ranks(0, 1), torch.device("cpu"), learn.clips.video_numbers)
+    optimiser = adamw(model, recipe)
+    order = batches(learn.clips.video_numbers, together=together, seed=seed)
+    for number, positions in enumerate(itertools.islice(order, steps)):
+        batch = Batch(number, plan, positions)
+        slice_ = samples.load(Rows(batch, 0, positions))
+        set_learning_rate(optimiser, learning_rate(plan, number))
+        step.gradients(batch, [slice_], step.uploads.begin(slice_), "nothing")
+        optimiser.step()
+    return Checkpoint(model.eval(), tokenizer, Preprocessing.from_recipe(recipe))
+
+
+def score(checkpoint: Checkpoint, held_out: Split) -> Scores:
+    encoder, everything = Encoder(checkpoint), range(len(held_out.clips))
+    ranks = retrieval_ranks(
+        encoder.encode_clips(held_out.clips, everything),
+        encoder.encode_texts(held_out.clips.captions(everything)),
+        np.arange(len(everything)),
+    )
+    both = np.concatenate([ranks.text_to_video, ranks.video_to_text])
+    return Scores(float((both <= 1).mean()), float((both <= 5).mean()), float((1 / both).mean()))
+
+
+def effect(differences: Sequence[float]) -> str:
+    """Returns the mean difference with its interval, and the share of sign changes that give so large a mean."""
+    values = np.array(differences)
+    rng = np.random.default_rng(0)
+    means = rng.choice(values, (RESAMPLES, len(values))).mean(1)
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    signs = np.array(list(itertools.product((1, -1), repeat=len(values))))
+    p = float((np.abs(signs @ values) >= abs(values.sum()) - 1e-12).mean())
+    positive = int((values > 0).sum())
+    return (
+        f"{values.mean():+.3f} ({CONFIDENCE:.0%} interval {low:+.3f} to {high:+.3f}), positive in {positive} of "
+        f"{len(values)} seeds, p = {p:.3f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds")
+    parser.add_argument("--steps", type=int, default=300, help="of each training")
+    parser.add_argument("--doings", type=int, default=1, choices=(1, 2, 4, 8), help="different ones in a video")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    by_way: dict[str, list[Scores]] = {way: [] for way in WAYS}
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool,
+    ):
+        for seed in range(arguments.seeds):
+            learn, held_out = videos(seed, arguments.doings, Path(temporary) / str(seed), pool)
+            captions = [prepare_text(caption) for caption in learn.clips.captions(range(len(learn.clips)))]
+            tokenizer = Tokenizer.trained_on(captions, vocab_size=MODEL.vocab_size, context_length=MODEL.context_length)
+            rendered = time.monotonic() - started
+            for way, scores in by_way.items():
+                scores.append(score(trained(learn, tokenizer, way=way, seed=seed, steps=arguments.steps), held_out))
+                print(f"seed {seed}  {way:9s} {scores[-1]}  {time.monotonic() - started:4.0f} s", flush=True)
+            if seed == 0:
+                print(f"  {len(learn.clips)} clips rendered and read in {rendered:.0f} s", flush=True)
+    clips = len(ACTIONS) * len(SHAPES) * len(COLOURS)
+    print(f"\n{arguments.doings} doings a video, {arguments.steps} steps; chance R@1 {1 / clips:.3f}")
+    for way, scores in by_way.items():
+        means = [np.mean([getattr(each, name) for each in scores]) for name in ("recall_at_1", "reciprocal_rank")]
+        print(f"{way:9s} R@1 {means[0]:.3f}  1/rank {means[1]:.3f}")
+    for name in ("recall_at_1", "reciprocal_rank"):
+        values = {way: np.array([getattr(each, name) for each in scores]) for way, scores in by_way.items()}
+        print(f"{name}: masked - together {effect(values['masked'] - values['together'])}")
+        print(f"{name}: apart - together  {effect(values['apart'] - values['together'])}")
+    print(f"{time.monotonic() - started:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
