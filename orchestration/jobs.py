@@ -119,7 +119,7 @@ def activate_checkpoint() -> None:
 
 
 class FineTuningConfig(dg.Config):
-    """checkpoint: as of Activation. benchmark: its name. data: folder of the benchmark. changes: of the recipe's fields."""
+    """checkpoint: as of Activation. benchmark: its name. data: its folder. changes: of the recipe's fields."""
 
     checkpoint: str
     benchmark: str

@@ -28,8 +28,9 @@ def finetune(
     ] = None,
     lake: LakeOption = None,
 ) -> None:
-    """Fine-tune a checkpoint on a benchmark by the paper's settings, as another checkpoint. An interrupted fine-tuning is
-    continued. `internvid evaluate` then measures it, by its heads too."""
+    """Fine-tune a checkpoint on a benchmark by the paper's settings, as another checkpoint.
+
+    An interrupted fine-tuning is continued. `internvid evaluate` then measures it, by its heads too."""
     from internvid.viclip.fine_tuning_recipe import FINE_TUNINGS
 
     if benchmark not in FINE_TUNINGS:

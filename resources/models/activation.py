@@ -40,9 +40,9 @@ def activate_named(instance: dg.DagsterInstance, lake: Lake, aligner: Aligner, c
 
 
 def checkpoint_named(lake: Lake, checkpoint: str) -> ActiveCheckpoint:
-    """Returns the checkpoint of that id, in that folder, or of that id of the hub. Raises ValueError where there is none.
+    """Returns the checkpoint of that id, in that folder, or of that id of the hub, which need not become active.
 
-    It need not become active.
+    Raises ValueError where there is none.
     """
     return _of_lake(lake, checkpoint) or _in_folder(checkpoint)
 

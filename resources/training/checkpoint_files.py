@@ -23,7 +23,8 @@ def training_folder(lake: Lake, name: str) -> Path:
 
 def remove_states(lake: Lake) -> None:
     """Removes from the folders of trainings what only an interrupted one needs, once their checkpoint is in the lake:
-    the state, some three times the weights, the checkpoint that was published, and a benchmark's frames. What a model was trained on stays.
+    the state, some three times the weights, the checkpoint that was published, and a benchmark's frames. What a model
+    was trained on stays.
     """
     for table in TRAINED:
         for provenance in set(lake.polars(table, columns=["provenance"])["provenance"].to_list()):

@@ -96,8 +96,8 @@ CHECKPOINTS = Table(
         Column(
             "accuracy",
             pa.float64(),
-            "share of the clips of the last batches that rank their own caption first, and the reverse; of a model that "
-            "was fine-tuned on classes, share of the clips whose class is right",
+            "share of the clips of the last batches that rank their own caption first, and the reverse; of a model "
+            "that was fine-tuned on classes, share of the clips whose class is right",
         ),
         *MADE_BY,
     ),
