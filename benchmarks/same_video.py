@@ -12,9 +12,9 @@ clips, for as many steps, from the same weights:
     apart      a batch is a clip of each of 64 videos
 
 masked minus together is what the negatives alone do; apart minus together is what drawing few clips of a video does, as
-the subset DIV draws. Each seed has videos, weights and orders of its own. Measured is retrieval of one new clip of each
-of all 192 triples of action, shape and colour, half of which occur in training; the mean of both directions. The
-interval is a bootstrap over the differences by seed, and p is that of all changes of their signs.
+the subset DIV draws. Each seed draws 96 of 192 videos, and has weights and orders of its own. Measured is retrieval of
+one new clip of each of all 192 triples of action, shape and colour, half of which occur in training; the mean of both
+directions. The interval is a bootstrap over the differences by seed, and p is that of all changes of their signs.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from internvid.data import Rows
 from internvid.evaluation.retrieval import retrieval_ranks
 from internvid.synthetic.actions import ACTIONS, COLOURS, SHAPES, SHOTS_PER_VIDEO, Doing, videos_of_doings
 from internvid.viclip.checkpoint import Checkpoint
+from internvid.viclip.clips import InMemoryClips
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.model import ViCLIP
@@ -53,18 +54,19 @@ from internvid.viclip.sampling import Batch, batches_apart, phase_plans
 from internvid.viclip.step import TrainingStep
 from internvid.viclip.tokenizer import Tokenizer, prepare_text
 
-VIDEOS, BATCH = 96, 64
+TRIPLES = [Doing(action, shape, colour) for action in ACTIONS for shape in SHAPES for colour in COLOURS]
+VIDEOS, BATCH = 96, 64  # that a seed trains on; clips
 MODEL = ViCLIPConfig(
     image_size=32,
     patch_size=8,
-    vision_width=96,
+    vision_width=64,
     vision_layers=2,
-    vision_heads=3,
-    text_width=96,
+    vision_heads=2,
+    text_width=64,
     text_layers=1,
-    text_heads=3,
+    text_heads=2,
     embed_dim=64,
-    vocab_size=512,
+    vocab_size=640,
     context_length=16,
     frames=4,
 )
@@ -102,24 +104,32 @@ def recipe_of(seed: int, steps: int, same_video: SameVideo) -> Recipe:
     return replace(VICLIP_TINY, model=MODEL, frames=MODEL.frames, phases=(phase,), seed=seed, same_video=same_video)
 
 
-def videos(seed: int, doings_per_video: int, folder: Path, pool: ProcessPoolExecutor) -> tuple[Split, Split]:
-    """Renders the videos to train on, and one clip of each triple to test with."""
-    triples = [Doing(action, shape, colour) for action in ACTIONS for shape in SHAPES for colour in COLOURS]
-    order = np.random.default_rng([seed, 4]).permutation(len(triples))
-    shown = [triples[place] for place in order[:VIDEOS]]
-    train = {}
-    for number in range(VIDEOS):
-        of_video = [shown[(number + VIDEOS // doings_per_video * at) % VIDEOS] for at in range(doings_per_video)]
-        train[f"train_{seed}_{number:03d}"] = of_video * (SHOTS_PER_VIDEO // doings_per_video)
-    test = {
-        f"test_{seed}_{start:03d}": [triples[place] for place in order[start : start + SHOTS_PER_VIDEO]]
+def videos(doings_per_video: int, folder: Path, pool: ProcessPoolExecutor) -> tuple[Split, Split]:
+    """Renders a video for each triple, of which each seed trains on half, and another clip of each to test with."""
+    order = np.random.default_rng(4).permutation(len(TRIPLES))
+    step = len(TRIPLES) // doings_per_video
+    shown = {
+        f"train_{number:03d}": [TRIPLES[order[(number + step * at) % len(TRIPLES)]] for at in range(doings_per_video)]
+        * (SHOTS_PER_VIDEO // doings_per_video)
+        for number in range(len(TRIPLES))
+    }
+    tested = {
+        f"test_{start:03d}": [TRIPLES[place] for place in order[start : start + SHOTS_PER_VIDEO]]
         for start in range(0, len(order), SHOTS_PER_VIDEO)
     }
     learn, held_out = (
         read_videos(videos_of_doings(shots, seed=seed), folder, pool)  # captions of both name the whole triple
-        for shots in (train, test)
+        for seed, shots in enumerate((shown, tested))
     )
     return learn, held_out
+
+
+def drawn(learn: Split, seed: int) -> Split:
+    """Returns the clips of half of the videos."""
+    numbers = np.random.default_rng([seed, 6]).permutation(len(TRIPLES))[:VIDEOS]
+    positions = np.flatnonzero(np.isin(learn.clips.video_numbers, numbers)).tolist()
+    clips = InMemoryClips([learn.clips.clips[position] for position in positions])
+    return Split(clips, [learn.doings[position] for position in positions])
 
 
 def batches(video_numbers: np.ndarray, *, together: bool, seed: int) -> Iterator[np.ndarray]:
@@ -194,18 +204,16 @@ def main() -> None:
         tempfile.TemporaryDirectory() as temporary,
         ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool,
     ):
+        learn, held_out = videos(arguments.doings, Path(temporary), pool)
+        print(f"{len(learn.clips)} clips rendered and read in {time.monotonic() - started:.0f} s", flush=True)
+        captions = [prepare_text(caption) for caption in learn.clips.captions(range(len(learn.clips)))]
+        tokenizer = Tokenizer.trained_on(captions, vocab_size=MODEL.vocab_size, context_length=MODEL.context_length)
         for seed in range(arguments.seeds):
-            learn, held_out = videos(seed, arguments.doings, Path(temporary) / str(seed), pool)
-            captions = [prepare_text(caption) for caption in learn.clips.captions(range(len(learn.clips)))]
-            tokenizer = Tokenizer.trained_on(captions, vocab_size=MODEL.vocab_size, context_length=MODEL.context_length)
-            rendered = time.monotonic() - started
+            of_seed = drawn(learn, seed)
             for way, scores in by_way.items():
-                scores.append(score(trained(learn, tokenizer, way=way, seed=seed, steps=arguments.steps), held_out))
+                scores.append(score(trained(of_seed, tokenizer, way=way, seed=seed, steps=arguments.steps), held_out))
                 print(f"seed {seed}  {way:9s} {scores[-1]}  {time.monotonic() - started:4.0f} s", flush=True)
-            if seed == 0:
-                print(f"  {len(learn.clips)} clips rendered and read in {rendered:.0f} s", flush=True)
-    clips = len(ACTIONS) * len(SHAPES) * len(COLOURS)
-    print(f"\n{arguments.doings} doings a video, {arguments.steps} steps; chance R@1 {1 / clips:.3f}")
+    print(f"\n{arguments.doings} doings a video, {arguments.steps} steps; chance R@1 {1 / len(TRIPLES):.3f}")
     for way, scores in by_way.items():
         means = [np.mean([getattr(each, name) for each in scores]) for name in ("recall_at_1", "reciprocal_rank")]
         print(f"{way:9s} R@1 {means[0]:.3f}  1/rank {means[1]:.3f}")

@@ -112,10 +112,16 @@ EVALUATIONS = Table(
     append_only=True,
     pinned=False,
     columns=(
-        key("evaluation_id", "checkpoint_id, benchmark and metric, joined by /"),
-        Column("benchmark_of_model", TEXT, "model and benchmark, joined by /"),
+        key(
+            "evaluation_id",
+            "checkpoint_id, benchmark and metric, joined by /; of `internvid evaluate` with split and protocol",
+        ),
+        Column("benchmark_of_model", TEXT, "model and benchmark, joined by /; and split and protocol"),
         Column(
-            "model", TEXT, "the Dagster partition: recipe and subset, joined by |", derived_from=("checkpoints.model",)
+            "model",
+            TEXT,
+            "the Dagster partition: recipe and subset, joined by |; of `internvid evaluate` the checkpoint_id",
+            derived_from=("checkpoints.model",),
         ),
         reference("checkpoint_id", "checkpoints.checkpoint_id"),
         Column("benchmark", TEXT, "held_out (the snapshot's test videos), or a benchmark's name"),
