@@ -22,6 +22,7 @@ SHOWN = {
     "retrieval": ("text_to_video_recall_at_1", "video_to_text_recall_at_1"),
     "classification": ("top_1", "top_5"),
     "choice": ("top_1",),
+    "labels": ("mean_average_precision",),
 }
 BASE, DUAL_SOFTMAX = "as given", "dual softmax"
 WISE_FT_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trained weights

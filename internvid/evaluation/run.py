@@ -15,7 +15,13 @@ import torch
 from internvid.batches import in_batches
 from internvid.evaluation import classification, retrieval
 from internvid.evaluation.benchmarks import Benchmark, Item
-from internvid.evaluation.classification import Accuracy, class_vectors, zero_shot_accuracy
+from internvid.evaluation.classification import (
+    Accuracy,
+    average_precision,
+    chance_precision,
+    class_vectors,
+    zero_shot_accuracy,
+)
 from internvid.evaluation.fine_tuned import (
     CANDIDATES,
     MatchTokens,
@@ -173,6 +179,13 @@ def evaluate(
         counts = [len(item.texts) for item in items]
         answers = np.array([item.label for item in items], np.int64)
         metrics = choice_metrics(benchmark.name, vectors, encode_texts(encoder, texts), counts, answers, absent=absent)
+    elif benchmark.task == "labels":
+        classes = class_vectors(
+            benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
+        )
+        metrics = labels_metrics(benchmark.name, vectors, classes, [item.labels for item in items])
+        if absent:
+            raise ValueError(f"{benchmark.title} is measured by average precision: missing videos can be left out only")
     else:
         labels = np.array([item.label for item in items], np.int64)
         classes = class_vectors(
@@ -298,6 +311,25 @@ def choice_metrics(
     asked = len(video) + absent
     chance = float(np.mean(1 / np.asarray(counts)))
     return [Metric(benchmark, "top_1", 100 * right / asked, asked, 100 * chance)]
+
+
+def labels_metrics(
+    benchmark: str, video: np.ndarray, classes: np.ndarray, labels: Sequence[Sequence[int]]
+) -> list[Metric]:
+    """Computes the mean over the classes of the average precision of ranking the videos, as Charades is measured.
+
+    labels: of each video, the positions of its classes. Classes that no video has are left out.
+    """
+    scores = video.astype(np.float64) @ classes.T
+    has = np.zeros(scores.shape, bool)
+    for row, of_video in enumerate(labels):
+        has[row, list(of_video)] = True
+    measured = np.flatnonzero(has.any(0))
+    if not len(measured):
+        raise ValueError(f"no video of {benchmark} has a class")
+    precision = float(np.mean([average_precision(scores[:, column], has[:, column]) for column in measured]))
+    chance = float(np.mean([chance_precision(len(video), int(has[:, column].sum())) for column in measured]))
+    return [Metric(benchmark, "mean_average_precision", 100 * precision, len(video), 100 * chance)]
 
 
 def _head_metrics(

@@ -26,24 +26,29 @@ ABOUT = "about"  # in its header: what the heads are for, as JSON
 class ClassHead(nn.Module):
     """Scores classes by a video's embedding. It begins as the zero-shot classifier: rows are vectors of class prompts.
 
-    So fine-tuning starts from zero-shot recognition, and its weights can be averaged with those.
+    So fine-tuning starts from zero-shot recognition, and its weights can be averaged with those. scale: of the cosines,
+    one over the model's temperature; it stays.
     """
+
+    scale: Tensor
 
     def __init__(self, classes: int, embed_dim: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(classes, embed_dim))
         self.bias = nn.Parameter(torch.zeros(classes))
+        self.register_buffer("scale", torch.ones(()))
 
     @classmethod
     def zero_shot(cls, class_vectors: Tensor, temperature: float) -> ClassHead:
         """class_vectors: [classes, d], means of normalised prompt vectors. temperature: the model's."""
         head = cls(*class_vectors.shape)
-        head.weight.data.copy_(class_vectors / temperature)
+        head.weight.data.copy_(class_vectors)
+        head.scale.fill_(1 / temperature)
         return head
 
     def forward(self, video: Tensor) -> Tensor:
         """video: [b, d], of any length. Returns [b, classes] float32."""
-        return functional.normalize(video.float(), dim=1) @ self.weight.T + self.bias
+        return (functional.normalize(video.float(), dim=1) @ self.weight.T + self.bias) * self.scale
 
 
 @dataclass(frozen=True)
@@ -150,10 +155,10 @@ class Heads:
         """
         if self.class_head is None or self.zero_shot is None:
             return Heads(self.benchmark)
+        begun, trained = self.zero_shot.state_dict(), self.class_head.state_dict()
         head = ClassHead(*self.class_head.weight.shape).to(self.class_head.weight.device)
-        for name, value in head.named_parameters():
-            begun, trained = (of.get_parameter(name).data for of in (self.zero_shot, self.class_head))
-            value.data.copy_(torch.lerp(begun.to(trained.device), trained, share))
+        between = {name: torch.lerp(begun[name].to(value.device), value, share) for name, value in trained.items()}
+        load_into(head, between)
         return Heads(self.benchmark, self.classes, head, self.zero_shot)
 
 

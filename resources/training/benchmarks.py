@@ -77,6 +77,7 @@ def content_digest(benchmark: Benchmark) -> str:
     """
     videos = [
         (item.video, item.start_seconds, item.end_seconds, item.path.stat().st_size, item.texts, item.label)
+        + ((item.labels,) if item.labels else ())
         for item in benchmark.items
     ]
     return digest(benchmark.name, benchmark.split, list(benchmark.classes), list(benchmark.missing), videos)
