@@ -10,6 +10,7 @@ import pyarrow as pa
 from assets.model.checkpoints import newest
 from assets.partitions import MODEL
 from internvid.evaluation.benchmarks import Benchmark, is_of_classes
+from internvid.evaluation.stored_vectors import SECONDS_UNUSED
 from resources.corpus.held_out import held_out_clips
 from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
 from resources.incremental.provenance import digest
@@ -141,7 +142,9 @@ def _on_benchmark(
         choice=CHOICE,
         probe_train=benchmarks.probe_train(benchmark),
         probes=benchmarks.probes,
-        vector_files=vector_files(folder, aligner.version(checkpoint), encoder.frames, CHOICE),
+        vector_files=vector_files(
+            folder, aligner.version(checkpoint), encoder.frames, CHOICE, seconds_unused=SECONDS_UNUSED
+        ),
     )
     for failed in evaluation.failed:
         run.log(f"{benchmark.title}: {failed.video} could not be read: {failed.error}")

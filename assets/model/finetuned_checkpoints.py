@@ -75,7 +75,9 @@ def fine_tune(
     row = newest_tuned(lake, model)
     if row is not None and report.processed:
         shown = {name: row[name] for name in ("checkpoint_id", "base_checkpoint_id", "benchmark", *MEASURED)}
-        metadata: dict[str, Any] = {"path": dg.MetadataValue.path(row["path"]), **shown}
+        changes = {"added": report.added, "changed": report.changed, "removed": report.removed}
+        counts = {f"rows_{change}": rows.get(CHECKPOINTS.name, 0) for change, rows in changes.items()}
+        metadata: dict[str, Any] = {"path": dg.MetadataValue.path(row["path"]), **shown, **counts}
         context.log_event(dg.AssetMaterialization(ASSET, metadata=metadata))
     return report
 

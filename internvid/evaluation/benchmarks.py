@@ -596,9 +596,7 @@ def _kinetics_710(folder: Folder, dataset: _Dataset, split: str) -> _Annotations
     paths = []
     for classes in (400, 600, 700):
         for part, all_names in _kinetics_files(classes).items():
-            file_names = [
-                name for name in all_names if str(classes) in name
-            ]  # a plain one could be of any of the three
+            file_names = [name for name in all_names if str(classes) in name]  # a plain one is of any
             path = folder.file(file_names)
             if path is None and part == split:
                 raise MissingAnnotations(

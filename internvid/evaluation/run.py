@@ -14,6 +14,7 @@ import torch
 
 from internvid.batches import in_batches
 from internvid.evaluation import classification, retrieval
+from internvid.evaluation.attentive_probe import attentive_probe
 from internvid.evaluation.benchmarks import Benchmark, Item
 from internvid.evaluation.classification import (
     Accuracy,
@@ -33,12 +34,14 @@ from internvid.evaluation.fine_tuned import (
 from internvid.evaluation.linear_probe import linear_probe
 from internvid.evaluation.neighbours import NEIGHBOURS, neighbour_accuracy
 from internvid.evaluation.stored_vectors import VectorFiles
+from internvid.viclip.encoder import Encoder
 from internvid.viclip.tokenizer import prepare_text
 
 DUAL_SOFTMAX_TEMPERATURE = 1.0  # the published evaluation's
 VIDEOS_PER_BATCH = 16
 BYTES_PER_READ = 256 << 20  # of frames: upper bound per batch, for large videos
 TEXTS_PER_BATCH = 1024
+ATTENTIVE = "attentive"  # the probe that reads tokens of videos, and not their vectors
 
 
 class VideoTextEncoder(Protocol):
@@ -199,7 +202,12 @@ def evaluate(
             failed += train_failed
             notes.append(f"probes: trained on {len(train_items):,} of {probe_train.named:,} train videos")
             for probe in probes:
-                of_probe, remark = PROBES[probe](train_vectors, train_labels, vectors, labels, len(benchmark.classes))
+                parts = (train_vectors, train_labels, vectors, labels)
+                if probe == ATTENTIVE:
+                    parts = _token_parts(
+                        encoder, benchmark, probe_train, read_frames, choice, vector_files, parts, (items, train_items)
+                    )
+                of_probe, remark = PROBES[probe](*parts, len(benchmark.classes))
                 metrics += _accuracy_metrics(benchmark.name, f"{probe}_probe_", of_probe)
                 notes.append(remark)
     return Evaluation(
@@ -386,10 +394,18 @@ def _neighbours(
     return of_probe, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
 
 
+def _attentive(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+) -> tuple[Accuracy, str]:
+    of_probe = attentive_probe(train, train_labels, test, test_labels, classes=classes)
+    return of_probe, f"attentive probe: {train.shape[1]} tokens of each video"
+
+
 # Name -> function of the train and test vectors and labels, and the number of classes.
 PROBES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], tuple[Accuracy, str]]] = {
     "linear": _linear,
     "knn": _neighbours,
+    ATTENTIVE: _attentive,
 }
 
 
@@ -411,6 +427,34 @@ def _accuracy_metrics(benchmark: str, prefix: str, accuracy: Accuracy) -> list[M
     ]
 
 
+def _token_parts(
+    encoder: VideoTextEncoder,
+    test: Benchmark,
+    train: Benchmark,
+    read_frames: ReadFrames,
+    choice: str,
+    vector_files: VectorFiles | None,
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    items: tuple[list[Item], list[Item]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the parts with tokens instead of vectors. items: of which the vectors are, of the test and train split.
+
+    Raises ValueError for a model without tokens, and where a video that could be read cannot be read again.
+    """
+    if not isinstance(encoder, Encoder):
+        raise ValueError("the attentive probe reads the tokens of a ViCLIP: this is a model of others")
+    files = None if vector_files is None else vector_files.of_tokens()
+    tokens = []
+    for benchmark, read in ((train, items[1]), (test, items[0])):
+        again, of_videos, _ = _stored_or_encoded(
+            encoder, benchmark, read_frames, choice, files, lambda number: None, encoder.encode_tokens
+        )
+        if again != read:
+            raise ValueError(f"videos of {benchmark.title} were readable, and are no more, or the other way round")
+        tokens.append(of_videos)
+    return tokens[0], parts[1], tokens[1], parts[3]
+
+
 def _stored_or_encoded(
     encoder: VideoTextEncoder,
     benchmark: Benchmark,
@@ -418,16 +462,18 @@ def _stored_or_encoded(
     choice: str,
     vector_files: VectorFiles | None,
     on_videos: Callable[[int], object],
+    encode: Callable[[Sequence[np.ndarray]], np.ndarray] | None = None,
 ) -> tuple[list[Item], np.ndarray, list[Failed]]:
     """Returns what `_encoded` does, from the files where it is there; else writes it there."""
+    encode = encode or encoder.encode_videos
     if vector_files is None:
-        return _encoded(encoder, benchmark, read_frames, choice, on_videos)
+        return _encoded(encoder, benchmark, read_frames, choice, on_videos, encode)
     stored = vector_files.read(benchmark)
     if stored is not None:
         on_videos(len(benchmark.items))
         failed = [Failed(video, error) for video, error in stored.failed]
         return [benchmark.items[position] for position in stored.positions], stored.vectors, failed
-    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos)
+    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos, encode)
     position_of = {id(item): position for position, item in enumerate(benchmark.items)}
     positions = [position_of[id(item)] for item in items]
     vector_files.write(benchmark, positions, vectors, [(each.video, each.error) for each in failed])
@@ -440,8 +486,9 @@ def _encoded(
     read_frames: ReadFrames,
     choice: str,
     on_videos: Callable[[int], object],
+    encode: Callable[[Sequence[np.ndarray]], np.ndarray],
 ) -> tuple[list[Item], np.ndarray, list[Failed]]:
-    """Returns the items that could be read, their vectors [items, d], and the failed videos."""
+    """Returns the items that could be read, what `encode` makes of them [items, …], and the failed videos."""
     items: list[Item] = []
     vectors: list[np.ndarray] = []
     failed: list[Failed] = []
@@ -454,10 +501,10 @@ def _encoded(
         items.append(item)
         batch.append(frames_or_error)
         if len(batch) == VIDEOS_PER_BATCH or sum(video.nbytes for video in batch) > BYTES_PER_READ:
-            vectors.append(encoder.encode_videos(batch))
+            vectors.append(encode(batch))
             batch = []
     if batch:
-        vectors.append(encoder.encode_videos(batch))
+        vectors.append(encode(batch))
     if not items:
         first = f"; the first error: {failed[0].video}: {failed[0].error}" if failed else ""
         example = f", such as {benchmark.missing[0]}" if benchmark.missing else ""

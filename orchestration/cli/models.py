@@ -22,6 +22,7 @@ class Probe(StrEnum):
 
     linear = "linear"
     knn = "knn"
+    attentive = "attentive"
 
 
 class ProtocolName(StrEnum):
