@@ -600,8 +600,8 @@ def _kinetics_710(folder: Folder, dataset: _Dataset, split: str) -> _Annotations
             path = folder.file(file_names)
             if path is None and part == split:
                 raise MissingAnnotations(
-                    f"{dataset.title} needs the train split of Kinetics-{classes} too: {' or '.join(file_names)}, "
-                    f"anywhere under {folder.root}. It comes from {dataset.site}."
+                    f"{dataset.title} ({split}) needs its annotation file: {' or '.join(file_names)}, anywhere under "
+                    f"{folder.root}. It comes from {dataset.site}."
                 )
             if path is None:
                 continue

@@ -414,8 +414,8 @@ def test_a_folder_without_the_annotation_file_says_which_is_looked_for_and_whose
 def test_names_splits_and_folders_that_are_not_there_are_told(lay, tmp_path):
     with pytest.raises(ValueError, match=r"there is no benchmark .msvtt.; there are kinetics400, .*msrvtt"):
         read_benchmark("msvtt", tmp_path)
-    with pytest.raises(ValueError, match="MSR-VTT 1k-A has no split 'train' here, only test"):
-        read_benchmark("msrvtt", lay(MSRVTT), split="train")
+    with pytest.raises(ValueError, match="MSR-VTT 1k-A has no split 'val' here, only test, train"):
+        read_benchmark("msrvtt", lay(MSRVTT), split="val")
     with pytest.raises(FileNotFoundError, match="no folder"):
         read_benchmark("msrvtt", tmp_path / "nothing")
     with pytest.raises(UnreadableAnnotations, match="no JSON"):
