@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.config import Activation, ViCLIPConfig
 
 MIN_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
 
@@ -152,6 +152,7 @@ class VisionEncoder(nn.Module):
             config.vision_layers,
             norm=nn.LayerNorm,
             causal=False,
+            activation=config.activation,
         )
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, config.embed_dim))
@@ -220,6 +221,7 @@ class TextEncoder(nn.Module):
             config.text_layers,
             norm=Float32LayerNorm,
             causal=True,
+            activation=config.activation,
         )
         self.ln_final = Float32LayerNorm(width)
         self.text_projection = nn.Parameter(torch.empty(width, config.embed_dim))
@@ -258,11 +260,12 @@ class Transformer(nn.Module):
         *,
         norm: type[nn.LayerNorm],
         causal: bool,
+        activation: Activation = "quick_gelu",
     ) -> None:
         super().__init__()
         self.recompute: Recompute = "nothing"
         output_std = width**-0.5 * (2 * layers) ** -0.5
-        self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, output_std) for _ in range(layers))
+        self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, output_std, activation) for _ in range(layers))
 
     def forward(self, x: Tensor, *, results: int | None = None, path_scales: Tensor | None = None) -> Tensor:
         """Returns [b, results, w].
@@ -294,12 +297,20 @@ class Transformer(nn.Module):
 class Block(nn.Module):
     """A pre-norm transformer block. output_std: initial standard deviation of the output projections' weights."""
 
-    def __init__(self, width: int, heads: int, norm: type[nn.LayerNorm], causal: bool, output_std: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        norm: type[nn.LayerNorm],
+        causal: bool,
+        output_std: float,
+        activation: Activation = "quick_gelu",
+    ) -> None:
         super().__init__()
         self.ln_1 = norm(width)
         self.attn = Attention(width, heads, causal, output_std)
         self.ln_2 = norm(width)
-        self.mlp = Mlp(width, output_std)
+        self.mlp = Mlp(width, output_std, activation)
 
     def forward(
         self,
@@ -360,14 +371,15 @@ QUICK_GELU = 1.702
 
 
 class Mlp(nn.Module):
-    """Two linear maps with QuickGELU, x·sigmoid(1.702·x), between them.
+    """Two linear maps with QuickGELU, x·sigmoid(1.702·x), or GELU between them.
 
-    Computed as silu(1.702·x) / 1.702, which keeps one tensor for the backward pass instead of two and makes fewer
-    passes over memory. In place: the original tensors are not needed afterwards.
+    QuickGELU is computed as silu(1.702·x) / 1.702, which keeps one tensor for the backward pass instead of two and makes
+    fewer passes over memory. In place: the original tensors are not needed afterwards.
     """
 
-    def __init__(self, width: int, output_std: float) -> None:
+    def __init__(self, width: int, output_std: float, activation: Activation = "quick_gelu") -> None:
         super().__init__()
+        self.activation = activation
         self.c_fc = nn.Linear(width, 4 * width)
         self.c_proj = nn.Linear(4 * width, width)
         nn.init.normal_(self.c_fc.weight, std=(2 * width) ** -0.5)
@@ -378,11 +390,16 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor, recompute_activations: bool = False) -> Tensor:
         """recompute_activations: keep one tensor of the hidden width for the backward pass instead of two."""
         hidden = self.c_fc(x.flatten(0, 1))  # [b·l, 4w]: in place on a view would cost a copy
-        if recompute_activations:
+        if self.activation == "gelu":
+            change = recomputed(self._gelu, hidden) if recompute_activations else self._gelu(hidden)
+        elif recompute_activations:
             change = recomputed(self._activated, hidden)
         else:
             change = self.c_proj(F.silu(hidden.mul_(QUICK_GELU)).mul_(1 / QUICK_GELU))
         return change.view_as(x)
+
+    def _gelu(self, hidden: Tensor) -> Tensor:
+        return self.c_proj(F.gelu(hidden))
 
     def _activated(self, hidden: Tensor) -> Tensor:
         return self.c_proj(F.silu(hidden * QUICK_GELU).mul_(1 / QUICK_GELU))

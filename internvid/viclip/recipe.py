@@ -79,4 +79,4 @@ class Recipe:
     @property
     def version(self) -> str:
         """Returns the name and a hash of all fields: any change of the recipe changes it."""
-        return version_of(self.name, asdict(self))
+        return version_of(self.name, {**asdict(self), "model": self.model.as_dict()})

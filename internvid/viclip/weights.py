@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.config import ACTIVATIONS, ViCLIPConfig
 
 TEMPORAL = "vision_encoder.temporal_positional_embedding"  # [1, frames, width]
 SPATIAL = "vision_encoder.positional_embedding"  # [1 + patches of a frame, width], the class token first
@@ -330,7 +330,7 @@ def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]
     """Converts a CLIP checkpoint of `transformers` to a ViCLIP that gives the same embedding for a single frame.
 
     folder_or_id: folder or hub id. The convolution gets a time axis of length one, the first 32 text positions are
-    kept, the temporal embedding is zero, and the temperature is CLIP's, but at least 0.01.
+    kept, the temporal embedding is zero, the temperature is CLIP's, but at least 0.01, and the activation is CLIP's.
     Raises OSError if there is no such checkpoint, ValueError for one that ViCLIP's network cannot represent.
     """
     from transformers import AutoConfig, CLIPModel  # slow to import
@@ -362,6 +362,7 @@ def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]
         vocab_size=text.vocab_size,
         context_length=context_length,
         frames=FRAMES,
+        activation=vision.hidden_act,
     )
     weights = {
         "temp": (-clip_weights["logit_scale"]).exp().clamp(min=0.01),
@@ -408,8 +409,9 @@ def _check_representable(clip_config: Any, name: Path | str) -> None:
     text = clip_config.text_config
     problems = []
     for tower, config in (("vision", clip_config.vision_config), ("text", text)):
-        if config.hidden_act != "quick_gelu":
-            problems.append(f"the {tower} tower's activation is {config.hidden_act}, and ViCLIP's is quick_gelu")
+        if config.hidden_act not in ACTIVATIONS or config.hidden_act != text.hidden_act:
+            known = " or ".join(ACTIVATIONS)
+            problems.append(f"the {tower} tower's activation is {config.hidden_act}, and ViCLIP's is {known} in both")
         if config.layer_norm_eps != 1e-5:
             problems.append(f"the {tower} tower normalises with eps {config.layer_norm_eps}, and ViCLIP with 1e-05")
         if config.intermediate_size != 4 * config.hidden_size:
