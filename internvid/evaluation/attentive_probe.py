@@ -10,6 +10,7 @@ from torch.nn import functional
 from internvid.evaluation.classification import Accuracy, accuracy, ranks_of_labels
 
 EPOCHS = 40
+MIN_STEPS = 1000  # for small train parts
 BATCH = 256
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.01
@@ -43,7 +44,6 @@ def attentive_probe(
     test_labels: np.ndarray,
     *,
     classes: int,
-    epochs: int = EPOCHS,
     seed: int = 0,
 ) -> Accuracy:
     """Trains the classifier on the train part's tokens, and returns its accuracy on the test part.
@@ -62,6 +62,7 @@ def attentive_probe(
         torch.manual_seed(seed)
         model = AttentivePool(train.shape[2], classes)
     batches = -(-len(train) // BATCH)
+    epochs = max(EPOCHS, -(-MIN_STEPS // batches))
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
     labels = torch.as_tensor(np.asarray(train_labels, np.int64))

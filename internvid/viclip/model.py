@@ -373,8 +373,8 @@ QUICK_GELU = 1.702
 class Mlp(nn.Module):
     """Two linear maps with QuickGELU, x·sigmoid(1.702·x), or GELU between them.
 
-    QuickGELU is computed as silu(1.702·x) / 1.702, which keeps one tensor for the backward pass instead of two and makes
-    fewer passes over memory. In place: the original tensors are not needed afterwards.
+    QuickGELU is computed as silu(1.702·x) / 1.702, which keeps one tensor for the backward pass instead of two and
+    makes fewer passes over memory. In place: the original tensors are not needed afterwards.
     """
 
     def __init__(self, width: int, output_std: float, activation: Activation = "quick_gelu") -> None:
