@@ -65,12 +65,12 @@ def attentive_probe(
     epochs = max(EPOCHS, -(-MIN_STEPS // batches))
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
-    labels = torch.as_tensor(np.asarray(train_labels, np.int64))
+    targets = torch.as_tensor(np.asarray(train_labels, np.int64))
     for _ in range(epochs):
         for rows in torch.randperm(len(train), generator=generator).split(BATCH):
             optimiser.zero_grad()
             scores = model(_standardised(train[rows.numpy()], mean, deviation))
-            functional.cross_entropy(scores, labels[rows]).backward()
+            functional.cross_entropy(scores, targets[rows]).backward()
             optimiser.step()
             schedule.step()
     model.eval()

@@ -65,7 +65,10 @@ class FineTuning:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FineTuning:
         """Reads the result of `asdict`, also after a round trip through JSON."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**given)
 
     def changed(self, given: Mapping[str, str]) -> FineTuning:
         """Returns the recipe with fields set from their texts. Raises ValueError for an unknown field or a bad text."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -20,6 +21,7 @@ from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.weights import load_into
 
 HEADS = "heads.safetensors"  # beside the weights of a fine-tuned checkpoint
+HeadType = TypeVar("HeadType", bound=nn.Module)
 ABOUT = "about"  # in its header: what the heads are for, as JSON
 
 
@@ -194,7 +196,7 @@ def load_heads(folder: Path, config: ViCLIPConfig, device: str | torch.device = 
         raise ValueError(f"{path} does not say what its heads are for")
     weights = load_file(path)
 
-    def loaded(part: str, module: nn.Module) -> nn.Module:
+    def loaded(part: str, module: HeadType) -> HeadType:
         own = {name.removeprefix(f"{part}."): value for name, value in weights.items() if name.startswith(f"{part}.")}
         try:
             load_into(module, own)
@@ -205,10 +207,8 @@ def load_heads(folder: Path, config: ViCLIPConfig, device: str | torch.device = 
     heads = Heads(about["benchmark"], tuple(about["classes"]))
     if heads.classes:
         sizes = (len(heads.classes), config.embed_dim)
-        heads.class_head, heads.zero_shot = (
-            loaded(part, ClassHead(*sizes))
-            for part in ("class_head", "zero_shot")  # type: ignore[assignment]
-        )
+        heads.class_head = loaded("class_head", ClassHead(*sizes))
+        heads.zero_shot = loaded("zero_shot", ClassHead(*sizes))
     if about["match"] is not None:
-        heads.match_head = loaded("match_head", MatchHead(config, MatchSizes(**about["match"])))  # type: ignore[assignment]
+        heads.match_head = loaded("match_head", MatchHead(config, MatchSizes(**about["match"])))
     return heads
