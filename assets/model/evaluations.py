@@ -180,9 +180,10 @@ def rows_of_metrics(
     about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Returns rows of the table evaluations. name: of the keys, before the metric. about: further columns."""
-    from internvid.evaluation.published import PAPERS_BEST, published
+    from internvid.evaluation.published import PAPERS_BEST, published_beside
 
-    papers = {known.metric: known.value for known in published(benchmark) if known.model == PAPERS_BEST}
+    known = published_beside(benchmark, [metric.name for metric in metrics])
+    papers = {figure.metric: figure.value for figure in known if figure.model == PAPERS_BEST}
     return [
         {
             "evaluation_id": f"{name}/{metric.name}",

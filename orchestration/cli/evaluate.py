@@ -187,9 +187,9 @@ def print_evaluation(evaluation: "Evaluation", model: str, *, precision: str) ->
 
     precision: that the vectors were computed in.
     """
-    from internvid.evaluation.published import PAPER, PAPERS_BEST, published
+    from internvid.evaluation.published import PAPER, PAPERS_BEST, published_beside
 
-    known = published(evaluation.benchmark)
+    known = published_beside(evaluation.benchmark, [metric.name for metric in evaluation.metrics])
     best = {figure.metric: figure.value for figure in known if figure.model == PAPERS_BEST}
     title = (
         f"{evaluation.title} {evaluation.split}: {model}, {evaluation.frames} frames ({evaluation.choice}), "
@@ -288,10 +288,11 @@ def _stored(metrics: "Sequence[Metric]", encoder: Any, benchmark: "Benchmark", p
 
 def write_evaluation(evaluation: "Evaluation", path: Path, **about: Any) -> None:
     """Writes the evaluation as JSON, with the paper's figures, whole or not at all. about: further fields."""
-    from internvid.evaluation.published import published
+    from internvid.evaluation.published import published_beside
     from internvid.report.whole_file import whole_file
 
-    content = about | asdict(evaluation) | {"published": [asdict(known) for known in published(evaluation.benchmark)]}
+    known = published_beside(evaluation.benchmark, [metric.name for metric in evaluation.metrics])
+    content = about | asdict(evaluation) | {"published": [asdict(figure) for figure in known]}
     with whole_file(path) as file:
         json.dump(content, file, indent=2, ensure_ascii=False)
         file.write("\n")

@@ -16,7 +16,7 @@ from internvid.evaluation.benchmarks import (
     names,
     read_benchmark,
 )
-from internvid.evaluation.published import PAPERS_BEST, published
+from internvid.evaluation.published import PAPERS_BEST, published, published_beside
 
 
 @pytest.fixture
@@ -463,4 +463,13 @@ def test_the_papers_figures_are_there_for_every_benchmark_that_it_shows():
     assert best["activitynet", "text_to_video_recall_at_1"] == 15.1
     assert len(best) == 3 * 3 + 5 * 2
     assert len(published("msrvtt")) == 9 * 2 - 1  # CLIP4Clip reports one way only
+    of_fine_tuned = {
+        (figure.model, figure.metric): figure.value
+        for figure in published_beside("msrvtt", ["text_to_video_recall_at_1", "matched_text_to_video_recall_at_1"])
+    }
+    assert of_fine_tuned["ViCLIP-L, InternVid-10M-DIV", "text_to_video_recall_at_1"] == 55.0
+    assert of_fine_tuned["CLIP-L, OpenAI", "video_to_text_recall_at_1"] == 38.7
+    heads = {figure.model: figure.value for figure in published_beside("ssv2", ["class_head_top_1"])[::2]}
+    assert heads["ViCLIP-L, InternVid-200M, K710 first"] == 74.2
+    assert published_beside("msrvtt", ["text_to_video_recall_at_1"]) == published("msrvtt")
     assert len(published("kinetics600")) == 12 * 3 - 2 * 2  # EVA-CLIP reports AVG only
