@@ -18,7 +18,7 @@ def finetune(
     ],
     benchmark: Annotated[str, typer.Option(help="msrvtt, didemo, kinetics400, ucf101, …")],
     data: Annotated[Path, typer.Option(help="The folder with the train split's annotation file and videos.")],
-    k710: Annotated[
+    kinetics_first: Annotated[
         Path | None,
         typer.Option(help="For classes: a folder with Kinetics-400, -600 and -700, which are trained on first."),
     ] = None,
@@ -36,16 +36,16 @@ def finetune(
     if benchmark not in FINE_TUNINGS:
         raise typer.BadParameter(f"there is no recipe for {benchmark!r}; there are {', '.join(FINE_TUNINGS)}")
     recipe = FINE_TUNINGS[benchmark]
-    if k710 is not None and (recipe.task != "classification" or benchmark == K710):
-        raise typer.BadParameter(f"--k710 trains classes first, before others, and {benchmark} is none of these")
+    if kinetics_first is not None and (recipe.task != "classification" or benchmark == K710):
+        raise typer.BadParameter(f"--kinetics-first trains classes before other classes, and {benchmark} has none")
     given = dict(_pair(change) for change in changes or [])
     try:
         recipe.changed(given)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     session = existing(lake)
-    if k710 is not None:
-        checkpoint = _tuned(session, checkpoint, K710, k710, given)
+    if kinetics_first is not None:
+        checkpoint = _tuned(session, checkpoint, K710, kinetics_first, given)
     _tuned(session, checkpoint, benchmark, data, given)
 
 

@@ -156,7 +156,7 @@ def test_what_the_caller_can_set_right_is_said(lake, base, ucf101):
         (("--benchmark", "vatexx"), "there is no recipe for 'vatexx'"),
         (("--benchmark", "ucf101", "--set", "epoch=3"), "a fine-tuning has no 'epoch'"),
         (("--benchmark", "ucf101", "--set", "epochs=many"), "epochs is like 20"),
-        (("--benchmark", "msrvtt", "--k710", ucf101), "--k710 trains classes first"),
+        (("--benchmark", "msrvtt", "--kinetics-first", ucf101), "--kinetics-first trains classes before other classes"),
     ):
         refused = internvid("finetune", base, "--data", ucf101, *arguments, lake=lake.root)
         assert refused.returncode == 2
