@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         description="JSON: folders of benchmarks that each trained model is evaluated on, by name: "
         '{"msrvtt": "/data/msrvtt"}; `internvid evaluate --help` names them',
     )
-    probes: list[Literal["linear", "knn"]] = Field(
+    probes: list[Literal["linear", "knn", "attentive"]] = Field(
         default=[],
         description='JSON: classifiers on the vectors of benchmarks of classes, such as ["linear", "knn"], trained on '
         "their train split",

@@ -21,7 +21,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def train(
             f"the tokenizer has {tokenizer.vocab_size} tokens and returns {tokenizer.context_length} per text, but the "
             f"model embeds {recipe.model.vocab_size} and reads {recipe.model.context_length}"
         )
-    initial = _initial_weights(recipe, initial_weights)
+    recipe, initial = _with_initial_weights(recipe, initial_weights)
     model = _model(recipe, initial)
     if recipe.wise_ft is None or not ranks.first:
         initial = None  # it takes as much memory as the model, and only the average at the end needs it
@@ -255,13 +255,17 @@ def _tokenizer(recipe: Recipe, clips: Clips) -> Tokenizer:
     )
 
 
-def _initial_weights(recipe: Recipe, weights: Mapping[str, Tensor] | None) -> dict[str, Tensor] | None:
+def _with_initial_weights(
+    recipe: Recipe, weights: Mapping[str, Tensor] | None
+) -> tuple[Recipe, dict[str, Tensor] | None]:
+    """Returns the recipe, with the activation of the CLIP that it starts from, and the weights that it starts with."""
     if weights is not None:
-        return fit(weights, recipe.model)
+        return recipe, fit(weights, recipe.model)
     if recipe.initialise_from is not None:
-        _, clip_weights = from_clip(recipe.initialise_from)
-        return fit({**clip_weights, "temp": torch.tensor(recipe.initial_temperature)}, recipe.model)
-    return None
+        config, clip_weights = from_clip(recipe.initialise_from)
+        recipe = replace(recipe, model=replace(recipe.model, activation=config.activation))
+        return recipe, fit({**clip_weights, "temp": torch.tensor(recipe.initial_temperature)}, recipe.model)
+    return recipe, None
 
 
 def _model(recipe: Recipe, initial: Mapping[str, Tensor] | None) -> ViCLIP:

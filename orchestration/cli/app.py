@@ -13,6 +13,7 @@ from orchestration.cli.explore import explore
 from orchestration.cli.export import export, verify
 from orchestration.cli.export_model import export_model
 from orchestration.cli.figure import figure
+from orchestration.cli.finetune import finetune
 from orchestration.cli.forget import forget
 from orchestration.cli.generated import generation_prompts, measure_generated
 from orchestration.cli.ingest import ingest, retry, sample_videos, status
@@ -36,6 +37,7 @@ app.command()(explore)
 app.command(cls=WordsCommand)(chat)
 app.command()(train)
 app.command()(ablate)
+app.command(cls=WordsCommand)(finetune)
 app.command(cls=WordsCommand)(activate)
 app.command(cls=WordsCommand)(evaluate)
 app.command("evaluate-chat", cls=WordsCommand)(evaluate_chat)

@@ -14,6 +14,7 @@ from orchestration.cli.session import RunSummary, Session
 
 if TYPE_CHECKING:
     from internvid.evaluation.protocol import Protocol
+    from resources.lake.store import Lake
 
 
 class Probe(StrEnum):
@@ -21,6 +22,7 @@ class Probe(StrEnum):
 
     linear = "linear"
     knn = "knn"
+    attentive = "attentive"
 
 
 class ProtocolName(StrEnum):
@@ -134,7 +136,11 @@ def evaluate(
         bool, typer.Option("--effects", help="Also measure what each of these settings changes, in one table.")
     ] = False,
     wise_ft: Annotated[
-        Path | None, typer.Option(help="With --effects: the checkpoint that this one began as; averages with it.")
+        str | None,
+        typer.Option(help="Shares of the trained weights in averages with --base, each evaluated: 0,0.25,0.5,0.75,1."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="The checkpoint that this one began as, for averages with it.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Another split than the paper's.")] = None,
     probe: Annotated[
@@ -156,13 +162,40 @@ def evaluate(
         frames=frames,
         protocol=_protocol(protocol, choice, fit, resampling, constants, texts, missing),
         shows_effects=effects,
-        initial=wise_ft,
+        base=None if base is None else folder_of(base, lake),
+        shares=_shares(wise_ft),
         split=split,
         probes=list(dict.fromkeys(each.value for each in probe or [])),
         vectors=vectors,
         out=out,
         name=checkpoint,
+        lake=_lake_for_rows(lake),
     )
+
+
+def _shares(text: str | None) -> list[float]:
+    """Returns the shares that are joined by commas. Raises typer.BadParameter for what is none from 0 to 1."""
+    try:
+        shares = [float(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no list of shares like 0,0.5,1") from error
+    if any(not 0 <= share <= 1 for share in shares):
+        raise typer.BadParameter(f"shares of weights are between 0 and 1, not {text}")
+    return shares
+
+
+def _lake_for_rows(lake: str | None) -> "Lake | None":
+    """Returns the lake whose table evaluations takes the metrics; None, with a note, where there is none.
+
+    Raises typer.BadParameter where one is named that does not exist.
+    """
+    try:
+        return existing(lake).lake
+    except typer.BadParameter:
+        if lake is not None:
+            raise
+    notes.print("there is no lake here, so the figures are printed and not kept")
+    return None
 
 
 def _protocol(name: ProtocolName, *given: str | None) -> "Protocol":

@@ -268,6 +268,8 @@ def trained_on(lake: Lake, video_ids: Sequence[str], clip_id: str | None = None)
             if clips:
                 yield Seen("checkpoint", name, len(clips), "trained on it")
             continue
+        if row["snapshot"] is None:  # fine-tuned from a checkpoint of elsewhere: of this lake it has seen nothing
+            continue
         held = _clips_at(lake, row["snapshot"], video_ids, clip_id)
         if held is None:
             yield Seen("checkpoint", name, None, f"unknown: {row['snapshot']} and the training's index were removed")

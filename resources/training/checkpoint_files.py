@@ -12,6 +12,7 @@ from resources.lake.store import Lake
 WEIGHTS = "model.safetensors"
 # In the folder of a training: internvid/viclip/training.py, internvid/dialogue/training.py.
 STATE, CHECKPOINT = "state.pt", "checkpoint"
+FRAMES = "frames"  # what a fine-tuning decoded of a benchmark's videos
 TRAINED = (CHECKPOINTS.name, CHAT_CHECKPOINTS.name)  # tables of checkpoints that were trained in such a folder
 
 
@@ -22,13 +23,15 @@ def training_folder(lake: Lake, name: str) -> Path:
 
 def remove_states(lake: Lake) -> None:
     """Removes from the folders of trainings what only an interrupted one needs, once their checkpoint is in the lake:
-    the state, some three times the weights, and the checkpoint that was published. What a model was trained on stays.
+    the state, some three times the weights, the checkpoint that was published, and a benchmark's frames. What a model
+    was trained on stays.
     """
     for table in TRAINED:
         for provenance in set(lake.polars(table, columns=["provenance"])["provenance"].to_list()):
             folder = training_folder(lake, provenance)
             (folder / STATE).unlink(missing_ok=True)
-            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+            for made in (CHECKPOINT, FRAMES):
+                shutil.rmtree(folder / made, ignore_errors=True)
 
 
 def publish_folder(lake: Lake, folder: Path, name: str) -> str:

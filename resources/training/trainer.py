@@ -24,15 +24,20 @@ from uuid import uuid4
 
 import dagster as dg
 
+from resources.incremental.progress import progress
+from resources.training.benchmark_clips import keep_frames
+from resources.training.checkpoint_files import FRAMES
 from resources.training.lake_clips import index_clips
 from resources.training.lake_dialogues import FILE_NAME as DIALOGUES_INDEX
 from resources.training.lake_dialogues import index_dialogues
-from resources.training.worker import FAILURE, ChatData, TrainingConfig
+from resources.training.worker import FAILURE, ChatData, TrainingConfig, TuningData
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from internvid.dialogue.recipe import ChatRecipe
+    from internvid.evaluation.benchmarks import Benchmark
+    from internvid.viclip.fine_tuning_recipe import FineTuning
     from internvid.viclip.recipe import Recipe
     from resources.lake.store import Lake
 from resources.lake.temporary_folders import temporary_folder
@@ -88,6 +93,28 @@ class TrainedChat:
     samples: int
     seconds: float
     loss: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Result of a fine-tuning.
+
+    checkpoint: its folder. digest: `encoder_digest` of it. clips: videos. failed: (video, error) of videos that could
+    not be read. The other fields are those of `internvid.viclip.fine_tuning.FineTuningResult`.
+    """
+
+    checkpoint: Path
+    digest: str
+    clips: int
+    failed: tuple[tuple[str, str], ...]
+    steps: int
+    samples: int
+    seconds: float
+    samples_per_second: float
+    waiting_share: float
+    memory_bytes: int
+    loss: float
+    accuracy: float
 
 
 class Trainer(dg.ConfigurableResource):
@@ -167,6 +194,54 @@ class Trainer(dg.ConfigurableResource):
             result = self.model_copy(update={"processes": 1})._run(context, replace(config, starter=str(starter)))
         about = {"checkpoint": Path(result["checkpoint"]), "clips": index.clips, "left_out": index.left_out}
         return TrainedChat(**{**result, **about})
+
+    def as_tuned(self, recipe: FineTuning) -> FineTuning:
+        """Returns the recipe with this trainer's max_steps, which its version names."""
+        return recipe if self.max_steps is None else replace(recipe, max_steps=self.max_steps)
+
+    def fine_tune(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        lake: Lake,
+        recipe: FineTuning,
+        benchmark: Benchmark,
+        *,
+        base: Path,
+        folder: Path,
+        decoding_workers: int = 1,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> Tuned:
+        """Fine-tunes a checkpoint on the benchmark's videos, or continues in the folder what was interrupted.
+
+        base: folder of the checkpoint. decoding_workers: processes that decode the videos, once. Errors are as of
+        `train`; one process trains.
+        """
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe = self.as_tuned(recipe)
+        with progress("decoding videos", len(benchmark.items), context.log.info) as advance:
+            kept = keep_frames(
+                benchmark,
+                folder / FRAMES,
+                frames=recipe.stored_frames,
+                short_side=recipe.stored_side,
+                workers=decoding_workers,
+                on_videos=advance,
+            )
+        for video, error in kept.failed:
+            context.log.info(f"left out, for it cannot be read: {video}: {error}")
+        absent = {"missing": len(benchmark.missing), "failed": [list(each) for each in kept.failed]}
+        data = TuningData(str(kept.folder), str(base.absolute()), list(benchmark.classes))
+        config = TrainingConfig(
+            **self._common(lake, Path(), "", folder),
+            recipe=asdict(recipe),
+            workers=self.workers,
+            receipt={**absent, **(receipt or {})},
+            fine_tuning=asdict(data),
+        )
+        with _started_from_here(folder) as starter:
+            result = self.model_copy(update={"processes": 1})._run(context, replace(config, starter=str(starter)))
+        return Tuned(**{**result, "checkpoint": Path(result["checkpoint"]), "failed": kept.failed})
 
     def _common(self, lake: Lake, index: Path, snapshot: str, folder: Path) -> dict[str, Any]:
         """Returns the fields of the configuration that every training has."""

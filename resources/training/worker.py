@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,8 @@ class TrainingConfig:
     torch, for each process; None: as torch likes. compile: as in `internvid.viclip.training.train`. initial_weights: a
     file of ViCLIP weights to start from, in place of what the recipe names. receipt: what the checkpoint's receipt is
     to say beside what training writes. starter: a file that whoever started this keeps locked for as long as it is to
-    go on. chat: the fields of `ChatData`, for the training of a chat; its recipe is one of a chat.
+    go on. chat: the fields of `ChatData`, for the training of a chat; its recipe is one of a chat. fine_tuning: the
+    fields of `TuningData`, for a fine-tuning; its recipe is one of that, and index and snapshot are empty.
     """
 
     lake: dict[str, Any]
@@ -67,6 +69,7 @@ class TrainingConfig:
     receipt: dict[str, Any] = field(default_factory=dict)
     starter: str | None = None
     chat: dict[str, str] | None = None
+    fine_tuning: dict[str, Any] | None = None
 
     def write(self, path: Path) -> None:
         """Readable by its owner alone: storage options may hold keys."""
@@ -92,6 +95,18 @@ class ChatData:
 
     dialogues: str
     vision: str
+
+
+@dataclass(frozen=True)
+class TuningData:
+    """What a fine-tuning reads. frames: folder of `keep_frames`. base: folder of the checkpoint that it begins as.
+
+    classes: names of the benchmark's classes; empty for retrieval.
+    """
+
+    frames: str
+    base: str
+    classes: list[str]
 
 
 def recipe_of(written: str | Mapping[str, Any]) -> Recipe:
@@ -146,6 +161,9 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     """Trains, as one of so many ranks."""
     if config.chat is not None:
         _run_chat(config, ChatData(**config.chat), reports)
+        return
+    if config.fine_tuning is not None:
+        _run_fine_tuning(config, TuningData(**config.fine_tuning), reports)
         return
     import torch
     import torch.distributed
@@ -229,6 +247,47 @@ def _run_chat(config: TrainingConfig, data: ChatData, reports: Reports) -> None:
         receipt=config.receipt,
     )
     reports.result({**asdict(result), "checkpoint": str(result.checkpoint), "digest": chat_digest(result.checkpoint)})
+
+
+def _run_fine_tuning(config: TrainingConfig, data: TuningData, reports: Reports) -> None:
+    """Fine-tunes on a benchmark, in this process alone."""
+    import torch
+
+    from internvid.evaluation.classification import class_vectors
+    from internvid.viclip.checkpoint import load_checkpoint
+    from internvid.viclip.encoder import Encoder
+    from internvid.viclip.fine_tuning import fine_tune, fine_tuning_plan
+    from internvid.viclip.fine_tuning_recipe import FineTuning
+    from internvid.video_text.folders import encoder_digest
+    from resources.training.benchmark_clips import BenchmarkClips
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if isinstance(config.recipe, str):
+        raise ValueError("the recipe of a fine-tuning is given by its fields")
+    recipe, device = FineTuning.from_dict(config.recipe), _device(config.device, 1)
+    base, clips = load_checkpoint(Path(data.base)), BenchmarkClips(Path(data.frames))
+    vectors = None
+    if data.classes:  # by the base's text tower, as the zero-shot evaluation has them
+        vectors = class_vectors(data.classes, partial(Encoder(base).encode_texts, prepare=False))
+    reports.line(f"{len(clips):,} clips, {recipe.version}, device: {device}")
+    (plan,) = fine_tuning_plan(recipe, len(clips))
+    result = fine_tune(
+        recipe,
+        clips,
+        base,
+        folder=Path(config.folder),
+        classes=tuple(data.classes),
+        class_vectors=vectors,
+        device=device,
+        workers=_workers(config.workers, device, 1),
+        log=Steps(plan.steps, reports.line),
+        save_every_seconds=config.save_every_seconds,
+        receipt=config.receipt,
+    )
+    reports.result(
+        {**asdict(result), "checkpoint": str(result.checkpoint), "digest": encoder_digest(result.checkpoint)}
+    )
 
 
 def min_short_side(recipe: Recipe) -> int:
