@@ -13,6 +13,7 @@ from orchestration.cli.export import export, verify
 from orchestration.cli.export_model import export_model
 from orchestration.cli.figure import figure
 from orchestration.cli.forget import forget
+from orchestration.cli.generate import generate
 from orchestration.cli.ingest import ingest, retry, sample_videos, status
 from orchestration.cli.models import ablate, activate, evaluate, train
 from orchestration.cli.operate import docs, maintain, serve, ui
@@ -32,6 +33,7 @@ app.command(cls=WordsCommand)(search)
 app.command(cls=WordsCommand)(why)
 app.command()(explore)
 app.command(cls=WordsCommand)(chat)
+app.command(cls=WordsCommand)(generate)
 app.command()(train)
 app.command()(ablate)
 app.command(cls=WordsCommand)(activate)

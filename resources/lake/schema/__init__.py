@@ -10,6 +10,7 @@ from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
 from resources.lake.schema.captions import CLIP_CAPTIONS, CLIP_THINGS, FRAME_CAPTIONS
 from resources.lake.schema.corpus import COMPARISONS, COPY_KEYS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
 from resources.lake.schema.dialogue import CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
+from resources.lake.schema.generation import GENERATED_VIDEOS, GENERATION_CHECKPOINTS
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
     DOWNLOADS,
@@ -69,6 +70,8 @@ __all__ = [
     "FINGERPRINTS",
     "FRAMES",
     "FRAME_CAPTIONS",
+    "GENERATED_VIDEOS",
+    "GENERATION_CHECKPOINTS",
     "INTERLEAVED",
     "JUDGEMENTS",
     "MADE_BY",
@@ -137,6 +140,8 @@ TABLES: dict[str, Table] = {
         CHECKPOINTS,
         EVALUATIONS,
         CHAT_CHECKPOINTS,
+        GENERATION_CHECKPOINTS,
+        GENERATED_VIDEOS,
         ATTEMPTS,
         BATCH_STATES,
         COSTS,

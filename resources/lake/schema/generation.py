@@ -48,12 +48,17 @@ GENERATED_VIDEOS = Table(
             derived_from=("generation_checkpoints.generator",),
         ),
         reference("checkpoint_id", "generation_checkpoints.checkpoint_id"),
-        Column("prompt", TEXT, "the text that it was generated from"),
+        Column(
+            "prompt",
+            TEXT,
+            "the text that it was generated from: the user's, or a caption of a held-out clip",
+            derived_from=("clip_captions.caption",),
+        ),
+        Column("clip_id", TEXT, "clips: whose caption the prompt is, or null", derived_from=("clips.clip_id",)),
+        Column("video_id", TEXT, "raw_videos: of that clip, or null", derived_from=("raw_videos.video_id",)),
         Column("seed", pa.int64(), "of its noise"),
         Column("sampling", TEXT, "sampler, its steps, and guidance"),
-        Column(
-            "mp4", pa.binary(), "the video, H.264 in MP4", derived_from=("generation_checkpoints.weights_digest",)
-        ),
+        Column("mp4", pa.binary(), "the video, H.264 in MP4", derived_from=("generation_checkpoints.weights_digest",)),
         Column("frames", pa.int32(), "frames of it"),
         Column("frames_per_second", pa.float64(), "at which it is shown"),
         Column("width", pa.int32(), "pixels"),

@@ -91,5 +91,5 @@ def test_bookkeeping_and_what_is_made_from_snapshots_is_not_pinned():
             "batch_states",
         ),
         *("corpus_snapshot", "subsets", "subset_snapshots", "interleaved", "checkpoints", "evaluations"),
-        "chat_checkpoints",
+        *("chat_checkpoints", "generation_checkpoints", "generated_videos"),
     }
