@@ -1,4 +1,4 @@
-"""The partitions of the assets: ingest batches, subsets by name, models, chats and generators by recipe, exports by form."""
+"""The partitions of the assets: ingest batches, subsets by name, models of all kinds by recipe, exports by form."""
 
 from collections.abc import Iterable
 

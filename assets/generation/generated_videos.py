@@ -59,7 +59,8 @@ def _prompts(lake: Lake, config: GenerationConfig, snapshot: str) -> dict[str, t
         return {}
     clip_ids = held_out_clips(lake, snapshot)["clip_id"].to_pylist()[: 4 * DEFAULT_PROMPTS]
     rows = lake.query(
-        "select clip_id, video_id, caption from clip_captions where clip_id in (select unnest($clip_ids)) order by md5(clip_id)",
+        "select clip_id, video_id, caption from clip_captions "
+        "where clip_id in (select unnest($clip_ids)) order by md5(clip_id)",
         {"clip_ids": clip_ids},
         tables=["clip_captions"],
         at=snapshot,
