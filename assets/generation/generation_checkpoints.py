@@ -18,7 +18,7 @@ from resources.training.checkpoint_files import publish_folder, remove_states, t
 from resources.training.checkpoint_rows import made_from, newest_row
 from resources.training.trainer import Trainer
 
-MEASURED = ("clips", "steps", "samples", "seconds", "loss", "autoencoder_loss")
+MEASURED = ("clips", "steps", "samples", "seconds", "loss")
 
 
 def configure(scope: StageScope, *, trainer: Trainer) -> Configuration:

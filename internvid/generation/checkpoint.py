@@ -22,9 +22,10 @@ from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
 from internvid.dialogue.prompt import small_tokenizer
+from internvid.generation.autoencoder import ImageModelAutoencoder, PatchAutoencoder
 from internvid.generation.model import CLOSED, OPEN, VideoDenoiser
 from internvid.generation.recipe import GenerationRecipe
 from internvid.hub import HubModel
@@ -33,7 +34,6 @@ from internvid.viclip.weights import load_into
 
 WEIGHTS, CONFIG, RECEIPT = "model.safetensors", "config.json", "receipt.json"
 BELONGS_TO = "belongs_to"  # in the header of the weights: a hash of the configuration
-PARTS = ("autoencoder", "text_tower", "denoiser")
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Generator:
     """A generator's parts. scheduler: the noise of each step of diffusion, and what the denoiser predicts of it."""
 
     recipe: GenerationRecipe
-    autoencoder: AutoencoderKL
+    autoencoder: PatchAutoencoder | ImageModelAutoencoder
     text_tower: CLIPTextModel
     denoiser: VideoDenoiser
     tokenizer: Any
@@ -60,9 +60,8 @@ class Generator:
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
         """Frames, channels, height and width of a video's latents."""
-        config = self.autoencoder.config
-        side = self.recipe.image_size // 2 ** (len(config.block_out_channels) - 1)
-        return (self.recipe.frames, config.latent_channels, side, side)
+        side = self.recipe.image_size // self.autoencoder.pixels_per_latent
+        return (self.recipe.frames, self.autoencoder.channels, side, side)
 
     def to(self, device: str | torch.device) -> Generator:
         for part in (self.autoencoder, self.text_tower, self.denoiser):
@@ -86,27 +85,23 @@ class Generator:
         return self.text_tower(ids.to(self.device)).last_hidden_state
 
     def pixels(self, videos: Tensor) -> Tensor:
-        """uint8 [..., c, h, w] -> the autoencoder's input, from -1 to 1, on the device."""
+        """uint8 frames -> the autoencoder's input, from -1 to 1, on the device."""
         return videos.to(self.device).to(torch.float32) / 127.5 - 1
 
     @torch.no_grad()
     def encoded(self, frames: Tensor) -> Tensor:
-        """Returns the latents of frames, scaled to a deviation of about 1: [n, 3, h, w] uint8 -> [n, c, h, w]."""
-        mean = self.autoencoder.encode(self.pixels(frames)).latent_dist.mean
-        config = self.autoencoder.config
-        return (mean - (config.shift_factor or 0.0)) * config.scaling_factor
+        """Returns the latents of frames: [n, 3, h, w] uint8 -> [n, c, h, w]."""
+        return self.autoencoder.latents(self.pixels(frames))
 
     @torch.no_grad()
     def decoded(self, latents: Tensor) -> Tensor:
         """Returns the frames of latents: [n, c, h, w] -> [n, 3, h, w] uint8."""
-        config = self.autoencoder.config
-        pixels = self.autoencoder.decode(latents / config.scaling_factor + (config.shift_factor or 0.0)).sample
-        return ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return ((self.autoencoder.pixels(latents) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generator:
     """Returns a generator before training: from the recipe's image model, or with random weights, which depend on the
-    recipe's seed alone, and a vocabulary from the captions.
+    recipe's seed alone, and a vocabulary from the captions. A linear autoencoder is still to be fitted.
 
     Raises OSError or ValueError for a folder that is no Stable Diffusion, or lacks weights.
     """
@@ -118,15 +113,6 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
     levels, layers = len(sizes.denoiser_widths), sizes.denoiser_layers
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        autoencoder = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * len(sizes.autoencoder_widths),
-            up_block_types=("UpDecoderBlock2D",) * len(sizes.autoencoder_widths),
-            block_out_channels=sizes.autoencoder_widths,
-            latent_channels=sizes.latent_channels,
-            norm_num_groups=sizes.norm_groups,
-            sample_size=recipe.image_size,
-            scaling_factor=1.0,  # known after its training
-        )
         text_tower = CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(tokenizer),
@@ -141,11 +127,12 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
             )
         )
         unet = UNet2DConditionModel(
-            sample_size=recipe.image_size // 2 ** (len(sizes.autoencoder_widths) - 1),
+            sample_size=recipe.image_size // sizes.patch,
             in_channels=sizes.latent_channels,
             out_channels=sizes.latent_channels,
-            down_block_types=("CrossAttnDownBlock2D",) * levels,
-            up_block_types=("CrossAttnUpBlock2D",) * levels,
+            # Attention on the lower levels alone: at the highest it takes half of the time.
+            down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
+            up_block_types=(*("CrossAttnUpBlock2D",) * (levels - 1), "UpBlock2D"),
             block_out_channels=sizes.denoiser_widths,
             layers_per_block=layers,
             cross_attention_dim=sizes.text_width,
@@ -154,6 +141,7 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
         )
         denoiser = VideoDenoiser(unet, recipe.frames, gate=OPEN)
     scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type=recipe.prediction)
+    autoencoder = PatchAutoencoder(sizes.patch, sizes.latent_channels)
     return Generator(recipe, autoencoder, text_tower, denoiser, tokenizer, scheduler)
 
 
@@ -167,13 +155,13 @@ def _from_image_model(recipe: GenerationRecipe) -> Generator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         unet = _loaded(UNet2DConditionModel, folder, "unet")
-        autoencoder = _loaded(AutoencoderKL, folder, "vae")
+        autoencoder = ImageModelAutoencoder(_loaded(AutoencoderKL, folder, "vae"))
         text_tower, information = CLIPTextModel.from_pretrained(
             folder, subfolder="text_encoder", use_safetensors=True, output_loading_info=True
         )
         _require_all(folder, "text_encoder", information["missing_keys"])
         denoiser = VideoDenoiser(unet, recipe.frames, gate=CLOSED)
-    tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder="tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer", trust_remote_code=False)
     noise = DDPMScheduler.load_config(folder, subfolder="scheduler")
     scheduler = DDPMScheduler.from_config(noise, prediction_type=recipe.prediction)
     return Generator(recipe, autoencoder, text_tower.float(), denoiser, tokenizer, scheduler)
@@ -211,7 +199,7 @@ def save_generator(folder: Path, generator: Generator, weights: Mapping[str, Ten
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "recipe": asdict(generator.recipe),
-        "autoencoder": dict(generator.autoencoder.config),
+        "autoencoder": _autoencoder_config(generator.autoencoder),
         "text_tower": generator.text_tower.config.to_diff_dict(),
         "denoiser": dict(generator.denoiser.unet.config),
         "scheduler": dict(generator.scheduler.config),
@@ -230,6 +218,18 @@ def save_generator(folder: Path, generator: Generator, weights: Mapping[str, Ten
     finally:
         part.unlink(missing_ok=True)
     return folder
+
+
+def _autoencoder_config(autoencoder: PatchAutoencoder | ImageModelAutoencoder) -> dict[str, Any]:
+    if isinstance(autoencoder, PatchAutoencoder):
+        return {"patch": autoencoder.pixels_per_latent, "channels": autoencoder.channels}
+    return dict(autoencoder.network.config)
+
+
+def _autoencoder(config: Mapping[str, Any]) -> PatchAutoencoder | ImageModelAutoencoder:
+    if "patch" in config:
+        return PatchAutoencoder(**config)
+    return ImageModelAutoencoder(AutoencoderKL.from_config(config))
 
 
 def load_generator(folder: Path, device: str | torch.device = "cpu") -> Generator:
@@ -257,7 +257,7 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> Generato
     with torch.random.fork_rng(devices=[]):
         generator = Generator(
             recipe,
-            AutoencoderKL.from_config(config["autoencoder"]),
+            _autoencoder(config["autoencoder"]),
             CLIPTextModel(CLIPTextConfig(**config["text_tower"])),
             VideoDenoiser(UNet2DConditionModel.from_config(config["denoiser"]), recipe.frames, gate=CLOSED),
             AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False),

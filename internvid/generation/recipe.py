@@ -18,13 +18,14 @@ Trained = Literal["all", "added"]
 class NewImageModel:
     """Sizes of a text-to-image model that is trained from random weights.
 
-    autoencoder_widths: channels by level; each level but the first halves the side. denoiser_widths: likewise.
-    denoiser_layers: blocks of a level. heads: of all attention. text_width, text_layers: of the text tower.
+    patch: side in pixels of the patches that become latents. latent_channels: principal components of a patch.
+    denoiser_widths: channels by level; each level but the first halves the side. denoiser_layers: blocks of a level.
+    heads: of all attention. text_width, text_layers: of the text tower.
     vocab_size: upper bound on tokens. context: tokens of a caption; longer ones are cut.
     """
 
+    patch: int
     latent_channels: int
-    autoencoder_widths: tuple[int, ...]
     denoiser_widths: tuple[int, ...]
     denoiser_layers: int
     heads: int
@@ -40,8 +41,7 @@ class GenerationRecipe:
     """How a generator is trained.
 
     image_model: a Stable-Diffusion folder or hub id in the layout of `diffusers`; None: `new_image_model`.
-    autoencoder: the phase in which a new autoencoder learns to reproduce frames; None: it comes with the image model.
-    denoiser: the phase in which the inflated denoiser, and a new text tower, learn. Batches of both count clips.
+    denoiser: the phase in which the inflated denoiser, and a new text tower, learn. Its batches count clips.
     frames, image_size: of a video; the side in pixels. fit: how a frame becomes a square: the whole of it is squashed,
     or its middle is taken. frames_per_second: at which generated videos are shown.
     caption_dropout: share of captions that are replaced by an empty one, which guidance needs.
@@ -51,7 +51,6 @@ class GenerationRecipe:
     name: str
     image_model: str | None
     new_image_model: NewImageModel | None
-    autoencoder: Phase | None
     denoiser: Phase
     prediction: Prediction
     frames: int = 16
@@ -72,10 +71,6 @@ class GenerationRecipe:
         """Returns the name and a hash of all fields: any change of the recipe changes it."""
         return version_of(self.name, asdict(self))
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return tuple(phase for phase in (self.autoencoder, self.denoiser) if phase is not None)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> GenerationRecipe:
         """Reads the result of `asdict`, also after a round trip through JSON."""
@@ -85,7 +80,6 @@ class GenerationRecipe:
             new = NewImageModel(**{**new, **lists})
         parts = {
             "new_image_model": new,
-            "autoencoder": None if values["autoencoder"] is None else Phase(**values["autoencoder"]),
             "denoiser": Phase(**values["denoiser"]),
         }
         return cls(**{**values, **parts, "betas": tuple(values["betas"])})
@@ -96,9 +90,9 @@ T2V_TINY = GenerationRecipe(
     name="t2v-tiny",
     image_model=None,
     new_image_model=NewImageModel(
-        latent_channels=4,
-        autoencoder_widths=(16, 32, 64),
-        denoiser_widths=(64, 96),
+        patch=4,
+        latent_channels=16,
+        denoiser_widths=(48, 64),
         denoiser_layers=1,
         heads=4,
         text_width=64,
@@ -106,20 +100,11 @@ T2V_TINY = GenerationRecipe(
         vocab_size=512,
         context=24,
     ),
-    autoencoder=Phase(
-        name="autoencoder",
-        mask_ratio=0.0,
-        learning_rate=2e-3,
-        epochs=8,
-        warmup_epochs=0.2,
-        batch_size=32,
-        min_steps=200,
-    ),
     denoiser=Phase(
         name="denoiser",
         mask_ratio=0.0,
-        learning_rate=1e-3,
-        epochs=8,
+        learning_rate=1.5e-3,
+        epochs=10,
         warmup_epochs=0.2,
         batch_size=8,
         min_steps=200,
@@ -127,7 +112,8 @@ T2V_TINY = GenerationRecipe(
     prediction="v_prediction",
     image_size=32,
     fit="squash",
-    ema_decay=0.995,
+    ema_decay=0.99,
+    betas=(0.9, 0.99),
     precision="float32",  # few CPUs are faster at bfloat16
 )
 
@@ -137,7 +123,6 @@ T2V_SD = GenerationRecipe(
     name="t2v-sd",
     image_model="",  # INTERNVID_IMAGE_MODEL
     new_image_model=None,
-    autoencoder=None,
     denoiser=Phase(name="denoiser", mask_ratio=0.0, learning_rate=3e-5, epochs=1, warmup_epochs=0.02, batch_size=64),
     prediction="epsilon",
 )

@@ -12,7 +12,7 @@ from resources.lake.store import Lake
 WEIGHTS = "model.safetensors"
 # In the folder of a training: internvid/viclip/training.py, and the modules of that name for chats and generators.
 STATE, CHECKPOINT = "state.pt", "checkpoint"
-CACHES = ("frames.cache", "frames.cache.json", "latents.cache", "latents.cache.json")  # of a generator's clips
+CACHES = ("latents.cache", "latents.cache.json")  # of a generator's clips
 # Tables of checkpoints that were trained in such a folder.
 TRAINED = (CHECKPOINTS.name, CHAT_CHECKPOINTS.name, GENERATION_CHECKPOINTS.name)
 
@@ -36,7 +36,7 @@ def remove_states(lake: Lake) -> None:
 
 
 def remove_caches(folder: Path) -> None:
-    """Removes frames and latents that a training of a generator keeps; it makes them again."""
+    """Removes the latents that a training of a generator keeps; it makes them again."""
     for name in CACHES:
         (folder / name).unlink(missing_ok=True)
 

@@ -107,7 +107,6 @@ class TrainedGenerator:
     samples: int
     seconds: float
     loss: float
-    autoencoder_loss: float | None
 
 
 class Trainer(dg.ConfigurableResource):
@@ -160,11 +159,7 @@ class Trainer(dg.ConfigurableResource):
         if self.image_model is not None and recipe.image_model is not None:
             recipe = replace(recipe, image_model=self.image_model)
         if self.max_steps is not None:
-            autoencoder, denoiser = (
-                None if phase is None else replace(phase, max_steps=self.max_steps)
-                for phase in (recipe.autoencoder, recipe.denoiser)
-            )
-            recipe = replace(recipe, autoencoder=autoencoder, denoiser=denoiser or recipe.denoiser)
+            recipe = replace(recipe, denoiser=replace(recipe.denoiser, max_steps=self.max_steps))
         return recipe
 
     def train_generator(

@@ -204,7 +204,7 @@ def _run_generator(config: TrainingConfig, reports: Reports, ranks: int) -> None
 
     from internvid.generation.checkpoint import generator_digest
     from internvid.generation.recipe import GenerationRecipe
-    from internvid.generation.training import generation_plans, train_generator
+    from internvid.generation.training import generation_plan, train_generator
     from resources.lake.store import Lake
     from resources.training.lake_clips import LakeClips
     from resources.training.video_clips import VideoClips
@@ -222,7 +222,7 @@ def _run_generator(config: TrainingConfig, reports: Reports, ranks: int) -> None
         clips,
         folder=Path(config.folder),
         device=device,
-        log=GeneratorSteps(generation_plans(recipe, len(clips))[-1].end_step, reports.line),
+        log=GeneratorSteps(generation_plan(recipe, len(clips)).steps, reports.line),
         note=reports.line,
         save_every_seconds=config.save_every_seconds,
         receipt=config.receipt,

@@ -24,8 +24,7 @@ GENERATION_CHECKPOINTS = Table(
         Column("steps", pa.int64(), "updates of the optimiser"),
         Column("samples", pa.int64(), "clips seen, counted each time"),
         Column("seconds", pa.float64(), "spent on training, over all tries"),
-        Column("loss", pa.float64(), "of the denoiser: mean over the last steps"),
-        Column("autoencoder_loss", pa.float64(), "mean over its last steps; null where it came with the image model"),
+        Column("loss", pa.float64(), "mean over the last steps"),
         *MADE_BY,
     ),
 )

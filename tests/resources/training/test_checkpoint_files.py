@@ -12,7 +12,7 @@ KEPT = ("clips.arrow", "config.json", "log.jsonl", "seen.parquet")  # what the m
 
 
 TABLES = [("checkpoints", "model"), ("chat_checkpoints", "chat"), ("generation_checkpoints", "generator")]
-CACHES = ("frames.cache", "latents.cache.json")
+CACHES = ("latents.cache", "latents.cache.json")
 
 
 @pytest.mark.parametrize(("table", "partition"), TABLES)
