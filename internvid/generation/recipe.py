@@ -104,15 +104,15 @@ T2V_TINY = GenerationRecipe(
         name="denoiser",
         mask_ratio=0.0,
         learning_rate=1.5e-3,
-        epochs=10,
+        epochs=4,
         warmup_epochs=0.2,
-        batch_size=8,
+        batch_size=4,
         min_steps=200,
     ),
     prediction="v_prediction",
     image_size=32,
     fit="squash",
-    ema_decay=0.99,
+    ema_decay=0.995,
     betas=(0.9, 0.99),
     precision="float32",  # few CPUs are faster at bfloat16
 )

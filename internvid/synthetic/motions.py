@@ -16,7 +16,7 @@ from internvid.synthetic.questions import WAYS, caption_of
 
 SIDE = 64  # pixels: generators of 32 pixels are trained on it
 DIRECTIONS = tuple(action.removeprefix("moving ") for action in WAYS)
-BACKDROP_COLOURS = ("grey", "white")
+BACKDROP_COLOUR = "white"
 
 
 @dataclass(frozen=True, order=True)
@@ -70,14 +70,14 @@ def motion_of(plan: VideoPlan) -> Motion:
 
 
 def _plan(name: str, motion: Motion, rng: np.random.Generator) -> VideoPlan:
-    x, y = (round(float(rng.uniform(0.44, 0.56)), 3) for _ in range(2))
+    x, y = (round(float(rng.uniform(0.47, 0.53)), 3) for _ in range(2))
     figure = Figure(
         motion.shape,
         motion.colour,
         next(action for action in WAYS if action == f"moving {motion.direction}"),
         at=(x, y),
-        size=round(float(rng.uniform(0.34, 0.42)), 3),
-        travel=round(float(rng.uniform(0.45, 0.6)), 3),
+        size=round(float(rng.uniform(0.37, 0.41)), 3),
+        travel=round(float(rng.uniform(0.48, 0.54)), 3),
     )
-    shot = Shot(FRAMES_PER_SHOT, Backdrop("flat", str(rng.choice(BACKDROP_COLOURS))), (figure,))
+    shot = Shot(FRAMES_PER_SHOT, Backdrop("flat", BACKDROP_COLOUR), (figure,))
     return VideoPlan(name, (shot,), width=SIDE, height=SIDE, fps=FRAMES_PER_SECOND, sound=False)
