@@ -27,8 +27,8 @@ import numpy as np
 import torch
 
 from internvid.generation.checkpoint import Generator, load_generator, new_generator
-from internvid.generation.recipe import T2V_TINY, GenerationRecipe
-from internvid.generation.sampling import Sampling, sampled
+from internvid.generation.recipe import T2V_TINY, GenerationRecipe, Sampling
+from internvid.generation.sampling import sampled
 from internvid.generation.training import train_generator
 from internvid.synthetic.motions import DIRECTIONS, Motion, motion_of, motion_videos
 from internvid.synthetic.pictures import pictures
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4, help="samples of each of the 16 held-out captions")
     parser.add_argument("--training-seed", type=int, default=T2V_TINY.seed)
     parser.add_argument("--epochs", type=float, help="of the denoiser. Default: the recipe's")
-    parser.add_argument("--steps", type=int, default=Sampling.steps, help="of sampling")
+    parser.add_argument("--denoiser-calls", type=int, default=Sampling.denoiser_calls, help="of a sample")
     parser.add_argument("--guidance", nargs="+", type=float, default=[Sampling.guidance])
     parser.add_argument("--folder", type=Path, help="keep everything there, and use what it holds")
     parser.add_argument("--sheet", type=Path, help="a PNG file for the samples of each caption's first seed")
@@ -137,10 +137,10 @@ def main() -> None:
         "drawn by the renderer": scores(planned.held_out, real),
         "and through the autoencoder": scores(planned.held_out, reconstructed(generator, real)),
     }
-    first = Sampling(arguments.steps, arguments.guidance[0])
+    first = Sampling(arguments.denoiser_calls, arguments.guidance[0])
     rows["untrained"] = scores(wanted, samples_of(untrained, prompts, seeds, first))
     for guidance in arguments.guidance:
-        how = Sampling(arguments.steps, guidance)
+        how = Sampling(arguments.denoiser_calls, guidance)
         began = time.monotonic()
         videos = samples_of(generator, prompts, seeds, how)
         rows[how.version] = scores(wanted, videos)

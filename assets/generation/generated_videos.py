@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from assets.generation.generation_checkpoints import newest_generator
 from assets.partitions import GENERATOR
+from internvid.generation.recipe import Sampling
 from resources.corpus.held_out import held_out_clips
 from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
 from resources.incremental.provenance import digest
@@ -23,19 +24,19 @@ SHOWN = 4  # videos in the metadata
 
 class GenerationConfig(dg.Config):
     """prompts: texts to make videos of; else captions of held-out clips. seeds: of the noise; a video of each prompt
-    with each. steps: of the sampler. guidance: weight of the text against no text; 1: none.
+    with each. denoiser_calls: of the sampler. guidance: weight of the text against no text; 1: none.
     """
 
     prompts: list[str] = []
     seeds: list[int] = [0]
-    steps: int = 25
-    guidance: float = 4.0
+    denoiser_calls: int = Sampling.denoiser_calls
+    guidance: float = Sampling.guidance
 
 
 def configure(scope: StageScope, *, generators: Generators) -> Configuration:
     """The version names the sampler; a video depends on the checkpoint, its prompt and its seed."""
     config = scope.config or GenerationConfig()
-    version = f"ddim{config.steps}+guidance{config.guidance:g}"
+    version = Sampling(config.denoiser_calls, config.guidance).version
     if scope.partition is None or scope.lake is None:
         return Configuration(({"": version},), parameters=pa.table({}))
     row = newest_generator(scope.lake, scope.partition)
@@ -111,7 +112,7 @@ def generated_videos(run: StageRun, units: list[Unit], *, generators: Generators
     def compute(chunk: list[Unit]) -> list[Outcome]:
         asked = [_asked(unit) for unit in chunk]
         prompts, seeds = [prompt for prompt, _ in asked], [seed for _, seed in asked]
-        videos = loaded.sample(prompts, seeds, steps=config.steps, guidance=config.guidance)
+        videos = loaded.sample(prompts, seeds, denoiser_calls=config.denoiser_calls, guidance=config.guidance)
         outcomes: list[Outcome] = []
         for unit, (prompt, seed), video in zip(chunk, asked, videos, strict=True):
             frames, height, width, _ = video.frames.shape

@@ -37,6 +37,18 @@ class NewImageModel:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How videos are sampled. denoiser_calls: of a video. guidance: weight of the text against no text; 1: none."""
+
+    denoiser_calls: int = 25
+    guidance: float = 4.0
+
+    @property
+    def version(self) -> str:
+        return f"ddim{self.denoiser_calls}+guidance{self.guidance:g}"
+
+
+@dataclass(frozen=True)
 class GenerationRecipe:
     """How a generator is trained.
 

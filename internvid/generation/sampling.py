@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -11,18 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from internvid.generation.checkpoint import Generator
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How videos are sampled. steps: of the denoiser. guidance: weight of the text against no text; 1: none."""
-
-    steps: int = 25
-    guidance: float = 4.0
-
-    @property
-    def version(self) -> str:
-        return f"ddim{self.steps}+guidance{self.guidance:g}"
+from internvid.generation.recipe import Sampling
 
 
 @torch.no_grad()
@@ -36,7 +24,7 @@ def sampled(generator: Generator, prompts: Sequence[str], seeds: Sequence[int], 
     scheduler = DDIMScheduler.from_config(
         generator.scheduler.config, timestep_spacing="trailing", clip_sample=False, set_alpha_to_one=True
     )
-    scheduler.set_timesteps(how.steps, device=device)
+    scheduler.set_timesteps(how.denoiser_calls, device=device)
     guided = how.guidance != 1
     text = generator.texts([*([""] * len(prompts) if guided else []), *prompts])
     on_gpu = device.type == "cuda" and generator.recipe.precision == "bfloat16"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from internvid.generation.recipe import Sampling
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes
 
@@ -25,8 +26,8 @@ def generate(
         typer.Option(help="An id of the table generation_checkpoints, or a checkpoint's folder. Else the newest."),
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Of the noise. May be repeated.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of the sampler.")] = 25,
-    guidance: Annotated[float, typer.Option(help="Weight of the text against no text; 1: none.")] = 4.0,
+    denoiser_calls: Annotated[int, typer.Option(min=1, help="Of the sampler, for a video.")] = Sampling.denoiser_calls,
+    guidance: Annotated[float, typer.Option(help="Weight of the text against no text; 1: none.")] = Sampling.guidance,
     out: Annotated[Path, typer.Option(help="The folder for the MP4 files.")] = Path("."),
     parameters: Annotated[
         bool,
@@ -52,11 +53,11 @@ def generate(
             loaded = session.resources["generators"].loaded(session.lake, model)
     except (ValueError, ModelUnavailable) as error:
         raise typer.BadParameter(str(error)) from error
-    notes.print(f"{escape(loaded.checkpoint_id)}, {steps} steps, guidance {guidance:g}")
+    notes.print(f"{escape(loaded.checkpoint_id)}, {denoiser_calls} calls of the denoiser, guidance {guidance:g}")
     out.mkdir(parents=True, exist_ok=True)
     for prompt in prompts:
         for number in seed or [0]:
-            (video,) = loaded.sample([prompt], [number], steps=steps, guidance=guidance)
+            (video,) = loaded.sample([prompt], [number], denoiser_calls=denoiser_calls, guidance=guidance)
             path = out / f"{_name(prompt)}-{number}.mp4"
             path.write_bytes(video.mp4)
             console.print(str(path), markup=False, highlight=False, soft_wrap=True)

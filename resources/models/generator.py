@@ -37,12 +37,13 @@ class LoadedGenerator:
         self.checkpoint_id, self.generator = checkpoint_id, generator
 
     def sample(
-        self, prompts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float
+        self, prompts: Sequence[str], seeds: Sequence[int], *, denoiser_calls: int, guidance: float
     ) -> list[GeneratedVideo]:
         """Returns a video of each prompt with its seed."""
-        from internvid.generation.sampling import Sampling, mp4_bytes, sampled
+        from internvid.generation.recipe import Sampling
+        from internvid.generation.sampling import mp4_bytes, sampled
 
-        how, rate = Sampling(steps, guidance), self.generator.recipe.frames_per_second
+        how, rate = Sampling(denoiser_calls, guidance), self.generator.recipe.frames_per_second
         return [
             GeneratedVideo(frames, mp4_bytes(frames, rate), rate, how.version)
             for frames in sampled(self.generator, prompts, seeds, how)

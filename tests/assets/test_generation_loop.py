@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 GENERATOR = model_key("t2v-tiny", "all")
 PROMPTS = ["A red square moves to the left.", "A blue star moves up."]
-SAMPLING = {"prompts": PROMPTS, "seeds": [0, 7], "steps": 2}
+SAMPLING = {"prompts": PROMPTS, "seeds": [0, 7], "denoiser_calls": 2}
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_recipe_that_needs_an_image_model_says_so(session):
 
 
 def test_the_command_writes_the_same_video_as_the_lake_holds(session, tmp_path):
-    arguments = ["generate", PROMPTS[0], "--seed", "7", "--steps", "2", "--out", str(tmp_path)]
+    arguments = ["generate", PROMPTS[0], "--seed", "7", "--denoiser-calls", "2", "--out", str(tmp_path)]
     done = CliRunner().invoke(app, [*arguments, "--lake", session.lake.root])
     assert done.exit_code == 0, done.output
     path = tmp_path / "a-red-square-moves-to-the-left-7.mp4"

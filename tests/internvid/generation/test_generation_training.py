@@ -19,8 +19,8 @@ from tiny_image_models import tiny_stable_diffusion
 from internvid.generation.autoencoder import PatchAutoencoder
 from internvid.generation.checkpoint import generator_digest, load_generator
 from internvid.generation.kept_arrays import KeptArray
-from internvid.generation.recipe import GENERATION_RECIPES, GenerationRecipe
-from internvid.generation.sampling import Sampling, mp4_bytes, sampled
+from internvid.generation.recipe import GENERATION_RECIPES, GenerationRecipe, Sampling
+from internvid.generation.sampling import mp4_bytes, sampled
 from internvid.generation.shown import shown_videos
 from internvid.generation.training import train_generator
 from internvid.viclip.clips import InMemoryClips
@@ -161,7 +161,7 @@ def checkpoint(request: pytest.FixtureRequest, image_model: Path, tmp_path_facto
 
 
 def test_a_video_depends_on_its_prompt_and_its_seed_alone(checkpoint):
-    generator, how = load_generator(checkpoint), Sampling(steps=3, guidance=3.0)
+    generator, how = load_generator(checkpoint), Sampling(denoiser_calls=3, guidance=3.0)
     together = sampled(generator, ["a red thing", "a blue thing"], [5, 6], how)
     assert together.shape == (2, 4, 16, 16, 3)
     (alone,) = sampled(generator, ["a blue thing"], [6], how)
