@@ -97,7 +97,7 @@ def test_a_recipe_that_needs_an_image_model_says_so(session):
     (skipped,) = session.lake.query(
         "select * from attempts where stage = 'generation_checkpoints'", tables=["attempts"]
     ).to_pylist()
-    assert "set INTERNVID_IMAGE_MODEL" in skipped["reason"]
+    assert "set INTERNVID_IMAGE_MODEL" in skipped["message"]
 
 
 def test_the_command_writes_the_same_video_as_the_lake_holds(session, tmp_path):

@@ -473,6 +473,7 @@ def test_models_that_saw_it_are_named_and_keep_that_as_hashes(lake: Lake, media:
     pq.write_table(pa.table({"clip_id": clips, "times": [2, 3]}), training / "seen.parquet")
     (training / "config.json").write_text("{}")
     (training / "output.log").write_text(f"{clip_of('one')} cannot be read")
+    (training / "latents.cache").write_text("pictures of its clips")
     (checkpoint / "receipt.json").write_text(json.dumps({"snapshot": "s"}))
     of_model = {"model": "tiny|all", "subset": "all", "snapshot": "s"}
     add(
