@@ -138,6 +138,9 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
             cross_attention_dim=sizes.text_width,
             attention_head_dim=sizes.heads,  # as in Stable Diffusion's configuration: their number
             norm_num_groups=sizes.norm_groups,
+            # All blocks know the text, and not those with cross-attention alone: a new model learns it sooner.
+            addition_embed_type="text",
+            addition_embed_type_num_heads=sizes.heads,
         )
         denoiser = VideoDenoiser(unet, recipe.frames, gate=OPEN)
     scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type=recipe.prediction)

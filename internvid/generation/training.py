@@ -205,8 +205,8 @@ class PreparedClips:
 
 
 class DenoiserStep:
-    """The gradients of a batch: at a random time of diffusion, the denoiser predicts the noise in a clip's latents, or
-    the velocity.
+    """The gradients of a batch: at a random time of diffusion, the denoiser predicts what the recipe says: the noise in
+    a clip's latents, the velocity, or the latents.
     """
 
     def __init__(self, generator: Generator, prepared: PreparedClips, ranks: Ranks) -> None:
@@ -247,8 +247,12 @@ class DenoiserStep:
         captions = self.prepared.clips.captions(positions[rows])
         read = ["" if is_left_out else caption for caption, is_left_out in zip(captions, without, strict=True)]
         noisy = scheduler.add_noise(latents, noise, times)
-        is_velocity = scheduler.config.prediction_type == "v_prediction"
-        target = scheduler.get_velocity(latents, noise, times) if is_velocity else noise
+        targets = {
+            "epsilon": lambda: noise,
+            "v_prediction": lambda: scheduler.get_velocity(latents, noise, times),
+            "sample": lambda: latents,
+        }
+        target = targets[scheduler.config.prediction_type]()
         predicted = self.generator.denoiser(noisy, times, self.generator.texts(read))
         return functional.mse_loss(predicted.float(), target, reduction="none").mean((1, 2, 3, 4))
 

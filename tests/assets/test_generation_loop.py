@@ -4,8 +4,6 @@ Training is cut to a few steps: what a model learns is shown in benchmarks/gener
 of it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from io import BytesIO
@@ -131,17 +129,14 @@ def test_two_processes_train_the_same_generator(session, place):
     clips = session.lake.polars("subsets").filter(subset="all", split="train")["clip_id"].sort().to_list()
     folder = place / "two_processes"
 
-    @dg.op
-    def train_it(context: dg.OpExecutionContext) -> None:
-        Trainer(max_steps=3, threads=1, processes=2).train_generator(
-            context, session.lake, GENERATION_RECIPES["t2v-tiny"], clips, snapshot=row["snapshot"], folder=folder
-        )
+    @dg.asset
+    def trained_by_two(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        trainer = Trainer(max_steps=3, threads=1, processes=2)
+        recipe = GENERATION_RECIPES["t2v-tiny"]
+        trainer.train_generator(context, session.lake, recipe, clips, snapshot=row["snapshot"], folder=folder)
+        return dg.MaterializeResult()
 
-    @dg.job
-    def train_them() -> None:
-        train_it()
-
-    assert train_them.execute_in_process(instance=session.instance).success
+    assert dg.materialize([trained_by_two]).success
     alone = load_file(Path(row["path"]) / "model.safetensors")
     together = load_file(folder / "checkpoint" / "model.safetensors")
     assert json.loads((folder / "checkpoint" / "receipt.json").read_text())["ranks"] == 2

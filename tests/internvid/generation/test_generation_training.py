@@ -50,7 +50,7 @@ def image_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_stable_diffusion(tmp_path_factory.mktemp("image_model") / "sd")
 
 
-@pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
+@pytest.mark.parametrize("prediction", ["v_prediction", "epsilon", "sample"])
 def test_a_killed_training_ends_with_the_same_weights(prediction, tmp_path):
     recipe, clips = small_recipe(prediction=prediction), coloured_clips()
     whole = train_generator(recipe, clips, folder=tmp_path / "whole")
