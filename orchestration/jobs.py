@@ -81,6 +81,11 @@ def build_jobs(stages: Sequence[StageDefinition]) -> list[Any]:
             description="Trains a model that talks about videos, by a recipe on the dialogues about a subset's clips.",
         ),
         dg.define_asset_job(
+            "train_generator",
+            selection=dg.AssetSelection.assets("generation_checkpoints", "generated_videos"),
+            description="Trains a model that generates videos from text, by a recipe on a subset, and samples it.",
+        ),
+        dg.define_asset_job(
             "export",
             selection=dg.AssetSelection.assets("exports"),
             description="Writes a subset as files, in one of the forms that trainers and hubs read.",

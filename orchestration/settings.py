@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         default=None,
         description="folder or hub id of the causal language model that talks about videos, for the recipe videochat",
     )
+    image_model: str | None = Field(
+        default=None,
+        description="folder or hub id of the text-to-image model that generates videos, for the recipe t2v-sd: a "
+        "Stable Diffusion in the layout of `diffusers`",
+    )
     trial_steps: int | None = Field(
         default=None,
         ge=1,

@@ -122,7 +122,7 @@ def train(
     min_batch_size = min(phase.batch_size for phase in plan.phases)
     if min_batch_size < ranks.count:
         raise ValueError(f"a batch of {min_batch_size} clips cannot be divided among {ranks.count} ranks")
-    saved = SavedState(folder / "state.pt", recipe.version, _digest(clips))
+    saved = SavedState(folder / "state.pt", recipe.version, clips_digest(clips))
     state = saved.read()
     ranks.check_same_step(0 if state is None else state["step"])
 
@@ -388,7 +388,7 @@ class _Progress:
         self.saved_step, self.saved_at = self.step, time.monotonic()
 
 
-def _digest(clips: Clips) -> str:
+def clips_digest(clips: Clips) -> str:
     """Returns a hash (32 hex digits) of the clips' ids, captions, video numbers and frame counts, not their frames."""
     digest = hashlib.md5(usedforsecurity=False)
     digest.update(np.ascontiguousarray(clips.video_numbers, np.int64).tobytes())

@@ -15,6 +15,7 @@ from orchestration.cli.export_model import export_model
 from orchestration.cli.figure import figure
 from orchestration.cli.finetune import finetune
 from orchestration.cli.forget import forget
+from orchestration.cli.generate import generate
 from orchestration.cli.generated import generation_prompts, measure_generated
 from orchestration.cli.ingest import ingest, retry, sample_videos, status
 from orchestration.cli.models import ablate, activate, evaluate, train
@@ -35,6 +36,7 @@ app.command(cls=WordsCommand)(search)
 app.command(cls=WordsCommand)(why)
 app.command()(explore)
 app.command(cls=WordsCommand)(chat)
+app.command(cls=WordsCommand)(generate)
 app.command()(train)
 app.command()(ablate)
 app.command(cls=WordsCommand)(finetune)

@@ -38,18 +38,23 @@ CHECKPOINT_HELP = "An id of the table checkpoints, a checkpoint's folder, or an 
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="viclip-tiny, viclip-b16, …; or of a chat: chat-tiny, videochat.")],
+    recipe: Annotated[
+        str, typer.Argument(help="viclip-tiny, viclip-b16, …; chat-tiny, videochat; or t2v-tiny, t2v-sd.")
+    ],
     subset: Annotated[str, typer.Option(help="What to train on: see `internvid subset list`.")] = "all",
     keep_seen: Annotated[bool, typer.Option(help="Write the ids of all clips that the model was trained on.")] = False,
     lake: LakeOption = None,
 ) -> None:
     """Train a ViCLIP on a subset of the lake as it is now, and evaluate it; or a model that talks about videos, which
-    sees by the active ViCLIP. An interrupted training is continued."""
+    sees by the active ViCLIP; or one that generates videos. An interrupted training is continued."""
     from internvid.dialogue.recipe import CHAT_RECIPES
+    from internvid.generation.recipe import GENERATION_RECIPES
 
     session = existing(lake)
     if recipe in CHAT_RECIPES:
         _train_chat(session, recipe, subset)
+    if recipe in GENERATION_RECIPES:
+        _train_generators(session, recipe, [subset])
     _require(session, recipe, [subset])
     started = time.monotonic()
     summary = RunSummary()
@@ -82,13 +87,41 @@ def _train_chat(session: Session, recipe: str, subset: str) -> NoReturn:
     raise typer.Exit(1 if summary.failed_runs or row is None else 0)
 
 
+def _train_generators(session: Session, recipe: str, subsets: list[str]) -> NoReturn:
+    """Trains a generator of videos on each subset, prints their rows, and exits."""
+    from assets.generation.generation_checkpoints import newest_generator
+    from assets.partitions import model_key
+
+    _require_subsets(session, subsets)
+    summary = RunSummary()
+    for subset in subsets:
+        session.train_generator(recipe, subset, summary)
+    print_failed_runs(summary)
+    rows = {subset: newest_generator(session.lake, model_key(recipe, subset)) for subset in subsets}
+    for subset, row in rows.items():
+        if row is None:
+            console.print(f"{subset}: no generator: `internvid status` and the run's log say why", highlight=False)
+            continue
+        console.print(
+            f"{row['checkpoint_id']}: {row['clips']:,} clips, {row['steps']:,} steps in {row['seconds']:.0f} s, loss "
+            f"{row['loss']:.4f}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    raise typer.Exit(1 if summary.failed_runs or None in rows.values() else 0)
+
+
 def ablate(
     subsets: Annotated[str, typer.Option(help="Subsets to compare, joined by commas.")],
     recipe: Annotated[str, typer.Option(help="The recipe that each is trained by.")] = "viclip-tiny",
     lake: LakeOption = None,
 ) -> None:
     """Train one model for each subset, by the same recipe, and compare them on the same held-out videos."""
+    from internvid.generation.recipe import GENERATION_RECIPES
+
     session, names = existing(lake), [name.strip() for name in subsets.split(",") if name.strip()]
+    if recipe in GENERATION_RECIPES:
+        _train_generators(session, recipe, names)
     _require(session, recipe, names)
     summary = RunSummary()
     for subset in names:
@@ -242,11 +275,14 @@ def folder_of(checkpoint: str, lake: str | None) -> Path:
 
 def _require(session: Session, recipe: str, subsets: list[str]) -> None:
     from internvid.dialogue.recipe import CHAT_RECIPES
+    from internvid.generation.recipe import GENERATION_RECIPES
     from internvid.viclip.recipes import RECIPES
 
     if recipe not in RECIPES:
-        chats = ", ".join(CHAT_RECIPES)
-        raise typer.BadParameter(f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}; of chats: {chats}")
+        raise typer.BadParameter(
+            f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}; of chats: {', '.join(CHAT_RECIPES)}; of "
+            f"generators: {', '.join(GENERATION_RECIPES)}"
+        )
     _require_subsets(session, subsets)
 
 

@@ -1,4 +1,4 @@
-"""Trains a ViCLIP, or a chat that sees by one, in separate processes.
+"""Trains a ViCLIP, a chat that sees by one, or a generator of videos, in separate processes.
 
 They are started through Dagster Pipes, and end with this process.
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from internvid.dialogue.recipe import ChatRecipe
     from internvid.evaluation.benchmarks import Benchmark
+    from internvid.generation.recipe import GenerationRecipe
     from internvid.viclip.fine_tuning_recipe import FineTuning
     from internvid.viclip.recipe import Recipe
     from resources.lake.store import Lake
@@ -117,6 +118,24 @@ class Tuned:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """Result of the training of a generator.
+
+    checkpoint: its folder. digest: `generator_digest` of it. left_out: as of `Trained`. The other fields are those of
+    `internvid.generation.training.GenerationTrainingResult`.
+    """
+
+    checkpoint: Path
+    digest: str
+    clips: int
+    left_out: dict[str, int]
+    steps: int
+    samples: int
+    seconds: float
+    loss: float
+
+
 class Trainer(dg.ConfigurableResource):
     """Trains with the configured processes and devices.
 
@@ -125,8 +144,9 @@ class Trainer(dg.ConfigurableResource):
     threads: torch threads per process; null: the machine's cores divided by the processes. compile: whether blocks of
     the network are compiled; null: on a GPU. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder,
     that replaces the one of a recipe; recipes with random initialisation ignore it. language_model: a causal language
-    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. max_steps: upper bound
-    on the steps of each phase, for a trial. save_every_seconds: period of saving the state.
+    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. image_model: a
+    text-to-image model of `diffusers`, likewise, for the recipes of generators. max_steps: upper bound on the steps of
+    each phase, for a trial. save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
@@ -136,6 +156,7 @@ class Trainer(dg.ConfigurableResource):
     compile: bool | None = None
     initialise_from: str | None = None
     language_model: str | None = None
+    image_model: str | None = None
     max_steps: int | None = None
     save_every_seconds: float = 60.0
 
@@ -159,6 +180,43 @@ class Trainer(dg.ConfigurableResource):
             )
             recipe = replace(recipe, align=align, tune=tune or recipe.tune)
         return recipe
+
+    def generator_as_trained(self, recipe: GenerationRecipe) -> GenerationRecipe:
+        """Returns the recipe with this trainer's image model and max_steps, both of which its version names."""
+        if self.image_model is not None and recipe.image_model is not None:
+            recipe = replace(recipe, image_model=self.image_model)
+        if self.max_steps is not None:
+            recipe = replace(recipe, denoiser=replace(recipe.denoiser, max_steps=self.max_steps))
+        return recipe
+
+    def train_generator(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        lake: Lake,
+        recipe: GenerationRecipe,
+        clip_ids: pa.Array | pa.ChunkedArray | Iterable[str],
+        *,
+        snapshot: str,
+        folder: Path,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> TrainedGenerator:
+        """Trains a generator on the clips as they are at the snapshot, or continues its training.
+
+        Its frames are decoded from the videos, once. The parameters and errors are those of `train`.
+        """
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
+        context.log.info(f"{index.clips:,} clips to train on")
+        config = TrainingConfig(
+            **self._common(lake, index.path, snapshot, folder),
+            recipe=asdict(self.generator_as_trained(recipe)),
+            receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
+            is_generator=True,
+        )
+        with _started_from_here(folder) as starter:
+            result = self._run(context, replace(config, starter=str(starter)))
+        return TrainedGenerator(**{**result, "checkpoint": Path(result["checkpoint"]), "left_out": index.left_out})
 
     def train_chat(
         self,

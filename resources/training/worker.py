@@ -52,6 +52,7 @@ class TrainingConfig:
     to say beside what training writes. starter: a file that whoever started this keeps locked for as long as it is to
     go on. chat: the fields of `ChatData`, for the training of a chat; its recipe is one of a chat. fine_tuning: the
     fields of `TuningData`, for a fine-tuning; its recipe is one of that, and index and snapshot are empty.
+    is_generator: its recipe is one of a generator.
     """
 
     lake: dict[str, Any]
@@ -70,6 +71,7 @@ class TrainingConfig:
     starter: str | None = None
     chat: dict[str, str] | None = None
     fine_tuning: dict[str, Any] | None = None
+    is_generator: bool = False
 
     def write(self, path: Path) -> None:
         """Readable by its owner alone: storage options may hold keys."""
@@ -165,8 +167,10 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     if config.fine_tuning is not None:
         _run_fine_tuning(config, TuningData(**config.fine_tuning), reports)
         return
+    if config.is_generator:
+        _run_generator(config, reports, ranks)
+        return
     import torch
-    import torch.distributed
 
     from internvid.viclip.checkpoint import checkpoint_digest
     from internvid.viclip.clips import CachedClips
@@ -178,9 +182,7 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    device = _device(config.device, ranks)
-    if ranks > 1:
-        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    device = _joined_device(config, ranks)
     recipe = recipe_of(config.recipe)
     of_lake = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=min_short_side(recipe))
     clips = CachedClips(of_lake, limit_bytes=REMEMBERED_BYTES)
@@ -212,6 +214,51 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     )
     if ranks > 1:
         torch.distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
+
+
+def _run_generator(config: TrainingConfig, reports: Reports, ranks: int) -> None:
+    """Trains a generator, as one of so many ranks."""
+    import torch
+
+    from internvid.generation.checkpoint import generator_digest
+    from internvid.generation.recipe import GenerationRecipe
+    from internvid.generation.training import generation_plan, train_generator
+    from resources.lake.store import Lake
+    from resources.training.lake_clips import LakeClips
+    from resources.training.video_clips import VideoClips
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if isinstance(config.recipe, str):
+        raise ValueError("the recipe of a generator is given by its fields")
+    device = _joined_device(config, ranks)
+    recipe, lake = GenerationRecipe.from_dict(config.recipe), Lake(**config.lake)
+    clips = VideoClips(lake, LakeClips(lake, config.index, config.snapshot), config.snapshot)
+    reports.line(f"{len(clips):,} clips, {recipe.version}, ranks: {ranks}, device: {device.partition(':')[0]}")
+    result = train_generator(
+        recipe,
+        clips,
+        folder=Path(config.folder),
+        device=device,
+        log=GeneratorSteps(generation_plan(recipe, len(clips)).steps, reports.line),
+        note=reports.line,
+        save_every_seconds=config.save_every_seconds,
+        receipt=config.receipt,
+    )
+    digest = generator_digest(result.checkpoint)
+    reports.result({**asdict(result), "checkpoint": str(result.checkpoint), "digest": digest})
+    if ranks > 1:
+        torch.distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
+
+
+def _joined_device(config: TrainingConfig, ranks: int) -> str:
+    """Returns the device of this process, which has joined the others."""
+    import torch.distributed
+
+    device = _device(config.device, ranks)
+    if ranks > 1:
+        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return device
 
 
 def _run_chat(config: TrainingConfig, data: ChatData, reports: Reports) -> None:
@@ -330,6 +377,15 @@ class ChatSteps(Steps):
         return (
             f"loss {row['loss']:.4f}, learning rate {row['learning_rate']:.3g}, "
             f"{row['samples_per_second']:.1f} dialogues/s"
+        )
+
+
+class GeneratorSteps(Steps):
+    """The same for the steps of a generator."""
+
+    def measured(self, row: Mapping[str, Any]) -> str:
+        return (
+            f"loss {row['loss']:.4f}, learning rate {row['learning_rate']:.3g}, {row['samples_per_second']:.1f} clips/s"
         )
 
 

@@ -48,6 +48,7 @@ from resources.lake.schema import ATTEMPTS, TABLES, pinned_tables
 from resources.lake.statements import statement
 from resources.lake.store import PIN
 from resources.lake.temporary_folders import PREFIX
+from resources.training.checkpoint_files import remove_caches
 from resources.training.lake_clips import SPANS
 from resources.training.lake_dialogues import FILE_NAME as DIALOGUES_INDEX
 
@@ -503,6 +504,7 @@ def forget(
             index.path.unlink(missing_ok=True)
             index.path.with_suffix(SPANS).unlink(missing_ok=True)
             index.path.with_name(DIALOGUES_INDEX).unlink(missing_ok=True)
+            remove_caches(index.path.parent)
             yield f"the training index {index.path} is removed, {len(index.clip_ids):,} clips stay as hashes"
         _remove_training_logs(lake, target)
         for name in _remove_published(lake, published, also_unfinished=not going_on):
@@ -545,9 +547,10 @@ def _note_in_receipts(lake: Lake, index: TrainingIndex) -> None:
     """Adds hashes of the forgotten clips to the receipts of the training's checkpoints."""
     rows = lake.query(
         "select path from checkpoints where provenance = $provenance union all "
-        "select path from chat_checkpoints where provenance = $provenance",
+        "select path from chat_checkpoints where provenance = $provenance union all "
+        "select path from generation_checkpoints where provenance = $provenance",
         {"provenance": index.provenance},
-        tables=["checkpoints", "chat_checkpoints"],
+        tables=["checkpoints", "chat_checkpoints", "generation_checkpoints"],
     )
     for path in rows["path"].to_pylist():
         file = StoragePath(path, lake.file_options) / "receipt.json"

@@ -18,6 +18,7 @@ from resources.lake.schema.corpus import (
     SNAPSHOT_CHANGES,
 )
 from resources.lake.schema.dialogue import CHAT_ANSWERS, CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
+from resources.lake.schema.generation import GENERATED_VIDEOS, GENERATION_CHECKPOINTS
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
     DOWNLOADS,
@@ -78,6 +79,8 @@ __all__ = [
     "FINGERPRINTS",
     "FRAMES",
     "FRAME_CAPTIONS",
+    "GENERATED_VIDEOS",
+    "GENERATION_CHECKPOINTS",
     "INTERLEAVED",
     "JUDGEMENTS",
     "MADE_BY",
@@ -151,6 +154,8 @@ TABLES: dict[str, Table] = {
         EVALUATIONS,
         CHAT_CHECKPOINTS,
         CHAT_ANSWERS,
+        GENERATION_CHECKPOINTS,
+        GENERATED_VIDEOS,
         ATTEMPTS,
         BATCH_STATES,
         COSTS,
