@@ -19,7 +19,7 @@ from assets.partitions import INGEST_BATCH
 from resources.incremental.declaration import StageDefinition
 
 # Packages with stages. The others (corpus, checks) read this module, so it does not import them.
-PACKAGES = ("ingest", "video", "speech", "captions", "dialogue", "vectors", "model")
+PACKAGES = ("ingest", "video", "speech", "captions", "dialogue", "vectors", "model", "generation")
 
 
 @cache

@@ -2,8 +2,8 @@
 
     python benchmarks/scale.py [--videos 100 1000] [--clips 20] [--frames 5] [--folder FOLDER] [--rows ROW …]
 
-Lakes are made by benchmarks/generators/made_lake.py (some 200 videos of 20 clips a second), in FOLDER where it is given
-and found there again, else in a temporary one.
+Lakes are made by benchmarks/generators/made_lake.py, in FOLDER where it is given and found there again, else in a
+temporary one: in a second of the processor some 1,000 videos of 5 clips with 4 frames each, or 3,000 of 2 clips with 1.
 Each row is measured in a process of its own, after the imports: seconds of the processor, and the process's peak of
 memory. Ends with 1 where a row grows by more than 1.5 per ten times the videos, or takes 2 GB; what reads or writes
 every clip may grow. Times below the floor count as the floor: they are noise.

@@ -20,6 +20,7 @@ from resources.lake.store import Lake
 from resources.media.cut_detection import CutDetection
 from resources.media.store import Media
 from resources.models.aligner import Aligner
+from resources.models.generator import Generators
 from resources.models.provider import ModelProvider
 from resources.training.benchmarks import Benchmarks
 from resources.training.trainer import Trainer
@@ -54,8 +55,10 @@ def configured(settings: Settings) -> dict[str, Any]:
             processes=settings.processes,
             initialise_from=settings.clip,
             language_model=settings.language_model,
+            image_model=settings.image_model,
             max_steps=settings.trial_steps,
         ),
+        "generators": Generators(device=settings.device),
         "benchmarks": Benchmarks(folders=settings.benchmarks, workers=settings.workers, probes=list(settings.probes)),
         "engine": _engine(settings, models, aligner),
         **models,

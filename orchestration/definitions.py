@@ -10,6 +10,7 @@ from assets.corpus import corpus_snapshot, duplicates, internvid_jsonl, statisti
 from assets.corpus.report import build_report
 from assets.dialogue.instructions import build_instructions
 from assets.ingest import annotations, feed_polls, feeds, source_checks, sources
+from assets.model import finetuned_checkpoints
 from assets.model.exports import build_exports
 from assets.partitions import EXPORT, INGEST_BATCH, SUBSET, partitions_of
 from assets.stages import stage_definitions
@@ -32,6 +33,7 @@ ASSET_MODULES = [
     source_checks,
     annotations,
     active_checkpoint,
+    finetuned_checkpoints,
     duplicates,
     corpus_snapshot,
     statistics,

@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         default=None,
         description="folder or hub id of the causal language model that talks about videos, for the recipe videochat",
     )
+    image_model: str | None = Field(
+        default=None,
+        description="folder or hub id of the text-to-image model that generates videos, for the recipe t2v-sd: a "
+        "Stable Diffusion in the layout of `diffusers`",
+    )
     trial_steps: int | None = Field(
         default=None,
         ge=1,
@@ -146,7 +151,7 @@ class Settings(BaseSettings):
         description="JSON: folders of benchmarks that each trained model is evaluated on, by name: "
         '{"msrvtt": "/data/msrvtt"}; `internvid evaluate --help` names them',
     )
-    probes: list[Literal["linear", "knn"]] = Field(
+    probes: list[Literal["linear", "knn", "attentive"]] = Field(
         default=[],
         description='JSON: classifiers on the vectors of benchmarks of classes, such as ["linear", "knn"], trained on '
         "their train split",

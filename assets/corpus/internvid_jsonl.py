@@ -13,13 +13,13 @@ from resources.lake.store import Lake
 def internvid_jsonl(context: dg.AssetExecutionContext, lake: Lake) -> dg.MaterializeResult:
     """Every captioned clip of the newest snapshot as a JSON line: YoutubeID, Start_timestamp, End_timestamp, Caption.
 
-    A folder with one file for each ingest batch, and manifest.json. Changes with the snapshot, and writes the files of
-    batches that changed.
+    A folder with one file for each ingest batch, lists of these files, and manifest.json. Changes with the snapshot,
+    and writes the files of batches that changed.
     """
     snapshot = newest_snapshot_name(lake)
     with recorded(lake, "internvid_jsonl", run_id=context.run_id) as ledger:
         publication = publish_export(lake, snapshot)
-        ledger.units = sum(file.clips for file in publication.manifest.files if file.snapshot == snapshot)
+        ledger.units = publication.clips_written
     if publication.whole_because is not None:
         context.log.info(f"every file was made, because {publication.whole_because}")
     return dg.MaterializeResult(

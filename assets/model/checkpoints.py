@@ -127,6 +127,8 @@ def train(run: StageRun, trainer: Trainer, unit: Unit, *, keep_seen: bool) -> Ou
         "snapshot": made["snapshot"],
         "path": publish_folder(lake, trained.checkpoint, checkpoint_id),
         "weights_digest": trained.digest,
+        "base_checkpoint_id": None,
+        "benchmark": None,
         "clips": trained.clips,
         **{name: getattr(trained, name) for name in MEASURED},
     }

@@ -10,6 +10,7 @@ import pyarrow as pa
 from assets.model.checkpoints import newest
 from assets.partitions import MODEL
 from internvid.evaluation.benchmarks import Benchmark, is_of_classes
+from internvid.evaluation.stored_vectors import SECONDS_UNUSED
 from resources.corpus.held_out import held_out_clips
 from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
 from resources.incremental.provenance import digest
@@ -66,7 +67,7 @@ def _digest_of(held_out: pa.Table) -> str:
 def _sample(lake: Lake, table: str, model: str) -> dict[str, Any]:
     row = newest(lake, model)
     columns = ("benchmark", "metric", "value", "chance", "items", "checkpoint_id")
-    return rows_sample(lake, table, model, columns) | (figures(lake, row["checkpoint_id"]) if row else {})
+    return rows_sample(lake, table, model, columns) | (figures(lake, model, row["checkpoint_id"]) if row else {})
 
 
 @stage(
@@ -141,7 +142,9 @@ def _on_benchmark(
         choice=CHOICE,
         probe_train=benchmarks.probe_train(benchmark),
         probes=benchmarks.probes,
-        vector_files=vector_files(folder, aligner.version(checkpoint), encoder.frames, CHOICE),
+        vector_files=vector_files(
+            folder, aligner.version(checkpoint), encoder.frames, CHOICE, seconds_unused=SECONDS_UNUSED
+        ),
     )
     for failed in evaluation.failed:
         run.log(f"{benchmark.title}: {failed.video} could not be read: {failed.error}")
@@ -162,15 +165,31 @@ def protocol(frames: int, choice: str, aligner: Aligner) -> str:
 
 
 def _rows(unit: Unit, checkpoint: ActiveCheckpoint, metrics: Sequence[Metric], about: Mapping[str, Any]) -> Done:
-    from internvid.evaluation.published import PAPERS_BEST, published
+    checkpoint_id = checkpoint.checkpoint_id
+    name = f"{checkpoint_id}/{unit.variant}"
+    rows = rows_of_metrics(name, unit.key, checkpoint_id, unit.variant, metrics, about)
+    return Done(unit, (Rows.of(rows, EVALUATIONS),))
 
-    papers = {known.metric: known.value for known in published(unit.variant) if known.model == PAPERS_BEST}
-    rows = [
+
+def rows_of_metrics(
+    name: str,
+    unit: str,
+    checkpoint_id: str,
+    benchmark: str,
+    metrics: Sequence[Metric],
+    about: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Returns rows of the table evaluations. name: of the keys, before the metric. about: further columns."""
+    from internvid.evaluation.published import PAPERS_BEST, published_beside
+
+    known = published_beside(benchmark, [metric.name for metric in metrics])
+    papers = {figure.metric: figure.value for figure in known if figure.model == PAPERS_BEST}
+    return [
         {
-            "evaluation_id": f"{checkpoint.checkpoint_id}/{unit.variant}/{metric.name}",
-            "benchmark_of_model": unit.key,
-            "checkpoint_id": checkpoint.checkpoint_id,
-            "benchmark": unit.variant,
+            "evaluation_id": f"{name}/{metric.name}",
+            "benchmark_of_model": unit,
+            "checkpoint_id": checkpoint_id,
+            "benchmark": benchmark,
             "metric": metric.name,
             "value": metric.value,
             "unit": metric.unit,
@@ -181,14 +200,14 @@ def _rows(unit: Unit, checkpoint: ActiveCheckpoint, metrics: Sequence[Metric], a
         }
         for metric in metrics
     ]
-    return Done(unit, (Rows.of(rows, EVALUATIONS),))
 
 
-def figures(lake: Lake, checkpoint_id: str) -> dict[str, float]:
-    """Returns the metrics of a checkpoint by name; the UI plots them over the materialisations."""
+def figures(lake: Lake, model: str, checkpoint_id: str) -> dict[str, float]:
+    """Returns the metrics of a model's checkpoint by name; the UI plots them over the materialisations."""
     rows = lake.query(
         "select benchmark, metric, value from evaluations where checkpoint_id = $checkpoint_id order by metric",
         {"checkpoint_id": checkpoint_id},
         tables=["evaluations"],
+        only={"model": model},
     ).to_pylist()
     return {f"{row['benchmark']}/{row['metric']}": row["value"] for row in rows}

@@ -33,7 +33,7 @@ from resources.incremental.state import unit_states
 from resources.lake.schema import TABLES, Table
 from resources.lake.store import Lake
 
-VIDEOS_PER_WRITE = 1_000
+FRAMES_PER_WRITE, MAX_VIDEOS_PER_WRITE = 100_000, 20_000
 SECONDS_PER_CLIP = 10
 SUBJECTS = ("a dog", "two people", "a red car", "a street at night", "a kitchen", "waves", "a mountain", "a crowd")
 ACTIONS = ("runs", "stands", "turns left", "is filmed from above", "moves slowly", "fills the picture")
@@ -65,7 +65,8 @@ def make(session: Session, videos: int, videos_per_batch: int = 100, shape: Shap
     """Registers the videos, makes every stage's rows, and keeps the tables as the nightly maintenance does."""
     stages = configured_stages(session.lake, session.stages, session.resources)
     starts = range(0, videos, videos_per_batch)
-    batches_per_write = max(1, VIDEOS_PER_WRITE // videos_per_batch)
+    videos_per_write = min(MAX_VIDEOS_PER_WRITE, FRAMES_PER_WRITE // (shape.clips * shape.frames))
+    batches_per_write = max(1, videos_per_write // videos_per_batch)
     for number in range(0, len(starts), batches_per_write):
         group = [
             (f"2026-01-01-{number + offset + 1:04d}", range(first, min(videos, first + videos_per_batch)))

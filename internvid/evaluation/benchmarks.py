@@ -10,15 +10,16 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from internvid.evaluation.web_dataset import CLASS_NAMES, SHARDS, class_names, is_web_dataset, samples
 from internvid.lists.rows import Row, read_sound_rows
 
-# choice: which of a video's own texts is right, of captions or of answers to a question. answer: a question is to be
-# answered in words.
-Task = Literal["retrieval", "classification", "choice", "answer"]
+# choice: which of a video's own texts is right, of captions or of answers to a question. labels: which of the classes a
+# video shows, often several. answer: a question is to be answered in words.
+Task = Literal["retrieval", "classification", "choice", "labels", "answer"]
 
 OTHER_ENCODING = "cp1252"  # of annotation files that are older than UTF-8
 VIDEO_EXTENSIONS = frozenset(
@@ -40,8 +41,9 @@ class Item:
 
     video: its name in the annotation. texts: its captions, for retrieval; those to choose from, for choice; the right
     answer, for answer. label: position of its class in the benchmark's classes, or of the right text in its texts.
-    start_seconds, end_seconds: the span; None: the whole file. question: what is asked about it; empty: nothing.
-    other_question: the same question in other words. kind: what is asked for, in benchmarks that tell.
+    start_seconds, end_seconds: the span; None: the whole file. labels: positions of its classes, for labels. question:
+    what is asked about it; empty: nothing. other_question: the same question in other words. kind: what is asked for,
+    in benchmarks that tell.
     """
 
     video: str
@@ -50,6 +52,7 @@ class Item:
     label: int | None = None
     start_seconds: float | None = None
     end_seconds: float | None = None
+    labels: tuple[int, ...] = ()
     question: str = ""
     other_question: str = ""
     kind: str = ""
@@ -99,6 +102,7 @@ class _UnlocatedItem:
     label: int | None = None
     span: tuple[float, float] | None = None
     span_file_names: int = 0
+    labels: tuple[int, ...] = ()
     question: str = ""
     other_question: str = ""
     kind: str = ""
@@ -207,6 +211,9 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         raise ValueError(f"there is no benchmark {name!r}; there are {', '.join(_DATASETS)}")
     dataset = _DATASETS[name]
     split = split or dataset.split
+    in_shards = split if is_web_dataset(Path(folder), split) else "test"  # whatever the release calls its own split
+    if is_web_dataset(Path(folder), in_shards) and split in (in_shards, dataset.split):
+        return _of_shards(name, dataset, Path(folder), in_shards)
     if split not in dataset.files:
         raise ValueError(f"{dataset.title} has no split {split!r} here, only {', '.join(dataset.files)}")
     video_folder = Folder(folder)
@@ -235,7 +242,8 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
             (None, None) if unlocated.span is None or name_index < unlocated.span_file_names else unlocated.span
         )
         asked = (unlocated.question, unlocated.other_question, unlocated.kind)
-        items.append(Item(unlocated.video, paths[0], unlocated.texts, unlocated.label, start, end, *asked))
+        about = (unlocated.texts, unlocated.label, start, end, unlocated.labels, *asked)
+        items.append(Item(unlocated.video, paths[0], *about))
     notes = []
     if ambiguous:
         notes.append(f"{ambiguous:,} videos lie there more than once; the one nearest to the folder's top was taken")
@@ -253,6 +261,29 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         tuple(notes),
         missing_texts,
     )
+
+
+def _of_shards(name: str, dataset: _Dataset, root: Path, split: str) -> Benchmark:
+    """Reads a benchmark in shards of tar files."""
+    classes = class_names(root)
+    is_of_classes = dataset.task == "classification"
+    try:
+        of_shards = samples(root, split, VIDEO_EXTENSIONS)
+    except ValueError as error:
+        raise UnreadableAnnotations(str(error)) from error
+    items = []
+    for sample in of_shards:
+        if not (sample.label in range(len(classes)) if is_of_classes else sample.texts):
+            what = f"class of the {len(classes)}" if is_of_classes else "caption"
+            raise UnreadableAnnotations(f"{root / split}: {sample.key} has no {what}")
+        items.append(Item(sample.key, root / sample.file, tuple(sample.texts), sample.label if is_of_classes else None))
+    if not items:
+        raise UnreadableAnnotations(f"{root / split} names no video")
+    notes = []
+    if dataset.size is not None and len(classes) != dataset.size:
+        notes.append(f"{CLASS_NAMES} names {len(classes)} classes, {dataset.title} has {dataset.size}")
+    path = root / split / SHARDS
+    return Benchmark(name, dataset.title, dataset.task, split, path, tuple(items), (), classes, tuple(notes))
 
 
 # --- reading files ---------------------------------------------------------------------------------------------------
@@ -344,8 +375,36 @@ def _msrvtt(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     path = _annotations(folder, dataset, split)
     if path.suffix == ".json":
         return _Annotations(path, _listed(path, _json(path)))
+    if split == "train":
+        videos = [row.cells["video_id"] for row in _rows(path, ("video_id",))]
+        return _Annotations(path, _msrvtt_sentences(folder, dataset, videos))
     rows = _rows(path, ("video_id", "sentence"))
     return _Annotations(path, _grouped((row.cells["video_id"], row.cells["sentence"]) for row in rows))
+
+
+def _msrvtt_1k_b(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """A list with a video a line, whose sentences are in MSRVTT_data.json: all 20 of each count."""
+    path = _annotations(folder, dataset, split)
+    return _Annotations(path, _msrvtt_sentences(folder, dataset, _text(path).split()))
+
+
+def _msrvtt_sentences(folder: Folder, dataset: _Dataset, videos: Sequence[str]) -> list[_UnlocatedItem]:
+    """Returns the videos with their sentences, in order."""
+    path = folder.file(["MSRVTT_data.json"])
+    if path is None:
+        raise MissingAnnotations(
+            f"{dataset.title} needs the sentences of its videos: MSRVTT_data.json, anywhere under {folder.root}. It "
+            f"comes from {dataset.site}."
+        )
+    try:
+        pairs = [(sentence["video_id"], sentence["caption"]) for sentence in _json(path)["sentences"]]
+    except (KeyError, TypeError) as error:
+        raise UnreadableAnnotations(f"{path} lacks sentences in MSR-VTT's form: {error!r}") from error
+    of_split = dict.fromkeys(videos)
+    described = {item.video: item for item in _grouped(pair for pair in pairs if pair[0] in of_split)}
+    if undescribed := [video for video in of_split if video not in described]:
+        raise UnreadableAnnotations(f"{path} has no sentence of {len(undescribed)} videos: {undescribed[0]}, …")
+    return [described[video] for video in of_split]
 
 
 def _msrvtt_full(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
@@ -625,27 +684,81 @@ def _kinetics(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
     whole video, unless it is no longer than the span.
     """
     path = _annotations(folder, dataset, split)
-    rows = _rows(path, ("label", "youtube_id", "time_start", "time_end"))
-    classes = tuple(sorted({row.cells["label"].strip() for row in rows}))
-    labels = {label: position for position, label in enumerate(classes)}
-    items = []
-    for row in rows:
+    return _of_classes(path, list(_kinetics_videos(path)))
+
+
+def _of_classes(path: Path, videos: Sequence[tuple[str, _UnlocatedItem]]) -> _Annotations:
+    """videos: each with the name of its class."""
+    classes = tuple(sorted({name for name, _ in videos}))
+    labels = {name: position for position, name in enumerate(classes)}
+    return _Annotations(path, [replace(item, label=labels[name]) for name, item in videos], classes)
+
+
+def _kinetics_videos(path: Path) -> Iterator[tuple[str, _UnlocatedItem]]:
+    for row in _rows(path, ("label", "youtube_id", "time_start", "time_end")):
         try:
             start, end = float(row.cells["time_start"]), float(row.cells["time_end"])
         except ValueError as error:
             raise UnreadableAnnotations(f"{path}:{row.number}: {error}") from error
         video = row.cells["youtube_id"].strip()
         span_names = (f"{video}_{start:06.0f}_{end:06.0f}", f"{video}_{start:.0f}_{end:.0f}")
-        items.append(
-            _UnlocatedItem(
-                span_names[0],
-                (*span_names, video),
-                label=labels[row.cells["label"].strip()],
-                span=(start, end),
-                span_file_names=len(span_names),
-            )
+        names = (*span_names, video)
+        item = _UnlocatedItem(span_names[0], names, span=(start, end), span_file_names=len(span_names))
+        yield row.cells["label"].strip(), item
+
+
+def _kinetics_710(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """The train splits of Kinetics-400, -600 and -700 together: classes of one name are one, a video is taken once.
+
+    Videos to validate or to test with in one of the three are left out, where the folder has those lists too.
+    """
+    videos: dict[str, tuple[str, _UnlocatedItem]] = {}
+    held_out: set[str] = set()
+    paths = []
+    for classes in (400, 600, 700):
+        for part, all_names in _kinetics_files(classes).items():
+            file_names = [name for name in all_names if str(classes) in name]  # a plain one is of any
+            path = folder.file(file_names)
+            if path is None and part == split:
+                raise MissingAnnotations(
+                    f"{dataset.title} ({split}) needs its annotation file: {' or '.join(file_names)}, anywhere under "
+                    f"{folder.root}. It comes from {dataset.site}."
+                )
+            if path is None:
+                continue
+            if part != split:
+                held_out |= {item.names[-1] for _, item in _kinetics_videos(path)}
+                continue
+            paths.append(path)
+            for name, item in _kinetics_videos(path):
+                videos.setdefault(item.video, (name.lower(), item))
+    kept = [(name, item) for name, item in videos.values() if item.names[-1] not in held_out]
+    return _of_classes(paths[0], kept)
+
+
+def _charades(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
+    """id,…,actions,… with "c092 11.90 21.20;c147 0.00 12.60", and `Charades_v1_classes.txt` ("c000 Holding a towel").
+
+    A video has the classes of all its actions; their times are not used.
+    """
+    path = _annotations(folder, dataset, split)
+    index = folder.file(["Charades_v1_classes.txt"])
+    if index is None:
+        raise MissingAnnotations(
+            f"{dataset.title} needs its list of classes: Charades_v1_classes.txt, anywhere under {folder.root}. It "
+            f"comes from {dataset.site}."
         )
-    return _Annotations(path, items, classes)
+    named = dict(line.partition(" ")[::2] for _, line in _lines(index))
+    positions = {code: position for position, code in enumerate(named)}
+    items = []
+    for row in _rows(path, ("id", "actions")):
+        codes = [action.split()[0] for action in row.cells["actions"].split(";") if action.strip()]
+        if unknown := [code for code in codes if code not in positions]:
+            raise UnreadableAnnotations(f"{path}:{row.number}: {unknown[0]} is no class of {index.name}")
+        labels = tuple(sorted({positions[code] for code in codes}))
+        video = row.cells["id"].strip()
+        items.append(_UnlocatedItem(video, (video,), labels=labels))
+    return _Annotations(path, items, tuple(name.strip() for name in named.values()))
 
 
 def _ucf101(folder: Folder, dataset: _Dataset, split: str) -> _Annotations:
@@ -743,6 +856,23 @@ _DATASETS: dict[str, _Dataset] = {
         )
         for classes in (400, 600, 700)
     },
+    "kinetics710": _Dataset(
+        "Kinetics-710",
+        "classification",
+        _KINETICS_SITE,
+        {"train": ["kinetics400_train.csv, kinetics600_train.csv and kinetics700_train.csv"]},
+        _kinetics_710,
+        "train",
+        710,
+    ),
+    "charades": _Dataset(
+        "Charades",
+        "labels",
+        "the Charades pages of the Allen Institute for AI (Charades.zip)",
+        {"test": ["Charades_v1_test.csv"], "train": ["Charades_v1_train.csv"]},
+        _charades,
+        size=157,
+    ),
     "ucf101": _Dataset(
         "UCF-101",
         "classification",
@@ -845,8 +975,18 @@ _DATASETS: dict[str, _Dataset] = {
         "MSR-VTT 1k-A",
         "retrieval",
         "the JSFusion authors' split, passed on with CLIP4Clip (msrvtt_data.zip)",
-        {"test": ["MSRVTT_JSFUSION_test.csv", "msrvtt_ret_test1k.json", "msrvtt_test1k.json"]},
+        {
+            "test": ["MSRVTT_JSFUSION_test.csv", "msrvtt_ret_test1k.json", "msrvtt_test1k.json"],
+            "train": ["MSRVTT_train.9k.csv", "msrvtt_ret_train9k.json", "msrvtt_train9k.json"],
+        },
         _msrvtt,
+    ),
+    "msrvtt-1k-b": _Dataset(
+        "MSR-VTT 1k-B",
+        "retrieval",
+        "collaborative-experts on GitHub (the list of Miech), and CLIP4Clip's msrvtt_data.zip (the sentences)",
+        {"test": ["test_list_miech.txt"], "train": ["train_list_miech.txt"]},
+        _msrvtt_1k_b,
     ),
     "msrvtt-full": _Dataset(
         "MSR-VTT full test",
@@ -862,14 +1002,21 @@ _DATASETS: dict[str, _Dataset] = {
         "LSMDC",
         "retrieval",
         "the Large Scale Movie Description Challenge, for which the MPI for Informatics gives access on request",
-        {"test": ["LSMDC16_challenge_1000_publictect.csv", "lsmdc_ret_test_1000.json"]},
+        {
+            "test": ["LSMDC16_challenge_1000_publictect.csv", "lsmdc_ret_test_1000.json"],
+            "train": ["LSMDC16_annos_training.csv", "lsmdc_ret_train.json"],
+        },
         _lsmdc,
     ),
     "didemo": _Dataset(
         "DiDeMo",
         "retrieval",
         "LocalizingMoments on GitHub, by the authors of DiDeMo",
-        {"test": ["test_data.json", "didemo_ret_test.json"], "val": ["val_data.json", "didemo_ret_val.json"]},
+        {
+            "test": ["test_data.json", "didemo_ret_test.json"],
+            "val": ["val_data.json", "didemo_ret_val.json"],
+            "train": ["train_data.json", "didemo_ret_train.json"],
+        },
         _didemo,
     ),
     "msvd": _Dataset(
@@ -880,6 +1027,7 @@ _DATASETS: dict[str, _Dataset] = {
         {
             "test": ["AllVideoDescriptions.txt", "raw-captions.json", "msvd_ret_test.json"],
             "val": ["AllVideoDescriptions.txt", "raw-captions.json", "msvd_ret_val.json"],
+            "train": ["AllVideoDescriptions.txt", "raw-captions.json", "msvd_ret_train.json"],
         },
         _msvd,
     ),
@@ -890,6 +1038,7 @@ _DATASETS: dict[str, _Dataset] = {
         {
             "val_1": ["val_1.json", "anet_ret_val_1.json", "anet_ret_val.json"],
             "val_2": ["val_2.json", "anet_ret_val_2.json"],
+            "train": ["train.json", "anet_ret_train.json"],
         },
         _activitynet,
         "val_1",

@@ -41,6 +41,12 @@ class Accuracy:
     count: int
     classes: int
 
+    def over(self, absent: int) -> Accuracy:
+        """Returns the accuracy over so many further videos, which cannot be read and count as wrong."""
+        count = self.count + absent
+        share = self.count / count
+        return Accuracy(self.top_1 * share, self.top_5 * share, count, self.classes)
+
     @property
     def mean(self) -> float:
         """Mean of top-1 and top-5: the paper's AVG."""
@@ -104,6 +110,26 @@ def accuracy(ranks: np.ndarray, *, classes: int) -> Accuracy:
     if len(ranks) == 0:
         raise ValueError("there are no videos to classify")
     return Accuracy(float((ranks <= 1).mean()), float((ranks <= 5).mean()), len(ranks), classes)
+
+
+def average_precision(scores: np.ndarray, is_right: np.ndarray) -> float:
+    """Returns the mean precision at each right answer of a ranking by scores, in float32; ties are ranked last.
+
+    scores: [answers]. is_right: [answers] bool, at least one. Raises ValueError for scores that are not finite.
+    """
+    compared = scores.astype(np.float32)
+    if not np.isfinite(compared).all():
+        raise ValueError("some scores are not finite")
+    order = np.lexsort((is_right, -compared))  # of equal scores the wrong answers first
+    hits = is_right[order]
+    return float((np.cumsum(hits)[hits] / (np.flatnonzero(hits) + 1)).mean())
+
+
+def chance_precision(answers: int, right: int) -> float:
+    """Returns the expected average precision of random scores: before a right answer, others are as dense as chance."""
+    harmonic = float((1 / np.arange(1, answers + 1)).sum())
+    density = (right - 1) / (answers - 1) if answers > 1 else 0.0
+    return density + (1 - density) * harmonic / answers
 
 
 def chance(classes: int) -> Accuracy:

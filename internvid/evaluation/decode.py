@@ -18,7 +18,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from internvid.evaluation.benchmarks import Item
-from internvid.viclip.frame_choice import CHOICES
+from internvid.viclip.frame_choice import CHOICES, middle_frames
 from internvid.video.demuxing import packets_or_error
 from internvid.video.pictures import Orientations, upright
 from internvid.video.probe import UnreadableVideo, no_frame, open_video, video_stream
@@ -28,6 +28,7 @@ CUT_OUT_SECONDS = 1.0
 # Frames are shrunk to this short side, keeping their aspect ratio: 8 frames of 4K would be 200 MB from child process
 # to parent. Videos of the paper's benchmarks are smaller.
 SHORT_SIDE = 1080
+JPEG_QUALITY = 92
 # After this many errors without a frame, the stream is treated as ended.
 _MAX_CONSECUTIVE_ERRORS = 1000
 
@@ -77,6 +78,27 @@ def frames_at(
         source = _Decoded(container, video_stream(container, path))
         frames = {number: pictures.rgb(frame) for number, (frame, _) in enumerate(source) if number in chosen_positions}
     return _stacked([frames[position] for position in positions])
+
+
+def jpeg_frames(
+    path: str, start_seconds: float | None, end_seconds: float | None, max_frames: int, short_side: int
+) -> list[bytes]:
+    """Returns frames of the whole video or the span as JPEGs, evenly spread, in order of time.
+
+    max_frames: a video with fewer frames gives all. short_side: larger frames are shrunk to it, in pixels. The other
+    parameters and errors are those of `read_frames`.
+    """
+    import cv2
+
+    pictures = frames_at(path, start_seconds, end_seconds, lambda count: middle_frames(count, min(count, max_frames)))
+    scale = short_side / min(pictures.shape[1:3])
+    jpegs = []
+    for picture in pictures:
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        if scale < 1:
+            bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        jpegs.append(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+    return jpegs
 
 
 def read_in_process(

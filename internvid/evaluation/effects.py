@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,18 @@ from typing import Any
 from torch import Tensor
 
 from internvid.evaluation.benchmarks import Benchmark
+from internvid.evaluation.fine_tuned import TunedEncoder
 from internvid.evaluation.protocol import Protocol
 from internvid.evaluation.run import Evaluation, ReadFrames, VideoTextEncoder, evaluate
 from internvid.evaluation.stored_vectors import VectorFiles
 from internvid.viclip.encoder import Encoder
-from internvid.viclip.weights import average, load_into
+from internvid.viclip.weights import average, fit, load_into, with_text_positions
 
 SHOWN = {
     "retrieval": ("text_to_video_recall_at_1", "video_to_text_recall_at_1"),
     "classification": ("top_1", "top_5"),
     "choice": ("top_1",),
+    "labels": ("mean_average_precision",),
 }
 BASE, DUAL_SOFTMAX = "as given", "dual softmax"
 WISE_FT_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trained weights
@@ -42,13 +44,14 @@ def effects(
     *,
     vectors_folder: Path,
     initial: Mapping[str, Tensor] | None = None,
+    shares: Sequence[float] = WISE_FT_SHARES,
     on_videos: Callable[[int], object] = lambda number: None,
 ) -> list[Effect]:
     """Returns the base, then one row for each deviation of the protocol, the dual softmax, and the WiSE-FT sweep.
 
     encoder: as loaded, before the protocol is applied. vectors_folder: keeps vectors of videos, so none is made
-    twice. initial: weights that the model was initialised from; None: no sweep. Deviations that this model does not
-    allow are left out. on_videos: as for `evaluate`. Raises as it does.
+    twice. initial: weights that the model was initialised from; None: no sweep. shares: of the sweep. Deviations that
+    this model does not allow are left out. on_videos: as for `evaluate`. Raises as it does.
     """
 
     def measured(of: VideoTextEncoder, by: Protocol, weights: str = "as trained") -> Evaluation:
@@ -75,7 +78,7 @@ def effects(
         rows.append(Effect(setting, _shown(measured(encoder, deviation))))
     if benchmark.task == "retrieval":
         rows.append(Effect(DUAL_SOFTMAX, _shown(base, prefix="dual_softmax_")))
-    for share in WISE_FT_SHARES if initial is not None else ():
+    for share in shares if initial is not None else ():
         assert initial is not None
         rows.append(
             Effect(
@@ -89,15 +92,29 @@ def effects(
 def averaged(encoder: Any, initial: Mapping[str, Tensor], share: float) -> Any:
     """Returns the encoder with the average of its weights and the initial ones.
 
+    The initial ones may have other numbers of frames and text positions. With 0 it is a model of the initial weights,
+    with 1 the given one; but where the initial embedding of time is zeros, as after CLIP, it is always the trained one.
+    A class head is averaged with the zero-shot classifier that it began as; a match head is left out.
     Raises ValueError as `average` does, and for a model that is no ViCLIP.
     """
     if not isinstance(encoder, Encoder):
         raise ValueError("only the weights of a ViCLIP are averaged with those that it began as")
     changed = copy.copy(encoder)
     changed.model = copy.deepcopy(encoder.model)
-    on_device = {name: value.to(encoder.device) for name, value in initial.items()}
+    config = encoder.model.config
+    begun = fit(with_text_positions(initial, config.context_length), config)
+    on_device = {name: value.to(encoder.device) for name, value in begun.items()}
     load_into(changed.model, average(encoder.model.state_dict(), on_device, share=share))
+    if isinstance(changed, TunedEncoder):
+        changed.heads = changed.heads.averaged(share)
     return changed
+
+
+def sweep_metrics(task: str, names: Iterable[str]) -> list[str]:
+    """Returns the metrics of a sweep that are shown: those of SHOWN, and the class head's, where it has one."""
+    head = [f"class_head_{name}" for name in SHOWN[task]] if task == "classification" else []
+    present = set(names)
+    return [name for name in (*SHOWN[task], *head) if name in present]
 
 
 def _shown(evaluation: Evaluation, prefix: str = "") -> dict[str, float]:

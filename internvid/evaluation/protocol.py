@@ -56,6 +56,18 @@ class Protocol:
             changed.prepares_texts = self.prepares_texts
         return changed
 
+    @property
+    def settings_in_words(self) -> str:
+        """Returns what differs from the model's own way, apart from the choice of frames; empty where nothing does."""
+        words = [str(value) for value in (self.fit, self.resampling, self.constants) if value is not None]
+        if self.constants is not None:
+            words[-1] = f"{self.constants} constants"
+        if self.prepares_texts is not None:
+            words.append("texts prepared" if self.prepares_texts else "texts as they are")
+        if self.counts_missing:
+            words.append("missing videos wrong")
+        return ", ".join(words)
+
     def deviations(self) -> Iterator[tuple[str, Protocol]]:
         """Yields protocols that differ from this one in a single setting, with that setting in words."""
         other_choice = next(name for name in CHOICES if name != self.choice)

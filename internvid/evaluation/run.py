@@ -5,24 +5,43 @@ The functions that end in `_metrics` take vectors; `evaluate` also computes the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 
+from internvid.batches import in_batches
 from internvid.evaluation import classification, retrieval
+from internvid.evaluation.attentive_probe import attentive_probe
 from internvid.evaluation.benchmarks import Benchmark, Item
-from internvid.evaluation.classification import Accuracy, class_vectors, zero_shot_accuracy
+from internvid.evaluation.classification import (
+    Accuracy,
+    average_precision,
+    chance_precision,
+    class_vectors,
+    zero_shot_accuracy,
+)
+from internvid.evaluation.fine_tuned import (
+    CANDIDATES,
+    MatchTokens,
+    TunedEncoder,
+    head_accuracy,
+    heads_of,
+    reranked,
+)
 from internvid.evaluation.linear_probe import linear_probe
 from internvid.evaluation.neighbours import NEIGHBOURS, neighbour_accuracy
 from internvid.evaluation.stored_vectors import VectorFiles
+from internvid.viclip.encoder import Encoder
 from internvid.viclip.tokenizer import prepare_text
 
 DUAL_SOFTMAX_TEMPERATURE = 1.0  # the published evaluation's
 VIDEOS_PER_BATCH = 16
 BYTES_PER_READ = 256 << 20  # of frames: upper bound per batch, for large videos
 TEXTS_PER_BATCH = 1024
+ATTENTIVE = "attentive"  # the probe that reads tokens of videos, and not their vectors
 
 
 class VideoTextEncoder(Protocol):
@@ -143,6 +162,13 @@ def evaluate(
             absent_videos=absent,
             absent_texts=absent_texts,
         )
+        heads = heads_of(encoder)
+        if heads is not None and heads.match_head is not None:
+            assert isinstance(encoder, TunedEncoder)
+            metrics += _matched_metrics(
+                encoder, benchmark, items, vectors, texts, video_of_text, read_frames, choice, absent, absent_texts
+            )
+            notes.append(f"matched: the {CANDIDATES} nearest by vectors, put in order by the match head")
         repeated = retrieval.repeated_texts(texts, video_of_text)
         if repeated.texts:
             notes.append(
@@ -156,19 +182,32 @@ def evaluate(
         counts = [len(item.texts) for item in items]
         answers = np.array([item.label for item in items], np.int64)
         metrics = choice_metrics(benchmark.name, vectors, encode_texts(encoder, texts), counts, answers, absent=absent)
+    elif benchmark.task == "labels":
+        classes = class_vectors(
+            benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
+        )
+        metrics = labels_metrics(benchmark.name, vectors, classes, [item.labels for item in items])
+        if absent:
+            raise ValueError(f"{benchmark.title} is measured by average precision: missing videos can be left out only")
     else:
         labels = np.array([item.label for item in items], np.int64)
         classes = class_vectors(
             benchmark.classes, lambda texts: encode_texts(encoder, texts), prepare=preparation(encoder)
         )
         metrics = classification_metrics(benchmark.name, vectors, classes, labels, absent=absent)
+        metrics += _head_metrics(encoder, benchmark, vectors, labels, absent)
         if probe_train is not None and probes:
             train_items, train_vectors, train_failed = encoded(probe_train)
             train_labels = _benchmark_labels(benchmark, probe_train, train_items)
             failed += train_failed
             notes.append(f"probes: trained on {len(train_items):,} of {probe_train.named:,} train videos")
             for probe in probes:
-                of_probe, remark = PROBES[probe](train_vectors, train_labels, vectors, labels, len(benchmark.classes))
+                parts = (train_vectors, train_labels, vectors, labels)
+                if probe == ATTENTIVE:
+                    parts = _token_parts(
+                        encoder, benchmark, probe_train, read_frames, choice, vector_files, parts, (items, train_items)
+                    )
+                of_probe, remark = PROBES[probe](*parts, len(benchmark.classes))
                 metrics += _accuracy_metrics(benchmark.name, f"{probe}_probe_", of_probe)
                 notes.append(remark)
     return Evaluation(
@@ -209,25 +248,42 @@ def retrieval_metrics(
         "text_to_video": np.full(absent_texts, len(video) + 1),
         "video_to_text": np.full(absent_videos, len(text) + 1),
     }
-    texts_of_video = np.bincount(video_of_text, minlength=len(video))
-    chance_by_direction = {
-        "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
-        "video_to_text": retrieval.chance(len(text), texts_of_video[texts_of_video > 0]),
-    }
     metrics = []
     for prefix, temperature in (("", None), ("dual_softmax_", DUAL_SOFTMAX_TEMPERATURE)):
         ranks = retrieval.retrieval_ranks(video, text, video_of_text, dual_softmax_temperature=temperature)
-        for direction, chance in chance_by_direction.items():
-            summary = retrieval.summarise(np.concatenate([getattr(ranks, direction), not_asked[direction]]))
-            name = f"{prefix}{direction}"
-            metrics += [
-                Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, summary.count, 100 * chance.recall[k])
-                for k, share in summary.recall.items()
-            ]
-            metrics.append(
-                Metric(benchmark, f"{name}_median_rank", summary.median, summary.count, chance.median, "rank")
-            )
-            metrics.append(Metric(benchmark, f"{name}_mean_rank", summary.mean, summary.count, chance.mean, "rank"))
+        metrics += _rank_metrics(benchmark, prefix, ranks, not_asked, _chances(video, text, video_of_text))
+    return metrics
+
+
+def _chances(
+    video: Sequence[object] | np.ndarray, text: Sequence[object] | np.ndarray, video_of_text: np.ndarray
+) -> dict[str, retrieval.RankSummary]:
+    """Returns what random scores give in each direction."""
+    texts_of_video = np.bincount(video_of_text, minlength=len(video))
+    return {
+        "text_to_video": retrieval.chance(len(video), np.ones(len(text), np.int64)),
+        "video_to_text": retrieval.chance(len(text), texts_of_video[texts_of_video > 0]),
+    }
+
+
+def _rank_metrics(
+    benchmark: str,
+    prefix: str,
+    ranks: retrieval.Ranks,
+    not_asked: Mapping[str, np.ndarray],
+    chances: Mapping[str, retrieval.RankSummary],
+) -> list[Metric]:
+    """not_asked: by direction, the ranks of queries that cannot be asked."""
+    metrics = []
+    for direction, chance in chances.items():
+        summary = retrieval.summarise(np.concatenate([getattr(ranks, direction), not_asked[direction]]))
+        name = f"{prefix}{direction}"
+        metrics += [
+            Metric(benchmark, f"{name}_recall_at_{k}", 100 * share, summary.count, 100 * chance.recall[k])
+            for k, share in summary.recall.items()
+        ]
+        metrics.append(Metric(benchmark, f"{name}_median_rank", summary.median, summary.count, chance.median, "rank"))
+        metrics.append(Metric(benchmark, f"{name}_mean_rank", summary.mean, summary.count, chance.mean, "rank"))
     return metrics
 
 
@@ -238,11 +294,7 @@ def classification_metrics(
 
     absent: number of videos that cannot be read and count as wrong.
     """
-    of_read = zero_shot_accuracy(video, classes, labels)
-    count = of_read.count + absent
-    share = of_read.count / count
-    of_all = Accuracy(of_read.top_1 * share, of_read.top_5 * share, count, of_read.classes)
-    return _accuracy_metrics(benchmark, "", of_all)
+    return _accuracy_metrics(benchmark, "", zero_shot_accuracy(video, classes, labels).over(absent))
 
 
 def choice_metrics(
@@ -269,6 +321,65 @@ def choice_metrics(
     return [Metric(benchmark, "top_1", 100 * right / asked, asked, 100 * chance)]
 
 
+def labels_metrics(
+    benchmark: str, video: np.ndarray, classes: np.ndarray, labels: Sequence[Sequence[int]]
+) -> list[Metric]:
+    """Computes the mean over the classes of the average precision of ranking the videos, as Charades is measured.
+
+    labels: of each video, the positions of its classes. Classes that no video has are left out.
+    """
+    scores = video.astype(np.float64) @ classes.T
+    has = np.zeros(scores.shape, bool)
+    for row, of_video in enumerate(labels):
+        has[row, list(of_video)] = True
+    measured = np.flatnonzero(has.any(0))
+    if not len(measured):
+        raise ValueError(f"no video of {benchmark} has a class")
+    precision = float(np.mean([average_precision(scores[:, column], has[:, column]) for column in measured]))
+    chance = float(np.mean([chance_precision(len(video), int(has[:, column].sum())) for column in measured]))
+    return [Metric(benchmark, "mean_average_precision", 100 * precision, len(video), 100 * chance)]
+
+
+def _head_metrics(
+    encoder: VideoTextEncoder, benchmark: Benchmark, vectors: np.ndarray, labels: np.ndarray, absent: int
+) -> list[Metric]:
+    """Returns the accuracy by the class head of a fine-tuned checkpoint; nothing for any other."""
+    heads = heads_of(encoder)
+    of_read = None if heads is None else head_accuracy(heads, vectors, labels, benchmark.classes)
+    return [] if of_read is None else _accuracy_metrics(benchmark.name, "class_head_", of_read.over(absent))
+
+
+def _matched_metrics(
+    encoder: TunedEncoder,
+    benchmark: Benchmark,
+    items: Sequence[Item],
+    vectors: np.ndarray,
+    texts: Sequence[str],
+    video_of_text: np.ndarray,
+    read_frames: ReadFrames,
+    choice: str,
+    absent_videos: int,
+    absent_texts: int,
+) -> list[Metric]:
+    """Computes retrieval re-ranked by the match head. Videos are read again: their vectors are not what it reads.
+
+    Raises ValueError where a video that could be read cannot be read again.
+    """
+    parts: list[torch.Tensor] = []
+    for batch in in_batches(items, VIDEOS_PER_BATCH):
+        videos = [frames for _, frames in read_frames(batch, encoder.frames, choice)]
+        if any(isinstance(frames, BaseException) for frames in videos):
+            raise ValueError(f"a video of {benchmark.title} was readable, and is no more")
+        parts.append(encoder.match_tokens_of_videos([frames for frames in videos if isinstance(frames, np.ndarray)]))
+    tokens = MatchTokens(torch.cat(parts), *encoder.match_tokens_of_texts(texts))
+    ranks = reranked(encoder, tokens, vectors, encode_texts(encoder, texts), video_of_text)
+    not_asked = {
+        "text_to_video": np.full(absent_texts, len(vectors) + 1),
+        "video_to_text": np.full(absent_videos, len(texts) + 1),
+    }
+    return _rank_metrics(benchmark.name, "matched_", ranks, not_asked, _chances(vectors, texts, video_of_text))
+
+
 def _linear(
     train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
 ) -> tuple[Accuracy, str]:
@@ -283,10 +394,18 @@ def _neighbours(
     return of_probe, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
 
 
+def _attentive(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+) -> tuple[Accuracy, str]:
+    of_probe = attentive_probe(train, train_labels, test, test_labels, classes=classes)
+    return of_probe, f"attentive probe: {train.shape[1]} tokens of each video"
+
+
 # Name -> function of the train and test vectors and labels, and the number of classes.
 PROBES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], tuple[Accuracy, str]]] = {
     "linear": _linear,
     "knn": _neighbours,
+    ATTENTIVE: _attentive,
 }
 
 
@@ -308,6 +427,34 @@ def _accuracy_metrics(benchmark: str, prefix: str, accuracy: Accuracy) -> list[M
     ]
 
 
+def _token_parts(
+    encoder: VideoTextEncoder,
+    test: Benchmark,
+    train: Benchmark,
+    read_frames: ReadFrames,
+    choice: str,
+    vector_files: VectorFiles | None,
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    items: tuple[list[Item], list[Item]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the parts with tokens instead of vectors. items: of which the vectors are, of the test and train split.
+
+    Raises ValueError for a model without tokens, and where a video that could be read cannot be read again.
+    """
+    if not isinstance(encoder, Encoder):
+        raise ValueError("the attentive probe reads the tokens of a ViCLIP: this is a model of others")
+    files = None if vector_files is None else vector_files.of_tokens()
+    tokens = []
+    for benchmark, read in ((train, items[1]), (test, items[0])):
+        again, of_videos, _ = _stored_or_encoded(
+            encoder, benchmark, read_frames, choice, files, lambda number: None, encoder.encode_tokens
+        )
+        if again != read:
+            raise ValueError(f"videos of {benchmark.title} were readable, and are no more, or the other way round")
+        tokens.append(of_videos)
+    return tokens[0], parts[1], tokens[1], parts[3]
+
+
 def _stored_or_encoded(
     encoder: VideoTextEncoder,
     benchmark: Benchmark,
@@ -315,16 +462,18 @@ def _stored_or_encoded(
     choice: str,
     vector_files: VectorFiles | None,
     on_videos: Callable[[int], object],
+    encode: Callable[[Sequence[np.ndarray]], np.ndarray] | None = None,
 ) -> tuple[list[Item], np.ndarray, list[Failed]]:
     """Returns what `_encoded` does, from the files where it is there; else writes it there."""
+    encode = encode or encoder.encode_videos
     if vector_files is None:
-        return _encoded(encoder, benchmark, read_frames, choice, on_videos)
+        return _encoded(encoder, benchmark, read_frames, choice, on_videos, encode)
     stored = vector_files.read(benchmark)
     if stored is not None:
         on_videos(len(benchmark.items))
         failed = [Failed(video, error) for video, error in stored.failed]
         return [benchmark.items[position] for position in stored.positions], stored.vectors, failed
-    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos)
+    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos, encode)
     position_of = {id(item): position for position, item in enumerate(benchmark.items)}
     positions = [position_of[id(item)] for item in items]
     vector_files.write(benchmark, positions, vectors, [(each.video, each.error) for each in failed])
@@ -337,8 +486,9 @@ def _encoded(
     read_frames: ReadFrames,
     choice: str,
     on_videos: Callable[[int], object],
+    encode: Callable[[Sequence[np.ndarray]], np.ndarray],
 ) -> tuple[list[Item], np.ndarray, list[Failed]]:
-    """Returns the items that could be read, their vectors [items, d], and the failed videos."""
+    """Returns the items that could be read, what `encode` makes of them [items, …], and the failed videos."""
     items: list[Item] = []
     vectors: list[np.ndarray] = []
     failed: list[Failed] = []
@@ -351,10 +501,10 @@ def _encoded(
         items.append(item)
         batch.append(frames_or_error)
         if len(batch) == VIDEOS_PER_BATCH or sum(video.nbytes for video in batch) > BYTES_PER_READ:
-            vectors.append(encoder.encode_videos(batch))
+            vectors.append(encode(batch))
             batch = []
     if batch:
-        vectors.append(encoder.encode_videos(batch))
+        vectors.append(encode(batch))
     if not items:
         first = f"; the first error: {failed[0].video}: {failed[0].error}" if failed else ""
         example = f", such as {benchmark.missing[0]}" if benchmark.missing else ""

@@ -1,1 +1,1 @@
-"""Models that generate video from text, and how their videos are measured."""
+"""Models that generate video from text: an image diffusion model inflated to video, and how its videos are measured."""

@@ -55,7 +55,7 @@ def contact_sheet_markdown(
     shown = len(jpegs)
     pictures = [_decode(jpeg) for jpeg in jpegs]
     while shown:
-        lines = [f"{number}. {_escape(caption)}" for number, caption in enumerate(captions[:shown], start=1)]
+        lines = [f"{number}. {escaped(caption)}" for number, caption in enumerate(captions[:shown], start=1)]
         if shown < len(jpegs):
             lines += ["", f"*{len(jpegs) - shown} more clips are not shown.*"]
         text = "\n".join(lines)
@@ -103,7 +103,7 @@ def _draw_number(number: int, tile: np.ndarray) -> None:
     cv2.putText(tile, str(number), (3, height + 3), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA)
 
 
-def _escape(caption: str) -> str:
+def escaped(caption: str) -> str:
     """Returns the caption as one escaped line, safe in Markdown and in the HTML that Markdown lets through."""
     line = " ".join(caption.split())
     if len(line) > _CAPTION_CHARACTERS:

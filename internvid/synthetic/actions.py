@@ -7,7 +7,7 @@ retrieved by its action, shape and colour only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,12 @@ def action_videos(*, train: int = 750, held_out: int = 45, seed: int = 0) -> Act
             for start in range(0, len(shuffled), SHOTS_PER_VIDEO)
         ),
     )
+
+
+def videos_of_doings(shots: Mapping[str, Sequence[Doing]], *, seed: int) -> tuple[VideoPlan, ...]:
+    """Plans a video for each name, with one backdrop and a shot for each of its doings, wherever the figure stands."""
+    rng = np.random.default_rng([seed, 3])
+    return tuple(_video_plan(name, doings, rng) for name, doings in shots.items())
 
 
 def unseen_doings(*, seed: int = 0) -> frozenset[Doing]:

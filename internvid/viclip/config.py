@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+Activation = Literal["quick_gelu", "gelu"]
+ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,10 @@ class ViCLIPConfig:
     """Sizes that determine the shapes of the weights.
 
     image_size, patch_size: pixels. frames: length of the temporal embedding. context_length: tokens per text.
-    Raises ValueError if a width is not divisible by its heads, or the image size by the patch size.
+    activation: of the MLPs, which no weight shows: quick_gelu in OpenAI's CLIP and the released ViCLIP, gelu in others,
+    such as those trained on DataComp.
+    Raises ValueError if a width is not divisible by its heads, or the image size by the patch size, and for another
+    activation.
     """
 
     image_size: int
@@ -26,10 +32,13 @@ class ViCLIPConfig:
     vocab_size: int = 49_408
     context_length: int = 32
     frames: int = 8
+    activation: Activation = "quick_gelu"
 
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size:
             raise ValueError(f"an image of {self.image_size} pixels is no whole number of {self.patch_size}s")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"the activation is {self.activation}, but it must be {' or '.join(ACTIVATIONS)}")
         for tower in ("vision", "text"):
             width, heads = getattr(self, f"{tower}_width"), getattr(self, f"{tower}_heads")
             if width % heads:
@@ -40,7 +49,11 @@ class ViCLIPConfig:
         return (self.image_size // self.patch_size) ** 2
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Returns the fields; the activation only where it is not the one of released checkpoints."""
+        fields = asdict(self)
+        if self.activation == ViCLIPConfig.activation:
+            del fields["activation"]
+        return fields
 
 
 L14 = ViCLIPConfig(

@@ -26,6 +26,7 @@ from internvid.viclip.clips import StoredFrames
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.device import Use, Waits, peak_memory_bytes
 from internvid.viclip.frame_choice import chosen_by
+from internvid.viclip.model import patches_of
 from internvid.viclip.precision import Precision, precision_on
 from internvid.viclip.tokenizer import prepare_text
 
@@ -128,6 +129,24 @@ class Encoder:
         choose = chosen_by(choice)
         chosen_frames = [video[choose(len(video), self.frames)] for video in videos]
         return self._video_vectors(self.preprocessing.pixels, chosen_frames, batch_size)
+
+    def encode_tokens(self, videos: Sequence[np.ndarray], *, choice: str = "middle") -> np.ndarray:
+        """Returns [n, 1 + frames, w] float16, w the width of the vision tower: the class token, and the mean over the
+        places of each frame. Of a video as `encode_videos` takes it; for probes that read more than one vector.
+        """
+        choose, parts = chosen_by(choice), []
+        for batch in in_batches([video[choose(len(video), self.frames)] for video in videos], self.clips_per_batch):
+            parts.append(self._tokens(self.preprocessing.pixels(batch).to(self.device)).cpu().numpy())
+        width = self.model.config.vision_width
+        return np.concatenate(parts) if parts else np.zeros((0, 1 + self.frames, width), np.float16)
+
+    @torch.inference_mode()
+    def _tokens(self, pixels: Tensor) -> Tensor:
+        with self._autocast():
+            patches = patches_of(self.preprocessing.normalised(pixels), self.model.config.patch_size, None)
+            tokens = self.model.vision_encoder.space_time_tokens(patches, self.frames)
+        of_frames = tokens[:, 1:].unflatten(1, (-1, self.frames)).mean(1)  # n-major, t-minor
+        return torch.cat([tokens[:, :1], of_frames], dim=1).half()
 
     def encode_texts(
         self, texts: Sequence[str], *, prepare: bool = True, batch_size: int = TEXTS_PER_BATCH

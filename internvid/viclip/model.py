@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.config import Activation, ViCLIPConfig
 
 MIN_TEMPERATURE = 0.01  # similarities are scaled by 100 at most; the paper starts there
 
@@ -152,6 +152,7 @@ class VisionEncoder(nn.Module):
             config.vision_layers,
             norm=nn.LayerNorm,
             causal=False,
+            activation=config.activation,
         )
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, config.embed_dim))
@@ -165,17 +166,14 @@ class VisionEncoder(nn.Module):
         x = self.transformer(x, results=1, path_scales=path_scales)  # [b, 1, w]: the class token only
         return self.ln_post(x[:, 0]) @ self.proj  # [b, d]
 
-    def space_time_tokens(self, patches: Tensor, frames: int) -> Tensor:
+    def space_time_tokens(self, patches: Tensor, frames: int, path_scales: Tensor | None = None) -> Tensor:
         """Returns the class token and the video tokens, [b, 1 + l, w], for a model that reads more than one vector.
 
-        The class token is the last block's. The video tokens are those before the last block: it is trained for the
-        class token alone, and what it would make of the others means nothing.
+        The class token is the last block's: its product with `proj` is the embedding. The video tokens are those before
+        the last block: it is trained for the class token alone, and what it would make of the others means nothing.
         """
-        x = self.embedded(patches, frames, None)
-        *blocks, last = self.transformer.resblocks
-        for block in blocks:
-            x = block(x)
-        return torch.cat([self.ln_post(last(x, 1)), x[:, 1:]], dim=1)
+        x = self.transformer.before_last(self.embedded(patches, frames, None), path_scales)
+        return torch.cat([self.ln_post(self.transformer.last(x, 1, path_scales)), x[:, 1:]], dim=1)
 
     def embedded(self, patches: Tensor, frames: int, keep: Tensor | None) -> Tensor:
         """Returns the input of the first block, [b, 1 + k, w]."""
@@ -223,6 +221,7 @@ class TextEncoder(nn.Module):
             config.text_layers,
             norm=Float32LayerNorm,
             causal=True,
+            activation=config.activation,
         )
         self.ln_final = Float32LayerNorm(width)
         self.text_projection = nn.Parameter(torch.empty(width, config.embed_dim))
@@ -231,14 +230,20 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.text_projection, std=width**-0.5)
 
     def forward(self, token_ids: Tensor) -> Tensor:
+        return self.pooled(self.states(token_ids), token_ids)
+
+    def states(self, token_ids: Tensor) -> Tensor:
+        """Returns what the last block makes of each token, [b, tokens, w]."""
         tokens, max_tokens = token_ids.shape[1], len(self.positional_embedding)
         if tokens > max_tokens:
             raise ValueError(f"texts of {tokens} tokens are too long: the model reads at most {max_tokens}")
-        x = self.token_embedding(token_ids) + self.positional_embedding[:tokens]  # [b, tokens, w]
-        x = self.transformer(x)
+        return self.transformer(self.token_embedding(token_ids) + self.positional_embedding[:tokens])
+
+    def pooled(self, states: Tensor, token_ids: Tensor) -> Tensor:
+        """Returns the embeddings, [b, d]. states: from `states`."""
         ends = token_ids.argmax(dim=1)  # the end token has the largest id
-        x = x[torch.arange(x.shape[0], device=x.device), ends]  # [b, w]
-        return self.ln_final(x) @ self.text_projection  # [b, d]
+        x = states[torch.arange(states.shape[0], device=states.device), ends]  # [b, w]
+        return self.ln_final(x) @ self.text_projection
 
 
 class Transformer(nn.Module):
@@ -255,11 +260,12 @@ class Transformer(nn.Module):
         *,
         norm: type[nn.LayerNorm],
         causal: bool,
+        activation: Activation = "quick_gelu",
     ) -> None:
         super().__init__()
         self.recompute: Recompute = "nothing"
         output_std = width**-0.5 * (2 * layers) ** -0.5
-        self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, output_std) for _ in range(layers))
+        self.resblocks = nn.ModuleList(Block(width, heads, norm, causal, output_std, activation) for _ in range(layers))
 
     def forward(self, x: Tensor, *, results: int | None = None, path_scales: Tensor | None = None) -> Tensor:
         """Returns [b, results, w].
@@ -267,27 +273,44 @@ class Transformer(nn.Module):
         x: [b, l, w]. results: number of leading tokens to compute in the last block; None: all.
         path_scales: [b, 2 · layers].
         """
-        recompute = self.recompute if torch.is_grad_enabled() else "nothing"
-        last = len(self.resblocks) - 1
-        for layer, block in enumerate(self.resblocks):
-            scales = None if path_scales is None else path_scales[:, 2 * layer : 2 * layer + 2]
-            block_results = results if layer == last else None
-            if recompute == "blocks":
-                x = recomputed(block, x, block_results, scales)
-            else:
-                x = block(x, block_results, scales, recompute)
+        return self.last(self.before_last(x, path_scales), results, path_scales)
+
+    def before_last(self, x: Tensor, path_scales: Tensor | None = None) -> Tensor:
+        """Returns the input of the last block, [b, l, w]."""
+        for layer in range(len(self.resblocks) - 1):
+            x = self._block(layer, x, None, path_scales)
         return x
+
+    def last(self, x: Tensor, results: int | None = None, path_scales: Tensor | None = None) -> Tensor:
+        """Returns the output of the last block, [b, results, w]."""
+        return self._block(len(self.resblocks) - 1, x, results, path_scales)
+
+    def _block(self, layer: int, x: Tensor, results: int | None, path_scales: Tensor | None) -> Tensor:
+        recompute = self.recompute if torch.is_grad_enabled() else "nothing"
+        scales = None if path_scales is None else path_scales[:, 2 * layer : 2 * layer + 2]
+        block = self.resblocks[layer]
+        if recompute == "blocks":
+            return recomputed(block, x, results, scales)
+        return block(x, results, scales, recompute)
 
 
 class Block(nn.Module):
     """A pre-norm transformer block. output_std: initial standard deviation of the output projections' weights."""
 
-    def __init__(self, width: int, heads: int, norm: type[nn.LayerNorm], causal: bool, output_std: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        norm: type[nn.LayerNorm],
+        causal: bool,
+        output_std: float,
+        activation: Activation = "quick_gelu",
+    ) -> None:
         super().__init__()
         self.ln_1 = norm(width)
         self.attn = Attention(width, heads, causal, output_std)
         self.ln_2 = norm(width)
-        self.mlp = Mlp(width, output_std)
+        self.mlp = Mlp(width, output_std, activation)
 
     def forward(
         self,
@@ -348,14 +371,15 @@ QUICK_GELU = 1.702
 
 
 class Mlp(nn.Module):
-    """Two linear maps with QuickGELU, x·sigmoid(1.702·x), between them.
+    """Two linear maps with QuickGELU, x·sigmoid(1.702·x), or GELU between them.
 
-    Computed as silu(1.702·x) / 1.702, which keeps one tensor for the backward pass instead of two and makes fewer
-    passes over memory. In place: the original tensors are not needed afterwards.
+    QuickGELU is computed as silu(1.702·x) / 1.702, which keeps one tensor for the backward pass instead of two and
+    makes fewer passes over memory. In place: the original tensors are not needed afterwards.
     """
 
-    def __init__(self, width: int, output_std: float) -> None:
+    def __init__(self, width: int, output_std: float, activation: Activation = "quick_gelu") -> None:
         super().__init__()
+        self.activation = activation
         self.c_fc = nn.Linear(width, 4 * width)
         self.c_proj = nn.Linear(4 * width, width)
         nn.init.normal_(self.c_fc.weight, std=(2 * width) ** -0.5)
@@ -366,11 +390,16 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor, recompute_activations: bool = False) -> Tensor:
         """recompute_activations: keep one tensor of the hidden width for the backward pass instead of two."""
         hidden = self.c_fc(x.flatten(0, 1))  # [b·l, 4w]: in place on a view would cost a copy
-        if recompute_activations:
+        if self.activation == "gelu":
+            change = recomputed(self._gelu, hidden) if recompute_activations else self._gelu(hidden)
+        elif recompute_activations:
             change = recomputed(self._activated, hidden)
         else:
             change = self.c_proj(F.silu(hidden.mul_(QUICK_GELU)).mul_(1 / QUICK_GELU))
         return change.view_as(x)
+
+    def _gelu(self, hidden: Tensor) -> Tensor:
+        return self.c_proj(F.gelu(hidden))
 
     def _activated(self, hidden: Tensor) -> Tensor:
         return self.c_proj(F.silu(hidden * QUICK_GELU).mul_(1 / QUICK_GELU))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -49,8 +50,46 @@ def adamw(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
+    """Sets it in every group of parameters, times the group's share, where it has one (`layer_groups`)."""
     for group in optimiser.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group.get("share", 1.0)
+
+
+def layer_groups(model: nn.Module, weight_decay: float, *, layer_decay: float) -> list[dict[str, Any]]:
+    """Groups the trained parameters as `parameter_groups`, and by depth: a block learns `layer_decay` times as fast as
+    the next one, the embeddings of a tower slower than its first block, and what follows the last block at full rate.
+    """
+    layers = {
+        tower: len(module.transformer.resblocks)
+        for tower, module in model.named_modules()
+        if tower.endswith(("vision_encoder", "text_encoder"))
+    }
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            has_decay = parameter.ndim > 1 and name.rsplit(".", 1)[-1] not in EMBEDDINGS_WITHOUT_DECAY
+            share = layer_decay ** _blocks_above(name, layers)
+            groups.setdefault((share, has_decay), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay if has_decay else 0.0, "share": share}
+        for (share, has_decay), parameters in groups.items()
+    ]
+
+
+AFTER_BLOCKS = ("ln_post", "proj", "ln_final", "text_projection")
+
+
+def _blocks_above(name: str, layers: Mapping[str, int]) -> int:
+    """Returns how many blocks, the parameter's own among them, lie between it and the end of its tower."""
+    tower = next((tower for tower in layers if name.startswith(f"{tower}.")), None)
+    if tower is None:
+        return 0  # a head, or the temperature
+    first, *rest = name.removeprefix(f"{tower}.").split(".")
+    if first in AFTER_BLOCKS:
+        return 0
+    if first == "transformer":
+        return layers[tower] - int(rest[1])
+    return layers[tower] + 1
 
 
 def key_biases(model: nn.Module) -> list[nn.Parameter]:

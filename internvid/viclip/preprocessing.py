@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from internvid.viclip.recipe import Recipe
+from internvid.viclip.recipe import Crop, Recipe
 
 # Range of width / height of a random crop; the default of torchvision's RandomResizedCrop.
 CROP_ASPECTS = (3 / 4, 4 / 3)
 CROP_TRIES = 10
+CROP_SIDES = 4  # different ones of a multi-scale crop
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -99,18 +100,25 @@ class Preprocessing:
         return torch.stack([self._fitted(_frames_tensor(video)) for video in videos])
 
     def augmented(
-        self, video: np.ndarray, *, crop_scale: tuple[float, float], flip: bool, generator: torch.Generator
+        self,
+        video: np.ndarray,
+        *,
+        crop_scale: tuple[float, float],
+        flip: bool,
+        generator: torch.Generator,
+        crop: Crop = "area",
     ) -> torch.Tensor:
         """Prepares frames for training: one random crop for all frames of the clip, resized, mirrored half of the time.
 
-        video: [t, h, w, 3] uint8 RGB. crop_scale: minimum and maximum share of the picture's area in the crop.
+        video: [t, h, w, 3] uint8 RGB. crop, crop_scale: as of `random_crop` (area) or `multi_scale_crop` (sides).
         flip: False never mirrors. Returns [t, 3, size, size] uint8; `normalised` makes it the network's input.
         """
         height, width = _checked(video).shape[1:3]
-        top, left, crop_height, crop_width = random_crop(height, width, scale=crop_scale, generator=generator)
+        draw = random_crop if crop == "area" else multi_scale_crop
+        top, left, crop_height, crop_width = draw(height, width, scale=crop_scale, generator=generator)
         # The crop is copied first: the kernel would copy it too, and takes twice as long for that.
-        crop = np.ascontiguousarray(video[:, top : top + crop_height, left : left + crop_width])
-        resized = self._resized(_frames_tensor(crop))
+        cropped = np.ascontiguousarray(video[:, top : top + crop_height, left : left + crop_width])
+        resized = self._resized(_frames_tensor(cropped))
         if flip and torch.rand((), generator=generator) < 0.5:
             resized = resized.flip(-1)
         return resized
@@ -169,6 +177,27 @@ def random_crop(
     crop_width = max(1, min(width, round(height * CROP_ASPECTS[1])))
     crop_height = max(1, min(height, round(width / CROP_ASPECTS[0])))
     return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
+
+
+def multi_scale_crop(
+    height: int, width: int, *, scale: tuple[float, float], generator: torch.Generator
+) -> tuple[int, int, int, int]:
+    """Draws (top, left, height, width) of a crop as Temporal Segment Networks do (arXiv 1608.00859): MultiScaleCrop.
+
+    Height and width are drawn from CROP_SIDES multiples of the picture's shorter side, in even steps from scale[1] to
+    scale[0], and differ by one step at most. The crop lies in a corner, in the middle, or half-way between two of
+    these: 3 by 3 places, and 4 between the middle and the corners. Raises ValueError for shares outside 0..1.
+    """
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise ValueError(f"a crop cannot take between {scale[0]} and {scale[1]} of the shorter side")
+    shorter = min(height, width)
+    sides = [max(1, round(shorter * share)) for share in np.linspace(scale[1], scale[0], CROP_SIDES)]
+    pairs = [(i, j) for i in range(CROP_SIDES) for j in range(CROP_SIDES) if abs(i - j) <= 1]
+    places = [(row, column) for row in (0, 2, 4) for column in (0, 2, 4)]
+    places += [(row, column) for row in (1, 3) for column in (1, 3)]  # in quarters of the room that the crop leaves
+    high, wide = pairs[int(torch.randint(len(pairs), (), generator=generator))]
+    row, column = places[int(torch.randint(len(places), (), generator=generator))]
+    return (height - sides[high]) * row // 4, (width - sides[wide]) * column // 4, sides[high], sides[wide]
 
 
 def _checked(video: np.ndarray) -> np.ndarray:

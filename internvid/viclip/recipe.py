@@ -13,6 +13,9 @@ from internvid.viclip.config import ViCLIPConfig
 # Treatment of clips of one video within a batch: negatives of each other (the paper), excluded from each other's
 # denominator in the loss, or never in the same batch.
 SameVideo = Literal["negatives", "masked", "apart"]
+# A random crop in training: a share of the picture's area, anywhere; or sides that are multiples of its shorter side,
+# at one of few places.
+Crop = Literal["area", "sides"]
 
 
 def version_of(name: str, fields: Mapping[str, Any]) -> str:
@@ -76,4 +79,4 @@ class Recipe:
     @property
     def version(self) -> str:
         """Returns the name and a hash of all fields: any change of the recipe changes it."""
-        return version_of(self.name, asdict(self))
+        return version_of(self.name, {**asdict(self), "model": self.model.as_dict()})

@@ -21,7 +21,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,7 @@ def train(
     min_batch_size = min(phase.batch_size for phase in plan.phases)
     if min_batch_size < ranks.count:
         raise ValueError(f"a batch of {min_batch_size} clips cannot be divided among {ranks.count} ranks")
-    saved = SavedState(folder / "state.pt", recipe.version, _digest(clips))
+    saved = SavedState(folder / "state.pt", recipe.version, clips_digest(clips))
     state = saved.read()
     ranks.check_same_step(0 if state is None else state["step"])
 
@@ -132,7 +132,7 @@ def train(
             f"the tokenizer has {tokenizer.vocab_size} tokens and returns {tokenizer.context_length} per text, but the "
             f"model embeds {recipe.model.vocab_size} and reads {recipe.model.context_length}"
         )
-    initial = _initial_weights(recipe, initial_weights)
+    recipe, initial = _with_initial_weights(recipe, initial_weights)
     model = _model(recipe, initial)
     if recipe.wise_ft is None or not ranks.first:
         initial = None  # it takes as much memory as the model, and only the average at the end needs it
@@ -255,13 +255,17 @@ def _tokenizer(recipe: Recipe, clips: Clips) -> Tokenizer:
     )
 
 
-def _initial_weights(recipe: Recipe, weights: Mapping[str, Tensor] | None) -> dict[str, Tensor] | None:
+def _with_initial_weights(
+    recipe: Recipe, weights: Mapping[str, Tensor] | None
+) -> tuple[Recipe, dict[str, Tensor] | None]:
+    """Returns the recipe, with the activation of the CLIP that it starts from, and the weights that it starts with."""
     if weights is not None:
-        return fit(weights, recipe.model)
+        return recipe, fit(weights, recipe.model)
     if recipe.initialise_from is not None:
-        _, clip_weights = from_clip(recipe.initialise_from)
-        return fit({**clip_weights, "temp": torch.tensor(recipe.initial_temperature)}, recipe.model)
-    return None
+        config, clip_weights = from_clip(recipe.initialise_from)
+        recipe = replace(recipe, model=replace(recipe.model, activation=config.activation))
+        return recipe, fit({**clip_weights, "temp": torch.tensor(recipe.initial_temperature)}, recipe.model)
+    return recipe, None
 
 
 def _model(recipe: Recipe, initial: Mapping[str, Tensor] | None) -> ViCLIP:
@@ -384,7 +388,7 @@ class _Progress:
         self.saved_step, self.saved_at = self.step, time.monotonic()
 
 
-def _digest(clips: Clips) -> str:
+def clips_digest(clips: Clips) -> str:
     """Returns a hash (32 hex digits) of the clips' ids, captions, video numbers and frame counts, not their frames."""
     digest = hashlib.md5(usedforsecurity=False)
     digest.update(np.ascontiguousarray(clips.video_numbers, np.int64).tobytes())

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from internvid.viclip.config import ViCLIPConfig
+from internvid.viclip.config import ACTIVATIONS, ViCLIPConfig
 
 TEMPORAL = "vision_encoder.temporal_positional_embedding"  # [1, frames, width]
 SPATIAL = "vision_encoder.positional_embedding"  # [1 + patches of a frame, width], the class token first
@@ -316,6 +316,13 @@ def fit(weights: Mapping[str, Tensor], config: ViCLIPConfig) -> dict[str, Tensor
     return fitted
 
 
+def with_text_positions(weights: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Returns the weights with at least so many text positions: further ones begin as copies of the last."""
+    positions = weights[TEXT_POSITIONS]
+    missing = max(count - len(positions), 0)
+    return {**weights, TEXT_POSITIONS: torch.cat([positions, positions[-1:].expand(missing, -1)])}
+
+
 # Initial weights and averages
 
 
@@ -323,7 +330,7 @@ def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]
     """Converts a CLIP checkpoint of `transformers` to a ViCLIP that gives the same embedding for a single frame.
 
     folder_or_id: folder or hub id. The convolution gets a time axis of length one, the first 32 text positions are
-    kept, the temporal embedding is zero, and the temperature is CLIP's, but at least 0.01.
+    kept, the temporal embedding is zero, the temperature is CLIP's, but at least 0.01, and the activation is CLIP's.
     Raises OSError if there is no such checkpoint, ValueError for one that ViCLIP's network cannot represent.
     """
     from transformers import AutoConfig, CLIPModel  # slow to import
@@ -355,6 +362,7 @@ def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]
         vocab_size=text.vocab_size,
         context_length=context_length,
         frames=FRAMES,
+        activation=vision.hidden_act,
     )
     weights = {
         "temp": (-clip_weights["logit_scale"]).exp().clamp(min=0.01),
@@ -401,8 +409,9 @@ def _check_representable(clip_config: Any, name: Path | str) -> None:
     text = clip_config.text_config
     problems = []
     for tower, config in (("vision", clip_config.vision_config), ("text", text)):
-        if config.hidden_act != "quick_gelu":
-            problems.append(f"the {tower} tower's activation is {config.hidden_act}, and ViCLIP's is quick_gelu")
+        if config.hidden_act not in ACTIVATIONS or config.hidden_act != text.hidden_act:
+            known = " or ".join(ACTIVATIONS)
+            problems.append(f"the {tower} tower's activation is {config.hidden_act}, and ViCLIP's is {known} in both")
         if config.layer_norm_eps != 1e-5:
             problems.append(f"the {tower} tower normalises with eps {config.layer_norm_eps}, and ViCLIP with 1e-05")
         if config.intermediate_size != 4 * config.hidden_size:
@@ -425,15 +434,15 @@ def average(trained: Mapping[str, Tensor], initial: Mapping[str, Tensor], *, sha
     """Averages trained weights with the initial ones (weight-space ensemble, WiSE-FT, arXiv 2109.01903).
 
     share: weight of the trained ones, 0..1. Parameters that only the trained model has are kept as trained, and so is
-    the temporal embedding, because the initial one is untrained. Raises ValueError for shares outside 0..1, and for
-    weights of different shapes.
+    the temporal embedding where the initial one is zeros, as after CLIP: untrained. Raises ValueError for shares
+    outside 0..1, and for weights of different shapes.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is {share}, but it must be between 0 and 1")
     averaged = {}
     for name, value in trained.items():
         initial_value = initial.get(name)
-        if initial_value is None or name == TEMPORAL:
+        if initial_value is None or (name == TEMPORAL and not initial_value.any()):
             averaged[name] = value.clone()
         elif initial_value.shape != value.shape:
             raise ValueError(f"{name} was trained as {list(value.shape)}, and began as {list(initial_value.shape)}")

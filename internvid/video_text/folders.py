@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from internvid.viclip.checkpoint import CONFIG, checkpoint_digest, load_checkpoint
+from internvid.evaluation.fine_tuned import TunedEncoder
+from internvid.viclip.checkpoint import CONFIG, checkpoint_digest
 from internvid.viclip.encoder import Encoder
+from internvid.viclip.heads import HEADS
 from internvid.viclip.precision import Precision
 from internvid.video_text.open_clip_encoder import CONFIG as OPEN_CLIP_CONFIG
 from internvid.video_text.open_clip_encoder import OpenClipEncoder
@@ -31,7 +33,7 @@ def load_encoder(
     """
     is_of_open_clip = (folder / OPEN_CLIP_CONFIG).exists()
     if not is_of_others(folder):
-        return Encoder(load_checkpoint(folder), device, frames=frames, precision=precision)
+        return TunedEncoder.load(folder, device, frames=frames, precision=precision)
     try:
         if is_of_open_clip:
             return OpenClipEncoder(folder, device, frames=frames, precision=precision)
@@ -41,9 +43,15 @@ def load_encoder(
 
 
 def encoder_digest(folder: Path) -> str:
-    """Returns a hash (32 hex digits) of the files that decide the folder's vectors. Raises as `load_encoder` does."""
+    """Returns a hash (32 hex digits) of the files that decide the folder's vectors and what its heads say.
+
+    Raises as `load_encoder` does.
+    """
     if not is_of_others(folder):
-        return checkpoint_digest(folder)
+        of_vectors, heads = checkpoint_digest(folder), folder / HEADS
+        if not heads.exists():
+            return of_vectors
+        return hashlib.md5(of_vectors.encode() + heads.read_bytes(), usedforsecurity=False).hexdigest()
     digest = hashlib.md5(usedforsecurity=False)
     for path in sorted({path for pattern in DECIDING for path in folder.glob(pattern)}):
         digest.update(f"{path.name}\0".encode() + hashlib.md5(path.read_bytes()).digest())

@@ -13,7 +13,9 @@ from orchestration.cli.explore import explore
 from orchestration.cli.export import export, verify
 from orchestration.cli.export_model import export_model
 from orchestration.cli.figure import figure
+from orchestration.cli.finetune import finetune
 from orchestration.cli.forget import forget
+from orchestration.cli.generate import generate
 from orchestration.cli.generated import generation_prompts, measure_generated
 from orchestration.cli.ingest import ingest, retry, sample_videos, status
 from orchestration.cli.models import ablate, activate, evaluate, train
@@ -34,8 +36,10 @@ app.command(cls=WordsCommand)(search)
 app.command(cls=WordsCommand)(why)
 app.command()(explore)
 app.command(cls=WordsCommand)(chat)
+app.command(cls=WordsCommand)(generate)
 app.command()(train)
 app.command()(ablate)
+app.command(cls=WordsCommand)(finetune)
 app.command(cls=WordsCommand)(activate)
 app.command(cls=WordsCommand)(evaluate)
 app.command("evaluate-chat", cls=WordsCommand)(evaluate_chat)

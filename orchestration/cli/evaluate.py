@@ -1,7 +1,7 @@
 """`internvid evaluate`: a checkpoint on a benchmark that lies in a folder, printed beside the paper's figures."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from internvid.evaluation.benchmarks import Benchmark, Item
     from internvid.evaluation.effects import Effect
     from internvid.evaluation.protocol import Protocol
-    from internvid.evaluation.run import Evaluation
+    from internvid.evaluation.run import Evaluation, Metric
+    from internvid.evaluation.stored_vectors import VectorFiles
     from internvid.viclip.precision import Precision
     from internvid.video_text.folders import LoadedEncoder
+    from resources.lake.store import Lake
 
 EXAMPLES_SHOWN = 5
 
@@ -34,7 +36,8 @@ def evaluate_command(
     frames: int | None = None,
     protocol: "Protocol | None" = None,
     shows_effects: bool = False,
-    initial: Path | None = None,
+    base: Path | None = None,
+    shares: Sequence[float] = (),
     split: str | None = None,
     probes: Sequence[str] = (),
     vectors: Path | None = None,
@@ -43,16 +46,19 @@ def evaluate_command(
     precision: "Precision | None" = None,
     workers: int | None = None,
     name: str | None = None,
+    lake: "Lake | None" = None,
 ) -> "Evaluation":
     """Evaluates the checkpoint in a folder, and prints and returns the evaluation.
 
     benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
     frames: of each video; None: as many as the model was made for. protocol: None: the model's own. shows_effects: also
-    print what each setting changes. initial: folder of the checkpoint that this one began as, for the WiSE-FT sweep
-    among them. split: None: the paper's. probes: names of `internvid.evaluation.run.PROBES`, trained on the train split
-    of a classification benchmark. vectors: folder that keeps the vectors of videos, which are then not decoded again.
-    out: JSON file for all figures. device, precision, workers: as the settings of these names; None: what is set.
-    name: printed name of the checkpoint; None: its folder's name.
+    print what each setting changes. base: folder of the checkpoint that this one began as. shares: of the trained
+    weights in averages with it (WiSE-FT), each of which is evaluated too; with shows_effects some unless given. split:
+    None: the paper's. probes: names of `internvid.evaluation.run.PROBES`, trained on the train split of a
+    classification benchmark. vectors: folder that keeps the vectors of videos, which are then not decoded again. out:
+    JSON file for all figures. device, precision, workers: as the settings of these names; None: what is set. name:
+    printed name of the checkpoint; None: its folder's name. lake: where each metric becomes a row of the table
+    evaluations; what is there is not measured again. None: nothing is kept.
     Raises typer.BadParameter for mistakes of the user.
     """
     from internvid.evaluation.benchmarks import names
@@ -65,18 +71,22 @@ def evaluate_command(
         raise typer.BadParameter(f"{frames} frames show nothing")
     if not checkpoint.is_dir():
         raise typer.BadParameter(f"there is no checkpoint folder {checkpoint}")
-    if initial is not None and not shows_effects:
-        raise typer.BadParameter("--wise-ft is one of the effects: give --effects too")
+    if shares and base is None:
+        raise typer.BadParameter("--wise-ft averages with the checkpoint that this one began as: give --base too")
+    if base is not None and not shares and not shows_effects:
+        raise typer.BadParameter("--base is for averages with it: give --wise-ft 0,0.5,1, or --effects")
     test = _read(benchmark, data, split)
     if probes and test.task != "classification":
         raise typer.BadParameter(f"a probe needs classes, and {test.title} has none")
     train = _read(benchmark, data, "train") if probes else None
 
-    from internvid.evaluation.run import NothingToEvaluate, evaluate
+    from internvid.evaluation.effects import averaged
+    from internvid.evaluation.run import evaluate
     from internvid.viclip.device import device_named
     from internvid.video_text.folders import encoder_digest
     from resources.incremental.progress import progress
-    from resources.training.benchmarks import read_in_children, vector_files
+    from resources.incremental.provenance import digest
+    from resources.training.benchmarks import content_digest, read_in_children, vector_files
 
     settings = settings_of()
     children = workers or settings.workers
@@ -85,54 +95,88 @@ def evaluate_command(
         encoder = protocol.applied_to(loaded)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    began_as = None if base is None else _weights(base)
+    own_digest, shown_name = encoder_digest(checkpoint), name or checkpoint.name
     files = None
     if vectors is not None:
         prepared = f"{protocol.fit} {protocol.resampling} {protocol.constants}"
-        version = f"{encoder_digest(checkpoint)}+{encoder.precision}+{prepared}"
+        version = f"{own_digest}+{encoder.precision}+{prepared}"
         files = vector_files(vectors, version, encoder.frames, protocol.choice)
 
     def read_frames(items: "Iterable[Item]", count: int, choice: str) -> "Iterator[tuple[Item, Any]]":
         return read_in_children(items, count, choice, workers=children)
 
     total = len(test.items) + (len(train.items) if train else 0)
-    try:
-        with progress("reading videos", total, notes.print) as advance:
-            evaluation = evaluate(
-                encoder,
-                test,
-                read_frames,
-                choice=protocol.choice,
-                counts_missing=protocol.counts_missing,
-                probe_train=train,
-                probes=probes,
-                vector_files=files,
-                on_videos=advance,
-            )
-    except NothingToEvaluate as error:
-        raise typer.BadParameter(str(error)) from error
-    evaluation = replace(evaluation, notes=(*evaluation.notes, *_notes_on_length(encoder, test)))
-    print_evaluation(evaluation, name or checkpoint.name, precision=encoder.precision)
-    rows: list[Effect] = []
-    if shows_effects:
-        from internvid.evaluation.effects import effects
-        from resources.lake.temporary_folders import temporary_folder
 
-        began_as = None if initial is None else _weights(initial)
-        try:
+    def measured(of: Any, weights: str, words: str, kept: "VectorFiles | None" = None) -> "Evaluation":
+        """Evaluates, or reads what the lake has. weights: digest of the model's. words: what is special of it."""
+
+        def measure() -> "Evaluation":
+            with progress("reading videos", total, notes.print) as advance:
+                return evaluate(
+                    of,
+                    test,
+                    read_frames,
+                    choice=protocol.choice,
+                    counts_missing=protocol.counts_missing,
+                    probe_train=train,
+                    probes=probes,
+                    vector_files=kept,
+                    on_videos=advance,
+                )
+
+        if lake is None:
+            return measure()
+        from assets.model.measured_evaluations import Measurement, measured_once, stored_metrics
+
+        parts = [f"{of.frames} frames ({protocol.choice})", of.precision, protocol.settings_in_words, words]
+        if probes:
+            parts.append(f"probes {' '.join(probes)}")
+        content = content_digest(test) if train is None else digest(content_digest(test), content_digest(train))
+        measurement = Measurement(shown_name, weights, test.name, test.split, ", ".join(filter(None, parts)), content)
+        fresh = measured_once(lake, measurement, measure)
+        return fresh or _stored(stored_metrics(lake, measurement), of, test, protocol)
+
+    try:
+        evaluation = measured(encoder, own_digest, "", files)
+        evaluation = replace(evaluation, notes=(*evaluation.notes, *_notes_on_length(encoder, test)))
+        print_evaluation(evaluation, shown_name, precision=encoder.precision)
+        sweep = {}
+        if base is not None and began_as is not None and shares:
+            of_base = encoder_digest(base)
+            for share in shares:
+                between = protocol.applied_to(averaged(loaded, began_as, share))
+                words = f"WiSE-FT {share:g} with {base.name}"
+                sweep[share] = measured(between, digest(own_digest, of_base, share), words)
+            print_sweep(sweep)
+        rows: list[Effect] = []
+        if shows_effects:
+            from internvid.evaluation.effects import WISE_FT_SHARES, effects
+            from resources.lake.temporary_folders import temporary_folder
+
             with temporary_folder() as folder:
-                rows = effects(loaded, test, read_frames, protocol, vectors_folder=folder, initial=began_as)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-        print_effects(rows)
+                rows = effects(
+                    loaded,
+                    test,
+                    read_frames,
+                    protocol,
+                    vectors_folder=folder,
+                    initial=began_as,
+                    shares=shares or WISE_FT_SHARES,
+                )
+            print_effects(rows)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     if out is not None:
         write_evaluation(
             evaluation,
             out,
             checkpoint=str(checkpoint),
-            digest=encoder_digest(checkpoint),
+            digest=own_digest,
             precision=encoder.precision,
             protocol=asdict(protocol),
             effects=[asdict(row) for row in rows],
+            wise_ft={f"{share:g}": [asdict(metric) for metric in of.metrics] for share, of in sweep.items()},
         )
         console.print(f"all figures in {out}", markup=False, soft_wrap=True)
     return evaluation
@@ -143,9 +187,9 @@ def print_evaluation(evaluation: "Evaluation", model: str, *, precision: str) ->
 
     precision: that the vectors were computed in.
     """
-    from internvid.evaluation.published import PAPER, PAPERS_BEST, published
+    from internvid.evaluation.published import PAPER, PAPERS_BEST, published_beside
 
-    known = published(evaluation.benchmark)
+    known = published_beside(evaluation.benchmark, [metric.name for metric in evaluation.metrics])
     best = {figure.metric: figure.value for figure in known if figure.model == PAPERS_BEST}
     title = (
         f"{evaluation.title} {evaluation.split}: {model}, {evaluation.frames} frames ({evaluation.choice}), "
@@ -202,12 +246,53 @@ def print_effects(rows: "Sequence[Effect]") -> None:
     console.print(table)
 
 
+def print_sweep(sweep: "Mapping[float, Evaluation]") -> None:
+    """Prints metrics of averages with the checkpoint that this one began as, by the share of the trained weights."""
+    from internvid.evaluation.effects import sweep_metrics
+
+    table = TextTable(title="WiSE-FT: averages with the checkpoint that it began as", title_justify="left")
+    table.add_column("trained share", no_wrap=True)
+    names: list[str] = []
+    for share, evaluation in sweep.items():
+        values = {metric.name: metric.value for metric in evaluation.metrics}
+        if not names:
+            names = sweep_metrics(evaluation.task, values)
+            for metric in names:
+                table.add_column(f"{metric.replace('_', ' ')}, %")
+        table.add_row(f"{share:g}", *(f"{values[metric]:.2f}" for metric in names))
+    console.print(table)
+
+
+def _stored(metrics: "Sequence[Metric]", encoder: Any, benchmark: "Benchmark", protocol: "Protocol") -> "Evaluation":
+    """Returns the evaluation of metrics that the lake has: which videos could not be read is not among them."""
+    from internvid.evaluation.run import Evaluation
+
+    return Evaluation(
+        benchmark.name,
+        benchmark.title,
+        benchmark.task,
+        benchmark.split,
+        encoder.frames,
+        protocol.choice,
+        tuple(metrics),
+        benchmark.named,
+        len(benchmark.items),
+        benchmark.missing,
+        (),
+        (
+            *benchmark.notes,
+            "from the table evaluations: model, protocol and data are as they were, so nothing was read",
+        ),
+    )
+
+
 def write_evaluation(evaluation: "Evaluation", path: Path, **about: Any) -> None:
     """Writes the evaluation as JSON, with the paper's figures, whole or not at all. about: further fields."""
-    from internvid.evaluation.published import published
+    from internvid.evaluation.published import published_beside
     from internvid.report.whole_file import whole_file
 
-    content = about | asdict(evaluation) | {"published": [asdict(known) for known in published(evaluation.benchmark)]}
+    known = published_beside(evaluation.benchmark, [metric.name for metric in evaluation.metrics])
+    content = about | asdict(evaluation) | {"published": [asdict(figure) for figure in known]}
     with whole_file(path) as file:
         json.dump(content, file, indent=2, ensure_ascii=False)
         file.write("\n")
@@ -233,9 +318,11 @@ def _load(folder: Path, device: "torch.device", frames: int | None, precision: "
 
 def _weights(folder: Path) -> "dict[str, torch.Tensor]":
     from internvid.viclip.checkpoint import load_checkpoint
+    from internvid.viclip.weights import from_clip
+    from internvid.video_text.folders import is_of_transformers
 
     try:
-        return load_checkpoint(folder).model.state_dict()
+        return from_clip(folder)[1] if is_of_transformers(folder) else load_checkpoint(folder).model.state_dict()
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 

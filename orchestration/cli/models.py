@@ -14,6 +14,7 @@ from orchestration.cli.session import RunSummary, Session
 
 if TYPE_CHECKING:
     from internvid.evaluation.protocol import Protocol
+    from resources.lake.store import Lake
 
 
 class Probe(StrEnum):
@@ -21,6 +22,7 @@ class Probe(StrEnum):
 
     linear = "linear"
     knn = "knn"
+    attentive = "attentive"
 
 
 class ProtocolName(StrEnum):
@@ -36,18 +38,23 @@ CHECKPOINT_HELP = "An id of the table checkpoints, a checkpoint's folder, or an 
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="viclip-tiny, viclip-b16, …; or of a chat: chat-tiny, videochat.")],
+    recipe: Annotated[
+        str, typer.Argument(help="viclip-tiny, viclip-b16, …; chat-tiny, videochat; or t2v-tiny, t2v-sd.")
+    ],
     subset: Annotated[str, typer.Option(help="What to train on: see `internvid subset list`.")] = "all",
     keep_seen: Annotated[bool, typer.Option(help="Write the ids of all clips that the model was trained on.")] = False,
     lake: LakeOption = None,
 ) -> None:
     """Train a ViCLIP on a subset of the lake as it is now, and evaluate it; or a model that talks about videos, which
-    sees by the active ViCLIP. An interrupted training is continued."""
+    sees by the active ViCLIP; or one that generates videos. An interrupted training is continued."""
     from internvid.dialogue.recipe import CHAT_RECIPES
+    from internvid.generation.recipe import GENERATION_RECIPES
 
     session = existing(lake)
     if recipe in CHAT_RECIPES:
         _train_chat(session, recipe, subset)
+    if recipe in GENERATION_RECIPES:
+        _train_generators(session, recipe, [subset])
     _require(session, recipe, [subset])
     started = time.monotonic()
     summary = RunSummary()
@@ -80,13 +87,41 @@ def _train_chat(session: Session, recipe: str, subset: str) -> NoReturn:
     raise typer.Exit(1 if summary.failed_runs or row is None else 0)
 
 
+def _train_generators(session: Session, recipe: str, subsets: list[str]) -> NoReturn:
+    """Trains a generator of videos on each subset, prints their rows, and exits."""
+    from assets.generation.generation_checkpoints import newest_generator
+    from assets.partitions import model_key
+
+    _require_subsets(session, subsets)
+    summary = RunSummary()
+    for subset in subsets:
+        session.train_generator(recipe, subset, summary)
+    print_failed_runs(summary)
+    rows = {subset: newest_generator(session.lake, model_key(recipe, subset)) for subset in subsets}
+    for subset, row in rows.items():
+        if row is None:
+            console.print(f"{subset}: no generator: `internvid status` and the run's log say why", highlight=False)
+            continue
+        console.print(
+            f"{row['checkpoint_id']}: {row['clips']:,} clips, {row['steps']:,} steps in {row['seconds']:.0f} s, loss "
+            f"{row['loss']:.4f}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    raise typer.Exit(1 if summary.failed_runs or None in rows.values() else 0)
+
+
 def ablate(
     subsets: Annotated[str, typer.Option(help="Subsets to compare, joined by commas.")],
     recipe: Annotated[str, typer.Option(help="The recipe that each is trained by.")] = "viclip-tiny",
     lake: LakeOption = None,
 ) -> None:
     """Train one model for each subset, by the same recipe, and compare them on the same held-out videos."""
+    from internvid.generation.recipe import GENERATION_RECIPES
+
     session, names = existing(lake), [name.strip() for name in subsets.split(",") if name.strip()]
+    if recipe in GENERATION_RECIPES:
+        _train_generators(session, recipe, names)
     _require(session, recipe, names)
     summary = RunSummary()
     for subset in names:
@@ -134,7 +169,11 @@ def evaluate(
         bool, typer.Option("--effects", help="Also measure what each of these settings changes, in one table.")
     ] = False,
     wise_ft: Annotated[
-        Path | None, typer.Option(help="With --effects: the checkpoint that this one began as; averages with it.")
+        str | None,
+        typer.Option(help="Shares of the trained weights in averages with --base, each evaluated: 0,0.25,0.5,0.75,1."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="The checkpoint that this one began as, for averages with it.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Another split than the paper's.")] = None,
     probe: Annotated[
@@ -156,13 +195,40 @@ def evaluate(
         frames=frames,
         protocol=_protocol(protocol, choice, fit, resampling, constants, texts, missing),
         shows_effects=effects,
-        initial=wise_ft,
+        base=None if base is None else folder_of(base, lake),
+        shares=_shares(wise_ft),
         split=split,
         probes=list(dict.fromkeys(each.value for each in probe or [])),
         vectors=vectors,
         out=out,
         name=checkpoint,
+        lake=_lake_for_rows(lake),
     )
+
+
+def _shares(text: str | None) -> list[float]:
+    """Returns the shares that are joined by commas. Raises typer.BadParameter for what is none from 0 to 1."""
+    try:
+        shares = [float(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no list of shares like 0,0.5,1") from error
+    if any(not 0 <= share <= 1 for share in shares):
+        raise typer.BadParameter(f"shares of weights are between 0 and 1, not {text}")
+    return shares
+
+
+def _lake_for_rows(lake: str | None) -> "Lake | None":
+    """Returns the lake whose table evaluations takes the metrics; None, with a note, where there is none.
+
+    Raises typer.BadParameter where one is named that does not exist.
+    """
+    try:
+        return existing(lake).lake
+    except typer.BadParameter:
+        if lake is not None:
+            raise
+    notes.print("there is no lake here, so the figures are printed and not kept")
+    return None
 
 
 def _protocol(name: ProtocolName, *given: str | None) -> "Protocol":
@@ -209,11 +275,14 @@ def folder_of(checkpoint: str, lake: str | None) -> Path:
 
 def _require(session: Session, recipe: str, subsets: list[str]) -> None:
     from internvid.dialogue.recipe import CHAT_RECIPES
+    from internvid.generation.recipe import GENERATION_RECIPES
     from internvid.viclip.recipes import RECIPES
 
     if recipe not in RECIPES:
-        chats = ", ".join(CHAT_RECIPES)
-        raise typer.BadParameter(f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}; of chats: {chats}")
+        raise typer.BadParameter(
+            f"there is no recipe {recipe!r}; there are {', '.join(RECIPES)}; of chats: {', '.join(CHAT_RECIPES)}; of "
+            f"generators: {', '.join(GENERATION_RECIPES)}"
+        )
     _require_subsets(session, subsets)
 
 

@@ -145,8 +145,12 @@ def snapshot_of(session: Session, name: str | None) -> str | None:
         return None
     snapshot = snapshot_named(session.lake, name)
     if snapshot is None:
-        raise typer.BadParameter(
-            f"there is no snapshot {name!r}: `internvid snapshot list` names those there are; `internvid forget` "
-            "removes those that may hold the video"
-        )
+        raise no_such_snapshot(name)
     return snapshot
+
+
+def no_such_snapshot(name: str) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"there is no snapshot {name!r}: `internvid snapshot list` names those there are; `internvid forget` "
+        "removes those that may hold the video"
+    )

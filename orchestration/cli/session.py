@@ -169,6 +169,21 @@ class Session:
         notes.print(f"[bold]training {recipe} on {subset}[/bold]")
         self.run("train_chat", summary, partition=model_key(recipe, subset))
 
+    def train_generator(
+        self, recipe: str, subset: str, summary: RunSummary, *, sampling: Mapping[str, Any] | None = None
+    ) -> None:
+        """Pins the lake, selects the subset, trains a model that generates videos on it, and samples it.
+
+        sampling: fields of `GenerationConfig`.
+        """
+        from assets.partitions import model_key
+        from orchestration.cli.output import notes
+
+        self.select(subset, summary)
+        notes.print(f"[bold]training {recipe} on {subset}[/bold]")
+        config = {"generated_videos": {"config": dict(sampling or {})}}
+        self.run("train_generator", summary, partition=model_key(recipe, subset), config=config)
+
     def select(self, subset: str, summary: RunSummary, **values: str) -> None:
         """Pins the lake as it is, and selects the subset from it. values: of the subset's parameters."""
         from orchestration.cli.output import notes

@@ -257,9 +257,10 @@ def trained_on(lake: Lake, video_ids: Sequence[str], clip_id: str | None = None)
     indexed = {index.provenance: index.clip_ids for index in training_indexes(lake, video_ids)}
     checkpoints = lake.query(
         "select checkpoint_id, subset, snapshot, provenance, written_at from checkpoints union all "
-        "select checkpoint_id, subset, snapshot, provenance, written_at from chat_checkpoints "
+        "select checkpoint_id, subset, snapshot, provenance, written_at from chat_checkpoints union all "
+        "select checkpoint_id, subset, snapshot, provenance, written_at from generation_checkpoints "
         "order by written_at, checkpoint_id",
-        tables=["checkpoints", "chat_checkpoints"],
+        tables=["checkpoints", "chat_checkpoints", "generation_checkpoints"],
     ).to_pylist()
     for row in checkpoints:
         name = row["checkpoint_id"]
@@ -267,6 +268,8 @@ def trained_on(lake: Lake, video_ids: Sequence[str], clip_id: str | None = None)
             clips = [indexed_id for indexed_id in indexed.get(row["provenance"], ()) if clip_id in (None, indexed_id)]
             if clips:
                 yield Seen("checkpoint", name, len(clips), "trained on it")
+            continue
+        if row["snapshot"] is None:  # fine-tuned from a checkpoint of elsewhere: of this lake it has seen nothing
             continue
         held = _clips_at(lake, row["snapshot"], video_ids, clip_id)
         if held is None:

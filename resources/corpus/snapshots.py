@@ -13,6 +13,7 @@ import dagster as dg
 import pyarrow as pa
 
 from resources.corpus.content import Content, content
+from resources.corpus.removed_snapshots import remove_expired
 from resources.incremental.provenance import digest
 from resources.lake.maintenance import KEEP_VERSIONS_FOR
 from resources.lake.schema import CORPUS_SNAPSHOT, Table, pinned_tables
@@ -69,12 +70,14 @@ def remove_unused_snapshots(lake: Lake, *, older_than: timedelta = KEEP_VERSIONS
     """Removes the snapshots that are older and that no subset, checkpoint or export was made from, but the newest.
 
     A snapshot each hour would else keep every row once for each time that compaction wrote it. Returns their names.
+    What was kept of snapshots that a forgetting removed goes too, once nobody may ask for it.
     """
     before = datetime.now(UTC) - older_than
     older = lake.query(statement("corpus/snapshots")).to_pylist()[1:]  # than the newest
     unused = [row for row in older if row["taken_at"] < before and not (row["label"] or row["made_from_it"])]
     names = sorted(row["snapshot"] for row in unused)
     remove_snapshots(lake, names)
+    remove_expired(lake)
     return names
 
 

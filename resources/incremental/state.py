@@ -107,8 +107,9 @@ def rows_of(partition_column: str, partitions: str | tuple[str, str]) -> dict[st
 def _originals(lake: Lake, stage: Stage, connection: duckdb.DuckDBPyConnection) -> pa.Table:
     """Returns the keys of rows of which skipped units are duplicates; these rows may be in any partition."""
     table = stage.outputs[0].table
+    # Asked whether an indexed column is null, Lance reads its whole index: 60 ms for a million attempts.
     named = connection.execute(
-        "select distinct related_key from attempts where stage = $stage and related_key is not null",
+        "select distinct related_key from attempts where stage = $stage and coalesce(related_key, '') <> ''",
         {"stage": stage.name},
     ).fetchall()
     if not named:

@@ -19,23 +19,33 @@ if TYPE_CHECKING:
     import lance
 
 
-def erase_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table, *, also_unfinished: bool = False) -> int:
-    """Rewrites fragments with deleted rows, rebuilds the indexes, and removes every older version without a tag.
-
-    also_unfinished: also removes files of writers that have not committed; only where no process writes.
-    Readers and writers of an older version fail. Returns the number of bytes removed.
-    """
-    if not any(int(version["metadata"]["total_data_files"]) for version in open_newest().versions()):
-        return 0  # there was never a row
+def rewrite_without_deleted(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
+    """Rewrites fragments with deleted rows, and rebuilds the indexes. Older versions still contain them."""
+    if not _has_had_rows(open_newest()):
+        return
     retried(open_newest, partial(compact, every_deletion=True))
     for column, kind in index_kinds(table).items():
         retried(open_newest, partial(build_index, column=column, kind=kind))
     retried(open_newest, drop_vector_indexes)
     retried(open_newest, partial(index_vectors, table=table))
+
+
+def remove_older_versions(open_newest: Callable[[], lance.LanceDataset], *, also_unfinished: bool = False) -> int:
+    """Removes every version that is older than the newest and has no tag.
+
+    also_unfinished: also removes files of writers that have not committed; only where no process writes.
+    Readers and writers of an older version fail. Returns the number of bytes removed.
+    """
+    if not _has_had_rows(open_newest()):
+        return 0
     removed = open_newest().cleanup_old_versions(
         timedelta(0), error_if_tagged_old_versions=False, delete_unverified=also_unfinished
     )
     return removed.bytes_removed
+
+
+def _has_had_rows(dataset: lance.LanceDataset) -> bool:
+    return any(int(version["metadata"]["total_data_files"]) for version in dataset.versions())
 
 
 def times_of_tags(dataset: lance.LanceDataset) -> dict[str, datetime]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from resources.lake.index_segments import fragments_without, rows_of_segments, segments_to_merge
-from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, COPY_KEYS, DUPLICATES, RAW_VIDEOS, Table
+from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, COPY_KEYS, DUPLICATES, RAW_VIDEOS, SNAPSHOT_CHANGES, Table
 from resources.lake.vector_index import index_vectors
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def index_kinds(table: Table) -> dict[str, IndexKind]:
         kinds["packets_digest"] = "BTREE"
     if table.name == COPY_KEYS.name:
         kinds["copy_key"] = "BTREE"
+    if table.name == SNAPSHOT_CHANGES.name:
+        kinds["snapshot"] = "BITMAP"
     return kinds
 
 

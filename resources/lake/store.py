@@ -58,6 +58,7 @@ _LOGGER = logging.getLogger(__name__)
 
 TABLES_OPENED_AT_A_TIME = 8  # in a bucket each waits for some requests
 FIRST_VERSION = 1  # of every table: it has no rows
+PIN = "forget-"  # tags that begin so are no snapshots: see resources.corpus.removed_snapshots
 MAX_ALTERNATIVES = 8  # Lance's time to plan doubles with each: 15 ms for 10 values of a column, 1.5 s for 18
 
 # Rows with the value, with one of the values of a list, or with a value from the first to the last of a pair.
@@ -309,9 +310,9 @@ class Lake(dg.ConfigurableResource):
         return wanted
 
     def tags(self) -> list[str]:
-        """The names that pin every table of data, sorted."""
+        """The names of snapshots that pin every table of data, sorted. Pins after a forgetting (`PIN`) are none."""
         carried = [set(self.dataset(table.name).tags.list()) for table in pinned_tables()]
-        return sorted(set.intersection(*carried))
+        return sorted(name for name in set.intersection(*carried) if not name.startswith(PIN))
 
     def optimize(self, *, keep_versions_for: timedelta = KEEP_VERSIONS_FOR) -> dict[str, Maintenance]:
         """Compacts and indexes every table and removes versions that are older and not tagged; writers may go on."""

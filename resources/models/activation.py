@@ -33,10 +33,18 @@ def activate_named(instance: dg.DagsterInstance, lake: Lake, aligner: Aligner, c
 
     Raises ValueError where there is no such checkpoint, and ModelUnavailable where it cannot be loaded.
     """
-    wanted = _of_lake(lake, checkpoint) or _in_folder(checkpoint)
+    wanted = checkpoint_named(lake, checkpoint)
     aligner.encoder(lake, wanted)  # loads it: what cannot be used does not become active
     make_active(instance, lake, wanted)
     return wanted
+
+
+def checkpoint_named(lake: Lake, checkpoint: str) -> ActiveCheckpoint:
+    """Returns the checkpoint of that id, in that folder, or of that id of the hub, which need not become active.
+
+    Raises ValueError where there is none.
+    """
+    return _of_lake(lake, checkpoint) or _in_folder(checkpoint)
 
 
 def checkpoint_folder(lake: Lake, checkpoint: str) -> Path:

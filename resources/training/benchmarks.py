@@ -63,11 +63,18 @@ class Benchmarks(dg.ConfigurableResource):
         return read_in_children(items, count, choice, workers=self.workers)
 
 
-def vector_files(folder: Path, encoder_version: str, frames: int, choice: str) -> VectorFiles:
-    """Returns the files of a model's vectors. encoder_version: names the model, its weights and its precision."""
-    return VectorFiles(
-        folder, lambda benchmark: digest(encoder_version, frames, choice, content_digest(benchmark))[:16]
-    )
+def vector_files(
+    folder: Path, encoder_version: str, frames: int, choice: str, *, seconds_unused: float | None = None
+) -> VectorFiles:
+    """Returns the files of a model's vectors. encoder_version: names the model, its weights and its precision.
+
+    seconds_unused: as of `VectorFiles`.
+    """
+
+    def key(benchmark: Benchmark) -> str:
+        return digest(encoder_version, frames, choice, content_digest(benchmark))[:16]
+
+    return VectorFiles(folder, key, seconds_unused)
 
 
 def content_digest(benchmark: Benchmark) -> str:
@@ -77,6 +84,7 @@ def content_digest(benchmark: Benchmark) -> str:
     """
     videos = [
         (item.video, item.start_seconds, item.end_seconds, item.path.stat().st_size, item.texts, item.label)
+        + ((item.labels,) if item.labels else ())
         for item in benchmark.items
     ]
     return digest(benchmark.name, benchmark.split, list(benchmark.classes), list(benchmark.missing), videos)

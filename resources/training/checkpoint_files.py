@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 
 from resources.lake.paths import StoragePath, folder_on_this_machine
-from resources.lake.schema import CHAT_CHECKPOINTS, CHECKPOINTS
+from resources.lake.schema import CHAT_CHECKPOINTS, CHECKPOINTS, GENERATION_CHECKPOINTS
 from resources.lake.store import Lake
 
 WEIGHTS = "model.safetensors"
-# In the folder of a training: internvid/viclip/training.py, internvid/dialogue/training.py.
+# In the folder of a training: internvid/viclip/training.py, and the modules of that name for chats and generators.
 STATE, CHECKPOINT = "state.pt", "checkpoint"
-TRAINED = (CHECKPOINTS.name, CHAT_CHECKPOINTS.name)  # tables of checkpoints that were trained in such a folder
+FRAMES = "frames"  # what a fine-tuning decoded of a benchmark's videos
+CACHES = ("latents.cache", "latents.cache.json")  # of a generator's clips
+# Tables of checkpoints that were trained in such a folder.
+TRAINED = (CHECKPOINTS.name, CHAT_CHECKPOINTS.name, GENERATION_CHECKPOINTS.name)
 
 
 def training_folder(lake: Lake, name: str) -> Path:
@@ -22,13 +25,22 @@ def training_folder(lake: Lake, name: str) -> Path:
 
 def remove_states(lake: Lake) -> None:
     """Removes from the folders of trainings what only an interrupted one needs, once their checkpoint is in the lake:
-    the state, some three times the weights, and the checkpoint that was published. What a model was trained on stays.
+    the state, some three times the weights, the checkpoint that was published, a benchmark's frames, and caches of a
+    generator's clips. What a model was trained on stays.
     """
     for table in TRAINED:
         for provenance in set(lake.polars(table, columns=["provenance"])["provenance"].to_list()):
             folder = training_folder(lake, provenance)
             (folder / STATE).unlink(missing_ok=True)
-            shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+            for made in (CHECKPOINT, FRAMES):
+                shutil.rmtree(folder / made, ignore_errors=True)
+            remove_caches(folder)
+
+
+def remove_caches(folder: Path) -> None:
+    """Removes the latents that a training of a generator keeps; it makes them again."""
+    for name in CACHES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def publish_folder(lake: Lake, folder: Path, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Trains a ViCLIP, or a chat that sees by one, in separate processes.
+"""Trains a ViCLIP, a chat that sees by one, or a generator of videos, in separate processes.
 
 They are started through Dagster Pipes, and end with this process.
 
@@ -24,15 +24,21 @@ from uuid import uuid4
 
 import dagster as dg
 
+from resources.incremental.progress import progress
+from resources.training.benchmark_clips import keep_frames
+from resources.training.checkpoint_files import FRAMES
 from resources.training.lake_clips import index_clips
 from resources.training.lake_dialogues import FILE_NAME as DIALOGUES_INDEX
 from resources.training.lake_dialogues import index_dialogues
-from resources.training.worker import FAILURE, ChatData, TrainingConfig
+from resources.training.worker import FAILURE, ChatData, TrainingConfig, TuningData
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from internvid.dialogue.recipe import ChatRecipe
+    from internvid.evaluation.benchmarks import Benchmark
+    from internvid.generation.recipe import GenerationRecipe
+    from internvid.viclip.fine_tuning_recipe import FineTuning
     from internvid.viclip.recipe import Recipe
     from resources.lake.store import Lake
 from resources.lake.temporary_folders import temporary_folder
@@ -90,6 +96,46 @@ class TrainedChat:
     loss: float
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """Result of a fine-tuning.
+
+    checkpoint: its folder. digest: `encoder_digest` of it. clips: videos. failed: (video, error) of videos that could
+    not be read. The other fields are those of `internvid.viclip.fine_tuning.FineTuningResult`.
+    """
+
+    checkpoint: Path
+    digest: str
+    clips: int
+    failed: tuple[tuple[str, str], ...]
+    steps: int
+    samples: int
+    seconds: float
+    samples_per_second: float
+    waiting_share: float
+    memory_bytes: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """Result of the training of a generator.
+
+    checkpoint: its folder. digest: `generator_digest` of it. left_out: as of `Trained`. The other fields are those of
+    `internvid.generation.training.GenerationTrainingResult`.
+    """
+
+    checkpoint: Path
+    digest: str
+    clips: int
+    left_out: dict[str, int]
+    steps: int
+    samples: int
+    seconds: float
+    loss: float
+
+
 class Trainer(dg.ConfigurableResource):
     """Trains with the configured processes and devices.
 
@@ -98,8 +144,9 @@ class Trainer(dg.ConfigurableResource):
     threads: torch threads per process; null: the machine's cores divided by the processes. compile: whether blocks of
     the network are compiled; null: on a GPU. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder,
     that replaces the one of a recipe; recipes with random initialisation ignore it. language_model: a causal language
-    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. max_steps: upper bound
-    on the steps of each phase, for a trial. save_every_seconds: period of saving the state.
+    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. image_model: a
+    text-to-image model of `diffusers`, likewise, for the recipes of generators. max_steps: upper bound on the steps of
+    each phase, for a trial. save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
@@ -109,6 +156,7 @@ class Trainer(dg.ConfigurableResource):
     compile: bool | None = None
     initialise_from: str | None = None
     language_model: str | None = None
+    image_model: str | None = None
     max_steps: int | None = None
     save_every_seconds: float = 60.0
 
@@ -132,6 +180,43 @@ class Trainer(dg.ConfigurableResource):
             )
             recipe = replace(recipe, align=align, tune=tune or recipe.tune)
         return recipe
+
+    def generator_as_trained(self, recipe: GenerationRecipe) -> GenerationRecipe:
+        """Returns the recipe with this trainer's image model and max_steps, both of which its version names."""
+        if self.image_model is not None and recipe.image_model is not None:
+            recipe = replace(recipe, image_model=self.image_model)
+        if self.max_steps is not None:
+            recipe = replace(recipe, denoiser=replace(recipe.denoiser, max_steps=self.max_steps))
+        return recipe
+
+    def train_generator(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        lake: Lake,
+        recipe: GenerationRecipe,
+        clip_ids: pa.Array | pa.ChunkedArray | Iterable[str],
+        *,
+        snapshot: str,
+        folder: Path,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> TrainedGenerator:
+        """Trains a generator on the clips as they are at the snapshot, or continues its training.
+
+        Its frames are decoded from the videos, once. The parameters and errors are those of `train`.
+        """
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
+        context.log.info(f"{index.clips:,} clips to train on")
+        config = TrainingConfig(
+            **self._common(lake, index.path, snapshot, folder),
+            recipe=asdict(self.generator_as_trained(recipe)),
+            receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
+            is_generator=True,
+        )
+        with _started_from_here(folder) as starter:
+            result = self._run(context, replace(config, starter=str(starter)))
+        return TrainedGenerator(**{**result, "checkpoint": Path(result["checkpoint"]), "left_out": index.left_out})
 
     def train_chat(
         self,
@@ -167,6 +252,54 @@ class Trainer(dg.ConfigurableResource):
             result = self.model_copy(update={"processes": 1})._run(context, replace(config, starter=str(starter)))
         about = {"checkpoint": Path(result["checkpoint"]), "clips": index.clips, "left_out": index.left_out}
         return TrainedChat(**{**result, **about})
+
+    def as_tuned(self, recipe: FineTuning) -> FineTuning:
+        """Returns the recipe with this trainer's max_steps, which its version names."""
+        return recipe if self.max_steps is None else replace(recipe, max_steps=self.max_steps)
+
+    def fine_tune(
+        self,
+        context: dg.AssetExecutionContext | dg.OpExecutionContext,
+        lake: Lake,
+        recipe: FineTuning,
+        benchmark: Benchmark,
+        *,
+        base: Path,
+        folder: Path,
+        decoding_workers: int = 1,
+        receipt: Mapping[str, Any] | None = None,
+    ) -> Tuned:
+        """Fine-tunes a checkpoint on the benchmark's videos, or continues in the folder what was interrupted.
+
+        base: folder of the checkpoint. decoding_workers: processes that decode the videos, once. Errors are as of
+        `train`; one process trains.
+        """
+        folder = folder.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        recipe = self.as_tuned(recipe)
+        with progress("decoding videos", len(benchmark.items), context.log.info) as advance:
+            kept = keep_frames(
+                benchmark,
+                folder / FRAMES,
+                frames=recipe.stored_frames,
+                short_side=recipe.stored_side,
+                workers=decoding_workers,
+                on_videos=advance,
+            )
+        for video, error in kept.failed:
+            context.log.info(f"left out, for it cannot be read: {video}: {error}")
+        absent = {"missing": len(benchmark.missing), "failed": [list(each) for each in kept.failed]}
+        data = TuningData(str(kept.folder), str(base.absolute()), list(benchmark.classes))
+        config = TrainingConfig(
+            **self._common(lake, Path(), "", folder),
+            recipe=asdict(recipe),
+            workers=self.workers,
+            receipt={**absent, **(receipt or {})},
+            fine_tuning=asdict(data),
+        )
+        with _started_from_here(folder) as starter:
+            result = self.model_copy(update={"processes": 1})._run(context, replace(config, starter=str(starter)))
+        return Tuned(**{**result, "checkpoint": Path(result["checkpoint"]), "failed": kept.failed})
 
     def _common(self, lake: Lake, index: Path, snapshot: str, folder: Path) -> dict[str, Any]:
         """Returns the fields of the configuration that every training has."""

@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,9 @@ class TrainingConfig:
     torch, for each process; None: as torch likes. compile: as in `internvid.viclip.training.train`. initial_weights: a
     file of ViCLIP weights to start from, in place of what the recipe names. receipt: what the checkpoint's receipt is
     to say beside what training writes. starter: a file that whoever started this keeps locked for as long as it is to
-    go on. chat: the fields of `ChatData`, for the training of a chat; its recipe is one of a chat.
+    go on. chat: the fields of `ChatData`, for the training of a chat; its recipe is one of a chat. fine_tuning: the
+    fields of `TuningData`, for a fine-tuning; its recipe is one of that, and index and snapshot are empty.
+    is_generator: its recipe is one of a generator.
     """
 
     lake: dict[str, Any]
@@ -70,6 +73,8 @@ class TrainingConfig:
     receipt: dict[str, Any] = field(default_factory=dict)
     starter: str | None = None
     chat: dict[str, str] | None = None
+    fine_tuning: dict[str, Any] | None = None
+    is_generator: bool = False
 
     def write(self, path: Path) -> None:
         """Readable by its owner alone: storage options may hold keys."""
@@ -95,6 +100,18 @@ class ChatData:
 
     dialogues: str
     vision: str
+
+
+@dataclass(frozen=True)
+class TuningData:
+    """What a fine-tuning reads. frames: folder of `keep_frames`. base: folder of the checkpoint that it begins as.
+
+    classes: names of the benchmark's classes; empty for retrieval.
+    """
+
+    frames: str
+    base: str
+    classes: list[str]
 
 
 def recipe_of(written: str | Mapping[str, Any]) -> Recipe:
@@ -150,8 +167,13 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     if config.chat is not None:
         _run_chat(config, ChatData(**config.chat), reports)
         return
+    if config.fine_tuning is not None:
+        _run_fine_tuning(config, TuningData(**config.fine_tuning), reports)
+        return
+    if config.is_generator:
+        _run_generator(config, reports, ranks)
+        return
     import torch
-    import torch.distributed
 
     from internvid.viclip.checkpoint import checkpoint_digest
     from internvid.viclip.clips import CachedClips
@@ -163,9 +185,7 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    device = _device(config.device, ranks)
-    if ranks > 1:
-        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    device = _joined_device(config, ranks)
     recipe = recipe_of(config.recipe)
     of_lake = LakeClips(Lake(**config.lake), config.index, config.snapshot, short_side=min_short_side(recipe))
     clips = CachedClips(of_lake, limit_bytes=REMEMBERED_BYTES)
@@ -197,6 +217,51 @@ def run(config: TrainingConfig, reports: Reports, ranks: int) -> None:
     )
     if ranks > 1:
         torch.distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
+
+
+def _run_generator(config: TrainingConfig, reports: Reports, ranks: int) -> None:
+    """Trains a generator, as one of so many ranks."""
+    import torch
+
+    from internvid.generation.checkpoint import generator_digest
+    from internvid.generation.recipe import GenerationRecipe
+    from internvid.generation.training import generation_plan, train_generator
+    from resources.lake.store import Lake
+    from resources.training.lake_clips import LakeClips
+    from resources.training.video_clips import VideoClips
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if isinstance(config.recipe, str):
+        raise ValueError("the recipe of a generator is given by its fields")
+    device = _joined_device(config, ranks)
+    recipe, lake = GenerationRecipe.from_dict(config.recipe), Lake(**config.lake)
+    clips = VideoClips(lake, LakeClips(lake, config.index, config.snapshot), config.snapshot)
+    reports.line(f"{len(clips):,} clips, {recipe.version}, ranks: {ranks}, device: {device.partition(':')[0]}")
+    result = train_generator(
+        recipe,
+        clips,
+        folder=Path(config.folder),
+        device=device,
+        log=GeneratorSteps(generation_plan(recipe, len(clips)).steps, reports.line),
+        note=reports.line,
+        save_every_seconds=config.save_every_seconds,
+        receipt=config.receipt,
+    )
+    digest = generator_digest(result.checkpoint)
+    reports.result({**asdict(result), "checkpoint": str(result.checkpoint), "digest": digest})
+    if ranks > 1:
+        torch.distributed.destroy_process_group()  # not after an error: it would wait for those that are gone
+
+
+def _joined_device(config: TrainingConfig, ranks: int) -> str:
+    """Returns the device of this process, which has joined the others."""
+    import torch.distributed
+
+    device = _device(config.device, ranks)
+    if ranks > 1:
+        torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    return device
 
 
 def _run_chat(config: TrainingConfig, data: ChatData, reports: Reports) -> None:
@@ -250,6 +315,47 @@ def _max_sequences(recipe: ChatRecipe, vision: ViCLIPConfig, device: str) -> int
     return max(1, fitting_sequences(phases, free * SHARE_OF_MEMORY))
 
 
+def _run_fine_tuning(config: TrainingConfig, data: TuningData, reports: Reports) -> None:
+    """Fine-tunes on a benchmark, in this process alone."""
+    import torch
+
+    from internvid.evaluation.classification import class_vectors
+    from internvid.viclip.checkpoint import load_checkpoint
+    from internvid.viclip.encoder import Encoder
+    from internvid.viclip.fine_tuning import fine_tune, fine_tuning_plan
+    from internvid.viclip.fine_tuning_recipe import FineTuning
+    from internvid.video_text.folders import encoder_digest
+    from resources.training.benchmark_clips import BenchmarkClips
+
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if isinstance(config.recipe, str):
+        raise ValueError("the recipe of a fine-tuning is given by its fields")
+    recipe, device = FineTuning.from_dict(config.recipe), _device(config.device, 1)
+    base, clips = load_checkpoint(Path(data.base)), BenchmarkClips(Path(data.frames))
+    vectors = None
+    if data.classes:  # by the base's text tower, as the zero-shot evaluation has them
+        vectors = class_vectors(data.classes, partial(Encoder(base).encode_texts, prepare=False))
+    reports.line(f"{len(clips):,} clips, {recipe.version}, device: {device}")
+    (plan,) = fine_tuning_plan(recipe, len(clips))
+    result = fine_tune(
+        recipe,
+        clips,
+        base,
+        folder=Path(config.folder),
+        classes=tuple(data.classes),
+        class_vectors=vectors,
+        device=device,
+        workers=_workers(config.workers, device, 1),
+        log=Steps(plan.steps, reports.line),
+        save_every_seconds=config.save_every_seconds,
+        receipt=config.receipt,
+    )
+    reports.result(
+        {**asdict(result), "checkpoint": str(result.checkpoint), "digest": encoder_digest(result.checkpoint)}
+    )
+
+
 def min_short_side(recipe: Recipe) -> int:
     """Returns the shorter side of frames, in pixels, at which even the smallest random crop need not be enlarged."""
     narrowest = 3 / 4  # width by height of a crop
@@ -290,6 +396,15 @@ class ChatSteps(Steps):
         return (
             f"loss {row['loss']:.4f}, learning rate {row['learning_rate']:.3g}, "
             f"{row['samples_per_second']:.1f} dialogues/s"
+        )
+
+
+class GeneratorSteps(Steps):
+    """The same for the steps of a generator."""
+
+    def measured(self, row: Mapping[str, Any]) -> str:
+        return (
+            f"loss {row['loss']:.4f}, learning rate {row['learning_rate']:.3g}, {row['samples_per_second']:.1f} clips/s"
         )
 
 

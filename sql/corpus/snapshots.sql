@@ -7,6 +7,8 @@ with made as (
     union all
     select snapshot, 'checkpoint ' || checkpoint_id as what from chat_checkpoints
     union all
+    select snapshot, 'checkpoint ' || checkpoint_id as what from generation_checkpoints
+    union all
     select snapshot, 'export ' || path as what from exports
 ),
 

@@ -72,12 +72,14 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
     of_model = {"model.safetensors", "config.json", "receipt.json"}
     assert {f"{folder}/{file}" for file in of_model} < set(published)
     manifest = json.loads(published["internvid_jsonl/manifest.json"])
-    (exported,) = (f"internvid_jsonl/{file['file']}" for file in manifest["files"])
+    (listed,) = (f"internvid_jsonl/{group['list']}" for group in manifest["groups"].values())
+    (exported,) = (f"internvid_jsonl/{file['file']}" for file in json.loads(published[listed])["files"])
     assert {file for file in published if not file.startswith(folder)} == {
         "format.json",
         "statistics.duckdb",
         "report.html",
         "internvid_jsonl/manifest.json",
+        listed,
         exported,
     }
     captions = dict(session.lake.polars("clip_captions").select("clip_id", "caption").rows())

@@ -160,8 +160,9 @@ def test_a_video_that_never_ends_to_be_read_costs_its_own_time_and_no_more(tmp_p
     [
         ({"benchmark": "msvtt"}, "there is no benchmark 'msvtt'; there are kinetics400"),
         ({"frames": 0}, "0 frames show nothing"),
-        ({"split": "train"}, "has no split 'train' here, only test"),
-        ({"initial": Path("began")}, "--wise-ft is one of the effects: give --effects too"),
+        ({"split": "valid"}, "has no split 'valid' here, only test, train"),
+        ({"base": Path("began")}, "--base is for averages with it: give --wise-ft 0,0.5,1, or --effects"),
+        ({"shares": [0.5]}, "give --base too"),
         ({"probes": ["knn"]}, "a probe needs classes, and MSR-VTT 1k-A has none"),
         ({"benchmark": "lsmdc"}, "LSMDC16_challenge_1000_publictect.csv or lsmdc_ret_test_1000.json, anywhere under"),
     ],
@@ -199,7 +200,7 @@ def test_the_effect_of_each_setting_is_measured_in_one_table(checkpoint, wide_vi
     out = tmp_path / "figures.json"
     done = internvid(
         *("evaluate", checkpoint, "--benchmark", "msrvtt", "--data", wide_videos, "--protocol", "paper"),
-        *("--effects", "--wise-ft", began_as, "--out", out),
+        *("--effects", "--wise-ft", "0,0.25,0.5,0.75,1", "--base", began_as, "--out", out),
     )
     assert done.returncode == 0, done.stderr
     written = json.loads(out.read_text())
@@ -241,13 +242,12 @@ def test_the_effect_of_each_setting_is_measured_in_one_table(checkpoint, wide_vi
         assert rows["missing videos: wrong"][name] == pytest.approx(rows["as given"][name] * asked / named)
         assert rows["dual softmax"][name] == metrics[f"dual_softmax_{name}"]
     assert rows["WiSE-FT: 1 of the trained weights"] == rows["as given"]
-    state = load_checkpoint(checkpoint).model.state_dict()
-    start = load_checkpoint(began_as)
-    start.model.vision_encoder.temporal_positional_embedding.data = state[
-        "vision_encoder.temporal_positional_embedding"
-    ]
-    save_checkpoint(tmp_path / "end", start)
-    assert rows["WiSE-FT: 0 of the trained weights"] == by_hand(tmp_path / "end")
+    assert rows["WiSE-FT: 0 of the trained weights"] == by_hand(began_as)
+    for share, swept in written["wise_ft"].items():
+        values = {metric["name"]: metric["value"] for metric in swept}
+        assert rows[f"WiSE-FT: {share} of the trained weights"] == {name: values[name] for name in rows["as given"]}
+    assert list(written["wise_ft"]) == ["0", "0.25", "0.5", "0.75", "1"]
+    assert "there is no lake here, so the figures are printed and not kept" in done.stderr
     note = next(note for note in written["notes"] if "word for word" in note)
     assert note == (
         "2 of 5 captions are those of another video too, word for word: R@1 can be 80.00 at most (text to video) and "
@@ -274,7 +274,7 @@ def test_models_of_others_are_evaluated_by_their_own_processor_and_text(checkpoi
     with pytest.raises(typer.BadParameter, match="own processor prepares its frames, not fit, resampling"):
         evaluate_command(folder, benchmark="msrvtt", data=msrvtt, protocol=PROTOCOLS["paper"])
     with pytest.raises(typer.BadParameter, match="only the weights of a ViCLIP"):
-        evaluate_command(folder, benchmark="msrvtt", data=msrvtt, shows_effects=True, initial=checkpoint)
+        evaluate_command(folder, benchmark="msrvtt", data=msrvtt, shows_effects=True, base=checkpoint)
 
 
 def test_a_checkpoint_that_is_none_is_told(msrvtt, tmp_path):

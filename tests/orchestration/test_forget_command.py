@@ -22,8 +22,10 @@ from resources.corpus.exports.manifest import read_head, verify
 from resources.corpus.exports.register import make_registered_export
 from resources.corpus.exports.run import Options
 from resources.corpus.exports.selection import selection
+from resources.corpus.removed_snapshots import removed_snapshots
+from resources.corpus.snapshot_diff import Difference, differences
 from resources.corpus.snapshots import name_snapshot, newest_snapshot
-from resources.lake.schema import TABLES
+from resources.lake.schema import TABLES, pinned_tables
 from resources.lake.store import Lake
 
 pytestmark = pytest.mark.slow
@@ -147,7 +149,13 @@ def files_of(place: Path) -> set[str]:
     return {str(path) for path in paths if not {".dagster"} & set(path.parts) and ".lance" not in str(path)}
 
 
-CONTENTS = tuple(name for name in TABLES if name != "tombstones")
+CONTENTS = tuple(name for name in TABLES if name not in ("tombstones", "removed_snapshots", "snapshot_changes"))
+
+
+def since_the_snapshot(lake: Lake) -> list[Difference]:
+    """What differs from the snapshot that was removed."""
+    (removed,) = removed_snapshots(lake)
+    return list(differences(lake, removed["snapshot"], None))
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +172,7 @@ def forgotten(place: Path, as_made: Path, whole_tables: Callable[..., Any]) -> d
         "printed": printed,
         "after": whole_tables(lake, *CONTENTS),
         "tombstones": whole_tables(lake, "tombstones", without=("asked_at",)),
+        "since the snapshot": since_the_snapshot(lake),
         "files": files_of(place / "now"),
         "found": found_in(place / "now", wanted),
         "needles": wanted,
@@ -207,6 +216,19 @@ def test_the_other_video_s_rows_stay_as_they_were(forgotten: dict[str, Any]):
     for table in CONTENTS:
         assert {key: before[table][key] for key in after[table]} == after[table], table
     assert len(after["clips"]) == 2
+
+
+def test_how_the_lake_differs_from_the_snapshot_that_went_is_exactly_what_is_forgotten(forgotten: dict[str, Any]):
+    gone = {
+        table.name: len(forgotten["before"][table.name]) - len(forgotten["after"][table.name])
+        for table in pinned_tables()
+    }
+    told = [row for row in forgotten["since the snapshot"] if row.kind != "added"]  # as an attempt since is
+    assert {(row.table, row.kind, row.rows) for row in told} == {
+        (table, "removed", rows) for table, rows in gone.items() if rows
+    }
+    assert {row.reason for row in told} == {"forgotten"}
+    assert "`internvid snapshot diff` still compares with it" in forgotten["printed"]
 
 
 def test_it_says_what_goes_what_had_seen_it_and_that_the_user_s_file_stays(forgotten: dict[str, Any], place: Path):
@@ -270,11 +292,14 @@ MOMENTS: dict[str, Callable[[Lake, dict[str, int]], bool]] = {
     "a published file is removed": lambda lake, before: (
         not Path(lake.root, "internvid_jsonl", "manifest.json").exists()
     ),
+    "clips are deleted": lambda lake, before: _commits(lake, "clips") > before["clips"],
+    "sources are deleted": lambda lake, before: _commits(lake, "sources") > before["sources"],
+    "some of how the snapshot differs is kept": lambda lake, before: (
+        _commits(lake, "snapshot_changes") > before["snapshot_changes"]
+    ),
     "the snapshot's rows are deleted": lambda lake, before: (
         _commits(lake, "corpus_snapshot") > before["corpus_snapshot"]
     ),
-    "clips are deleted": lambda lake, before: _commits(lake, "clips") > before["clips"],
-    "sources are deleted": lambda lake, before: _commits(lake, "sources") > before["sources"],
     "frames' older versions are gone": lambda lake, before: _commits(lake, "frames") < before["frames"],
 }
 
@@ -299,6 +324,7 @@ def test_killed_at_any_step_and_run_again_it_ends_the_same(
     assert forget("--resume").rstrip().endswith("done")
     assert whole_tables(lake, *CONTENTS) == forgotten["after"]
     assert whole_tables(lake, "tombstones", without=("asked_at",)) == forgotten["tombstones"]
+    assert since_the_snapshot(lake) == forgotten["since the snapshot"]
     assert files_of(place / "now") == forgotten["files"]
     assert found_in(place / "now", forgotten["needles"]) == {}
     assert "no interrupted run" in forget("--resume")

@@ -8,6 +8,7 @@ import numpy as np
 
 from internvid.networks.onnx_graph import OnnxGraph
 from internvid.viclip.checkpoint import Checkpoint
+from internvid.viclip.config import Activation
 from internvid.viclip.exchange.towers import OUTPUT, TEXT_INPUT, VIDEO_INPUT
 from internvid.viclip.model import QUICK_GELU
 
@@ -21,7 +22,7 @@ def video_graph(checkpoint: Checkpoint) -> OnnxGraph:
     config, weights = checkpoint.model.config, _weights(checkpoint, "vision_encoder.")
     frames, side, p = config.frames, config.image_size, config.patch_size
     rows, tokens, width = side // p, config.patches_per_frame * frames, config.vision_width
-    tower = _Tower(OnnxGraph(VIDEO_INPUT, ("clips", frames, 3, side, side), "uint8"), weights)
+    tower = _Tower(OnnxGraph(VIDEO_INPUT, ("clips", frames, 3, side, side), "uint8"), weights, config.activation)
     graph = tower.graph
 
     mean, std = (np.array(values)[:, None, None] * 255 for values in _constants(checkpoint))
@@ -48,7 +49,7 @@ def text_graph(checkpoint: Checkpoint) -> OnnxGraph:
     """Returns the graph of `towers.TextTower`, for texts that are padded to the context length."""
     config, weights = checkpoint.model.config, _weights(checkpoint, "text_encoder.")
     tokens = config.context_length
-    tower = _Tower(OnnxGraph(TEXT_INPUT, ("texts", tokens), "int64"), weights)
+    tower = _Tower(OnnxGraph(TEXT_INPUT, ("texts", tokens), "int64"), weights, config.activation)
     graph = tower.graph
     x = graph.node("Gather", [graph.weight(weights["token_embedding.weight"]), TEXT_INPUT], axis=0)
     x = graph.node("Add", [x, graph.weight(weights["positional_embedding"])])  # [b, l, w]
@@ -62,8 +63,8 @@ def text_graph(checkpoint: Checkpoint) -> OnnxGraph:
 class _Tower:
     """A graph to which the parts of a transformer are added. weights: of the tower, by name."""
 
-    def __init__(self, graph: OnnxGraph, weights: Mapping[str, np.ndarray]) -> None:
-        self.graph, self.weights = graph, weights
+    def __init__(self, graph: OnnxGraph, weights: Mapping[str, np.ndarray], activation: Activation) -> None:
+        self.graph, self.weights, self.activation = graph, weights, activation
 
     def shape(self, *sizes: int) -> str:
         return self.graph.constant(f"shape {sizes}", np.array(sizes, np.int64))
@@ -111,6 +112,11 @@ class _Tower:
     def mlp(self, x: str, name: str) -> str:
         graph = self.graph
         x = self.linear(x, f"{name}.c_fc.weight", f"{name}.c_fc.bias")
+        if self.activation == "gelu":
+            over_root = graph.node("Mul", [x, graph.constant("one over the root of 2", np.float32(0.5**0.5))])
+            risen = graph.node("Add", [graph.node("Erf", [over_root]), graph.constant("one", np.float32(1))])
+            gate = graph.node("Mul", [risen, graph.constant("half", np.float32(0.5))])
+            return self.linear(graph.node("Mul", [x, gate]), f"{name}.c_proj.weight", f"{name}.c_proj.bias")
         gate = graph.node("Sigmoid", [graph.node("Mul", [x, graph.constant("gelu", np.float32(QUICK_GELU))])])
         return self.linear(graph.node("Mul", [x, gate]), f"{name}.c_proj.weight", f"{name}.c_proj.bias")
 

@@ -504,7 +504,7 @@ class _Reckoning:
 
     def _published_bytes(self, lake: Lake) -> int:
         """The export has a line for each clip; the report and the statistics are as large as they are."""
-        export = sum(size for _, size in lake.file(INTERNVID_JSONL).files())
+        export = sum(size for _, size in lake.file(INTERNVID_JSONL).files(with_subfolders=True))
         others = sum(size for file, size in lake.file("").files() if file.name in (REPORT, MART))
         return round(export * self.larger) + others
 

@@ -4,9 +4,9 @@ First the tombstones are written, as begun, and last they are marked as done. Ev
 in the tombstones and by what still exists, so an interrupted command can be repeated and ends in the same state.
 
 A snapshot that may contain something of the videos is removed as a whole: its versions cannot be changed, and copying
-every table for each snapshot of a year is too expensive for one video. The next publishing pins the lake again and
-selects the subsets again. What a model has learnt stays in its weights: the models are named, and their receipts keep
-hashes of the forgotten clips.
+every table for each snapshot of a year is too expensive for one video. Hashes of what it had otherwise than the lake
+stay (`resources.corpus.removed_snapshots`). The next publishing pins the lake again and selects the subsets again. What
+a model has learnt stays in its weights: the models are named, and their receipts keep hashes of the forgotten clips.
 
 Erasing rows of tables is in `resources.lake.erasure`, Dagster's history in `resources.corpus.forgetting.run_history`,
 and tombstones in `resources.catalog.tombstones`.
@@ -37,15 +37,18 @@ from resources.corpus.lineage import (
     training_folders,
     training_indexes,
 )
+from resources.corpus.removed_snapshots import keep_differences
 from resources.corpus.snapshots import remove_snapshots
 from resources.incremental.provenance import digest
-from resources.lake.erasure import erase_deleted, times_of_tags
+from resources.lake.erasure import remove_older_versions, rewrite_without_deleted, times_of_tags
 from resources.lake.lookup import begins_with
 from resources.lake.paths import StoragePath, local_path
 from resources.lake.published_files import withdraw
 from resources.lake.schema import ATTEMPTS, TABLES, pinned_tables
 from resources.lake.statements import statement
+from resources.lake.store import PIN
 from resources.lake.temporary_folders import PREFIX
+from resources.training.checkpoint_files import remove_caches
 from resources.training.lake_clips import SPANS
 from resources.training.lake_dialogues import FILE_NAME as DIALOGUES_INDEX
 
@@ -324,7 +327,7 @@ def survey(lake: Lake, media: Media, instance: dg.DagsterInstance, target: Targe
         result.held.append(Held("media store", len(files), "files", sum(size for _, size in files)))
     if folders := partial_downloads(media, target):
         result.held.append(Held("partial downloads", len(folders), "folders"))
-    if snapshots := snapshots_that_hold(lake, target):
+    if snapshots := {name for name in snapshots_that_hold(lake, target) if not name.startswith(PIN)}:
         examples = _named_first(lake, snapshots)[:3]
         result.held.append(Held("snapshots", len(snapshots), "gone as a whole", examples=tuple(examples)))
     if given_out := [name for name in published if target.since and lake.file(name).exists()]:
@@ -401,7 +404,7 @@ def own_files(lake: Lake, media: Media, target: Target) -> list[str]:
 
 
 def snapshots_that_hold(lake: Lake, target: Target) -> set[str]:
-    """Returns snapshots with a version that was written when the lake may have had something of the target."""
+    """Returns snapshots, and pins of removed ones, with a version of a time when the lake may have had the target."""
     if target.since is None:
         return set()
     return {
@@ -489,7 +492,7 @@ def forget(
     """Removes the target; yields a line of text after each part of the work.
 
     While other runs may still write something of it, the tombstones stay begun, and a later call removes the rest.
-    published: names of published files and folders. also_unfinished: as for `erase_deleted`.
+    published: names of published files and folders. also_unfinished: as for `remove_older_versions`.
     """
     going_on = unfinished_runs(instance)
     begin(lake, target.names, reason=reason, run_id=run_id)
@@ -501,14 +504,13 @@ def forget(
             index.path.unlink(missing_ok=True)
             index.path.with_suffix(SPANS).unlink(missing_ok=True)
             index.path.with_name(DIALOGUES_INDEX).unlink(missing_ok=True)
+            remove_caches(index.path.parent)
             yield f"the training index {index.path} is removed, {len(index.clip_ids):,} clips stay as hashes"
         _remove_training_logs(lake, target)
         for name in _remove_published(lake, published, also_unfinished=not going_on):
             yield f"{name} is removed; `internvid ingest` or the hourly publishing writes it again"
         for path, clips in _take_out_of_exports(lake, target):
             yield f"{path}: {clips:,} clips are taken out of the export"
-        for name in _remove_snapshots(lake, target):
-            yield f"snapshot {name} is gone"
         runs = _runs(instance, target)
         remove_runs(instance, runs)
         yield f"{len(runs):,} runs are removed from Dagster's history"
@@ -518,7 +520,11 @@ def forget(
             if rows:
                 yield f"{table}: {rows:,} rows are deleted"
         for table in tables_to_empty():
-            removed = erase_deleted(partial(lake.dataset, table), TABLES[table], also_unfinished=also_unfinished)
+            rewrite_without_deleted(partial(lake.dataset, table), TABLES[table])
+        for name, is_kept in _remove_snapshots(lake, target, run_id):
+            yield f"snapshot {name} is gone" + ("; `internvid snapshot diff` still compares with it" if is_kept else "")
+        for table in tables_to_empty():
+            removed = remove_older_versions(partial(lake.dataset, table), also_unfinished=also_unfinished)
             yield f"{table}: rewritten without it, {removed:,} bytes of older versions removed"
         scrub_files(instance)
     if going_on:
@@ -541,9 +547,10 @@ def _note_in_receipts(lake: Lake, index: TrainingIndex) -> None:
     """Adds hashes of the forgotten clips to the receipts of the training's checkpoints."""
     rows = lake.query(
         "select path from checkpoints where provenance = $provenance union all "
-        "select path from chat_checkpoints where provenance = $provenance",
+        "select path from chat_checkpoints where provenance = $provenance union all "
+        "select path from generation_checkpoints where provenance = $provenance",
         {"provenance": index.provenance},
-        tables=["checkpoints", "chat_checkpoints"],
+        tables=["checkpoints", "chat_checkpoints", "generation_checkpoints"],
     )
     for path in rows["path"].to_pylist():
         file = StoragePath(path, lake.file_options) / "receipt.json"
@@ -605,10 +612,12 @@ def _take_out_of_exports(lake: Lake, target: Target) -> Iterator[tuple[str, int]
             yield path, clips
 
 
-def _remove_snapshots(lake: Lake, target: Target) -> list[str]:
-    names = snapshots_that_hold(lake, target)
-    remove_snapshots(lake, sorted(names))
-    return sorted(names)
+def _remove_snapshots(lake: Lake, target: Target, run_id: str) -> Iterator[tuple[str, bool]]:
+    """Removes the snapshots that may hold the target. Yields each, and whether it can be compared with all the same."""
+    names = sorted(snapshots_that_hold(lake, target))
+    kept = set(keep_differences(lake, names, run_id=run_id))
+    remove_snapshots(lake, names)
+    yield from ((name, name in kept) for name in names if not name.startswith(PIN))
 
 
 def _remove_media(media: Media, target: Target) -> int:

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 from resources.lake.schema.bookkeeping import ATTEMPTS, BATCH_STATES, COSTS
 from resources.lake.schema.captions import CLIP_CAPTIONS, CLIP_THINGS, FRAME_CAPTIONS
-from resources.lake.schema.corpus import COMPARISONS, COPY_KEYS, CORPUS_SNAPSHOT, DUPLICATES, EXPORTS
+from resources.lake.schema.corpus import (
+    COMPARISONS,
+    COPY_KEYS,
+    CORPUS_SNAPSHOT,
+    DUPLICATES,
+    EXPORTS,
+    REMOVED_SNAPSHOTS,
+    SNAPSHOT_CHANGES,
+)
 from resources.lake.schema.dialogue import CHAT_ANSWERS, CHAT_CHECKPOINTS, DIALOGUES, INTERLEAVED
+from resources.lake.schema.generation import GENERATED_VIDEOS, GENERATION_CHECKPOINTS
 from resources.lake.schema.ingest import (
     ANNOTATIONS,
     DOWNLOADS,
@@ -70,13 +79,17 @@ __all__ = [
     "FINGERPRINTS",
     "FRAMES",
     "FRAME_CAPTIONS",
+    "GENERATED_VIDEOS",
+    "GENERATION_CHECKPOINTS",
     "INTERLEAVED",
     "JUDGEMENTS",
     "MADE_BY",
     "OF_THE_RUN",
     "RAW_VIDEOS",
+    "REMOVED_SNAPSHOTS",
     "REVIEW_SAMPLES",
     "REVISION",
+    "SNAPSHOT_CHANGES",
     "SOURCES",
     "SOURCE_CHECKS",
     "SPEECH",
@@ -132,6 +145,8 @@ TABLES: dict[str, Table] = {
         JUDGEMENTS,
         ACTIVE_CHECKPOINT,
         CORPUS_SNAPSHOT,
+        REMOVED_SNAPSHOTS,
+        SNAPSHOT_CHANGES,
         SUBSETS,
         SUBSET_SNAPSHOTS,
         INTERLEAVED,
@@ -139,6 +154,8 @@ TABLES: dict[str, Table] = {
         EVALUATIONS,
         CHAT_CHECKPOINTS,
         CHAT_ANSWERS,
+        GENERATION_CHECKPOINTS,
+        GENERATED_VIDEOS,
         ATTEMPTS,
         BATCH_STATES,
         COSTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from resources.lake.schema.table import TEXT, TIME, Column, Table, key
+from resources.lake.schema.table import TEXT, TEXTS, TIME, Column, Table, key
 
 DUPLICATES = Table(
     "duplicates",
@@ -104,6 +104,42 @@ CORPUS_SNAPSHOT = Table(
         Column("run_id", TEXT, "Dagster run that made it"),
         Column("written_at", TIME, "when it was made"),
         Column("label", TEXT, "the name that a user gave the snapshot, which is kept then; null without"),
+    ),
+)
+
+REMOVED_SNAPSHOTS = Table(
+    "removed_snapshots",
+    "a snapshot that went with a forgotten video, or a pin after it; how it differs from the next pin is kept",
+    key="snapshot",
+    pinned=False,
+    columns=(
+        key("snapshot", "name of the snapshot, or of the pin", derived_from=("corpus_snapshot.snapshot",)),
+        Column("label", TEXT, "the name that a user gave it; null without", derived_from=("corpus_snapshot.label",)),
+        Column("taken_at", TIME, "when it was taken", derived_from=("corpus_snapshot.written_at",)),
+        Column("tables", TEXTS, "the tables that it pinned"),
+        Column("pin", TEXT, "the tag of the tables as they were after the video was forgotten"),
+        Column("run_id", TEXT, "which command removed it"),
+        Column("written_at", TIME, "when it was removed"),
+    ),
+)
+
+SNAPSHOT_CHANGES = Table(
+    "snapshot_changes",
+    "a row of a table that is another in a removed snapshot and in the pin after it; named by hashes alone",
+    key="change_id",
+    pinned=False,
+    columns=(
+        key("change_id", "snapshot, table_name and key_hash, joined by /"),
+        Column("snapshot", TEXT, "removed_snapshots", derived_from=("removed_snapshots.snapshot",)),
+        Column("table_name", TEXT, "which table"),
+        Column("key_hash", TEXT, "hash of the row's key"),
+        Column("video_hash", TEXT, "hash of its video; null in tables without"),
+        Column("content_before", TEXT, "hash of the row in the snapshot, with what made it; null: it was not there"),
+        Column("digest_before", TEXT, "hash of what it said"),
+        Column("made_by_before", TEXT, "model and version that made it"),
+        Column("content_after", TEXT, "hash of the row in the pin, with what made it; null: it is not there"),
+        Column("digest_after", TEXT, "hash of what it says"),
+        Column("made_by_after", TEXT, "model and version that made it"),
     ),
 )
 

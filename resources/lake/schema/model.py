@@ -67,10 +67,24 @@ CHECKPOINTS = Table(
     pinned=False,
     columns=(
         key("checkpoint_id", "recipe, subset and the beginning of its provenance"),
-        Column("model", TEXT, "the Dagster partition: recipe and subset, joined by |"),
-        Column("recipe", TEXT, "internvid/viclip/recipes/"),
+        Column(
+            "model", TEXT, "the Dagster partition: recipe and subset, joined by |; of a fine-tuned one recipe and base"
+        ),
+        Column("recipe", TEXT, "internvid/viclip/recipes/; finetune-BENCHMARK of one that was fine-tuned"),
         *TRAINED_ON,
-        Column("clips", pa.int64(), "clips that it was trained on", derived_from=("subset_snapshots.train_clips",)),
+        Column(
+            "base_checkpoint_id",
+            TEXT,
+            "the checkpoint that it was fine-tuned from, which names subset and snapshot; null: it was not fine-tuned",
+            derived_from=("checkpoints.checkpoint_id",),
+        ),
+        Column("benchmark", TEXT, "the benchmark that it was fine-tuned on; null: it was not fine-tuned"),
+        Column(
+            "clips",
+            pa.int64(),
+            "clips or videos that it was trained on",
+            derived_from=("subset_snapshots.train_clips",),
+        ),
         Column("steps", pa.int64(), "updates of the optimiser"),
         Column("samples", pa.int64(), "clips seen, counted each time"),
         Column("seconds", pa.float64(), "spent on training, over all tries"),
@@ -82,7 +96,8 @@ CHECKPOINTS = Table(
         Column(
             "accuracy",
             pa.float64(),
-            "share of the clips of the last batches that rank their own caption first, and the reverse",
+            "share of the clips of the last batches that rank their own caption first, and the reverse; of a model "
+            "that was fine-tuned on classes, share of the clips whose class is right",
         ),
         *MADE_BY,
     ),
@@ -97,10 +112,16 @@ EVALUATIONS = Table(
     append_only=True,
     pinned=False,
     columns=(
-        key("evaluation_id", "checkpoint_id, benchmark and metric, joined by /"),
-        Column("benchmark_of_model", TEXT, "model and benchmark, joined by /"),
+        key(
+            "evaluation_id",
+            "checkpoint_id, benchmark and metric, joined by /; of `internvid evaluate` with split and protocol",
+        ),
+        Column("benchmark_of_model", TEXT, "model and benchmark, joined by /; and split and protocol"),
         Column(
-            "model", TEXT, "the Dagster partition: recipe and subset, joined by |", derived_from=("checkpoints.model",)
+            "model",
+            TEXT,
+            "the Dagster partition: recipe and subset, joined by |; of `internvid evaluate` the checkpoint_id",
+            derived_from=("checkpoints.model",),
         ),
         Column(
             "checkpoint_id",

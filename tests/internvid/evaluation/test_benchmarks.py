@@ -17,7 +17,7 @@ from internvid.evaluation.benchmarks import (
     question_names,
     read_benchmark,
 )
-from internvid.evaluation.published import PAPERS_BEST, published
+from internvid.evaluation.published import PAPERS_BEST, published, published_beside
 
 
 @pytest.fixture
@@ -473,8 +473,8 @@ def test_a_folder_without_the_annotation_file_says_which_is_looked_for_and_whose
 def test_names_splits_and_folders_that_are_not_there_are_told(lay, tmp_path):
     with pytest.raises(ValueError, match=r"there is no benchmark .msvtt.; there are kinetics400, .*msrvtt"):
         read_benchmark("msvtt", tmp_path)
-    with pytest.raises(ValueError, match="MSR-VTT 1k-A has no split 'train' here, only test"):
-        read_benchmark("msrvtt", lay(MSRVTT), split="train")
+    with pytest.raises(ValueError, match="MSR-VTT 1k-A has no split 'val' here, only test, train"):
+        read_benchmark("msrvtt", lay(MSRVTT), split="val")
     with pytest.raises(FileNotFoundError, match="no folder"):
         read_benchmark("msrvtt", tmp_path / "nothing")
     with pytest.raises(UnreadableAnnotations, match="no JSON"):
@@ -522,4 +522,13 @@ def test_the_papers_figures_are_there_for_every_benchmark_that_it_shows():
     assert best["activitynet", "text_to_video_recall_at_1"] == 15.1
     assert len(best) == 3 * 3 + 5 * 2
     assert len(published("msrvtt")) == 9 * 2 - 1  # CLIP4Clip reports one way only
+    of_fine_tuned = {
+        (figure.model, figure.metric): figure.value
+        for figure in published_beside("msrvtt", ["text_to_video_recall_at_1", "matched_text_to_video_recall_at_1"])
+    }
+    assert of_fine_tuned["ViCLIP-L, InternVid-10M-DIV", "text_to_video_recall_at_1"] == 55.0
+    assert of_fine_tuned["CLIP-L, OpenAI", "video_to_text_recall_at_1"] == 38.7
+    heads = {figure.model: figure.value for figure in published_beside("ssv2", ["class_head_top_1"])[::2]}
+    assert heads["ViCLIP-L, InternVid-200M, K710 first"] == 74.2
+    assert published_beside("msrvtt", ["text_to_video_recall_at_1"]) == published("msrvtt")
     assert len(published("kinetics600")) == 12 * 3 - 2 * 2  # EVA-CLIP reports AVG only

@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from internvid.viclip.optimisation import adamw, clear_key_gradients, key_biases, learning_rate, set_learning_rate
+from internvid.viclip.optimisation import (
+    adamw,
+    clear_key_gradients,
+    key_biases,
+    layer_groups,
+    learning_rate,
+    set_learning_rate,
+)
 from internvid.viclip.recipe import Phase
 from internvid.viclip.recipes import RECIPES
 from internvid.viclip.sampling import phase_plans
@@ -85,6 +92,36 @@ def test_all_groups_get_the_learning_rate():
     optimiser = adamw(_tiny(), RECIPES["viclip-tiny"])
     set_learning_rate(optimiser, 0.25)
     assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
+
+
+def test_a_block_learns_slower_than_the_next_one_and_the_embeddings_slowest():
+    from internvid.viclip.config import ViCLIPConfig
+    from internvid.viclip.model import ViCLIP
+
+    config = ViCLIPConfig(32, 16, 32, 3, 2, 32, 2, 2, 16, vocab_size=9, context_length=4, frames=2)
+    model = ViCLIP(config)
+    groups = layer_groups(model, 0.1, layer_decay=0.5)
+    optimiser = torch.optim.AdamW(groups, lr=0.0)
+    set_learning_rate(optimiser, 8.0)
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    rates = {names[parameter]: group["lr"] for group in optimiser.param_groups for parameter in group["params"]}
+    decays = {names[each]: group["weight_decay"] for group in optimiser.param_groups for each in group["params"]}
+    assert set(rates) == set(names.values())
+    for name, rate in (
+        ("temp", 8),
+        ("vision_encoder.proj", 8),
+        ("vision_encoder.ln_post.weight", 8),
+        ("vision_encoder.transformer.resblocks.2.mlp.c_fc.weight", 4),
+        ("vision_encoder.transformer.resblocks.0.ln_1.bias", 1),
+        ("vision_encoder.conv1.weight", 0.5),
+        ("vision_encoder.ln_pre.weight", 0.5),
+        ("text_encoder.ln_final.weight", 8),
+        ("text_encoder.transformer.resblocks.1.attn.in_proj_weight", 4),
+        ("text_encoder.token_embedding.weight", 1),
+        ("text_encoder.positional_embedding", 1),
+    ):
+        assert rates[name] == rate, name
+    assert (decays["vision_encoder.conv1.weight"], decays["vision_encoder.positional_embedding"]) == (0.1, 0.0)
 
 
 def _tiny():

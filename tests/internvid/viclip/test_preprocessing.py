@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from internvid.viclip.preprocessing import Preprocessing, random_crop
+from internvid.viclip.preprocessing import Preprocessing, multi_scale_crop, random_crop
 from internvid.viclip.recipes import RECIPES
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -114,6 +114,19 @@ def test_of_a_picture_too_narrow_for_any_crop_the_middle_is_taken():
     assert random_crop(400, 10, scale=(1, 1), generator=generator()) == (193, 0, 13, 10)
     assert random_crop(10, 400, scale=(1, 1), generator=generator()) == (0, 193, 10, 13)
     assert random_crop(1, 1, scale=(0.5, 0.5), generator=generator()) == (0, 0, 1, 1)
+
+
+def test_a_multi_scale_crop_has_sides_of_the_shorter_one_at_thirteen_places():
+    rng = generator()
+    crops = [multi_scale_crop(240, 320, scale=(0.5, 1.0), generator=rng) for _ in range(4_000)]
+    sides = (240, 200, 160, 120)
+    pairs = {(height, width) for _, _, height, width in crops}
+    assert pairs == {(sides[i], sides[j]) for i in range(4) for j in range(4) if abs(i - j) <= 1}
+    places = {(top, left) for top, left, height, width in crops if (height, width) == (120, 120)}
+    quarters = [(row, column) for row in (0, 2, 4) for column in (0, 2, 4)] + [(r, c) for r in (1, 3) for c in (1, 3)]
+    assert places == {(120 * row // 4, 200 * column // 4) for row, column in quarters}
+    with pytest.raises(ValueError, match=r"between 0\.5 and 2 of the shorter side"):
+        multi_scale_crop(9, 9, scale=(0.5, 2), generator=rng)
 
 
 def test_what_cannot_be_preprocessed_is_told(video):

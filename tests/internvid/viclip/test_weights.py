@@ -278,12 +278,16 @@ def test_weights_that_fit_already_are_left_as_they_are_and_text_positions_are_cu
         fit(weights, tiny_config(context_length=77))
 
 
-def test_an_average_lies_between_trained_and_initial_weights_except_in_time(weights):
+def test_an_average_lies_between_trained_and_initial_weights_except_in_untrained_time(weights):
+    weights[TEMPORAL] = torch.zeros_like(weights[TEMPORAL])  # as after CLIP
     trained = {name: value + 1 for name, value in weights.items()}
     trained["of the trained alone"] = torch.ones(2)
     averaged = average(trained, weights, share=0.25)
     for name, value in weights.items():
         torch.testing.assert_close(averaged[name], value + (1 if name == TEMPORAL else 0.25))
+    # Where the initial embedding of time is trained, too, it is averaged as all others.
+    in_time = average(trained, {**weights, TEMPORAL: weights[TEMPORAL] + 1e-3}, share=0.25)[TEMPORAL]
+    torch.testing.assert_close(in_time, weights[TEMPORAL] + 0.25 + 0.75e-3)
     assert torch.equal(averaged["of the trained alone"], torch.ones(2))
     assert equal(average(weights, trained, share=1), weights)
     half = average({"a": torch.tensor([1.0, 3.0])}, {"a": torch.tensor([2.0, 7.0])})
@@ -327,6 +331,7 @@ WIDER = {"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 2}
         ({}, {}),
         (WIDER | {"image_size": 56, "patch_size": 14}, WIDER | {"eos_token_id": 2}),
         ({"num_hidden_layers": 1}, {"max_position_embeddings": 20, "num_hidden_layers": 5}),
+        ({"hidden_act": "gelu"}, {"hidden_act": "gelu"}),  # as of CLIP on DataComp and LAION
     ],
 )
 def test_a_viclip_that_begins_as_a_clip_sees_one_frame_and_reads_a_text_as_it_does(tmp_path, vision, text):
@@ -375,8 +380,11 @@ def test_a_clip_becomes_a_whole_viclip_with_its_temperature_and_no_sense_of_time
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"vision": {"hidden_act": "gelu"}}, "the vision tower's activation is gelu, and ViCLIP's is quick_gelu"),
-        ({"text": {"hidden_act": "gelu"}}, "the text tower's activation is gelu"),
+        (
+            {"vision": {"hidden_act": "gelu"}},
+            "the vision tower's activation is gelu, and ViCLIP's is quick_gelu or gelu",
+        ),
+        ({"vision": {"hidden_act": "relu"}, "text": {"hidden_act": "relu"}}, "the text tower's activation is relu"),
         ({"text": {"layer_norm_eps": 1e-6}}, "the text tower normalises with eps 1e-06"),
         ({"vision": {"intermediate_size": 100}}, "100 wide, not 4 times 48"),
         ({"vision": {"num_channels": 1}}, "1 channels, not 3"),

@@ -19,7 +19,7 @@ from internvid.video.copy_keys import stored_keys
 from internvid.video.fingerprint import CROPS, WORDS, Fingerprint
 from resources.corpus import copy_keys
 from resources.corpus.duplicates import MARK, Compared, compare_new_videos
-from resources.lake.erasure import erase_deleted
+from resources.lake.erasure import remove_older_versions, rewrite_without_deleted
 from resources.lake.maintenance import index_kinds
 from resources.lake.schema import COPY_KEYS, FINGERPRINTS, RAW_VIDEOS, TABLES
 from resources.lake.store import Lake
@@ -150,7 +150,8 @@ def test_what_is_kept_of_a_video_goes_with_its_fingerprint_and_leaves_no_byte(la
     key = min(stored_keys(picture(1)).keys.tolist())
     folder = Path(lake.uri("copy_keys"))
     holding = f"0003/{key:08x}".encode()
-    erase_deleted(partial(lake.dataset, "copy_keys"), COPY_KEYS, also_unfinished=True)
+    rewrite_without_deleted(partial(lake.dataset, "copy_keys"), COPY_KEYS)
+    remove_older_versions(partial(lake.dataset, "copy_keys"), also_unfinished=True)
     assert not [path for path in folder.rglob("*") if path.is_file() and holding in path.read_bytes()]
 
 

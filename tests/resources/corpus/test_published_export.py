@@ -22,7 +22,17 @@ from lake_copies import IN_A_FOLDER, linked_copy
 
 from orchestration.due import PUBLISHED
 from resources.corpus.exports.jsonl import export
-from resources.corpus.published_export import INTERNVID_JSONL, Manifest, Publication, publish_export, read_manifest
+from resources.corpus.published_export import (
+    INTERNVID_JSONL,
+    LOOKED_AT_IN_TURN,
+    ExportedFile,
+    Manifest,
+    Publication,
+    group_of,
+    publish_export,
+    read_files,
+    read_manifest,
+)
 from resources.lake.paths import StoragePath
 from resources.lake.published_files import MANIFEST, modified, withdraw
 from resources.lake.store import Lake
@@ -62,17 +72,27 @@ def published(lake: Lake) -> tuple[Manifest, dict[str, bytes]]:
     folder = lake.file(INTERNVID_JSONL)
     manifest = read_manifest(folder)
     assert manifest is not None
-    assert {path.name for path, _ in folder.files()} == {MANIFEST, *(file.file for file in manifest.files)}
+    files = read_files(folder, manifest)
+    there = {str(path).removeprefix(f"{folder}/") for path, _ in folder.files(with_subfolders=True)}
+    assert there == {MANIFEST, *(file.file for file in files), *(group.list for group in manifest.groups.values())}
     contents = {}
-    for file in manifest.files:
+    for file in files:
         with (folder / file.file).local() as path:
             content = Path(path).read_bytes()
         assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
         assert file.clips == len(content.splitlines())
         contents[file.ingest_batch] = content
-    assert manifest.clips == sum(file.clips for file in manifest.files)
-    assert manifest.bytes == sum(file.bytes for file in manifest.files)
+    assert manifest.files == len(files)
+    assert manifest.clips == sum(file.clips for file in files)
+    assert manifest.bytes == sum(file.bytes for file in files)
     return manifest, contents
+
+
+def files_of(lake: Lake) -> list[ExportedFile]:
+    folder = lake.file(INTERNVID_JSONL)
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return read_files(folder, manifest)
 
 
 def captions_in(content: bytes) -> list[str]:
@@ -82,7 +102,8 @@ def captions_in(content: bytes) -> list[str]:
 def inodes(lake: Lake) -> dict[str, tuple[int, int]]:
     """Name -> what changes where a file is written again."""
     folder = Path(lake.root, INTERNVID_JSONL)
-    return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in folder.glob("*.jsonl")}
+    files = {str(file.relative_to(folder)): file.stat() for file in folder.glob("*/*.jsonl")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in files.items()}
 
 
 def test_each_batch_is_a_file_and_the_manifest_says_what_it_was_made_from(lake):
@@ -95,11 +116,11 @@ def test_each_batch_is_a_file_and_the_manifest_says_what_it_was_made_from(lake):
         "2026-01-01-0001": ["a car", "a dog", "a cat"],
         "2026-01-01-0002": ["a wave"],
     }
-    assert [file.ingest_batch for file in manifest.files] == ["2026-01-01-0001", "2026-01-01-0002"]
-    assert publication == Publication(manifest, written=2, kept=0, whole_because="there is none yet")
+    assert list(contents) == ["2026-01-01-0001", "2026-01-01-0002"]
+    assert publication == Publication(manifest, written=2, clips_written=4, kept=0, whole_because="there is none yet")
     tables = TABLES_IN_BUCKET[:3]
     assert manifest.table_versions == {table: lake.dataset(table, manifest.snapshot).version for table in tables}
-    assert {file.snapshot for file in manifest.files} == {manifest.snapshot}
+    assert {file.snapshot for file in files_of(lake)} == {manifest.snapshot}
     assert modified(lake, PUBLISHED[INTERNVID_JSONL]) is not None
 
 
@@ -107,12 +128,12 @@ def test_only_the_files_of_changed_batches_are_written_and_those_of_gone_batches
     for batch in "abcd":
         add_clips(lake, batch, {f"{batch}_000": f"as it was {batch}", f"{batch}_001": "the same"})
     publish(lake)
-    earlier, _ = published(lake)
+    earlier = {file.ingest_batch: file for file in files_of(lake)}
     add_clips(lake, "b", {"b_000": "other words", "b_001": "the same"})
     lake.delete("clip_captions", ["c_000", "c_001"])
     add_clips(lake, "e", {"e_000": "new"})
     publication = publish(lake)
-    manifest, contents = published(lake)
+    _, contents = published(lake)
     assert {batch: captions_in(content) for batch, content in contents.items()} == {
         "a": ["as it was a", "the same"],
         "b": ["other words", "the same"],
@@ -120,9 +141,7 @@ def test_only_the_files_of_changed_batches_are_written_and_those_of_gone_batches
         "e": ["new"],
     }
     assert (publication.written, publication.kept, publication.whole_because) == (2, 2, None)
-    assert [file for file in manifest.files if file.snapshot == earlier.snapshot] == [
-        file for file in earlier.files if file.ingest_batch in "ad"
-    ]
+    assert [file for file in files_of(lake) if file.ingest_batch in "ad"] == [earlier["a"], earlier["d"]]
 
 
 @IN_A_FOLDER
@@ -131,7 +150,7 @@ def test_a_file_that_stays_is_not_touched_and_one_that_was_lost_or_cut_off_is_ma
         add_clips(lake, batch, {f"{batch}_000": f"of {batch}"})
     publish(lake)
     before, (_, contents) = inodes(lake), published(lake)
-    names = {file.ingest_batch: file.file for file in published(lake)[0].files}
+    names = {file.ingest_batch: file.file for file in files_of(lake)}
     publish(lake)
     assert inodes(lake) == before
     Path(lake.root, INTERNVID_JSONL, names["a"]).unlink()
@@ -141,6 +160,39 @@ def test_a_file_that_stays_is_not_touched_and_one_that_was_lost_or_cut_off_is_ma
     assert (publication.written, publication.kept) == (2, 1)
     assert published(lake)[1] == contents
     assert inodes(lake)[names["c"]] == before[names["c"]]
+
+
+@IN_A_FOLDER
+def test_of_many_folders_only_those_with_changes_and_some_in_turn_are_looked_into(lake):
+    batches = [f"batch {number}" for number in range(30)]
+    for batch in batches:
+        add_clips(lake, batch, {f"{batch.replace(' ', '')}_000": "as it was"})
+    publish(lake)
+    folders = {group_of(batch) for batch in batches}
+    assert len(folders) > 2 * LOOKED_AT_IN_TURN + 2
+    names = {file.ingest_batch: file.file for file in files_of(lake)}
+    for name in names.values():
+        Path(lake.root, INTERNVID_JSONL, name).write_text("{")
+    add_clips(lake, batches[0], {"batch0_000": "other words"})
+    first = publish(lake)
+    assert LOOKED_AT_IN_TURN <= first.written <= len(batches) - LOOKED_AT_IN_TURN
+    written = first.written
+    for _ in range(50):
+        written += publish(lake).written
+        if written == len(batches):
+            break
+    assert len(published(lake)[1]) == len(batches), "in the end all are made again"
+
+
+@IN_A_FOLDER
+def test_an_export_of_an_earlier_version_is_replaced_as_a_whole(lake):
+    add_clips(lake, "a", {"a_000": "a dog"})
+    folder = Path(lake.root, INTERNVID_JSONL)
+    folder.mkdir()
+    (folder / MANIFEST).write_text(json.dumps({"format": "x", "files": []}))
+    (folder / "a-0123456789abcdef.jsonl").write_text("{}")
+    publish(lake)
+    assert captions_in(published(lake)[1]["a"]) == ["a dog"]
 
 
 @IN_A_FOLDER
@@ -168,7 +220,7 @@ def test_what_cannot_be_told_makes_every_file_anew(lake):
     manifest_file = Path(lake.root, INTERNVID_JSONL, MANIFEST)
     as_made = json.loads(manifest_file.read_text())
     reasons: dict[str, Any] = {}
-    for changed in ({"format": "older"}, {"statement_digest": "older"}, {"table_versions": {}}, {"files": "?"}):
+    for changed in ({"format": "older"}, {"statement_digest": "older"}, {"table_versions": {}}, {"groups": "?"}):
         manifest_file.write_text(json.dumps(as_made | changed))
         reasons[next(iter(changed))] = publish(lake).whole_because
         assert published(lake)[1] == contents
@@ -176,8 +228,12 @@ def test_what_cannot_be_told_makes_every_file_anew(lake):
         "format": "another version of this software made the earlier one",
         "statement_digest": "another version of this software made the earlier one",
         "table_versions": "the earlier version of clip_captions was removed",
-        "files": "there is none yet",
+        "groups": "there is none yet",
     }
+    (the_list,) = Path(lake.root, INTERNVID_JSONL).glob("*/files-*.json")
+    the_list.unlink()
+    assert publish(lake).whole_because == "a list of files was lost"
+    assert published(lake)[1] == contents
     add_clips(lake, "b", {"b_000": "a cat"})
     clips = lake.dataset("clips")
     for tag in clips.tags.list():
@@ -208,7 +264,7 @@ def test_a_clip_is_in_one_file_while_its_video_moves_to_another_batch(lake):
 
 @IN_A_FOLDER
 def test_a_lake_without_clips_is_an_export_without_files(lake):
-    assert publish(lake).manifest.files == []
+    assert publish(lake).manifest.files == 0
     assert published(lake)[1] == {}
 
 
@@ -268,7 +324,7 @@ def test_a_file_that_another_publishing_removed_meanwhile_is_made_again(lake):
     def remove_the_new_file(event: str, arguments: tuple[Any, ...]) -> None:
         """Does, as the manifest is replaced, what another process does that read the older manifest."""
         if event == "os.rename" and not removed and str(arguments[1]) == manifest:
-            removed.extend(Path(lake.root, INTERNVID_JSONL).glob("b-*.jsonl"))
+            removed.extend(Path(lake.root, INTERNVID_JSONL).glob("*/b-*.jsonl"))
             for file in removed:
                 file.unlink()
 
@@ -315,7 +371,8 @@ def readable(lake: Lake) -> dict[str, bytes]:
     folder = Path(lake.root, INTERNVID_JSONL)
     manifest = read_manifest(StoragePath(str(folder)))
     assert manifest is not None
-    return {file.ingest_batch: (folder / file.file).read_bytes() for file in manifest.files}
+    files = read_files(StoragePath(str(folder)), manifest)
+    return {file.ingest_batch: (folder / file.file).read_bytes() for file in files}
 
 
 @pytest.fixture

@@ -91,6 +91,6 @@ def test_bookkeeping_and_what_is_made_from_snapshots_is_not_pinned():
             "batch_states",
         ),
         *("corpus_snapshot", "subsets", "subset_snapshots", "interleaved", "checkpoints", "evaluations"),
-        "chat_checkpoints",
-        "chat_answers",
+        *("chat_checkpoints", "chat_answers", "generation_checkpoints", "generated_videos"),
+        *("removed_snapshots", "snapshot_changes"),
     }

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from lake_rows import by_hand, embed_clips, nearest, tidy, vectors
 
-from resources.lake.erasure import erase_deleted
+from resources.lake.erasure import rewrite_without_deleted
 from resources.lake.schema import TABLES, VECTOR_SIZE
 from resources.lake.search import search_vectors
 from resources.lake.store import Lake
@@ -137,7 +137,7 @@ def test_erased_vectors_leave_no_index_behind_in_a_table_too_small_for_one(lake)
     _add(lake, 0, made)
     _index(lake)
     lake.delete("clip_embeddings", ["c000005"])
-    erase_deleted(partial(lake.dataset, "clip_embeddings"), TABLE)
+    rewrite_without_deleted(partial(lake.dataset, "clip_embeddings"), TABLE)
     assert _segments(lake) == []
     assert _nearest(lake, made[5], 1) != ["c000005"]
 

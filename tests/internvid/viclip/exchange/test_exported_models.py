@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer as LibraryTokenizer
 
-from internvid.viclip.checkpoint import Checkpoint, load_checkpoint
+from internvid.viclip.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.exchange import folders
@@ -162,3 +163,15 @@ def test_the_description_says_what_the_towers_take(checkpoint, tmp_path):
     assert description["dimensions"] == 16
     assert json.loads((folder / "receipt.json").read_text()) == {"recipe": "1"}
     assert description["output"] == folders.OUTPUT
+
+
+def test_a_model_with_gelu_is_written_as_graphs_that_compute_it(checkpoint, tmp_path):
+    config = replace(checkpoint.model.config, activation="gelu")
+    model = ViCLIP(config)
+    model.load_state_dict(checkpoint.model.state_dict())
+    of_gelu = Checkpoint(model.eval(), checkpoint.tokenizer, checkpoint.preprocessing)
+    assert export_checkpoint(of_gelu, "onnx", tmp_path / "onnx").max_difference < MAX_DIFFERENCE
+    clips = torch.rand(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert not torch.allclose(model.encode_video(clips), checkpoint.model.encode_video(clips), atol=1e-3)
+    saved = save_checkpoint(tmp_path / "saved", of_gelu)
+    assert load_checkpoint(saved).model.config.activation == "gelu"

@@ -1,0 +1,1 @@
+"""Models that generate videos from text, and the videos that they generate."""

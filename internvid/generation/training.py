@@ -1,0 +1,378 @@
+"""Trains a generator of videos: an image model's denoiser, inflated to video. See `recipe`.
+
+A step depends on the recipe, the clips and its number only: its noise, its times and the captions that are left out are
+drawn for the whole batch, which ranks divide. So a killed training goes on from its last saved state and ends with the
+same weights (bit by bit on one CPU rank). The caller initialises `torch.distributed`. The folder holds
+
+    state.pt            the state for resuming
+    log.jsonl           one line per step, each step once
+    latents.cache       the latents of each clip, encoded once; with latents.cache.json
+    checkpoint/         the trained generator, after the last step
+    not_finite.json     the step at which training stopped, and its clips
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from internvid.data import rows_of_rank
+from internvid.generation.autoencoder import PatchAutoencoder
+from internvid.generation.checkpoint import Generator, new_generator, save_generator
+from internvid.generation.kept_arrays import KeptArray
+from internvid.generation.model import listed_parameters, set_trained
+from internvid.generation.recipe import GenerationRecipe
+from internvid.viclip.clips import Clips
+from internvid.viclip.frame_choice import middle_frames
+from internvid.viclip.optimisation import learning_rate, parameter_groups, set_learning_rate
+from internvid.viclip.preprocessing import Preprocessing
+from internvid.viclip.ranks import GradientMean, Ranks
+from internvid.viclip.sampling import PhasePlan, phase_plans
+from internvid.viclip.saved_state import SavedState, StepLog, atomic_file
+from internvid.viclip.training import clips_digest
+
+Row = dict[str, Any]
+
+LATENTS_CACHE = "latents.cache"
+CLIPS_PER_CALL = 4  # that are decoded together: of 1080 lines, each takes 100 MB
+CLIPS_TO_FIT = 256  # a linear autoencoder to
+LOSSES_IN_MEAN = 50  # steps
+EMA_WARMUP = 10  # steps: the average forgets the first ones faster
+
+
+@dataclass(frozen=True)
+class GenerationTrainingResult:
+    """Totals of a training, including the runs before it was resumed.
+
+    samples: clips of all batches, counted with repetition. loss: mean over the last steps.
+    """
+
+    steps: int
+    samples: int
+    seconds: float
+    loss: float
+    clips: int
+    checkpoint: Path
+
+
+def train_generator(
+    recipe: GenerationRecipe,
+    clips: Clips,
+    *,
+    folder: Path,
+    device: str | torch.device = "cpu",
+    log: Callable[[Row], object] = lambda row: None,
+    note: Callable[[str], object] = lambda line: None,
+    save_every_seconds: float = 60.0,
+    receipt: Mapping[str, Any] | None = None,
+) -> GenerationTrainingResult:
+    """Trains a generator, or resumes its training, and saves it in `folder / "checkpoint"`.
+
+    log: is called on rank 0 with each step's {step, phase, loss, learning_rate, gradient_norm, samples_per_second};
+    note: with a line on what was prepared.
+    Raises ValueError if the folder holds the training of another recipe or of other clips, and FloatingPointError,
+    naming the step and its clips, if the loss or a gradient is not finite; the last saved state is kept.
+    """
+    device, folder, ranks = torch.device(device), Path(folder), Ranks.current()
+    plan = generation_plan(recipe, len(clips))
+    if plan.batch_size < ranks.count:
+        raise ValueError(f"a batch of {plan.batch_size} clips cannot be divided among {ranks.count} ranks")
+    data = clips_digest(clips)
+    saved = SavedState(folder / "state.pt", recipe.version, data)
+    state = saved.read()
+    ranks.check_same_step(0 if state is None else state["step"])
+    generator = new_generator(recipe, _captions(clips)).to(device)
+    _set_trained(generator)
+    average: dict[str, Tensor] = {}
+    if state is not None:
+        _load_trained(generator, state["weights"])
+        average = {name: value.to(device) for name, value in state["average"].items()}
+    prepared = PreparedClips(generator, clips, folder, ranks, made_of=f"{recipe.version} {data}")
+    prepared.fit_autoencoder()
+    prepared.keep_latents(note)
+    if device.type == "cuda":
+        generator.denoiser.unet.enable_gradient_checkpointing()  # 16 frames of 256 pixels fit one GPU by it
+
+    progress = _Progress(state, saved, StepLog(folder / "log.jsonl"), ranks, save_every_seconds)
+    denoiser_step = DenoiserStep(generator, prepared, ranks)
+    optimiser = torch.optim.AdamW(
+        parameter_groups(denoiser_step.trained, recipe.weight_decay), lr=0.0, betas=recipe.betas, fused=True
+    )
+    if state is not None:
+        optimiser.load_state_dict(state["optimiser"])
+    del state
+    for step, positions in _batches(recipe, plan, len(clips), progress.step):
+        rate = learning_rate(plan, step)
+        set_learning_rate(optimiser, rate)
+        loss, norm = denoiser_step.gradients(step, positions)
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise FloatingPointError(_not_finite_message(step, clips, positions, folder, ranks))
+        optimiser.step()
+        _add_to_average(average, _trained_weights(generator), recipe, step)
+        row = progress.record(step, plan, len(positions), loss, rate, norm)
+        if ranks.first:
+            log(row)
+            progress.save_if_time(generator, average, optimiser)
+    progress.save(generator, average, optimiser)
+
+    result = GenerationTrainingResult(
+        steps=plan.steps,
+        samples=plan.steps * plan.batch_size,
+        seconds=round(progress.seconds, 3),
+        loss=progress.mean_loss,
+        clips=len(clips),
+        checkpoint=folder / "checkpoint",
+    )
+    if ranks.first:
+        added = [listed for listed in listed_parameters(generator.denoiser) if listed.image_name is None]
+        generator.receipt = {
+            "recipe": recipe.version,
+            "recipe_settings": asdict(recipe),
+            **{name: value for name, value in asdict(result).items() if name != "checkpoint"},
+            "added_parameters": sum(math.prod(listed.shape) for listed in added),
+            "data": data,
+            "ranks": ranks.count,
+            "device": str(device),
+            "torch": torch.__version__,
+            "code": version("internvid-lakehouse"),
+            **(receipt or {}),
+        }
+        save_generator(result.checkpoint, generator, average)
+    ranks.barrier()
+    return result
+
+
+def generation_plan(recipe: GenerationRecipe, clips: int) -> PhasePlan:
+    """Converts the recipe's epochs to steps. Raises ValueError without clips."""
+    if clips < 1:
+        raise ValueError("there are no clips to train on")
+    (plan,) = phase_plans([recipe.denoiser], clips=clips)
+    return plan
+
+
+class PreparedClips:
+    """What a training reads of its clips, each computed once and kept in a file by the first rank."""
+
+    def __init__(self, generator: Generator, clips: Clips, folder: Path, ranks: Ranks, *, made_of: str) -> None:
+        recipe = generator.recipe
+        self.generator, self.clips, self.ranks = generator, clips, ranks
+        self.preprocessing = Preprocessing(image_size=recipe.image_size, fit=recipe.fit)
+        self.latents = KeptArray(
+            folder / LATENTS_CACHE,
+            clips=len(clips),
+            row_shape=generator.latent_shape,
+            dtype=np.float32,
+            made_of=made_of,
+        )
+
+    def fit_autoencoder(self) -> None:
+        """Fits a linear autoencoder to frames of clips from all over the data; another one stays as it is."""
+        autoencoder = self.generator.autoencoder
+        if isinstance(autoencoder, PatchAutoencoder):
+            count = min(CLIPS_TO_FIT, len(self.clips))
+            evenly = [number * len(self.clips) // count for number in range(count)]
+            parts = (evenly[start : start + CLIPS_PER_CALL] for start in range(0, count, CLIPS_PER_CALL))
+            autoencoder.fit(self.generator.pixels(self.decoded(part).flatten(0, 1)) for part in parts)
+
+    def keep_latents(self, note: Callable[[str], object]) -> None:
+        """Decodes and encodes each clip's frames, unless their latents are in the file. The first rank does it."""
+        if self.ranks.first and self.latents.filled < len(self.clips):
+            began, missing = time.monotonic(), len(self.clips) - self.latents.filled
+            self.latents.fill(lambda positions: self.encoded(positions).numpy(), clips_per_call=CLIPS_PER_CALL)
+            note(f"latents of {missing:,} clips in {time.monotonic() - began:.0f} s")
+        self.ranks.barrier()
+
+    def decoded(self, positions: Sequence[int]) -> Tensor:
+        """Returns frames from all over each clip, [clips, t, 3, h, w] uint8: the middle ones of equal parts."""
+        frames = self.generator.recipe.frames
+        picks = [(at, middle_frames(int(self.clips.frame_counts[at]), frames)) for at in positions]
+        return self.preprocessing.pixels(self.clips.frames(picks))
+
+    def encoded(self, positions: Sequence[int]) -> Tensor:
+        """Returns [clips, t, c, h, w]. A clip is encoded by itself: so its latents do not depend on its neighbours."""
+        return torch.stack([self.generator.encoded(video).cpu() for video in self.decoded(positions)])
+
+
+class DenoiserStep:
+    """The gradients of a batch: at a random time of diffusion, the denoiser predicts what the recipe says: the noise in
+    a clip's latents, the velocity, or the latents.
+    """
+
+    def __init__(self, generator: Generator, prepared: PreparedClips, ranks: Ranks) -> None:
+        self.generator, self.prepared, self.ranks = generator, prepared, ranks
+        self.recipe = generator.recipe
+        self.trained = nn.ModuleList([generator.denoiser, generator.text_tower]).train()
+        self.parameters = [parameter for parameter in self.trained.parameters() if parameter.requires_grad]
+        self.mean_over_ranks = GradientMean(self.parameters, ranks)
+
+    def gradients(self, step: int, positions: Sequence[int]) -> tuple[float, float]:
+        """Computes the gradients of a batch. Returns its loss and the norm of the gradients before clipping."""
+        first, end = rows_of_rank(len(positions), self.ranks.rank, self.ranks.count)
+        device = self.generator.device
+        seed = np.random.SeedSequence([self.recipe.seed, step]).generate_state(1, np.uint64)[0]
+        random = torch.Generator().manual_seed(int(seed) >> 1)
+        is_bfloat16 = self.recipe.precision == "bfloat16" and device.type != "cpu"
+        for parameter in self.parameters:
+            parameter.grad = None
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16):
+            losses = self._losses(positions, slice(first, end), random)
+        # The mean over the ranks of this is the mean over the batch.
+        loss = losses.sum() * self.ranks.count / len(positions)
+        with self.mean_over_ranks.during():
+            loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.max_gradient_norm)
+        value = loss.detach()
+        self.mean_over_ranks.of(value)
+        return value.item(), norm.item()
+
+    def _losses(self, positions: Sequence[int], rows: slice, random: torch.Generator) -> Tensor:
+        """Returns the loss of each of the batch's clips in `rows`. random: is used alike by all ranks."""
+        scheduler, device = self.generator.scheduler, self.generator.device
+        times = torch.randint(scheduler.config.num_train_timesteps, (len(positions),), generator=random)[rows]
+        without = torch.rand(len(positions), generator=random)[rows] < self.recipe.caption_dropout
+        noise = torch.randn(len(positions), *self.generator.latent_shape, generator=random)[rows].to(device)
+        latents = torch.from_numpy(self.prepared.latents.rows(positions[rows])).to(device)
+        times = times.to(device)
+        captions = self.prepared.clips.captions(positions[rows])
+        read = ["" if is_left_out else caption for caption, is_left_out in zip(captions, without, strict=True)]
+        noisy = scheduler.add_noise(latents, noise, times)
+        targets = {
+            "epsilon": lambda: noise,
+            "v_prediction": lambda: scheduler.get_velocity(latents, noise, times),
+            "sample": lambda: latents,
+        }
+        target = targets[scheduler.config.prediction_type]()
+        predicted = self.generator.denoiser(noisy, times, self.generator.texts(read))
+        return functional.mse_loss(predicted.float(), target, reduction="none").mean((1, 2, 3, 4))
+
+
+def _captions(clips: Clips) -> Iterator[str]:
+    for start in range(0, len(clips), 10_000):
+        yield from clips.captions(range(start, min(start + 10_000, len(clips))))
+
+
+def _set_trained(generator: Generator) -> None:
+    """Sets which parameters are trained. A text tower that came with an image model stays as it is."""
+    recipe = generator.recipe
+    generator.autoencoder.requires_grad_(False)
+    generator.text_tower.requires_grad_(recipe.image_model is None)
+    set_trained(generator.denoiser, recipe.trained)
+
+
+def _trained_weights(generator: Generator) -> dict[str, Tensor]:
+    return {
+        f"{part}.{name}": parameter
+        for part, network in generator.parts.items()
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+@torch.no_grad()
+def _load_trained(generator: Generator, weights: Mapping[str, Tensor]) -> None:
+    for name, parameter in _trained_weights(generator).items():
+        parameter.copy_(weights[name])
+
+
+@torch.no_grad()
+def _add_to_average(
+    average: dict[str, Tensor], weights: Mapping[str, Tensor], recipe: GenerationRecipe, steps_before: int
+) -> None:
+    decay = min(recipe.ema_decay, (1 + steps_before) / (EMA_WARMUP + steps_before))
+    if not average:
+        average.update({name: value.detach().clone() for name, value in weights.items()})
+    torch._foreach_lerp_(list(average.values()), [weights[name] for name in average], 1 - decay)
+
+
+def _batches(recipe: GenerationRecipe, plan: PhasePlan, clips: int, first_step: int) -> Iterator[tuple[int, list[int]]]:
+    """Yields (step, positions of its clips) from `first_step` on. Epochs are seeded permutations."""
+    order: tuple[int, np.ndarray] | None = None
+    for step in range(first_step, plan.steps):
+        epoch, index = divmod(step, plan.batches_per_epoch)
+        if order is None or order[0] != epoch:
+            order = epoch, np.random.default_rng([recipe.seed, epoch]).permutation(clips)
+        yield step, order[1][index * plan.batch_size :][: plan.batch_size].tolist()
+
+
+class _Progress:
+    """Counts steps and seconds, writes the log, and saves the state. step: the next step."""
+
+    def __init__(
+        self,
+        state: Mapping[str, Any] | None,
+        saved: SavedState,
+        log: StepLog,
+        ranks: Ranks,
+        save_every_seconds: float,
+    ) -> None:
+        self.saved, self.log, self.ranks, self.save_every_seconds = saved, log, ranks, save_every_seconds
+        self.step: int = state["step"] if state else 0
+        self.seconds_before: float = state["seconds"] if state else 0.0
+        self.losses: list[float] = list(state["losses"]) if state else []
+        self.started = self.saved_at = self.step_began = time.monotonic()
+        if ranks.first:
+            saved.path.parent.mkdir(parents=True, exist_ok=True)
+            log.truncate(self.step)
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + self.step_began - self.started
+
+    @property
+    def mean_loss(self) -> float:
+        return sum(self.losses) / len(self.losses)
+
+    def record(self, step: int, plan: PhasePlan, clips: int, loss: float, rate: float, norm: float) -> Row:
+        now = time.monotonic()
+        row = {
+            "step": step,
+            "phase": plan.phase.name,
+            "loss": loss,
+            "learning_rate": rate,
+            "gradient_norm": norm,
+            "samples_per_second": round(clips / (now - self.step_began), 3),
+        }
+        self.losses = [*self.losses, loss][-LOSSES_IN_MEAN:]
+        self.step, self.step_began = step + 1, now
+        if self.ranks.first:
+            self.log.add(row)
+        return row
+
+    def save_if_time(
+        self, generator: Generator, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer
+    ) -> None:
+        if time.monotonic() - self.saved_at >= self.save_every_seconds:
+            self.save(generator, average, optimiser)
+
+    def save(self, generator: Generator, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
+        if not self.ranks.first:
+            return
+        self.saved.write(
+            step=self.step,
+            seconds=self.seconds,
+            losses=self.losses,
+            weights={name: value.detach() for name, value in _trained_weights(generator).items()},
+            average=dict(average),
+            optimiser=optimiser.state_dict(),
+        )
+        self.saved_at = time.monotonic()
+
+
+def _not_finite_message(step: int, clips: Clips, positions: Sequence[int], folder: Path, ranks: Ranks) -> str:
+    """Writes the step's clips to a file and returns the error message."""
+    ids = clips.clip_ids(positions)
+    if ranks.first:
+        with atomic_file(folder / "not_finite.json") as file:
+            file.write(json.dumps({"step": step, "clip_ids": ids}).encode())
+    return f"step {step}: the loss or a gradient is not finite; its clips: {', '.join(ids[:16])}"

@@ -1,0 +1,130 @@
+"""An image model inflated to video: what it gives before training, what its attention sees, what was added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from small_generators import with_image_model
+from tiny_image_models import tiny_stable_diffusion
+
+from internvid.generation.checkpoint import Generator, new_generator
+from internvid.generation.model import OPEN, VideoDenoiser, listed_parameters, set_trained
+
+FRAMES = 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_stable_diffusion(tmp_path_factory.mktemp("image_model") / "sd")
+
+
+@pytest.fixture
+def generator(folder: Path) -> Generator:
+    return new_generator(with_image_model(folder), []).eval()
+
+
+def inputs(generator: Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two videos of different frames, at two times, with two texts."""
+    torch.manual_seed(1)
+    latents = torch.randn(2, FRAMES, 4, 4, 4)
+    return latents, torch.tensor([900, 30]), generator.texts(["a red thing", "a blue thing is there"])
+
+
+@torch.no_grad()
+def test_at_the_beginning_it_gives_frame_by_frame_what_the_image_model_gives(folder, generator):
+    image_model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
+    latents, times, text = inputs(generator)
+    expected = torch.stack([image_model(latents[:, t], times, text).sample for t in range(FRAMES)], dim=1)
+    assert (generator.denoiser(latents, times, text) - expected).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_with_an_open_gate_a_frame_sees_the_one_before_it_and_no_other(folder):
+    image_model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
+    attention = VideoDenoiser(image_model, FRAMES, gate=OPEN).unet.down_blocks[0].attentions[0].transformer_blocks[0]
+    states = torch.randn(FRAMES, 16, 16)
+    text = torch.randn(FRAMES, 3, 16)
+    before = attention(states, encoder_hidden_states=text)
+    for changed in range(FRAMES):
+        others = states.clone()
+        others[changed] = torch.randn(16, 16)
+        differ = (attention(others, encoder_hidden_states=text) - before).abs().amax((1, 2)) > 1e-6
+        assert differ.nonzero().flatten().tolist() == [changed, changed + 1][: FRAMES - changed]
+
+
+@torch.no_grad()
+def test_open_attention_is_that_over_the_keys_of_both_frames(folder):
+    image_model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
+    block = image_model.down_blocks[0].attentions[0].transformer_blocks[0]
+    VideoDenoiser(image_model, FRAMES, gate=OPEN)
+    states = torch.randn(FRAMES, 5, 16)
+    given = block.attn1(states)
+    for t in range(FRAMES):
+        query = block.attn1.to_q(states[t])
+        both = torch.cat([states[max(0, t - 1)], states[t]])
+        key, value = block.attn1.to_k(both), block.attn1.to_v(both)
+        heads = [
+            torch.softmax(q @ k.T / q.shape[1] ** 0.5, -1) @ v
+            for q, k, v in zip(query.chunk(2, 1), key.chunk(2, 1), value.chunk(2, 1), strict=True)
+        ]
+        torch.testing.assert_close(given[t], block.attn1.to_out[0](torch.cat(heads, 1)), atol=1e-5, rtol=1e-4)
+
+
+def test_every_parameter_is_the_image_model_s_or_was_added(folder, generator):
+    of_folder = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    listed = list(listed_parameters(generator.denoiser))
+    loaded = {each.image_name: each for each in listed if each.image_name is not None}
+    assert set(loaded) == set(of_folder)
+    own = dict(generator.denoiser.unet.named_parameters())
+    assert all(torch.equal(own[each.name], of_folder[name]) for name, each in loaded.items())
+    added = {each.name.split("transformer_blocks.0.")[1] for each in listed if each.image_name is None}
+    assert added == {
+        "spatial.attn1.processor.gate",
+        *(f"temporal.norm.{name}" for name in ("weight", "bias")),
+        *(f"temporal.attention.to_{name}.weight" for name in "qkv"),
+        *(f"temporal.attention.to_out.0.{name}" for name in ("weight", "bias")),
+    }
+
+
+def test_what_was_added_learns_from_the_first_step_on(generator):
+    set_trained(generator.denoiser, "added")
+    latents, times, text = inputs(generator)
+    generator.denoiser(latents, times, text.detach()).square().mean().backward()
+    gradients = {name: parameter.grad for name, parameter in generator.denoiser.unet.named_parameters()}
+    assert all((gradients[name] is None) == ("temporal" not in name and "gate" not in name) for name in gradients)
+    for name in (name for name in gradients if name.endswith(("gate", "temporal.attention.to_out.0.weight"))):
+        assert gradients[name].abs().max() > 0, f"{name} is closed, and stays so"
+
+
+def test_a_folder_that_lacks_weights_is_refused(folder, tmp_path):
+    import shutil
+
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    file = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    del weights["conv_in.weight"]
+    save_file(weights, file)
+    with pytest.raises(ValueError, match=r"unet lacks 1 weights: conv_in\.weight"):
+        new_generator(with_image_model(broken), [])
+    with pytest.raises(FileNotFoundError, match="neither a folder nor on this machine"):
+        new_generator(with_image_model(tmp_path / "nothing"), [])
+
+
+def test_a_network_without_text_is_refused():
+    from diffusers import UNet2DModel
+
+    unet = UNet2DModel(
+        sample_size=4,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D",),
+        up_block_types=("UpBlock2D",),
+        block_out_channels=(8,),
+        norm_num_groups=4,
+    )
+    with pytest.raises(ValueError, match="no transformer blocks"):
+        VideoDenoiser(unet, FRAMES, gate=OPEN)  # type: ignore[arg-type]
