@@ -27,7 +27,11 @@ VERSION = "generated-1"
 
 def measure_generated(
     generated: Annotated[
-        Path, typer.Argument(help="Folder of generated videos, with prompts.jsonl or prompts.csv (video, prompt).")
+        str,
+        typer.Argument(
+            help="Folder of generated videos, with prompts.jsonl or prompts.csv (video, prompt); or the id of a "
+            "generator of the lake, whose stored videos are measured."
+        ),
     ],
     metrics: Annotated[
         str, typer.Option(help=f"Joined by commas: {', '.join(METRICS)}.")
@@ -53,38 +57,42 @@ def measure_generated(
     from internvid.generation.metrics.measure import measure
     from internvid.generation.metrics.videos import CHOICES, videos_in
     from resources.incremental.progress import progress
+    from resources.lake.temporary_folders import temporary_folder
     from resources.training.evaluation_rows import checkpoint_named
-    from resources.training.generated_videos import read_in_children
+    from resources.training.generated_videos import read_in_children, stored_videos
 
     if choice not in CHOICES:
         raise typer.BadParameter(f"frames are chosen as {' or '.join(CHOICES)}, not {choice!r}")
     settings = settings_of(lake)
-    try:
-        measured_by = None if checkpoint is None else checkpoint_named(existing(lake).lake, checkpoint)
-        videos = list(videos_in(generated))
-        real_videos = list(_real(real, benchmark, lake, max_real))
-        meters = _meters(_named(metrics), inception=inception, i3d=i3d, clip=clip, viclip=viclip, lake=lake)
-        if any(meter.needs_real for meter in meters) and not real_videos:
-            raise ValueError("distances need real videos: name them by --real")
+    is_folder = Path(generated).is_dir()
+    checkpoint = checkpoint if is_folder else checkpoint or generated
 
-        def read(
-            wanted: "Iterable[MeasuredVideo]", reading: "Reading"
-        ) -> "Iterator[tuple[MeasuredVideo, ReadVideo | BaseException]]":
-            return read_in_children(wanted, reading, workers=settings.workers)
+    def read(
+        wanted: "Iterable[MeasuredVideo]", reading: "Reading"
+    ) -> "Iterator[tuple[MeasuredVideo, ReadVideo | BaseException]]":
+        return read_in_children(wanted, reading, workers=settings.workers)
 
-        with progress("reading videos", len(videos) + len(real_videos), notes.print) as advance:
-            measured = measure(meters, videos, real_videos, read, frames=frames, choice=choice, on_videos=advance)
-    except (ValueError, OSError) as error:
-        raise typer.BadParameter(str(error)) from error
-    known = _published(benchmark)
-    _print(measured, generated.name, known)
-    if benchmark is not None and len(videos) != (expected := {"ucf101": 2_020, "msrvtt": 2_990}[benchmark]):
-        console.print(f"note: the paper generates {expected:,} videos for {benchmark}, here are {len(videos):,}")
-    if measured_by is not None:
-        compared_with = benchmark or (Path(real).name if real else "prompts")
-        _store(lake, measured_by.checkpoint_id, measured, videos, real_videos, compared_with)
+    with temporary_folder() as stored:
+        try:
+            measured_by = None if checkpoint is None else checkpoint_named(existing(lake).lake, checkpoint)
+            made = videos_in(Path(generated)) if is_folder else stored_videos(existing(lake).lake, generated, stored)
+            videos, real_videos = list(made), list(_real(real, benchmark, lake, max_real))
+            meters = _meters(_named(metrics), inception=inception, i3d=i3d, clip=clip, viclip=viclip, lake=lake)
+            if any(meter.needs_real for meter in meters) and not real_videos:
+                raise ValueError("distances need real videos: name them by --real")
+            with progress("reading videos", len(videos) + len(real_videos), notes.print) as advance:
+                measured = measure(meters, videos, real_videos, read, frames=frames, choice=choice, on_videos=advance)
+        except (ValueError, OSError) as error:
+            raise typer.BadParameter(str(error)) from error
+        known = _published(benchmark)
+        _print(measured, Path(generated).name, known)
+        if benchmark is not None and len(videos) != (expected := {"ucf101": 2_020, "msrvtt": 2_990}[benchmark]):
+            console.print(f"note: the paper generates {expected:,} videos for {benchmark}, here are {len(videos):,}")
+        if measured_by is not None:
+            compared_with = benchmark or (Path(real).name if real else "prompts")
+            _store(lake, measured_by.checkpoint_id, measured, videos, real_videos, compared_with)
     if out is not None:
-        _write(out, measured, {"generated_folder": str(generated), "real": real, "benchmark": benchmark}, known)
+        _write(out, measured, {"generated": generated, "real": real, "benchmark": benchmark}, known)
 
 
 def generation_prompts(

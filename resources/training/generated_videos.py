@@ -71,6 +71,29 @@ def clips_of_subset(lake: Lake, subset: str, *, limit: int) -> list[MeasuredVide
     return videos
 
 
+def stored_videos(lake: Lake, checkpoint_id: str, folder: Path) -> list[MeasuredVideo]:
+    """Writes the lake's videos of a generator as files into the folder, and returns them with their prompts.
+
+    Raises ValueError where the table `generated_videos` has none of that generator.
+    """
+    from internvid.generation.metrics.videos import MeasuredVideo
+
+    rows = lake.query(
+        "select generated_video_id, prompt from generated_videos where checkpoint_id = $checkpoint_id "
+        "order by generated_video_id",
+        {"checkpoint_id": checkpoint_id},
+        tables=["generated_videos"],
+    ).to_pylist()
+    if not rows:
+        raise ValueError(f"{checkpoint_id!r} is neither a folder nor a generator with videos in generated_videos")
+    videos = []
+    for number, row in enumerate(rows):  # one at a time: together they may be larger than the memory
+        path = folder / f"{number}.mp4"
+        path.write_bytes(lake.fetch("generated_videos", [row["generated_video_id"]], ["mp4"])["mp4"][0].as_py())
+        videos.append(MeasuredVideo(row["generated_video_id"], path, row["prompt"]))
+    return videos
+
+
 def videos_digest(videos: Iterable[MeasuredVideo]) -> str:
     """Returns a digest of the names, spans, prompts and sizes of files; the videos are not read."""
     return digest(

@@ -94,6 +94,28 @@ def test_every_metric_is_printed_with_its_numbers_and_kept_as_rows(folders, lake
     assert lake.polars("evaluations").height == len(stored), "the same figures are the same rows"
 
 
+def test_the_stored_videos_of_a_generator_are_measured_with_their_prompts(folders, lake: Lake):
+    trained = {"checkpoint_id": "t2v-1", "generator": "t2v-tiny|all", "path": "x", "weights_digest": "d"}
+    lake.upsert("generation_checkpoints", pl.DataFrame([trained]))
+    rows = [
+        {
+            "generated_video_id": f"t2v-1/{number}",
+            "checkpoint_id": "t2v-1",
+            "prompt": "noise",
+            "mp4": (folders / "made" / f"{number}.mp4").read_bytes(),
+        }
+        for number in range(3)
+    ]
+    lake.upsert("generated_videos", pl.DataFrame(rows))
+    ask = ["measure-generated", "t2v-1", "--real", folders / "real", "--i3d", folders / "i3d.pt", "--metrics"]
+    viclip = ["fvd,viclip_similarity", "--viclip", folders / "viclip"]
+    figures = {row[0]: row[1:] for row in cells(succeeded(internvid(*ask, *viclip, lake=lake.root)))}
+    assert (figures["fvd"][2], figures["viclip_similarity"][2]) == ("3 videos", "3 videos")
+    stored = {row["metric"]: row for row in lake.polars("evaluations").to_dicts()}
+    assert (stored["fvd"]["checkpoint_id"], stored["fvd"]["benchmark"]) == ("t2v-1", "real-generation")
+    assert "no checkpoint of this lake" in refused(internvid("measure-generated", "none", lake=lake.root))
+
+
 def test_a_missing_network_or_real_videos_are_asked_for(folders, lake: Lake):
     def ask(*arguments: str | Path) -> str:
         return refused(internvid("measure-generated", folders / "made", *arguments, lake=lake.root))
