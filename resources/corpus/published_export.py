@@ -35,7 +35,7 @@ INTERNVID_JSONL = "internvid_jsonl"  # the folder
 TABLES_READ = (CLIP_CAPTIONS, CLIPS, RAW_VIDEOS)
 MAX_TRIES = 5
 GROUP_DIGITS = 2  # of a folder's name: 256 folders
-LOOKED_AT_IN_TURN = 8  # folders: all of them in 32 publishings, and all of a small export each time
+CHECKED_IN_TURN = 8  # folders: all of them in 32 publishings, and all of a small export each time
 
 
 class ExportedFile(BaseModel):
@@ -202,7 +202,7 @@ def _publish(lake: Lake, folder: StoragePath, snapshot: str) -> tuple[Publicatio
 
 def _in_turn(manifest: Manifest, snapshot: str) -> set[str]:
     """Returns some folders, other ones with each snapshot, whose files are looked at though nothing changed."""
-    return set(sorted(manifest.groups, key=lambda name: digest(snapshot, name))[:LOOKED_AT_IN_TURN])
+    return set(sorted(manifest.groups, key=lambda name: digest(snapshot, name))[:CHECKED_IN_TURN])
 
 
 def _list_of(folder: StoragePath, group: Group) -> list[ExportedFile]:

@@ -24,7 +24,7 @@ from orchestration.due import PUBLISHED
 from resources.corpus.exports.jsonl import export
 from resources.corpus.published_export import (
     INTERNVID_JSONL,
-    LOOKED_AT_IN_TURN,
+    CHECKED_IN_TURN,
     ExportedFile,
     Manifest,
     Publication,
@@ -169,13 +169,13 @@ def test_of_many_folders_only_those_with_changes_and_some_in_turn_are_looked_int
         add_clips(lake, batch, {f"{batch.replace(' ', '')}_000": "as it was"})
     publish(lake)
     folders = {group_of(batch) for batch in batches}
-    assert len(folders) > 2 * LOOKED_AT_IN_TURN + 2
+    assert len(folders) > 2 * CHECKED_IN_TURN + 2
     names = {file.ingest_batch: file.file for file in files_of(lake)}
     for name in names.values():
         Path(lake.root, INTERNVID_JSONL, name).write_text("{")
     add_clips(lake, batches[0], {"batch0_000": "other words"})
     first = publish(lake)
-    assert LOOKED_AT_IN_TURN <= first.written <= len(batches) - LOOKED_AT_IN_TURN
+    assert CHECKED_IN_TURN <= first.written <= len(batches) - CHECKED_IN_TURN
     written = first.written
     for _ in range(50):
         written += publish(lake).written
