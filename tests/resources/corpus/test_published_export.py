@@ -23,8 +23,8 @@ from lake_copies import IN_A_FOLDER, linked_copy
 from orchestration.due import PUBLISHED
 from resources.corpus.exports.jsonl import export
 from resources.corpus.published_export import (
-    INTERNVID_JSONL,
     CHECKED_IN_TURN,
+    INTERNVID_JSONL,
     ExportedFile,
     Manifest,
     Publication,
