@@ -141,6 +141,20 @@ def test_a_checkpoint_is_fine_tuned_on_classes_once_and_evaluated_by_its_head_as
 
 
 @pytest.mark.slow
+def test_kinetics_is_trained_on_first_and_the_result_begins_as_that(lake, base, ucf101, tmp_path, synthetic_video):
+    for size, (video, label) in {400: ("a", "yoga"), 600: ("b", "crying"), 700: ("c", "yoga")}.items():
+        synthetic_video(tmp_path / "kinetics", f"{video}.mp4", size // 100)
+        rows = f"label,youtube_id,time_start,time_end,split\n{label},{video},0,10,train\n"
+        (tmp_path / "kinetics" / f"kinetics{size}_train.csv").write_text(rows)
+    done = finetuned(lake, base, "ucf101", ucf101, "--kinetics-first", tmp_path / "kinetics")
+    assert done.returncode == 0, done.stderr + done.stdout
+    first, second = lake.polars("checkpoints").sort("written_at").to_dicts()
+    assert (first["benchmark"], first["base_checkpoint_id"], first["clips"]) == ("kinetics710", "base", 3)
+    assert (second["benchmark"], second["base_checkpoint_id"]) == ("ucf101", first["checkpoint_id"])
+    assert load_checkpoint(Path(second["path"])).receipt["base_digest"] == first["weights_digest"]
+
+
+@pytest.mark.slow
 def test_a_checkpoint_is_fine_tuned_for_retrieval_and_reranks_by_its_match_head(lake, base, msrvtt):
     done = finetuned(lake, base, "msrvtt", msrvtt)
     assert done.returncode == 0, done.stderr + done.stdout
