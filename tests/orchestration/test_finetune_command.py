@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from command import internvid
+from tiny_scorers import tiny_clip
 
 from internvid.viclip.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, save_checkpoint
 from internvid.viclip.config import ViCLIPConfig
@@ -152,6 +153,18 @@ def test_kinetics_is_trained_on_first_and_the_result_begins_as_that(lake, base, 
     assert (first["benchmark"], first["base_checkpoint_id"], first["clips"]) == ("kinetics710", "base", 3)
     assert (second["benchmark"], second["base_checkpoint_id"]) == ("ucf101", first["checkpoint_id"])
     assert load_checkpoint(Path(second["path"])).receipt["base_digest"] == first["weights_digest"]
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_that_failed_says_why_and_is_tried_again_by_the_same_command(lake, ucf101, tmp_path):
+    of_others = tiny_clip(tmp_path / "clip")
+    for tries in (1, 2):
+        failed = finetuned(lake, of_others, "ucf101", ucf101)
+        assert failed.returncode == 1
+        assert "fine-tuning failed:" in failed.stdout
+        assert "not the weights of a ViCLIP" in failed.stdout
+        assert lake.polars("attempts").filter(stage="finetuned_checkpoints")["tries"].to_list() == [tries]
+    assert not len(lake.polars("checkpoints"))
 
 
 @pytest.mark.slow
