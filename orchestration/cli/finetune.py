@@ -1,13 +1,16 @@
 """`internvid finetune`: a checkpoint on the train split of a benchmark that lies in a folder."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration.cli.options import LakeOption, existing
 from orchestration.cli.output import console, notes, print_failed_runs
 from orchestration.cli.session import RunSummary, Session
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 K710 = "kinetics710"
 
@@ -69,13 +72,17 @@ def _tuned(session: Session, checkpoint: str, benchmark: str, data: Path, given:
         raise typer.BadParameter(str(error)) from error
     if train.missing:
         notes.print(f"{len(train.missing):,} of {train.named:,} train videos are not in {data}, and are left out")
+    model = model_of(FINE_TUNINGS[benchmark], base)
+    if (failures := _failures(session, model)).num_rows:
+        session.retry_now(failures)  # whoever gives the command again wants it to be tried again
     summary = RunSummary()
     config = {"checkpoint": checkpoint, "benchmark": benchmark, "data": str(data.resolve()), "changes": given}
     session.run("finetune", summary, config={"fine_tune_it": {"config": config}})
     print_failed_runs(summary)
-    model = model_of(FINE_TUNINGS[benchmark], base)
     row = newest_tuned(session.lake, model)
-    _print_failure(session, model)
+    for failure in _failures(session, model).to_pylist():
+        console.print(f"fine-tuning failed: {failure['message']}", markup=False, soft_wrap=True)
+        raise typer.Exit(1)
     if summary.failed_runs or row is None:
         raise typer.Exit(1)
     console.print(
@@ -87,15 +94,12 @@ def _tuned(session: Session, checkpoint: str, benchmark: str, data: Path, given:
     return row["checkpoint_id"]
 
 
-def _print_failure(session: Session, model: str) -> None:
-    """Prints why the fine-tuning failed, where it did, and exits."""
+def _failures(session: Session, model: str) -> "pa.Table":
+    """Returns the failed try of this fine-tuning, where its last one failed."""
     from assets.model.finetuned_checkpoints import ASSET
 
-    rows = session.lake.query(
-        "select message from attempts where stage = $stage and key = $model and outcome = 'failed'",
+    return session.lake.query(
+        "select * from attempts where stage = $stage and key = $model and outcome = 'failed'",
         {"stage": ASSET, "model": model},
         tables=["attempts"],
-    ).to_pylist()
-    if rows:
-        console.print(f"fine-tuning failed: {rows[0]['message']}", markup=False, soft_wrap=True)
-        raise typer.Exit(1)
+    )

@@ -127,7 +127,7 @@ def test_ucf101_prints_accuracies_and_probes_and_no_paper_where_it_has_none(chec
         data=ucf101,
         frames=4,
         protocol=Protocol(choice="uniform"),
-        probes=["linear", "knn"],
+        probes=["linear", "knn", "attentive"],
         vectors=tmp_path / "vectors",
         workers=2,
         device="cpu",
@@ -137,9 +137,10 @@ def test_ucf101_prints_accuracies_and_probes_and_no_paper_where_it_has_none(chec
     rows = cells(text)
     assert rows[0] == ["metric", "% or rank", "chance", "over"]
     names = ["top 1", "top 5", "top mean"]
-    names += [f"{probe} probe {name}" for probe in ("linear", "knn") for name in names]
+    names += [f"{probe} probe {name}" for probe in ("linear", "knn", "attentive") for name in names]
     assert [row[0] for row in rows[1:]] == names
-    assert len(list((tmp_path / "vectors").iterdir())) == 2
+    # Vectors and tokens of both splits.
+    assert len(list((tmp_path / "vectors").iterdir())) == 4
     assert {row[0]: row[2:] for row in rows[1:]}["top 1"] == ["33.33", "3"]
     assert "note: classInd.txt" not in text
     assert "note: probes: trained on 6 of 6 train videos" in text

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from command import internvid
+from tiny_scorers import tiny_clip
 
 from internvid.viclip.checkpoint import Checkpoint, checkpoint_digest, load_checkpoint, save_checkpoint
 from internvid.viclip.config import ViCLIPConfig
@@ -138,6 +139,32 @@ def test_a_checkpoint_is_fine_tuned_on_classes_once_and_evaluated_by_its_head_as
     assert "from the table evaluations" in " ".join(repeated.stdout.split())
     after = lake.polars("evaluations").filter(pl.col("checkpoint_id") == row["checkpoint_id"])
     assert (len(after), after["written_at"].max()) == (count, written)
+
+
+@pytest.mark.slow
+def test_kinetics_is_trained_on_first_and_the_result_begins_as_that(lake, base, ucf101, tmp_path, synthetic_video):
+    for size, (video, label) in {400: ("a", "yoga"), 600: ("b", "crying"), 700: ("c", "yoga")}.items():
+        synthetic_video(tmp_path / "kinetics", f"{video}.mp4", size // 100)
+        rows = f"label,youtube_id,time_start,time_end,split\n{label},{video},0,10,train\n"
+        (tmp_path / "kinetics" / f"kinetics{size}_train.csv").write_text(rows)
+    done = finetuned(lake, base, "ucf101", ucf101, "--kinetics-first", tmp_path / "kinetics")
+    assert done.returncode == 0, done.stderr + done.stdout
+    first, second = lake.polars("checkpoints").sort("written_at").to_dicts()
+    assert (first["benchmark"], first["base_checkpoint_id"], first["clips"]) == ("kinetics710", "base", 3)
+    assert (second["benchmark"], second["base_checkpoint_id"]) == ("ucf101", first["checkpoint_id"])
+    assert load_checkpoint(Path(second["path"])).receipt["base_digest"] == first["weights_digest"]
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_that_failed_says_why_and_is_tried_again_by_the_same_command(lake, ucf101, tmp_path):
+    of_others = tiny_clip(tmp_path / "clip")
+    for tries in (1, 2):
+        failed = finetuned(lake, of_others, "ucf101", ucf101)
+        assert failed.returncode == 1
+        assert "fine-tuning failed:" in failed.stdout
+        assert "not the weights of a ViCLIP" in failed.stdout
+        assert lake.polars("attempts").filter(stage="finetuned_checkpoints")["tries"].to_list() == [tries]
+    assert not len(lake.polars("checkpoints"))
 
 
 @pytest.mark.slow
