@@ -125,7 +125,7 @@ T2V_TINY = GenerationRecipe(
     prediction="sample",
     image_size=32,
     fit="squash",
-    ema_decay=0.995,
+    ema_decay=0.99,
     betas=(0.9, 0.99),
     precision="float32",  # few CPUs are faster at bfloat16
 )
