@@ -140,6 +140,7 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
             norm_num_groups=sizes.norm_groups,
             # All blocks know the text, and not those with cross-attention alone: a new model learns it sooner.
             addition_embed_type="text",
+            class_embed_type="timestep",  # of a frame its number: see `VideoDenoiser`
             addition_embed_type_num_heads=sizes.heads,
         )
         denoiser = VideoDenoiser(unet, recipe.frames, gate=OPEN)

@@ -18,6 +18,10 @@ would already generate other pictures. Our addition is one learnt number for eac
 own + gate · (both - own), where `own` reads the frame alone and `both` is the paper's. 0 at the beginning gives exactly
 what the image model gives, frame by frame; 1 is the paper's, from which models with random weights begin.
 
+A new image model may know a frame by its number as well (`class_embed_type`), which is embedded like the time of
+diffusion and reaches all its blocks: where something is then follows from text and number. Stable Diffusion has no
+place for it.
+
 Names of parameters: those of the image model are kept, but for `.spatial.` in the blocks that were wrapped.
 """
 
@@ -124,10 +128,12 @@ class VideoDenoiser(nn.Module):
 
     def forward(self, latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
         """Predicts noise or velocity. latents: [b, t, c, h, w]. timesteps: [b]. text: [b, tokens, width]."""
+        numbers = torch.arange(self.frames, device=latents.device).repeat(len(latents))
         rows = self.unet(
             latents.flatten(0, 1),
             timesteps.repeat_interleave(self.frames),
             text.repeat_interleave(self.frames, 0),
+            class_labels=numbers if self.unet.config.class_embed_type == "timestep" else None,
         ).sample
         return rows.view(latents.shape)
 

@@ -29,7 +29,7 @@ def gif_bytes(mp4: bytes) -> bytes:
     import av
     from PIL import Image
 
-    with av.open(BytesIO(mp4)) as container:
+    with av.open(BytesIO(mp4), "r") as container:
         stream = container.streams.video[0]
         milliseconds = round(1000 / float(stream.average_rate or 8))
         pictures = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]

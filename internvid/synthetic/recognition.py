@@ -55,7 +55,9 @@ def _figure_mask(frame: np.ndarray) -> np.ndarray:
 def _colours(pixels: np.ndarray) -> list[str]:
     """Returns for each pixel, [n, 3] uint8, the paint whose hue is nearest."""
     hues = cv2.cvtColor(pixels[None], cv2.COLOR_RGB2HSV)[0, :, 0].astype(np.int16)
-    paints = np.array([cv2.cvtColor(np.uint8([[PAINTS[colour]]]), cv2.COLOR_RGB2HSV)[0, 0, 0] for colour in COLOURS])
+    paints = np.array(
+        [cv2.cvtColor(np.array([[PAINTS[colour]]], np.uint8), cv2.COLOR_RGB2HSV)[0, 0, 0] for colour in COLOURS]
+    )
     apart = np.abs(hues[:, None] - paints[None].astype(np.int16))
     return [COLOURS[nearest] for nearest in np.minimum(apart, 180 - apart).argmin(1)]
 

@@ -12,7 +12,20 @@ from dagster_service import REPOSITORY
 from assets.stages import stage_definitions
 from orchestration.definitions import definitions
 
-HEAVY = ["av", "cv2", "decord", "duckdb", "lance", "lancedb", "matplotlib", "polars", "ray", "torch", "transformers"]
+HEAVY = [
+    "av",
+    "cv2",
+    "decord",
+    "diffusers",
+    "duckdb",
+    "lance",
+    "lancedb",
+    "matplotlib",
+    "polars",
+    "ray",
+    "torch",
+    "transformers",
+]
 
 LOAD = """
 import json, sys, time
