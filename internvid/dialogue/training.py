@@ -10,9 +10,9 @@ import hashlib
 import json
 import math
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,9 @@ from internvid.viclip.optimisation import learning_rate, parameter_groups, set_l
 from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.sampling import PhasePlan, phase_plans
 from internvid.viclip.saved_state import SavedState, StepLog, atomic_file
-
-Row = dict[str, Any]
+from internvid.viclip.training_progress import PhaseProgress, Row
 
 REMEMBERED_BYTES = 1 << 30  # of ViCLIP's tokens; those of further clips are computed each time
-LOSSES_IN_MEAN = 50  # steps
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ def train_chat(
     prompts = Prompts(tokenizer, with_video=recipe.use_video)
     clip_tokens = ClipTokens(model, vision.preprocessing, dialogues.clips, frames=recipe.frames)
 
-    progress = _Progress(state, saved, StepLog(folder / "log.jsonl"), save_every_seconds)
+    progress = PhaseProgress(state, saved, StepLog(folder / "log.jsonl"), save_every_seconds)
     optimiser: torch.optim.Optimizer | None = None
     for plan, step, positions in _batches(recipe, plans, len(dialogues), progress.step):
         if optimiser is None or step == plan.first_step:
@@ -159,9 +157,9 @@ def train_chat(
             raise FloatingPointError(_not_finite_message(step, plan, asked, folder / "not_finite.json"))
         optimiser.step()
         log(progress.record(step, plan, len(asked), loss, rate, norm))
-        progress.save_if_time(model, recipe, optimiser)
+        progress.save_if_time(partial(_state, model, recipe, optimiser))
     if optimiser is not None:
-        progress.save(model, recipe, optimiser)
+        progress.save(partial(_state, model, recipe, optimiser))
 
     result = ChatTrainingResult(
         steps=plans[-1].end_step,
@@ -318,56 +316,10 @@ def _losses(
         return answer_losses(model, batch.to(device), projected)
 
 
-class _Progress:
-    """Counts steps and seconds, writes the log, and saves the state. step: the next step."""
-
-    def __init__(
-        self, state: Mapping[str, Any] | None, saved: SavedState, log: StepLog, save_every_seconds: float
-    ) -> None:
-        self.saved, self.log, self.save_every_seconds = saved, log, save_every_seconds
-        self.step: int = state["step"] if state else 0
-        self.seconds_before: float = state["seconds"] if state else 0.0
-        self.losses: list[float] = list(state["losses"]) if state else []
-        self.started = self.saved_at = self.step_began = time.monotonic()
-        saved.path.parent.mkdir(parents=True, exist_ok=True)
-        log.truncate(self.step)
-
-    @property
-    def seconds(self) -> float:
-        return self.seconds_before + self.step_began - self.started
-
-    @property
-    def mean_loss(self) -> float:
-        return sum(self.losses) / len(self.losses)
-
-    def record(self, step: int, plan: PhasePlan, dialogues: int, loss: float, rate: float, norm: float) -> Row:
-        now = time.monotonic()
-        row = {
-            "step": step,
-            "phase": plan.phase.name,
-            "loss": loss,
-            "learning_rate": rate,
-            "gradient_norm": norm,
-            "samples_per_second": round(dialogues / (now - self.step_began), 3),
-        }
-        self.losses = [*self.losses, loss][-LOSSES_IN_MEAN:]
-        self.step, self.step_began = step + 1, now
-        self.log.add(row)
-        return row
-
-    def save_if_time(self, model: VideoChat, recipe: ChatRecipe, optimiser: torch.optim.Optimizer) -> None:
-        if time.monotonic() - self.saved_at >= self.save_every_seconds:
-            self.save(model, recipe, optimiser)
-
-    def save(self, model: VideoChat, recipe: ChatRecipe, optimiser: torch.optim.Optimizer) -> None:
-        self.saved.write(
-            step=self.step,
-            seconds=self.seconds,
-            losses=self.losses,
-            model=trained_weights(model, recipe, with_vision=recipe.train_vision),
-            optimiser=optimiser.state_dict(),
-        )
-        self.saved_at = time.monotonic()
+def _state(model: VideoChat, recipe: ChatRecipe, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Returns what a training that goes on needs beside its progress."""
+    weights = trained_weights(model, recipe, with_vision=recipe.train_vision)
+    return {"model": weights, "optimiser": optimiser.state_dict()}
 
 
 def _not_finite_message(step: int, plan: PhasePlan, asked: Sequence[VideoDialogue], path: Path) -> str:

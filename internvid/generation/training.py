@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,11 @@ from internvid.viclip.ranks import GradientMean, Ranks
 from internvid.viclip.sampling import PhasePlan, phase_plans
 from internvid.viclip.saved_state import SavedState, StepLog, atomic_file
 from internvid.viclip.training import clips_digest
-
-Row = dict[str, Any]
+from internvid.viclip.training_progress import PhaseProgress, Row
 
 LATENTS_CACHE = "latents.cache"
 CLIPS_PER_CALL = 4  # that are decoded together: of 1080 lines, each takes 100 MB
 CLIPS_TO_FIT = 256  # a linear autoencoder to
-LOSSES_IN_MEAN = 50  # steps
 EMA_WARMUP = 10  # steps: the average forgets the first ones faster
 
 
@@ -104,7 +103,8 @@ def train_generator(
     if device.type == "cuda":
         generator.denoiser.unet.enable_gradient_checkpointing()  # 16 frames of 256 pixels fit one GPU by it
 
-    progress = _Progress(state, saved, StepLog(folder / "log.jsonl"), ranks, save_every_seconds)
+    log_file = StepLog(folder / "log.jsonl")
+    progress = PhaseProgress(state, saved, log_file, save_every_seconds, is_first=ranks.first)
     denoiser_step = DenoiserStep(generator, prepared, ranks)
     optimiser = torch.optim.AdamW(
         parameter_groups(denoiser_step.trained, recipe.weight_decay), lr=0.0, betas=recipe.betas, fused=True
@@ -112,6 +112,7 @@ def train_generator(
     if state is not None:
         optimiser.load_state_dict(state["optimiser"])
     del state
+    to_save = partial(_state, generator, average, optimiser)
     for step, positions in _batches(recipe, plan, len(clips), progress.step):
         rate = learning_rate(plan, step)
         set_learning_rate(optimiser, rate)
@@ -123,8 +124,8 @@ def train_generator(
         row = progress.record(step, plan, len(positions), loss, rate, norm)
         if ranks.first:
             log(row)
-            progress.save_if_time(generator, average, optimiser)
-    progress.save(generator, average, optimiser)
+            progress.save_if_time(to_save)
+    progress.save(to_save)
 
     result = GenerationTrainingResult(
         steps=plan.steps,
@@ -305,68 +306,13 @@ def _batches(recipe: GenerationRecipe, plan: PhasePlan, clips: int, first_step: 
         yield step, order[1][index * plan.batch_size :][: plan.batch_size].tolist()
 
 
-class _Progress:
-    """Counts steps and seconds, writes the log, and saves the state. step: the next step."""
-
-    def __init__(
-        self,
-        state: Mapping[str, Any] | None,
-        saved: SavedState,
-        log: StepLog,
-        ranks: Ranks,
-        save_every_seconds: float,
-    ) -> None:
-        self.saved, self.log, self.ranks, self.save_every_seconds = saved, log, ranks, save_every_seconds
-        self.step: int = state["step"] if state else 0
-        self.seconds_before: float = state["seconds"] if state else 0.0
-        self.losses: list[float] = list(state["losses"]) if state else []
-        self.started = self.saved_at = self.step_began = time.monotonic()
-        if ranks.first:
-            saved.path.parent.mkdir(parents=True, exist_ok=True)
-            log.truncate(self.step)
-
-    @property
-    def seconds(self) -> float:
-        return self.seconds_before + self.step_began - self.started
-
-    @property
-    def mean_loss(self) -> float:
-        return sum(self.losses) / len(self.losses)
-
-    def record(self, step: int, plan: PhasePlan, clips: int, loss: float, rate: float, norm: float) -> Row:
-        now = time.monotonic()
-        row = {
-            "step": step,
-            "phase": plan.phase.name,
-            "loss": loss,
-            "learning_rate": rate,
-            "gradient_norm": norm,
-            "samples_per_second": round(clips / (now - self.step_began), 3),
-        }
-        self.losses = [*self.losses, loss][-LOSSES_IN_MEAN:]
-        self.step, self.step_began = step + 1, now
-        if self.ranks.first:
-            self.log.add(row)
-        return row
-
-    def save_if_time(
-        self, generator: Generator, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer
-    ) -> None:
-        if time.monotonic() - self.saved_at >= self.save_every_seconds:
-            self.save(generator, average, optimiser)
-
-    def save(self, generator: Generator, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
-        if not self.ranks.first:
-            return
-        self.saved.write(
-            step=self.step,
-            seconds=self.seconds,
-            losses=self.losses,
-            weights={name: value.detach() for name, value in _trained_weights(generator).items()},
-            average=dict(average),
-            optimiser=optimiser.state_dict(),
-        )
-        self.saved_at = time.monotonic()
+def _state(generator: Generator, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Returns what a training that goes on needs beside its progress."""
+    return {
+        "weights": {name: value.detach() for name, value in _trained_weights(generator).items()},
+        "average": dict(average),
+        "optimiser": optimiser.state_dict(),
+    }
 
 
 def _not_finite_message(step: int, clips: Clips, positions: Sequence[int], folder: Path, ranks: Ranks) -> str:

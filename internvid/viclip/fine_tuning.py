@@ -19,6 +19,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -50,9 +51,9 @@ from internvid.viclip.recipe import Phase
 from internvid.viclip.sampling import PhasePlan, phase_plans
 from internvid.viclip.saved_state import SavedState, StepLog
 from internvid.viclip.tokenizer import Tokenizer, prepare_text
+from internvid.viclip.training_progress import Row, TrainingProgress
 from internvid.viclip.weights import fit, load_into, with_text_positions
 
-Row = dict[str, Any]
 IDS_PER_READ = 10_000
 
 
@@ -154,8 +155,8 @@ def fine_tune(
             raise FloatingPointError(f"step {sample.step}: the loss is {loss}")
         optimiser.step()
         log(progress.record(sample, rate, loss, accuracy))
-        progress.save_if_time(model, optimiser)
-    progress.save(model, optimiser)
+        progress.save_if_time(partial(_state, model, optimiser))
+    progress.save(partial(_state, model, optimiser))
 
     samples_seen = plan.steps * plan.batch_size
     result = FineTuningResult(
@@ -434,8 +435,8 @@ class TuningStep:
         return wrong_videos.to(self.device), wrong_texts.to(self.device)
 
 
-class _Progress:
-    """Counts steps and seconds, writes the log, and saves the state. step: the next step."""
+class _Progress(TrainingProgress):
+    """Notes also for how long data was waited for, and memory. waited: seconds in which nothing was computed."""
 
     def __init__(
         self,
@@ -445,22 +446,15 @@ class _Progress:
         save_every_seconds: float,
         device: torch.device,
     ) -> None:
-        self.saved, self.log, self.save_every_seconds = saved, log, save_every_seconds
+        super().__init__(state, saved, log, save_every_seconds)
         self.device = device
-        self.step: int = state["step"] if state else 0
         self.last: Row = state["last"] if state else {}
-        self.seconds_before: float = state["seconds"] if state else 0.0
         self.waited: float = state["waited"] if state else 0.0
         self.memory_bytes: int = state["memory_bytes"] if state else 0
-        self.saved_step = self.step
-        self.started = self.saved_at = self.step_began = time.monotonic()
         self.waiting = 0.0
-        saved.path.parent.mkdir(parents=True, exist_ok=True)
-        log.truncate(self.step)
 
-    @property
-    def seconds(self) -> float:
-        return self.seconds_before + self.step_began - self.started
+    def counted(self) -> Mapping[str, Any]:
+        return {"waited": self.waited, "memory_bytes": self.memory_bytes, "last": self.last}
 
     def loaded(self) -> None:
         """A batch is there; until now it was waited for."""
@@ -482,24 +476,9 @@ class _Progress:
             "peak_share": None,
             "memory_bytes": self.memory_bytes,
         }
-        self.step, self.step_began = sample.step + 1, now
-        self.log.add(self.last)
-        return self.last
+        return self.ended(self.last, now)
 
-    def save_if_time(self, model: TunedModel, optimiser: torch.optim.Optimizer) -> None:
-        if time.monotonic() - self.saved_at >= self.save_every_seconds:
-            self.save(model, optimiser)
 
-    def save(self, model: TunedModel, optimiser: torch.optim.Optimizer) -> None:
-        if self.step == self.saved_step:
-            return
-        self.saved.write(
-            step=self.step,
-            seconds=self.seconds,
-            waited=self.waited,
-            memory_bytes=self.memory_bytes,
-            last=self.last,
-            model=model.state_dict(),
-            optimiser=optimiser.state_dict(),
-        )
-        self.saved_step, self.saved_at = self.step, time.monotonic()
+def _state(model: TunedModel, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Returns what a training that goes on needs beside its progress."""
+    return {"model": model.state_dict(), "optimiser": optimiser.state_dict()}

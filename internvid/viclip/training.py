@@ -22,6 +22,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,8 @@ from internvid.viclip.sampling import Batch, PhasePlan, Plan, crowding
 from internvid.viclip.saved_state import SavedState, StepLog, atomic_file
 from internvid.viclip.step import TrainingStep
 from internvid.viclip.tokenizer import Tokenizer, prepare_text
+from internvid.viclip.training_progress import Row, TrainingProgress
 from internvid.viclip.weights import average, fit, from_clip, load_into
-
-Row = dict[str, Any]
 
 IDS_PER_READ = 10_000
 IDS_IN_MESSAGE = 64
@@ -190,9 +190,8 @@ def train(
         with waits.pause():
             if ranks.first:
                 log(row)
-                progress.save_if_time(model, optimiser)
-    if ranks.first:
-        progress.save(model, optimiser)
+                progress.save_if_time(partial(_state, model, optimiser))
+    progress.save(partial(_state, model, optimiser))
 
     seen_by_phase = [plan.times_seen(phase) for phase in plan.phases]
     times_seen = np.sum(seen_by_phase, axis=0)
@@ -294,8 +293,8 @@ def _phase_starts(plan: Plan) -> set[int]:
 # ---- files ----
 
 
-class _Progress:
-    """Counts steps and seconds, writes the log, and saves the state. step: the next step.
+class _Progress(TrainingProgress):
+    """Notes also for how long nothing was computed, memory, and how much of its peak a GPU reached.
 
     waited: seconds in which nothing was computed. peak: operations per second that the GPU was measured to do.
     """
@@ -311,24 +310,15 @@ class _Progress:
         recipe: Recipe,
         peak: float | None,
     ) -> None:
-        self.saved, self.log, self.ranks, self.waits = saved, log, ranks, waits
-        self.save_every_seconds, self.recipe, self.peak = save_every_seconds, recipe, peak
-        self.step: int = state["step"] if state else 0
+        super().__init__(state, saved, log, save_every_seconds, is_first=ranks.first)
+        self.ranks, self.waits, self.recipe, self.peak = ranks, waits, recipe, peak
         self.last: Row = state["last"] if state else {}
-        self.seconds_before: float = state["seconds"] if state else 0.0
         self.waited: float = state["waited"] if state else 0.0
         self.at_peak: float = state["at_peak"] if state else 0.0  # seconds that a GPU at its peak would have taken
         self.memory_bytes: int = state["memory_bytes"] if state else 0
-        self.saved_step = self.step
-        self.started = self.saved_at = self.step_began = time.monotonic()
-        if ranks.first:
-            saved.path.parent.mkdir(parents=True, exist_ok=True)
-            log.truncate(self.step)
 
-    @property
-    def seconds(self) -> float:
-        """Time from the start of the first step to the end of the last; earlier runs count up to their last save."""
-        return self.seconds_before + self.step_began - self.started
+    def counted(self) -> Mapping[str, Any]:
+        return {name: getattr(self, name) for name in ("waited", "at_peak", "memory_bytes", "last")}
 
     @property
     def peak_share(self) -> float | None:
@@ -363,29 +353,12 @@ class _Progress:
             "peak_share": round(at_peak / seconds, 4) if at_peak else None,
             "memory_bytes": self.memory_bytes,
         }
-        self.step, self.step_began = batch.step + 1, now
-        if self.ranks.first:
-            self.log.add(self.last)
-        return self.last
+        return self.ended(self.last, now)
 
-    def save_if_time(self, model: ViCLIP, optimiser: torch.optim.Optimizer) -> None:
-        if time.monotonic() - self.saved_at >= self.save_every_seconds:
-            self.save(model, optimiser)
 
-    def save(self, model: ViCLIP, optimiser: torch.optim.Optimizer) -> None:
-        if self.step == self.saved_step:
-            return
-        self.saved.write(
-            step=self.step,
-            seconds=self.seconds,
-            waited=self.waited,
-            at_peak=self.at_peak,
-            memory_bytes=self.memory_bytes,
-            last=self.last,
-            model=model.state_dict(),
-            optimiser=optimiser.state_dict(),
-        )
-        self.saved_step, self.saved_at = self.step, time.monotonic()
+def _state(model: ViCLIP, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Returns what a training that goes on needs beside its progress."""
+    return {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
 
 
 def clips_digest(clips: Clips) -> str:
