@@ -8,7 +8,6 @@ receipt.json          how the checkpoint was trained
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -27,6 +26,7 @@ from internvid.dialogue import language_model as language_models
 from internvid.dialogue.model import PROJECTORS, MlpProjector, QueryTransformer, VideoChat
 from internvid.dialogue.recipe import ChatRecipe
 from internvid.hub import HubModel
+from internvid.networks.digests import files_digest, weights_digest
 from internvid.report.whole_file import whole_file
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.model import VisionEncoder
@@ -107,7 +107,7 @@ def save_chat(folder: Path, checkpoint: ChatCheckpoint) -> Path:
     weights = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     part = folder / f".{WEIGHTS}.{secrets.token_hex(4)}"
     try:
-        save_file(weights, part, {"format": "pt", BELONGS_TO: _hash(folder / CONFIG, folder / TOKENIZER)})
+        save_file(weights, part, {"format": "pt", BELONGS_TO: files_digest(folder / CONFIG, folder / TOKENIZER)})
         part.chmod((folder / CONFIG).stat().st_mode & 0o777)  # safetensors makes files that only their owner can read
         os.replace(part, folder / WEIGHTS)
     finally:
@@ -131,7 +131,7 @@ def load_chat(folder: Path, device: str | torch.device = "cpu", *, language_mode
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} cannot be read as safetensors: {error}") from error
-    if belongs_to != _hash(folder / CONFIG, folder / TOKENIZER):
+    if belongs_to != files_digest(folder / CONFIG, folder / TOKENIZER):
         raise ValueError(f"{folder}: weights and configuration are of two checkpoints: saving was cut short")
     require_answers({name: value for name, value in weights.items() if "lora_B" not in name})
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -166,14 +166,4 @@ def chat_digest(folder: Path) -> str:
 
     Weights are hashed by name, type, shape and value, independent of the file's layout.
     """
-    digest = hashlib.md5(_hash(folder / CONFIG, folder / TOKENIZER).encode(), usedforsecurity=False)
-    weights = load_file(folder / WEIGHTS)
-    for name in sorted(weights):
-        value = weights[name].contiguous()
-        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _hash(*paths: Path) -> str:
-    return hashlib.md5(b"".join(hashlib.md5(path.read_bytes()).digest() for path in paths)).hexdigest()
+    return weights_digest(load_file(folder / WEIGHTS), beside=files_digest(folder / CONFIG, folder / TOKENIZER))

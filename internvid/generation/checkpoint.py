@@ -8,7 +8,6 @@ receipt.json          how the checkpoint was trained
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -29,6 +28,7 @@ from internvid.generation.autoencoder import ImageModelAutoencoder, PatchAutoenc
 from internvid.generation.model import CLOSED, OPEN, VideoDenoiser
 from internvid.generation.recipe import GenerationRecipe
 from internvid.hub import HubModel
+from internvid.networks.digests import files_digest, weights_digest
 from internvid.report.whole_file import whole_file
 from internvid.viclip.weights import load_into
 
@@ -216,7 +216,7 @@ def save_generator(folder: Path, generator: Generator, weights: Mapping[str, Ten
     named = {name: value.detach().cpu().contiguous() for name, value in named.items()}
     part = folder / f".{WEIGHTS}.{secrets.token_hex(4)}"
     try:
-        save_file(named, part, {"format": "pt", BELONGS_TO: _hash(folder / CONFIG)})
+        save_file(named, part, {"format": "pt", BELONGS_TO: files_digest(folder / CONFIG)})
         part.chmod((folder / CONFIG).stat().st_mode & 0o777)  # safetensors makes files that only their owner can read
         os.replace(part, folder / WEIGHTS)
     finally:
@@ -253,7 +253,7 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> Generato
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} cannot be read as safetensors: {error}") from error
-    if belongs_to != _hash(folder / CONFIG):
+    if belongs_to != files_digest(folder / CONFIG):
         raise ValueError(f"{folder}: weights and configuration are of two checkpoints: saving was cut short")
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     recipe = GenerationRecipe.from_dict(config["recipe"])
@@ -283,14 +283,4 @@ def generator_digest(folder: Path) -> str:
     Weights are hashed by name, type, shape and value, independent of the file's layout.
     """
     vocabulary = sorted(path for path in Path(folder).iterdir() if path.name not in (WEIGHTS, RECEIPT))
-    digest = hashlib.md5(_hash(*vocabulary).encode(), usedforsecurity=False)
-    weights = load_file(folder / WEIGHTS)
-    for name in sorted(weights):
-        value = weights[name].contiguous()
-        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _hash(*paths: Path) -> str:
-    return hashlib.md5(b"".join(hashlib.md5(path.read_bytes()).digest() for path in paths)).hexdigest()
+    return weights_digest(load_file(folder / WEIGHTS), beside=files_digest(*vocabulary))

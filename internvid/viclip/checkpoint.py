@@ -12,7 +12,6 @@ read from its preprocessor_config.json, where there is one.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -27,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from internvid.networks.digests import files_digest, weights_digest
 from internvid.report.whole_file import whole_file
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.model import MIN_TEMPERATURE, ViCLIP
@@ -93,7 +93,9 @@ def save_checkpoint(
     else:
         checkpoint.tokenizer.save_standalone(folder)
     weights = {name: value.detach().cpu().contiguous() for name, value in checkpoint.model.state_dict().items()}
-    _write_weights(folder / WEIGHTS, weights, {"format": "pt", BELONGS_TO: _hash(folder / CONFIG, folder / TOKENIZER)})
+    _write_weights(
+        folder / WEIGHTS, weights, {"format": "pt", BELONGS_TO: files_digest(folder / CONFIG, folder / TOKENIZER)}
+    )
     return folder
 
 
@@ -123,13 +125,10 @@ def checkpoint_digest(folder: Path) -> str:
     shape and value, independent of the file's layout. Raises as `load_checkpoint` does.
     """
     files = _files(Path(folder))
-    digest = hashlib.md5(_hash(*(path for path in (files.config, files.vocabulary, files.processor) if path)).encode())
-    weights = read_weights(files.weights)
-    for name in sorted(weights):
-        value = weights[name].contiguous()
-        digest.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return weights_digest(
+        read_weights(files.weights),
+        beside=files_digest(*(path for path in (files.config, files.vocabulary, files.processor) if path)),
+    )
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def _saved(files: _Files) -> tuple[Checkpoint, dict[str, Tensor]]:
             expected_hash = (opened.metadata() or {}).get(BELONGS_TO)
     except SafetensorError as error:  # weights all the same, but of torch.save
         raise ValueError(f"{files.weights} is no safetensors file, as its name says: {error}") from error
-    if expected_hash != _hash(files.config, files.vocabulary):
+    if expected_hash != files_digest(files.config, files.vocabulary):
         raise ValueError(
             f"{files.weights} belongs to another {CONFIG} or {TOKENIZER} than those beside it: a save over another "
             "checkpoint was cut short, or a file was changed"
@@ -247,10 +246,6 @@ def _weights(folder: Path) -> Path:
         names = ", ".join(path.name for path in paths) or "none"
         raise FileNotFoundError(f"{folder} has no {WEIGHTS}, nor one {' or '.join(RELEASED_WEIGHTS)}, but {names}")
     return paths[0]
-
-
-def _hash(*paths: Path) -> str:
-    return hashlib.md5(b"".join(hashlib.md5(path.read_bytes()).digest() for path in paths)).hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resources.incremental.faults import ModelUnavailable
+from resources.lake.schema import CHAT_CHECKPOINTS
 from resources.models.machine import this_machine
-from resources.training.checkpoint_files import local_folder
+from resources.training.checkpoint_rows import checkpoint_named
 from resources.training.shown_clips import ClipToShow, ShownFrames
 
 if TYPE_CHECKING:
@@ -69,15 +69,7 @@ def load_chat_of(lake: Lake, name: str | None, *, device: str, language_model: s
     """
     from internvid.dialogue.checkpoint import chat_digest, load_chat
 
-    if name is not None and Path(name).is_dir():
-        checkpoint_id, folder, digest = name, Path(name), None
-    else:
-        row = _row(lake, name)
-        checkpoint_id, digest = row["checkpoint_id"], row["weights_digest"]
-        try:
-            folder = local_folder(lake, row["path"])
-        except FileNotFoundError as error:
-            raise ModelUnavailable(str(error)) from error
+    checkpoint_id, folder, digest = checkpoint_named(lake, CHAT_CHECKPOINTS, name, what="chat", recipe="chat-tiny")
     try:
         if digest is not None and chat_digest(folder) != digest:
             raise ValueError(f"{folder} is not the checkpoint that was trained: its files have changed")
@@ -85,17 +77,3 @@ def load_chat_of(lake: Lake, name: str | None, *, device: str, language_model: s
     except (OSError, ValueError) as error:
         raise ModelUnavailable(str(error)) from error
     return Chat(lake, checkpoint_id, loaded)
-
-
-def _row(lake: Lake, name: str | None) -> dict[str, Any]:
-    rows = lake.query(
-        "select checkpoint_id, path, weights_digest from chat_checkpoints "
-        "where $name is null or checkpoint_id = $name order by written_at desc, checkpoint_id limit 1",
-        {"name": name},
-        tables=["chat_checkpoints"],
-    ).to_pylist()
-    if not rows and name is None:
-        raise ValueError("this lake has no chat yet: `internvid train chat-tiny` trains one")
-    if not rows:
-        raise ValueError(f"{name!r} is neither a chat of this lake (table chat_checkpoints) nor a folder")
-    return rows[0]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from resources.incremental.faults import ModelUnavailable
+from resources.lake.schema import GENERATION_CHECKPOINTS
 from resources.models.machine import this_machine
-from resources.training.checkpoint_files import local_folder
+from resources.training.checkpoint_rows import checkpoint_named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,32 +63,12 @@ class Generators(dg.ConfigurableResource):
         """
         from internvid.generation.checkpoint import generator_digest, load_generator
 
-        if name is not None and Path(name).is_dir():
-            checkpoint_id, folder, digest = name, Path(name), None
-        else:
-            row = _row(lake, name)
-            checkpoint_id, digest = row["checkpoint_id"], row["weights_digest"]
-            try:
-                folder = local_folder(lake, row["path"])
-            except FileNotFoundError as error:
-                raise ModelUnavailable(str(error)) from error
+        checkpoint_id, folder, digest = checkpoint_named(
+            lake, GENERATION_CHECKPOINTS, name, what="generator", recipe="t2v-tiny"
+        )
         try:
             if digest is not None and generator_digest(folder) != digest:
                 raise ValueError(f"{folder} is not the checkpoint that was trained: its files have changed")
             return LoadedGenerator(checkpoint_id, load_generator(folder, this_machine().device_named(self.device)))
         except (OSError, ValueError) as error:
             raise ModelUnavailable(str(error)) from error
-
-
-def _row(lake: Lake, name: str | None) -> dict[str, Any]:
-    rows = lake.query(
-        "select checkpoint_id, path, weights_digest from generation_checkpoints "
-        "where $name is null or checkpoint_id = $name order by written_at desc, checkpoint_id limit 1",
-        {"name": name},
-        tables=["generation_checkpoints"],
-    ).to_pylist()
-    if not rows and name is None:
-        raise ValueError("this lake has no generator yet: `internvid train t2v-tiny` trains one")
-    if not rows:
-        raise ValueError(f"{name!r} is neither a generator of this lake (table generation_checkpoints) nor a folder")
-    return rows[0]
