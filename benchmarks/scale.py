@@ -24,7 +24,7 @@ from pathlib import Path
 
 MAX_GROWTH, MAX_BYTES = 1.5, 2 << 30
 FLOOR_SECONDS = 0.1
-NEW_BATCH = "2026-02-01-{:04d}"
+FIRST_BATCH, NEW_BATCH = "2026-01-01-000001", "2026-02-01-{:04d}"
 
 
 def main() -> None:
@@ -160,7 +160,7 @@ def a_changed_batch(session) -> Callable[[], object]:
 
     session.counts()
     stages = configured_stages(session.lake, session.stages, session.resources)
-    batch = "2026-01-01-0001"
+    batch = FIRST_BATCH
     keys = session.lake.query(
         "select clip_id from clip_captions", tables=["clip_captions"], only={"ingest_batch": batch}
     )["clip_id"].to_pylist()

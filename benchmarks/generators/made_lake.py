@@ -69,7 +69,7 @@ def make(session: Session, videos: int, videos_per_batch: int = 100, shape: Shap
     batches_per_write = max(1, videos_per_write // videos_per_batch)
     for number in range(0, len(starts), batches_per_write):
         group = [
-            (f"2026-01-01-{number + offset + 1:04d}", range(first, min(videos, first + videos_per_batch)))
+            (f"2026-01-01-{number + offset + 1:06d}", range(first, min(videos, first + videos_per_batch)))
             for offset, first in enumerate(starts[number : number + batches_per_write])
         ]
         session.lake.upsert("sources", pa.concat_tables(_sources(batch, numbers, shape) for batch, numbers in group))
