@@ -91,4 +91,4 @@ def _table(dataset: Any) -> str:
 
 def _kind(path: str) -> str:
     """The file's name without what is different in each lake."""
-    return re.sub(r"[0-9a-f]{8,}|\d+", "#", Path(path).name)
+    return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8,}|\d+", "#", Path(path).name)

@@ -71,6 +71,9 @@ def read_batch_states(lake: Lake, stages: Iterable[Stage]) -> BatchStates:
         connection.execute(
             f"create temp table stored as {statement('incremental/stored_batch_states')}", {"stages": list(names)}
         )
+        # To look is ten times as fast as to sort out, and mostly there is nothing.
+        if connection.execute("select count(*) > count(distinct batch_state_id) from stored").fetchall()[0][0]:
+            connection.execute(f"create or replace temp table stored as {statement('incremental/newest_batch_states')}")
         tables = _Tables(lake, {table for stage in stages for table in tables_of(stage)})
         counted = [row for stage in stages for row in _changed(lake, stage, tables, connection)]
         fresh = pa.Table.from_pylist(counted, schema=BATCH_STATES.arrow)

@@ -1,8 +1,9 @@
 -- The states of batches: those that were counted just now, and of the others what is kept.
 -- Reads: fresh, stored (rows of batch_states).
-select * from fresh where partition is not null
+select stage, partition, done, failed, skipped, waiting, pending, stale_rows
+from fresh
+where partition is not null
 union all
-select stored.*
+select stage, partition, done, failed, skipped, waiting, pending, stale_rows
 from stored
-anti join fresh on stored.batch_state_id = fresh.batch_state_id
-where stored.partition is not null
+where partition is not null and batch_state_id not in (select batch_state_id from fresh)

@@ -48,6 +48,15 @@ def recounted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return asked
 
 
+def test_a_row_that_two_processes_have_just_written_counts_once(lake, cutting):
+    videos(lake, {"a": "1 red"}, BATCHES[0])
+    before = kept(lake, cutting.stage)
+    rows = lake.dataset("batch_states").to_table()
+    lake.dataset("batch_states").insert(rows)
+    assert lake.dataset("batch_states").count_rows() == 2 * len(rows)
+    assert kept(lake, cutting.stage) == before != {}
+
+
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_whatever_is_done_to_the_tables_what_is_told_is_what_they_say(lake, cutting, seed):
     chance = random.Random(seed)
