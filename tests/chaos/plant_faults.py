@@ -266,9 +266,10 @@ FAULTS = (
         "resources/corpus/published_export.py",
         (
             (
-                "        (folder / MANIFEST).take(text)\n    remove_others(folder, (",
-                "        remove_others(folder, (file.file for file in files))\n"
-                "        (folder / MANIFEST).take(text)\n    remove_others(folder, (",
+                "        (folder / MANIFEST).take(text)\n    groups |= new.keys()",
+                "        for name in groups & new.keys():\n"
+                "            remove_others(folder / name, (Path(file.file).name for file in new[name]))\n"
+                "        (folder / MANIFEST).take(text)\n    groups |= new.keys()",
             ),
         ),
         ("tests/resources/corpus/test_published_export.py",),

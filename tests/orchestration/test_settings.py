@@ -37,6 +37,7 @@ GIVEN: dict[str, tuple[str, Any]] = {
     "ray_gpus_per_worker": ("0.5", 0.5),
     "clip": ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch32"),
     "language_model": ("/models/qwen", "/models/qwen"),
+    "image_model": ("/models/diffusion", "/models/diffusion"),
     "trial_steps": ("5", 5),
     "first_model": ("", ""),
     "interleaved_drop": ("0.5", 0.5),
