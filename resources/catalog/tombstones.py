@@ -88,8 +88,11 @@ def key_on_site(url: str, site_key: str) -> str:
     return f"{site_of(url)}/{site_key}"
 
 
-def begin(lake: Lake, names: Names, *, reason: str | None, run_id: str) -> None:
-    """Writes the missing tombstones in one commit, as begun: from now on nothing with these names is registered."""
+def begin(lake: Lake, names: Names, *, reason: str | None, run_id: str, since: datetime | None = None) -> None:
+    """Writes the missing tombstones in one commit, as begun: from now on nothing with these names is registered.
+
+    since: a time before which the lake had nothing of them. Who goes on after a kill finds no row to tell it from.
+    """
     now = datetime.now(UTC)
     rows = [
         {
@@ -99,6 +102,7 @@ def begin(lake: Lake, names: Names, *, reason: str | None, run_id: str) -> None:
             "reason": reason,
             "state": BEGUN,
             "asked_at": now,
+            "since": since,
             "run_id": run_id,
         }
         for kind, values in names.by_kind().items()
@@ -109,19 +113,21 @@ def begin(lake: Lake, names: Names, *, reason: str | None, run_id: str) -> None:
     again = [f"{row['kind']}:{row['value']}" for row in rows if row["tombstone_id"] in existing]
     if missing:
         lake.upsert(TOMBSTONES.name, pa.Table.from_pylist(missing, schema=TOMBSTONES.arrow))
-    _set_state(lake, again, BEGUN)  # something with these names was registered before the lake refused it
+    _set_state(lake, again, BEGUN, since)  # something with these names was registered before the lake refused it
 
 
 def begun(lake: Lake) -> tuple[Names, datetime | None]:
-    """Returns the names that an interrupted command was forgetting, and when it started."""
+    """Returns the names that an interrupted command was forgetting, and a time before which the lake had none of it."""
     rows = lake.query(
-        "select kind, value, asked_at from tombstones where state = $state", {"state": BEGUN}, tables=[TOMBSTONES.name]
+        "select kind, value, coalesce(since, asked_at) as since from tombstones where state = $state",
+        {"state": BEGUN},
+        tables=[TOMBSTONES.name],
     ).to_pylist()
     values: dict[str, set[str]] = {kind: set() for kind in Names().by_kind()}
     for row in rows:
         values[row["kind"]].add(row["value"])
     names = Names(*(frozenset(values[kind]) for kind in Names().by_kind()))
-    return names, min((row["asked_at"] for row in rows), default=None)
+    return names, min((row["since"] for row in rows), default=None)
 
 
 def end(lake: Lake, names: Names) -> None:
@@ -136,12 +142,12 @@ def _ids(lake: Lake, state: str) -> list[str]:
     return rows["tombstone_id"].to_pylist()
 
 
-def _set_state(lake: Lake, tombstone_ids: Iterable[str], state: str) -> None:
+def _set_state(lake: Lake, tombstone_ids: Iterable[str], state: str, since: datetime | None = None) -> None:
     rows = lake.query(
         "select * from tombstones where state <> $state and tombstone_id in (select unnest($ids))",
         {"state": state, "ids": list(tombstone_ids)},
         tables=[TOMBSTONES.name],
     )
     if rows.num_rows:
-        position = rows.schema.get_field_index("state")
-        lake.upsert(TOMBSTONES.name, rows.set_column(position, "state", pa.array([state] * rows.num_rows)))
+        changed = [row | {"state": state, "since": since or row["since"]} for row in rows.to_pylist()]
+        lake.upsert(TOMBSTONES.name, pa.Table.from_pylist(changed, schema=TOMBSTONES.arrow))

@@ -227,7 +227,8 @@ def test_how_the_lake_differs_from_the_snapshot_that_went_is_exactly_what_is_for
     assert {(row.table, row.kind, row.rows) for row in told} == {
         (table, "removed", rows) for table, rows in gone.items() if rows
     }
-    assert {row.reason for row in told} == {"forgotten"}
+    # A pair of copies counts as its lower video's, which may be the one that stays.
+    assert {row.reason for row in told if row.table != "duplicates"} == {"forgotten"}
     assert "`internvid snapshot diff` still compares with it" in forgotten["printed"]
 
 

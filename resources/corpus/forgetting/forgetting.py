@@ -495,7 +495,7 @@ def forget(
     published: names of published files and folders. also_unfinished: as for `remove_older_versions`.
     """
     going_on = unfinished_runs(instance)
-    begin(lake, target.names, reason=reason, run_id=run_id)
+    begin(lake, target.names, reason=reason, run_id=run_id, since=target.since)
     yield f"{sum(map(len, target.names.by_kind().values())):,} tombstones: it is not ingested again"
     if target.since is not None:
         for index in training_indexes(lake, target.video_ids):

@@ -283,6 +283,9 @@ TOMBSTONES = Table(
         Column("reason", TEXT, "as the user gave it; null without"),
         Column("state", TEXT, "begun, or done: a killed run is resumed"),
         Column("asked_at", TIME, "when it was asked for"),
+        Column(
+            "since", TIME, "a time before which the lake had nothing of it, as known then; null: it had nothing at all"
+        ),
         Column("run_id", TEXT, "the command that forgot it"),
     ),
 )
