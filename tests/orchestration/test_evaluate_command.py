@@ -30,6 +30,12 @@ from resources.training.benchmarks import read_in_children
 SENTENCES = ["a circle moves to the right", "a [blue] circle, moving", "noise everywhere", "a pink disc " + "so " * 40]
 
 
+@pytest.fixture(autouse=True)
+def no_lake_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations are kept in ./lake where there is one."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     torch.manual_seed(0)
