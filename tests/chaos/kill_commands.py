@@ -29,7 +29,7 @@ from resources.lake.store import Lake
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-c", "from orchestration.cli.main import main; main()"]
-OF_THE_RUN = {"run_id", "written_at", "first_seen_at", "ingest_batch", "partition", "made_at", "asked_at"}
+OF_THE_RUN = {"run_id", "written_at", "first_seen_at", "ingest_batch", "partition", "made_at", "asked_at", "since"}
 COMPARED = (
     *("sources", "raw_videos", "clips", "frames", "fingerprints", "frame_captions", "clip_captions", "attempts"),
     *("duplicates", "comparisons", "tombstones"),
@@ -94,6 +94,9 @@ def rows(lake: Lake) -> dict[str, dict[str, Any]]:
         content[name] = {row[TABLES[name].key]: row for row in of_table}
         assert len(content[name]) == len(of_table), f"a row of {name} is there twice"
     content["subsets"] = {row["clip_id"]: (row["subset"], row["weight"]) for row in lake.polars("subsets").to_dicts()}
+    tags = lake.dataset("raw_videos").tags.list()  # a forgotten video is in no snapshot, and in no pin of one
+    pinned = {video for tag in tags for video in lake.polars("raw_videos", at=tag, columns=["video_id"])["video_id"]}
+    content["videos in snapshots"] = dict.fromkeys(sorted(pinned), "held")
     content["checkpoints"] = dict(enumerate(sorted(lake.polars("checkpoints")["model"].to_list())))
     return content
 
