@@ -9,16 +9,13 @@ receipt.json          how the checkpoint was trained
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoTokenizer
 
@@ -26,7 +23,7 @@ from internvid.dialogue import language_model as language_models
 from internvid.dialogue.model import PROJECTORS, MlpProjector, QueryTransformer, VideoChat
 from internvid.dialogue.recipe import ChatRecipe
 from internvid.hub import HubModel
-from internvid.networks.digests import files_digest, weights_digest
+from internvid.networks.saved_weights import files_digest, load_weights, save_weights, weights_digest
 from internvid.report.whole_file import whole_file
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.model import VisionEncoder
@@ -34,7 +31,6 @@ from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.weights import load_into, require_answers
 
 WEIGHTS, CONFIG, RECEIPT, TOKENIZER = "model.safetensors", "config.json", "receipt.json", "tokenizer.json"
-BELONGS_TO = "belongs_to"  # in the header of the weights: a hash of configuration and vocabulary
 VISION, PROJECTOR, LANGUAGE_MODEL = "vision.", "projector.", "language_model."
 
 
@@ -104,14 +100,9 @@ def save_chat(folder: Path, checkpoint: ChatCheckpoint) -> Path:
         with whole_file(folder / name) as file:
             file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     weights = trained_weights(model, recipe, with_vision=True)
-    weights = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-    part = folder / f".{WEIGHTS}.{secrets.token_hex(4)}"
-    try:
-        save_file(weights, part, {"format": "pt", BELONGS_TO: files_digest(folder / CONFIG, folder / TOKENIZER)})
-        part.chmod((folder / CONFIG).stat().st_mode & 0o777)  # safetensors makes files that only their owner can read
-        os.replace(part, folder / WEIGHTS)
-    finally:
-        part.unlink(missing_ok=True)
+    save_weights(
+        folder / WEIGHTS, weights, belongs_to=files_digest(folder / CONFIG, folder / TOKENIZER), mode_of=folder / CONFIG
+    )
     return folder
 
 
@@ -125,14 +116,7 @@ def load_chat(folder: Path, device: str | torch.device = "cpu", *, language_mode
     for name in (WEIGHTS, CONFIG, TOKENIZER):
         if not (folder / name).exists():
             raise FileNotFoundError(f"{folder / name} is missing: this is no checkpoint of a chat, or a part of one")
-    try:
-        with safe_open(folder / WEIGHTS, "pt") as opened:
-            belongs_to = (opened.metadata() or {}).get(BELONGS_TO)
-        weights = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} cannot be read as safetensors: {error}") from error
-    if belongs_to != files_digest(folder / CONFIG, folder / TOKENIZER):
-        raise ValueError(f"{folder}: weights and configuration are of two checkpoints: saving was cut short")
+    weights = load_weights(folder / WEIGHTS, belongs_to=files_digest(folder / CONFIG, folder / TOKENIZER))
     require_answers({name: value for name, value in weights.items() if "lora_B" not in name})
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     recipe = ChatRecipe.from_dict(config["recipe"])

@@ -9,8 +9,6 @@ receipt.json          how the checkpoint was trained
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,8 +16,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
@@ -28,12 +25,11 @@ from internvid.generation.autoencoder import ImageModelAutoencoder, PatchAutoenc
 from internvid.generation.model import CLOSED, OPEN, VideoDenoiser
 from internvid.generation.recipe import GenerationRecipe
 from internvid.hub import HubModel
-from internvid.networks.digests import files_digest, weights_digest
+from internvid.networks.saved_weights import files_digest, load_weights, save_weights, weights_digest
 from internvid.report.whole_file import whole_file
 from internvid.viclip.weights import load_into
 
 WEIGHTS, CONFIG, RECEIPT = "model.safetensors", "config.json", "receipt.json"
-BELONGS_TO = "belongs_to"  # in the header of the weights: a hash of the configuration
 
 
 @dataclass
@@ -213,14 +209,7 @@ def save_generator(folder: Path, generator: Generator, weights: Mapping[str, Ten
         with whole_file(folder / name) as file:
             file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     named = {**all_weights(generator), **(weights or {})}
-    named = {name: value.detach().cpu().contiguous() for name, value in named.items()}
-    part = folder / f".{WEIGHTS}.{secrets.token_hex(4)}"
-    try:
-        save_file(named, part, {"format": "pt", BELONGS_TO: files_digest(folder / CONFIG)})
-        part.chmod((folder / CONFIG).stat().st_mode & 0o777)  # safetensors makes files that only their owner can read
-        os.replace(part, folder / WEIGHTS)
-    finally:
-        part.unlink(missing_ok=True)
+    save_weights(folder / WEIGHTS, named, belongs_to=files_digest(folder / CONFIG), mode_of=folder / CONFIG)
     return folder
 
 
@@ -247,14 +236,7 @@ def load_generator(folder: Path, device: str | torch.device = "cpu") -> Generato
             raise FileNotFoundError(
                 f"{folder / name} is missing: this is no checkpoint of a generator, or a part of one"
             )
-    try:
-        with safe_open(folder / WEIGHTS, "pt") as opened:
-            belongs_to = (opened.metadata() or {}).get(BELONGS_TO)
-        weights = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} cannot be read as safetensors: {error}") from error
-    if belongs_to != files_digest(folder / CONFIG):
-        raise ValueError(f"{folder}: weights and configuration are of two checkpoints: saving was cut short")
+    weights = load_weights(folder / WEIGHTS, belongs_to=files_digest(folder / CONFIG))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     recipe = GenerationRecipe.from_dict(config["recipe"])
     receipt = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))

@@ -13,20 +13,16 @@ read from its preprocessor_config.json, where there is one.
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
-from internvid.networks.digests import files_digest, weights_digest
+from internvid.networks.saved_weights import files_digest, save_weights, saved_with, weights_digest
 from internvid.report.whole_file import whole_file
 from internvid.viclip.config import ViCLIPConfig
 from internvid.viclip.model import MIN_TEMPERATURE, ViCLIP
@@ -36,7 +32,6 @@ from internvid.viclip.tokenizer import Tokenizer
 from internvid.viclip.weights import config_from_weights, load_into, read_weights, require_answers
 
 WEIGHTS, CONFIG, RECEIPT = "model.safetensors", "config.json", "receipt.json"
-BELONGS_TO = "belongs_to"  # in the header of the weights: a hash of configuration and vocabulary
 CLIP_MERGES = "bpe_simple_vocab_16e6.txt.gz"
 RELEASED_WEIGHTS = ("*.pth", "*.pt", "*.bin")
 PROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")  # of `transformers`
@@ -92,10 +87,9 @@ def save_checkpoint(
         checkpoint.tokenizer.save(folder)
     else:
         checkpoint.tokenizer.save_standalone(folder)
-    weights = {name: value.detach().cpu().contiguous() for name, value in checkpoint.model.state_dict().items()}
-    _write_weights(
-        folder / WEIGHTS, weights, {"format": "pt", BELONGS_TO: files_digest(folder / CONFIG, folder / TOKENIZER)}
-    )
+    belongs_to = files_digest(folder / CONFIG, folder / TOKENIZER)
+    weights = checkpoint.model.state_dict()
+    save_weights(folder / WEIGHTS, weights, belongs_to=belongs_to, mode_of=folder / CONFIG)
     return folder
 
 
@@ -165,8 +159,7 @@ def _saved(files: _Files) -> tuple[Checkpoint, dict[str, Tensor]]:
     assert files.config is not None, "a saved checkpoint has a configuration"
     weights = read_weights(files.weights)
     try:
-        with safe_open(files.weights, framework="pt") as opened:
-            expected_hash = (opened.metadata() or {}).get(BELONGS_TO)
+        expected_hash = saved_with(files.weights)
     except SafetensorError as error:  # weights all the same, but of torch.save
         raise ValueError(f"{files.weights} is no safetensors file, as its name says: {error}") from error
     if expected_hash != files_digest(files.config, files.vocabulary):
@@ -260,17 +253,3 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _write_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    temporary_path = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        save_file(weights, temporary_path, metadata)
-        shutil.copymode(
-            path.with_name(CONFIG), temporary_path
-        )  # safetensors makes files that only their owner can read
-        with temporary_path.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary_path, path)
-    finally:
-        temporary_path.unlink(missing_ok=True)
