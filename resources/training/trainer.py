@@ -204,8 +204,7 @@ class Trainer(dg.ConfigurableResource):
 
         Its frames are decoded from the videos, once. The parameters and errors are those of `train`.
         """
-        folder = folder.absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _made(folder)
         index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
         context.log.info(f"{index.clips:,} clips to train on")
         config = TrainingConfig(
@@ -214,8 +213,7 @@ class Trainer(dg.ConfigurableResource):
             receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
             is_generator=True,
         )
-        with _started_from_here(folder) as starter:
-            result = self._run(context, replace(config, starter=str(starter)))
+        result = self._run(context, config)
         return TrainedGenerator(**{**result, "checkpoint": Path(result["checkpoint"]), "left_out": index.left_out})
 
     def train_chat(
@@ -235,8 +233,7 @@ class Trainer(dg.ConfigurableResource):
         vision: folder of the ViCLIP that sees. The other parameters and errors are those of `train`; also raises
         ValueError where no dialogue is about the clips. A chat is trained by one process.
         """
-        folder = folder.absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _made(folder)
         index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
         dialogues = index_dialogues(lake, index.path, folder / DIALOGUES_INDEX, snapshot=snapshot)
         if not dialogues:
@@ -248,8 +245,7 @@ class Trainer(dg.ConfigurableResource):
             receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
             chat=asdict(ChatData(dialogues=str(folder / DIALOGUES_INDEX), vision=str(vision.absolute()))),
         )
-        with _started_from_here(folder) as starter:
-            result = self.model_copy(update={"processes": 1})._run(context, replace(config, starter=str(starter)))
+        result = self.model_copy(update={"processes": 1})._run(context, config)
         about = {"checkpoint": Path(result["checkpoint"]), "clips": index.clips, "left_out": index.left_out}
         return TrainedChat(**{**result, **about})
 
@@ -274,8 +270,7 @@ class Trainer(dg.ConfigurableResource):
         base: folder of the checkpoint. decoding_workers: processes that decode the videos, once. Errors are as of
         `train`; one process trains.
         """
-        folder = folder.absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _made(folder)
         recipe = self.as_tuned(recipe)
         with progress("decoding videos", len(benchmark.items), context.log.info) as advance:
             kept = keep_frames(
@@ -297,8 +292,7 @@ class Trainer(dg.ConfigurableResource):
             receipt={**absent, **(receipt or {})},
             fine_tuning=asdict(data),
         )
-        with _started_from_here(folder) as starter:
-            result = self.model_copy(update={"processes": 1})._run(context, replace(config, starter=str(starter)))
+        result = self.model_copy(update={"processes": 1})._run(context, config)
         return Tuned(**{**result, "checkpoint": Path(result["checkpoint"]), "failed": kept.failed})
 
     def _common(self, lake: Lake, index: Path, snapshot: str, folder: Path) -> dict[str, Any]:
@@ -333,8 +327,7 @@ class Trainer(dg.ConfigurableResource):
         The asset that calls this must yield or return a MaterializeResult, as Dagster requires with Pipes.
         Raises TrainingFailed with the training's error, and ValueError as `index_clips` does.
         """
-        folder = folder.absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _made(folder)
         index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in index.left_out.items())
         context.log.info(f"{index.clips:,} clips to train on; left out: {left_out or 'none'}")
@@ -347,13 +340,18 @@ class Trainer(dg.ConfigurableResource):
             keep_seen=keep_seen,
             receipt={"snapshot": snapshot, "left_out": index.left_out, **(receipt or {})},
         )
-        with _started_from_here(folder) as starter:
-            result = self._run(context, replace(config, starter=str(starter)))
+        result = self._run(context, config)
         paths = {name: None if result[name] is None else Path(result[name]) for name in ("checkpoint", "seen")}
         return Trained(**{**result, **paths, "left_out": index.left_out})
 
     def _run(self, context: dg.AssetExecutionContext | dg.OpExecutionContext, config: TrainingConfig) -> dict[str, Any]:
         """Starts the processes, waits for them, and returns what they report."""
+        with _started_from_here(Path(config.folder)) as starter:
+            return self._run_started(context, replace(config, starter=str(starter)))
+
+    def _run_started(
+        self, context: dg.AssetExecutionContext | dg.OpExecutionContext, config: TrainingConfig
+    ) -> dict[str, Any]:
         folder = Path(config.folder)
         config_path, output = folder / "config.json", folder / "output.log"
         config.write(config_path)
@@ -390,6 +388,11 @@ class Trainer(dg.ConfigurableResource):
     @property
     def _threads(self) -> int:
         return self.threads or max(1, (os.cpu_count() or 1) // self.processes)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.absolute()
 
 
 def _exit_code(command: Sequence[str], environment: Mapping[str, str]) -> int:
