@@ -16,7 +16,8 @@ from resources.lake.lookup import begins_with
 from resources.lake.paths import local_path
 from resources.lake.schema import TABLES
 from resources.lake.statements import statement
-from resources.training.checkpoint_files import training_folder
+from resources.training.checkpoint_files import TRAINED, training_folder
+from resources.training.checkpoint_rows import of_all_checkpoints
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -256,11 +257,9 @@ def trained_on(lake: Lake, video_ids: Sequence[str], clip_id: str | None = None)
     """Yields checkpoints that were trained on clips of the videos, or on the given clip."""
     indexed = {index.provenance: index.clip_ids for index in training_indexes(lake, video_ids)}
     checkpoints = lake.query(
-        "select checkpoint_id, subset, snapshot, provenance, written_at from checkpoints union all "
-        "select checkpoint_id, subset, snapshot, provenance, written_at from chat_checkpoints union all "
-        "select checkpoint_id, subset, snapshot, provenance, written_at from generation_checkpoints "
+        f"{of_all_checkpoints('checkpoint_id, subset, snapshot, provenance, written_at')} "
         "order by written_at, checkpoint_id",
-        tables=["checkpoints", "chat_checkpoints", "generation_checkpoints"],
+        tables=TRAINED,
     ).to_pylist()
     for row in checkpoints:
         name = row["checkpoint_id"]

@@ -8,7 +8,12 @@ from typing import Any
 from resources.incremental.faults import ModelUnavailable
 from resources.lake.schema import Table
 from resources.lake.store import Lake
-from resources.training.checkpoint_files import local_folder
+from resources.training.checkpoint_files import TRAINED, local_folder
+
+
+def of_all_checkpoints(columns: str) -> str:
+    """Returns SQL of these columns of all tables of trained models, to be a part of a statement over `TRAINED`."""
+    return " union all ".join(f"select {columns} from {table}" for table in TRAINED)
 
 
 def newest_row(lake: Lake, table: Table, partition: str) -> dict[str, Any] | None:

@@ -48,7 +48,8 @@ from resources.lake.schema import ATTEMPTS, TABLES, pinned_tables
 from resources.lake.statements import statement
 from resources.lake.store import PIN
 from resources.lake.temporary_folders import PREFIX
-from resources.training.checkpoint_files import remove_caches
+from resources.training.checkpoint_files import TRAINED, remove_caches
+from resources.training.checkpoint_rows import of_all_checkpoints
 from resources.training.lake_clips import SPANS
 from resources.training.lake_dialogues import FILE_NAME as DIALOGUES_INDEX
 
@@ -546,11 +547,9 @@ def unfinished(lake: Lake) -> Target | None:
 def _note_in_receipts(lake: Lake, index: TrainingIndex) -> None:
     """Adds hashes of the forgotten clips to the receipts of the training's checkpoints."""
     rows = lake.query(
-        "select path from checkpoints where provenance = $provenance union all "
-        "select path from chat_checkpoints where provenance = $provenance union all "
-        "select path from generation_checkpoints where provenance = $provenance",
+        f"select path from ({of_all_checkpoints('path, provenance')}) where provenance = $provenance",
         {"provenance": index.provenance},
-        tables=["checkpoints", "chat_checkpoints", "generation_checkpoints"],
+        tables=TRAINED,
     )
     for path in rows["path"].to_pylist():
         file = StoragePath(path, lake.file_options) / "receipt.json"
