@@ -448,10 +448,12 @@ class _Progress(TrainingProgress):
     ) -> None:
         super().__init__(state, saved, log, save_every_seconds)
         self.device = device
+        self.waiting = 0.0
+
+    def begins_with(self, state: Mapping[str, Any]) -> None:
         self.last: Row = state["last"] if state else {}
         self.waited: float = state["waited"] if state else 0.0
         self.memory_bytes: int = state["memory_bytes"] if state else 0
-        self.waiting = 0.0
 
     def counted(self) -> Mapping[str, Any]:
         return {"waited": self.waited, "memory_bytes": self.memory_bytes, "last": self.last}

@@ -312,6 +312,8 @@ class _Progress(TrainingProgress):
     ) -> None:
         super().__init__(state, saved, log, save_every_seconds, is_first=ranks.first)
         self.ranks, self.waits, self.recipe, self.peak = ranks, waits, recipe, peak
+
+    def begins_with(self, state: Mapping[str, Any]) -> None:
         self.last: Row = state["last"] if state else {}
         self.waited: float = state["waited"] if state else 0.0
         self.at_peak: float = state["at_peak"] if state else 0.0  # seconds that a GPU at its peak would have taken

@@ -35,6 +35,7 @@ class TrainingProgress:
         self.seconds_before: float = state["seconds"] if state else 0.0
         self.saved_step = self.step
         self.started = self.saved_at = self.step_began = time.monotonic()
+        self.begins_with(state or {})
         if is_first:
             saved.path.parent.mkdir(parents=True, exist_ok=True)
             log.truncate(self.step)
@@ -43,6 +44,9 @@ class TrainingProgress:
     def seconds(self) -> float:
         """Time from the start of the first step to the end of the last; earlier runs count up to their last save."""
         return self.seconds_before + self.step_began - self.started
+
+    def begins_with(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `counted` returned, of a training that goes on; else the state is empty."""
 
     def counted(self) -> Mapping[str, Any]:
         """Returns what else was counted, which a training that goes on needs."""
@@ -70,16 +74,7 @@ class TrainingProgress:
 class PhaseProgress(TrainingProgress):
     """The progress of a training in phases, with the mean of its last losses."""
 
-    def __init__(
-        self,
-        state: Mapping[str, Any] | None,
-        saved: SavedState,
-        log: StepLog,
-        save_every_seconds: float,
-        *,
-        is_first: bool = True,
-    ) -> None:
-        super().__init__(state, saved, log, save_every_seconds, is_first=is_first)
+    def begins_with(self, state: Mapping[str, Any]) -> None:
         self.losses: list[float] = list(state["losses"]) if state else []
 
     @property
