@@ -118,8 +118,8 @@ def register(lake: Lake, batch: str, numbers: range) -> None:
 def _sources(batch: str, numbers: range, shape: Shape) -> pa.Table:
     rows = [
         {
-            "source_id": digest(number),
-            "uri": f"file:///made/{number:09d}.mp4",
+            "source_id": digest(uri := f"file:///made/{number:09d}.mp4")[:16],
+            "uri": uri,
             "kind": "file",
             "estimated_seconds": float(shape.clips * SECONDS_PER_CLIP),
             "first_seen_at": datetime.now(UTC),
@@ -203,7 +203,7 @@ def made_by_sql(shape: Shape) -> dict[str, str]:
     return {
         "raw_videos": f"""
             select left(unit, 16) as video_id, unit as source_id, label as source, label as path,
-                unit || unit as sha256, 'mp4' as container, 'h264' as video_codec, 1280 as width, 720 as height,
+                repeat(unit, 4) as sha256, 'mp4' as container, 'h264' as video_codec, 1280 as width, 720 as height,
                 1280 as display_width, 720 as display_height, 25.0 as fps,
                 {float(shape.clips * SECONDS_PER_CLIP)} as duration_seconds, 20_000_000 as size_bytes,
                 1 as unit_rows, units.*

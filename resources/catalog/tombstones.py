@@ -88,6 +88,11 @@ def key_on_site(url: str, site_key: str) -> str:
     return f"{site_of(url)}/{site_key}"
 
 
+def site_id_of(key: str) -> str:
+    """Returns the site's id of a video without the site. key: as `key_on_site` returns it."""
+    return key.partition("/")[2]
+
+
 def begin(lake: Lake, names: Names, *, reason: str | None, run_id: str, since: datetime | None = None) -> None:
     """Writes the missing tombstones in one commit, as begun: from now on nothing with these names is registered.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.catalog.names_of_sources import ID_LENGTH, named_sources
 from resources.catalog.tombstones import Tombstones
 from resources.lake.lookup import begins_with
 from resources.lake.paths import local_path
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from resources.incremental.declaration import StageDefinition
     from resources.lake.store import Lake
-
-ID_LENGTH = 16  # of source_id and video_id; the keys of all rows made from a video begin with its video_id
 
 ANNOTATIONS_SHOWN = 20
 
@@ -98,8 +97,17 @@ def story(lake: Lake, stages: Iterable[StageDefinition], word: str, url: str | N
         of_clips = {"video_id": video_id, "clip_id": clip_id}
         answer["subsets"] = lake.query(statement("lineage/subsets"), of_clips).to_pylist()
         answer["checkpoints"] = [vars(checkpoint) for checkpoint in trained_on(lake, [video_id], clip_id)]
-        answer["duplicates"] = lake.query(statement("lineage/duplicates"), {"video_id": video_id}).to_pylist()
+        answer["duplicates"] = _copies(lake, video_id)
     return answer
+
+
+def sources_called(lake: Lake, word: str, url: str | None) -> list[dict[str, Any]]:
+    """Returns the sources that a user's word can mean, each with named_by: url, id, site_key, sha256 or channel.
+
+    url: the word's canonical URL if it is a URL.
+    """
+    asked = {"word": word, "url": url}
+    return named_sources(lake, "forgetting/matches", asked, names=[text for text in asked.values() if text])
 
 
 def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str | None]:
@@ -111,8 +119,7 @@ def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str
                 f"{word} is a clip of {clip['video_id']}, which is no longer in the lake: `internvid ingest`"
             )
         return video["source_id"], clip["video_id"], word
-    sources = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
-    sources = [row for row in sources if row["named_by"] != "channel"]
+    sources = [row for row in sources_called(lake, word, url) if row["named_by"] != "channel"]
     if len(sources) > 1:
         uris = ", ".join(row["uri"] for row in sources[:5])
         raise NotKnown(f"{word!r} names {len(sources):,} sources: give the URI of one of them: {uris}")
@@ -125,13 +132,7 @@ def _meant(lake: Lake, word: str, url: str | None) -> tuple[str, str | None, str
             "source_id of the tables, a URL, a file, or a site's own id of a video"
         )
     source_id = sources[0]["source_id"]
-    video = _first(
-        lake.query(
-            "select video_id from raw_videos where source_id = $source_id",
-            {"source_id": source_id},
-            tables=["raw_videos"],
-        )
-    )
+    video = _first(lake.known("raw_videos", [source_id], by="source_id"))
     return source_id, video["video_id"] if video else None, None
 
 
@@ -225,6 +226,22 @@ def _scanned(lake: Lake, table: str, condition: Any, columns: Iterable[str] | No
     wanted = list(dict.fromkeys([definition.key, *existing]))
     rows: pa.Table = lake.dataset(table).scanner(columns=wanted, filter=condition).to_table()
     return rows.sort_by(definition.key).to_pylist()
+
+
+def _copies(lake: Lake, video_id: str) -> list[dict[str, Any]]:
+    """Returns the copies of a video. Indexes find the pairs and their videos."""
+    import pyarrow as pa
+
+    columns = TABLES["duplicates"].column_names
+    pairs = pa.concat_tables(
+        lake.known("duplicates", [video_id], columns, by=side) for side in ("video_id", "other_video_id")
+    )
+    videos = sorted({*pairs["video_id"].to_pylist(), *pairs["other_video_id"].to_pylist()})
+    with lake.connect([]) as connection:
+        connection.register("duplicates", pairs)
+        connection.register("raw_videos", lake.known("raw_videos", videos, ["source"]))
+        rows = connection.sql(statement("lineage/duplicates"), params={"video_id": video_id})
+        return rows.to_arrow_table().to_pylist()
 
 
 def _annotations(lake: Lake, source_id: str, video_id: str | None, clip_id: str | None) -> list[dict[str, Any]]:

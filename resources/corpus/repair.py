@@ -234,7 +234,7 @@ def _keys(dataset: lance.LanceDataset, table: Table, fragments: list[lance.Lance
 
 
 def _rebuild_indexes(lake: Lake, table: Table, of_table: Damage) -> None:
-    kinds = index_kinds(table)
+    kinds = index_kinds(table, rows=lake.dataset(table.name).count_rows())
     names = {index.name: index.field_names for index in lake.dataset(table.name).describe_indices()}
     open_newest = partial(lake.dataset, table.name)
     for name in of_table.indexes:

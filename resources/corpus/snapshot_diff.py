@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from resources.corpus.lineage import ID_LENGTH
+from resources.catalog.names_of_sources import ID_LENGTH
 from resources.corpus.removed_snapshots import Chain, chain_from, kept_changes, versions_in
 from resources.corpus.row_changes import VersionGone, hashed, net_changes
 from resources.incremental.provenance import digest

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,15 +68,10 @@ def read_batch_states(lake: Lake, stages: Iterable[Stage]) -> BatchStates:
     """Returns where each partition stands in each of the stages; keeps what had to be counted for it."""
     stages = tuple(stages)
     names = tuple(stage.name for stage in stages)
-    with lake.connect([BATCH_STATES.name]) as connection:
-        connection.execute(
-            f"create temp table stored as {statement('incremental/stored_batch_states')}", {"stages": list(names)}
-        )
-        # To look is ten times as fast as to sort out, and mostly there is nothing.
-        if connection.execute("select count(*) > count(distinct batch_state_id) from stored").fetchall()[0][0]:
-            connection.execute(f"create or replace temp table stored as {statement('incremental/newest_batch_states')}")
+    with lake.connect([]) as connection:
+        stored = _Stored(lake, names, connection)
         tables = _Tables(lake, {table for stage in stages for table in tables_of(stage)})
-        counted = [row for stage in stages for row in _changed(lake, stage, tables, connection)]
+        counted = [row for stage in stages for row in _changed(lake, stage, tables, stored)]
         fresh = pa.Table.from_pylist(counted, schema=BATCH_STATES.arrow)
         connection.register("fresh", fresh)
         rows = connection.sql(statement("incremental/known_batch_states")).to_arrow_table()
@@ -116,6 +112,43 @@ def forget_batch_states(lake: Lake) -> None:
     lake.delete(
         BATCH_STATES.name, lake.polars(BATCH_STATES.name, columns=[BATCH_STATES.key])[BATCH_STATES.key].to_list()
     )
+
+
+class _Stored:
+    """The rows of batch_states of some stages, read once for all stages: `stored` in the session."""
+
+    def __init__(self, lake: Lake, stages: Sequence[str], connection: duckdb.DuckDBPyConnection) -> None:
+        import pyarrow.compute as pc
+
+        self.read_at = datetime.now(UTC)
+        self._connection = connection
+        # Not as a table of DuckDB's: to copy 260,000 rows takes longer than all that is asked of them.
+        rows = lake.dataset(BATCH_STATES.name).scanner(filter=pc.field("stage").isin(list(stages))).to_table()
+        connection.register("stored", rows)
+        # To look is ten times as fast as to sort out, and mostly there is nothing.
+        if pc.count_distinct(rows[BATCH_STATES.key]).as_py() < len(rows):
+            rows = connection.sql(statement("incremental/newest_batch_states")).to_arrow_table()
+            connection.register("stored", rows)
+        marks = rows.filter(pc.is_null(rows["partition"])).select(["stage", "stage_version", "table_versions"])
+        self.marks = {row["stage"]: (row["stage_version"], row["table_versions"]) for row in marks.to_pylist()}
+        self._due: dict[str, set[str]] = defaultdict(set)
+        for stage, partition in self._select("incremental/due_batch_states", {"now": self.read_at}):
+            self._due[stage].add(partition)
+
+    def partitions(self, stage: Stage) -> set[str]:
+        return {partition for (partition,) in self._select("incremental/partitions_of_stage", {"stage": stage.name})}
+
+    def due(self, stage: Stage) -> set[str]:
+        """Returns the partitions in which the time for another try has come."""
+        return set(self._due[stage.name])
+
+    def naming(self, stage: Stage, keys: list[str] | None = None) -> set[str]:
+        """Returns the partitions that name one of the keys, given by their hashes; without keys, that name any row."""
+        asked = {"stage": stage.name, "keys": keys}
+        return {partition for (partition,) in self._select("incremental/naming_batch_states", asked)}
+
+    def _select(self, name: str, parameters: dict[str, Any]) -> list[Any]:
+        return self._connection.execute(statement(name), parameters).fetchall()
 
 
 class _Tables:
@@ -164,24 +197,19 @@ def _deciding_columns(table: Table) -> list[str]:
     return [name for name in names if name not in OF_THE_RUN]
 
 
-def _changed(
-    lake: Lake, stage: Stage, tables: _Tables, connection: duckdb.DuckDBPyConnection
-) -> Iterator[dict[str, Any]]:
+def _changed(lake: Lake, stage: Stage, tables: _Tables, stored: _Stored) -> Iterator[dict[str, Any]]:
     """Yields the rows of the stage that are to be kept: of partitions that may stand elsewhere than `stored` says."""
     names = tables_of(stage)
     versions, version = tables.versions(names), _version_of(stage)
-    mark = connection.execute(
-        "select stage_version, table_versions from stored where batch_state_id = $id", {"id": f"{stage.name}/"}
-    ).fetchone()
-    written_at = datetime.now(UTC)
+    mark = stored.marks.get(stage.name)
     if mark is None or mark[0] != version:
         partitions = None
     else:
         since = json.loads(mark[1])
-        partitions = _partitions_to_count(stage, tables, since, connection, written_at)
+        partitions = _partitions_to_count(stage, tables, since, stored)
         if not partitions and partitions is not None and since == versions:
             return
-    known = _stored_partitions(connection, stage, "partition is not null")
+    known = stored.partitions(stage)
     rows = None
     if partitions is None:
         rows = _rows_by_partition(lake, stage)
@@ -194,7 +222,7 @@ def _changed(
             "batch_state_id": f"{stage.name}/{partition}",
             "stage": stage.name,
             "partition": partition,
-            "written_at": written_at,
+            "written_at": stored.read_at,
             **row,
         }
     yield {
@@ -203,17 +231,13 @@ def _changed(
         "stage": stage.name,
         "stage_version": version,
         "table_versions": json.dumps(versions),
-        "written_at": written_at,
+        "written_at": stored.read_at,
     }
 
 
-def _partitions_to_count(
-    stage: Stage, tables: _Tables, since: dict[str, int], connection: duckdb.DuckDBPyConnection, now: datetime
-) -> set[str] | None:
+def _partitions_to_count(stage: Stage, tables: _Tables, since: dict[str, int], stored: _Stored) -> set[str] | None:
     """Returns the partitions that changed since those versions, or whose time has come; None: all may have."""
-    # The time has come, too, where the clock was set back since they were counted: see state.sql.
-    is_due = "(next_try_at <= $now or (next_try_at is not null and written_at > $now + interval 1 hour))"
-    chosen = _stored_partitions(connection, stage, is_due, now=now)
+    chosen = stored.due(stage)
     for name, version in tables.versions(tables_of(stage)).items():
         if since.get(name) == version:
             continue
@@ -228,23 +252,12 @@ def _partitions_to_count(
         chosen |= {partition for of_stage, partition in changed if not its_own or of_stage == stage.name}
     first = stage.outputs[0].table
     has_changed = since[first.name] != tables.datasets[first.name].version
-    if has_changed and _stored_partitions(connection, stage, "len(related_keys) > 0"):
+    if has_changed and stored.naming(stage):
         keys = tables.changed_keys(first, since[first.name])
         if keys is None:
             return None
-        naming = "list_has_any(related_keys, $keys::varchar[])"
-        chosen |= _stored_partitions(connection, stage, naming, keys=keys)
+        chosen |= stored.naming(stage, keys)
     return chosen
-
-
-def _stored_partitions(
-    connection: duckdb.DuckDBPyConnection, stage: Stage, condition: str, **parameters: Any
-) -> set[str]:
-    """Returns the partitions of the stage whose row in `stored` fulfils the condition."""
-    rows = connection.execute(
-        f"select partition from stored where stage = $stage and {condition}", {"stage": stage.name, **parameters}
-    )
-    return {partition for (partition,) in rows.fetchall()}
 
 
 def _count(

@@ -24,7 +24,7 @@ def rewrite_without_deleted(open_newest: Callable[[], lance.LanceDataset], table
     if not _has_had_rows(open_newest()):
         return
     retried(open_newest, partial(compact, every_deletion=True))
-    for column, kind in index_kinds(table).items():
+    for column, kind in index_kinds(table, rows=open_newest().count_rows()).items():
         retried(open_newest, partial(build_index, column=column, kind=kind))
     retried(open_newest, drop_vector_indexes)
     retried(open_newest, partial(index_vectors, table=table))

@@ -23,7 +23,20 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from resources.lake.index_segments import fragments_without, rows_of_segments, segments_to_merge
-from resources.lake.schema import ATTEMPTS, CLIP_CAPTIONS, COPY_KEYS, DUPLICATES, RAW_VIDEOS, SNAPSHOT_CHANGES, Table
+from resources.lake.schema import (
+    ANNOTATIONS,
+    ATTEMPTS,
+    CLIP_CAPTIONS,
+    COPY_KEYS,
+    DOWNLOADS,
+    DUPLICATES,
+    RAW_VIDEOS,
+    SNAPSHOT_CHANGES,
+    SOURCE_CHECKS,
+    SOURCES,
+    SUBSETS,
+    Table,
+)
 from resources.lake.vector_index import index_vectors
 
 if TYPE_CHECKING:
@@ -46,6 +59,19 @@ COMPACTION_BATCH_BYTES = 16 * 2**20
 # hash, lie apart: 5,000 new clips among 10 million take 100 ms at 4096, Lance's default, 60 at 1024 and 40 at 512. But
 # building the index holds some 0.5, 1.4 and 3.6 GB per 10 million keys.
 KEYS_PER_PAGE = 1024
+
+# Columns by which one video is looked for when somebody asks about it: by `why` and `forget`, seldom. While a table is
+# small they are scanned, since each index would cost every lake its time and files; of two million sources a scan takes
+# a second and 1 GB.
+ASKED_BY_NAME = {
+    SOURCES.name: ("site_key", "channel", "channel_id"),
+    DOWNLOADS.name: ("page_url", "site_key", "channel", "channel_id", "channel_url", "sha256"),
+    RAW_VIDEOS.name: ("source_id", "path"),
+    SOURCE_CHECKS.name: ("source_id",),
+    ANNOTATIONS.name: ("source_id",),
+    SUBSETS.name: ("video_id",),
+}
+MIN_ROWS_TO_INDEX_NAMES = 100_000
 
 # Old versions stay so long after the next one came: a reader that opened one may go on, and a mistake can be looked at.
 KEEP_VERSIONS_FOR = timedelta(days=7)
@@ -77,11 +103,11 @@ class Maintenance:
 IndexKind = Literal["BTREE", "BITMAP", "INVERTED"]
 
 
-def index_kinds(table: Table) -> dict[str, IndexKind]:
+def index_kinds(table: Table, *, rows: int = 0) -> dict[str, IndexKind]:
     """Column -> kind of Lance index: upserts find rows by key, reads a batch, search finds words.
 
     In attempts, forgetting finds what names a video, and what is not about videos. The others are read by the search
-    for copies.
+    for copies, and in a table of many rows by who asks for a name.
     """
     kinds: dict[str, IndexKind] = {table.key: "BTREE"}
     if table.partition is not None:
@@ -98,6 +124,8 @@ def index_kinds(table: Table) -> dict[str, IndexKind]:
         kinds["copy_key"] = "BTREE"
     if table.name == SNAPSHOT_CHANGES.name:
         kinds["snapshot"] = "BITMAP"
+    if rows >= MIN_ROWS_TO_INDEX_NAMES:
+        kinds |= dict.fromkeys(ASKED_BY_NAME.get(table.name, ()), "BTREE")
     return kinds
 
 
@@ -113,12 +141,16 @@ def add_missing_columns(open_newest: Callable[[], lance.LanceDataset], table: Ta
     retried(open_newest, add)
 
 
-def create_missing_indexes(open_newest: Callable[[], lance.LanceDataset], table: Table) -> None:
-    """Creates the missing indexes of `index_kinds`, on an empty table too."""
+def create_missing_indexes(
+    open_newest: Callable[[], lance.LanceDataset], table: Table, *, of_names: bool = False
+) -> None:
+    """Creates the missing indexes of `index_kinds`, on an empty table too. of_names: of a large table also the others;
+    two million rows take seconds.
+    """
 
     def create(dataset: lance.LanceDataset) -> None:
         present = {name for index in dataset.describe_indices() for name in index.field_names}
-        for column, kind in index_kinds(table).items():
+        for column, kind in index_kinds(table, rows=dataset.count_rows() if of_names else 0).items():
             if column not in present:
                 build_index(dataset, column, kind)
 
@@ -145,8 +177,9 @@ def index_new_rows(
     small_rows, max_rows: as `segments_to_merge` has them.
     """
     behind: dict[int, list[str]] = defaultdict(list)
+    kinds = index_kinds(table, rows=dataset.count_rows())
     for index in dataset.describe_indices():
-        if index_kinds(table).keys().isdisjoint(index.field_names):
+        if kinds.keys().isdisjoint(index.field_names):
             continue
         new_rows = sum(fragment.count_rows() for fragment in fragments_without(dataset, index))
         segments = rows_of_segments(dataset, index)
@@ -181,7 +214,7 @@ def maintain(
     open_newest: opens the table at its newest version; called again after a lost race.
     """
     before = len(open_newest().get_fragments())
-    create_missing_indexes(open_newest, table)
+    create_missing_indexes(open_newest, table, of_names=True)
     # Indexes first: Lance does not compact a fragment that an index covers together with one that it does not.
     retried(open_newest, partial(index_new_rows, table=table))
     retried(open_newest, partial(index_vectors, table=table))

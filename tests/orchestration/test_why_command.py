@@ -11,14 +11,19 @@ import pytest
 from command import Done, internvid
 
 from assets.stages import ingest_stages
+from resources.catalog.web import source_id_of
 from resources.corpus.forgetting.forgetting import url_of
 from resources.corpus.lineage import story
+from resources.incremental.provenance import digest
 from resources.lake.schema import TABLES
 from resources.lake.store import Lake
 
 WHEN = datetime(2026, 1, 2, 12, tzinfo=UTC)
 URL = "https://www.youtube.com/watch?v=aaaaaaaaaa1"
+OTHER, THIRD, BROKEN = f"{URL[:-1]}2", f"{URL[:-1]}3", "file:///videos/broken.mp4"
+SOURCE = source_id_of(URL)
 VIDEO, CLIP = "1234567890abcdef", "1234567890abcdef_0_10"
+SHA256 = f"{VIDEO}{'0' * 48}"
 LATER = f"{CLIP}0"  # its id begins with the other's
 
 
@@ -38,14 +43,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         lake,
         "sources",
         web
-        | {"source_id": "source0000000001", "uri": URL, "site_key": "aaaaaaaaaa1", "found_by": "f1"}
+        | {"source_id": SOURCE, "uri": URL, "site_key": "aaaaaaaaaa1", "found_by": "f1"}
         | {"title": "Herons [bold]", "channel": "Weirs", "query_words": "heron fishing", "first_seen_at": WHEN},
-        web | {"source_id": "source0000000002", "uri": "https://www.youtube.com/watch?v=aaaaaaaaaa2"},
-        web | {"source_id": "source0000000003", "uri": "https://www.youtube.com/watch?v=aaaaaaaaaa3"},
-        {"source_id": "source0000000004", "uri": "file:///videos/broken.mp4", "kind": "file"},
+        web | {"source_id": source_id_of(OTHER), "uri": OTHER},
+        web | {"source_id": source_id_of(THIRD), "uri": THIRD},
+        {"source_id": digest(BROKEN)[:16], "uri": BROKEN, "kind": "file"},
     )
     add(lake, "feeds", {"feed_id": "f1", "address": "ytsearch:heron fishing"})
-    source = {"source_id": "source0000000001"}
+    source = {"source_id": SOURCE}
     add(
         lake,
         "downloads",
@@ -57,7 +62,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         lake,
         "source_checks",
         source
-        | {"check_id": "source0000000001/1", "checked_at": WHEN, "is_available": False}
+        | {"check_id": f"{SOURCE}/1", "checked_at": WHEN, "is_available": False}
         | {"error_class": "Removed", "message": "Video unavailable"},
     )
     size = {"display_width": 640, "display_height": 360, "size_bytes": 12_000, "duration_seconds": 20.0}
@@ -66,7 +71,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         "raw_videos",
         source
         | size
-        | {"video_id": VIDEO, "source": URL, "path": "/media/a.mp4", "sha256": "1" * 64}
+        | {"video_id": VIDEO, "source": URL, "path": "/media/a.mp4", "sha256": SHA256}
         | {"container": "mp4", "video_codec": "h264"},
     )
     for clip in (CLIP, LATER):
@@ -119,10 +124,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         lake,
         "attempts",
         tries
-        | {"attempt_id": "downloads/source0000000002", "stage": "downloads", "key": "source0000000002"}
+        | {"attempt_id": f"downloads/{source_id_of(OTHER)}", "stage": "downloads", "key": source_id_of(OTHER)}
         | {"outcome": "waiting", "message": "HTTP Error 429", "next_try_at": WHEN, "related_key": "youtube.com"},
         tries
-        | {"attempt_id": "raw_videos/source0000000004", "stage": "raw_videos", "key": "source0000000004"}
+        | {"attempt_id": f"raw_videos/{digest(BROKEN)[:16]}", "stage": "raw_videos", "key": digest(BROKEN)[:16]}
         | {"outcome": "failed", "error_class": "InvalidData", "message": "moov atom not found"},
         tries
         | {"attempt_id": f"clip_embeddings/{CLIP}", "stage": "clip_embeddings", "key": CLIP}
@@ -160,13 +165,13 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
     line = in_one_line(text)
     for part in (
         f"{CLIP}: 0.000 to 2.500 s, number 0, begins with a cut, flags: still",
-        f"{URL} (source0000000001, batch 2026-01-02-0001)",
+        f"{URL} ({SOURCE}, batch 2026-01-02-0001)",
         "ytsearch:heron fishing, by the words 'heron fishing', first seen 2026-01-02 12:00:00",
         "Herons [bold], Weirs",
         "2026-01-02 12:00:00: not available: Removed: Video unavailable",
         "136+140, CC-BY (youtube, yt-dlp 2026, 2026-01-02 12:00:00)",
         "/media/a.mp4: 12.0 kB, 640x360, 20.000 s, mp4, h264, no sound",
-        f"{'1' * 64} (video {VIDEO})",
+        f"{SHA256} (video {VIDEO})",
         "│ clips │ 1 │ clips/1 │ │ run of c │ 2026-01-02 12:00:00 │",
         "│ clip_captions │ 1 │ clip_captions/1 │ merger │",
         "│ clip_embeddings │ │ failed: OutOfMemory: no",
@@ -189,7 +194,7 @@ def test_a_clip_s_whole_lineage_stands_on_one_screen(lake: Lake):
 @pytest.mark.parametrize("word", [VIDEO, URL, "https://youtu.be/aaaaaaaaaa1", "aaaaaaaaaa1", "/media/a.mp4"])
 def test_a_video_is_found_by_any_of_its_names_and_told_with_all_its_clips(lake: Lake, word: str):
     found = story(lake, ingest_stages(), word, url_of(word))
-    assert (found["source_id"], found["video_id"], found["clip_id"]) == ("source0000000001", VIDEO, None)
+    assert (found["source_id"], found["video_id"], found["clip_id"]) == (SOURCE, VIDEO, None)
     assert [row["clip_id"] for row in found["captions"]] == [CLIP, LATER]
     assert {stage["table"]: stage["rows"] for stage in found["stages"] if stage["rows"]} == {
         **dict.fromkeys(("downloads", "raw_videos"), 1),
@@ -200,11 +205,11 @@ def test_a_video_is_found_by_any_of_its_names_and_told_with_all_its_clips(lake: 
 
 
 def test_what_is_missing_is_told_with_the_reason(lake: Lake):
-    waiting = in_one_line(told(lake, "source0000000002"))
+    waiting = in_one_line(told(lake, source_id_of(OTHER)))
     reason = "waiting: RateLimited: HTTP Error 429 (the site is in a cooldown until 2026-01-02 12:00 UTC)"
     assert f"download not downloaded yet: {reason}" in waiting
     assert "file none: not yet" in waiting
-    states = {stage["table"]: stage["state"] for stage in story(lake, ingest_stages(), "source0000000003")["stages"]}
+    states = {stage["table"]: stage["state"] for stage in story(lake, ingest_stages(), source_id_of(THIRD))["stages"]}
     assert states["downloads"] == "not yet"
     states = {
         stage["table"]: stage["state"]

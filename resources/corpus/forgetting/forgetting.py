@@ -18,21 +18,24 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial, reduce
+from itertools import chain
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.catalog.tombstones import Names, begin, begun, end, key_on_site
+from resources.catalog.names_of_sources import ID_LENGTH, named_sources
+from resources.catalog.tombstones import Names, begin, begun, end, key_on_site, site_id_of
 from resources.corpus.exports.rewriting import holds, is_export, take_out
 from resources.corpus.forgetting.run_history import remove_runs, runs_that_show, scrub_files, unfinished_runs
 from resources.corpus.lineage import (
-    ID_LENGTH,
     Seen,
     TrainingIndex,
+    sources_called,
     trained_on,
     training_folders,
     training_indexes,
@@ -140,7 +143,7 @@ def names_of(lake: Lake, word: str, *, is_channel: bool = False) -> tuple[Names,
     Raises AmbiguousName for other unknown words, and for words that name several things.
     """
     url = url_of(word)
-    matches = lake.query(statement("forgetting/matches"), {"word": word, "url": url}).to_pylist()
+    matches = sources_called(lake, word, url)
     channels = [row for row in matches if row["named_by"] == "channel"]
     videos = [] if is_channel else [row for row in matches if row["named_by"] != "channel"]
     if videos and channels:
@@ -260,16 +263,15 @@ def _day_of(batch: str) -> datetime:
 
 def _sources(lake: Lake, target: Target) -> list[dict[str, Any]]:
     names = target.names
-    return lake.query(
-        statement("forgetting/sources"),
-        {
-            "urls": sorted(names.urls),
-            "site_keys": sorted(names.site_keys),
-            "channels": sorted(names.channels),
-            "sha256s": sorted(names.sha256s),
-            "source_ids": sorted(target.source_ids),
-        },
-    ).to_pylist()
+    asked = {
+        "urls": sorted(names.urls),
+        "site_keys": sorted(names.site_keys),
+        "channels": sorted(names.channels),
+        "sha256s": sorted(names.sha256s),
+        "source_ids": sorted(target.source_ids),
+    }
+    ids_on_sites = [site_id_of(key) for key in asked["site_keys"]]
+    return named_sources(lake, "forgetting/sources", asked, names={*ids_on_sites, *chain.from_iterable(asked.values())})
 
 
 def _attempts(lake: Lake, target: Target) -> list[dict[str, Any]]:
@@ -279,7 +281,9 @@ def _attempts(lake: Lake, target: Target) -> list[dict[str, Any]]:
         "per_video": stages_of_videos(),
         "texts": sorted({*target.video_ids, *target.names.urls, *_ids_of_sites(target.names)}),
     }
-    with lake.connect(["annotations"]) as connection:
+    with lake.connect([]) as connection:
+        of_sources = lake.known("annotations", parameters["source_ids"], ["source_id"], by="source_id")
+        connection.register("annotations", of_sources)
         connection.register("attempts", _attempts_in_question(lake, target))
         return connection.sql(statement("forgetting/attempts"), params=parameters).to_arrow_table().to_pylist()
 
@@ -308,7 +312,7 @@ def _attempts_in_question(lake: Lake, target: Target) -> lance.LanceDataset | pa
 
 def _ids_of_sites(names: Names) -> set[str]:
     """Returns the site's ids that are long enough to be unambiguous within a text."""
-    return {site_id for key in names.site_keys if len(site_id := key.partition("/")[2]) >= MIN_ID_CHARACTERS}
+    return {site_id for key in names.site_keys if len(site_id := site_id_of(key)) >= MIN_ID_CHARACTERS}
 
 
 # --- what there is of it ------------------------------------------------------------------------------------------
@@ -394,11 +398,7 @@ def partial_downloads(media: Media, target: Target) -> list[Path]:
 
 def own_files(lake: Lake, media: Media, target: Target) -> list[str]:
     """Returns the user's own files, which the lake reads by reference or has read. They are not removed."""
-    rows = lake.query(
-        "select path from raw_videos where video_id in (select unnest($video_ids))",
-        {"video_ids": sorted(target.video_ids)},
-        tables=["raw_videos"],
-    )
+    rows = lake.known("raw_videos", sorted(target.video_ids), ["path"])
     kept = {path for path in rows["path"].to_pylist() if not path.startswith(f"{media.root.rstrip('/')}/")}
     local = {path for url in target.names.urls if url.startswith("file://") and (path := local_path(url)) is not None}
     return sorted(kept | {path for path in local if os.path.exists(path)})
@@ -441,14 +441,9 @@ def seen_by(lake: Lake, target: Target) -> list[Seen]:
     """Returns subsets with clips of the target, checkpoints trained on it, and exports that may contain it."""
     if not target.video_ids:
         return []
-    in_subsets = lake.query(
-        "select subset, count(*) as clips from subsets where video_id in (select unnest($video_ids)) "
-        "group by subset order by subset",
-        {"video_ids": sorted(target.video_ids)},
-        tables=["subsets"],
-    ).to_pylist()
+    clips = Counter(lake.known("subsets", sorted(target.video_ids), ["subset"], by="video_id")["subset"].to_pylist())
     selected = "they are removed from it; it is selected again with the next snapshot"
-    seen = [Seen("subset", row["subset"], row["clips"], selected) for row in in_subsets]
+    seen = [Seen("subset", subset, number, selected) for subset, number in sorted(clips.items())]
     return [*seen, *trained_on(lake, sorted(target.video_ids)), *_exports(lake, target)]
 
 
