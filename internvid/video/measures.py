@@ -69,7 +69,7 @@ def luma_and_cell_change(before: np.ndarray, after: np.ndarray) -> tuple[float, 
 
 
 def _largest_cell(difference: np.ndarray) -> float:
-    return float(cv2.resize(difference, (8, 6), interpolation=cv2.INTER_AREA).max())
+    return cv2.minMaxLoc(cv2.resize(difference, (8, 6), interpolation=cv2.INTER_AREA))[1]
 
 
 def is_black(picture: SmallPicture) -> bool:
@@ -99,7 +99,7 @@ class CameraMeter:
             return None
         # Right is real and down imaginary: a shift and a factor are all of a similarity, in half of the array calls.
         moved = flow.view(np.complex64)[2::5, 2::5, 0].ravel().astype(np.complex128)
-        shift, factor = complex(np.median(moved.real), np.median(moved.imag)), 0j
+        shift, factor = complex(_median(moved.real), _median(moved.imag)), 0j
         rest = moved - shift
         inside = np.abs(rest) < 2 * RESIDUAL_PIXELS
         for _ in range(3):
@@ -120,6 +120,15 @@ class CameraMeter:
             moving_share=moving / moved.size,
             mover=(mover.real / WIDE_WIDTH, mover.imag / WIDE_HEIGHT),
         )
+
+
+def _median(values: np.ndarray) -> float:
+    """The median; NumPy's own takes 0.15 ms, as long as all else that is done with the flow."""
+    half = values.size // 2
+    if values.size % 2:
+        return float(np.partition(values, half)[half])
+    middle = np.partition(values, (half - 1, half))
+    return float((middle[half - 1] + middle[half]) / 2)
 
 
 def _explains(before: np.ndarray, after: np.ndarray, flow: np.ndarray) -> bool:

@@ -17,12 +17,14 @@ benchmarks/cut_and_sample.py repeats these measurements.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from operator import sub
 
 import av
 import av.container
@@ -733,17 +735,17 @@ class _Reservoir:
     def _drop_frame(self, starts: list[int]) -> bool:
         """Drops the frame that leaves the smallest gap, never the first of its shot. Returns False if there is none."""
         older = self._older
-        gaps = [
-            (older[at + 1].frame_index - older[at - 1].frame_index, at)
-            for at in range(1, len(older) - 1)
-            if self._follows_in_shot(older[at], older[at - 1 : at], starts)
-        ]
-        if not gaps:
-            return False
-        gap, at = min(gaps)
-        del older[at]
-        self._apart = max(1, gap // 2)
-        return True
+        indices = [held.frame_index for held in older]
+        gaps: list[float] = list(map(sub, indices[2:], indices))
+        # The least first: to ask of each whether it begins its shot would take longer than decoding a small frame.
+        while (gap := min(gaps, default=math.inf)) < math.inf:
+            at = gaps.index(gap) + 1
+            if self._follows_in_shot(older[at], older[at - 1 : at], starts):
+                del older[at]
+                self._apart = max(1, int(gap) // 2)
+                return True
+            gaps[at - 1] = math.inf
+        return False
 
     @staticmethod
     def _follows_in_shot(held: _Held, before: list[_Held], starts: list[int]) -> bool:
