@@ -89,7 +89,7 @@ def _train_chat(session: Session, recipe: str, subset: str) -> NoReturn:
 
 def _train_generators(session: Session, recipe: str, subsets: list[str]) -> NoReturn:
     """Trains a generator of videos on each subset, prints their rows, and exits."""
-    from assets.generation.generation_checkpoints import newest_generator
+    from assets.generation.generation_checkpoints import newest_generator, unreadable_clips
     from assets.partitions import model_key
 
     _require_subsets(session, subsets)
@@ -108,6 +108,8 @@ def _train_generators(session: Session, recipe: str, subsets: list[str]) -> NoRe
             highlight=False,
             soft_wrap=True,
         )
+        if left_out := unreadable_clips(session.lake, row["provenance"]):
+            notes.print(f"{left_out:,} clips were left out, for their videos cannot be read: see the table attempts")
     raise typer.Exit(1 if summary.failed_runs or None in rows.values() else 0)
 
 

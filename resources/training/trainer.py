@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from internvid.generation.unreadable import UNREADABLE
 from resources.incremental.progress import progress
 from resources.training.benchmark_clips import keep_frames
 from resources.training.checkpoint_files import FRAMES
@@ -122,13 +123,16 @@ class Tuned:
 class TrainedGenerator:
     """Result of the training of a generator.
 
-    checkpoint: its folder. digest: `generator_digest` of it. left_out: as of `Trained`. The other fields are those of
+    checkpoint: its folder. digest: `generator_digest` of it. left_out: as of `Trained`. unreadable_list: the file that
+    `internvid.generation.unreadable.unreadable_clips` reads. The other fields are those of
     `internvid.generation.training.GenerationTrainingResult`.
     """
 
     checkpoint: Path
     digest: str
     clips: int
+    unreadable: int
+    unreadable_list: Path
     left_out: dict[str, int]
     steps: int
     samples: int
@@ -202,7 +206,8 @@ class Trainer(dg.ConfigurableResource):
     ) -> TrainedGenerator:
         """Trains a generator on the clips as they are at the snapshot, or continues its training.
 
-        Its frames are decoded from the videos, once. The parameters and errors are those of `train`.
+        Its frames are decoded from the videos, once; clips that cannot be read are left out. The parameters and errors
+        are those of `train`.
         """
         folder = _made(folder)
         index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
@@ -214,7 +219,10 @@ class Trainer(dg.ConfigurableResource):
             is_generator=True,
         )
         result = self._run(context, config)
-        return TrainedGenerator(**{**result, "checkpoint": Path(result["checkpoint"]), "left_out": index.left_out})
+        if result["unreadable"]:
+            context.log.info(f"{result['unreadable']:,} clips were left out, for they cannot be read: see attempts")
+        about = {"checkpoint": Path(result["checkpoint"]), "unreadable_list": folder / UNREADABLE}
+        return TrainedGenerator(**{**result, **about, "left_out": index.left_out})
 
     def train_chat(
         self,
