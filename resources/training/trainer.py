@@ -150,7 +150,8 @@ class Trainer(dg.ConfigurableResource):
     that replaces the one of a recipe; recipes with random initialisation ignore it. language_model: a causal language
     model of `transformers`, by hub id or folder, for the recipes of chats that start from one. image_model: a
     text-to-image model of `diffusers`, likewise, for the recipes of generators. max_steps: upper bound on the steps of
-    each phase, for a trial. save_every_seconds: period of saving the state.
+    each phase, for a trial. steps: of a generator, exactly so many, however many clips it has, to compare subsets.
+    save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
@@ -162,6 +163,7 @@ class Trainer(dg.ConfigurableResource):
     language_model: str | None = None
     image_model: str | None = None
     max_steps: int | None = None
+    steps: int | None = None
     save_every_seconds: float = 60.0
 
     def as_trained(self, recipe: Recipe) -> Recipe:
@@ -186,11 +188,13 @@ class Trainer(dg.ConfigurableResource):
         return recipe
 
     def generator_as_trained(self, recipe: GenerationRecipe) -> GenerationRecipe:
-        """Returns the recipe with this trainer's image model and max_steps, both of which its version names."""
+        """Returns the recipe with this trainer's image model, max_steps and steps, which its version names."""
         if self.image_model is not None and recipe.image_model is not None:
             recipe = replace(recipe, image_model=self.image_model)
         if self.max_steps is not None:
             recipe = replace(recipe, denoiser=replace(recipe.denoiser, max_steps=self.max_steps))
+        if self.steps is not None:
+            recipe = replace(recipe, denoiser=replace(recipe.denoiser, min_steps=self.steps, max_steps=self.steps))
         return recipe
 
     def train_generator(
