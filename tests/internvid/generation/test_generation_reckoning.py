@@ -13,8 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from internvid.generation.checkpoint import load_generator
-from internvid.generation.recipe import T2V_SD
 from internvid.generation.model import listed_parameters
+from internvid.generation.recipe import T2V_SD
 from internvid.generation.reckoning import _blocks, _Kept, _networks, reckoned_step
 from internvid.generation.training import train_generator
 
