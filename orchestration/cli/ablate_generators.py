@@ -93,7 +93,7 @@ def _train_alike(session: Session, recipe: str, subsets: list[str], steps: int |
         steps_of_recipe.append(plan.steps)
     steps = steps or max(steps_of_recipe)
     if set(steps_of_recipe) != {steps}:
-        session.resources["trainer"] = trainer.model_copy(update={"steps": steps})
+        session.use("trainer", trainer.model_copy(update={"steps": steps}))
     return steps
 
 
