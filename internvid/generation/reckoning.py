@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from internvid.generation.autoencoder import ImageModelAutoencoder
+from internvid.generation.autoencoder import ImageModelAutoencoder, PatchAutoencoder
 from internvid.generation.checkpoint import new_generator
 from internvid.generation.model import CLOSED, VideoDenoiser, set_trained
 from internvid.generation.recipe import GenerationRecipe
@@ -89,7 +89,7 @@ class StepReckoning:
 class Networks:
     """The parts of a generator without numbers, and what one video is for them."""
 
-    autoencoder: nn.Module
+    autoencoder: PatchAutoencoder | ImageModelAutoencoder
     text_tower: CLIPTextModel
     denoiser: VideoDenoiser
     latent_shape: tuple[int, int, int, int]

@@ -93,7 +93,9 @@ def _train_alike(session: Session, recipe: str, subsets: list[str], steps: int |
         steps_of_recipe.append(plan.steps)
     steps = steps or max(steps_of_recipe)
     if set(steps_of_recipe) != {steps}:
-        session.use("trainer", trainer.model_copy(update={"steps": steps}))
+        # Not a copy with other values: Dagster would make runs' resources by what the first one was made with.
+        values = {name: getattr(trainer, name) for name in type(trainer).model_fields}
+        session.use("trainer", type(trainer)(**{**values, "steps": steps}))
     return steps
 
 
