@@ -50,7 +50,7 @@ STABLE_DIFFUSION_TEXT: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class StepReckoning:
+class TrainingReckoning:
     """What a step on one GPU takes.
 
     videos: of the batch. parameters: by part. trained: with gradients. weights_bytes: of all parts, in float32, and of
@@ -99,7 +99,9 @@ class Networks:
         return {"autoencoder": self.autoencoder, "text tower": self.text_tower, "denoiser": self.denoiser.unet}
 
 
-def reckoned_step(recipe: GenerationRecipe, *, is_on_gpu: bool = True, vocabulary: int | None = None) -> StepReckoning:
+def reckoned_training(
+    recipe: GenerationRecipe, *, is_on_gpu: bool = True, vocabulary: int | None = None
+) -> TrainingReckoning:
     """Returns a step of the recipe on one GPU; is_on_gpu: else on a CPU, which keeps all and computes in float32.
 
     Without an image model the sizes are those of Stable Diffusion 1.x. vocabulary: tokens of a new model's text tower;
@@ -126,7 +128,7 @@ def reckoned_step(recipe: GenerationRecipe, *, is_on_gpu: bool = True, vocabular
     kept_bytes = whole_bytes
     if is_on_gpu:
         kept_bytes, _, flops = _passes(networks, recomputes=True)
-    return StepReckoning(
+    return TrainingReckoning(
         videos=recipe.denoiser.batch_size,
         frames=recipe.frames,
         parameters=weights,

@@ -23,16 +23,17 @@ def ablate_generators(
     recipe: str,
     subsets: list[str],
     *,
-    steps: int | None,
+    updates: int | None,
     prompts: int,
     seeds: int,
     lake: str | None,
 ) -> RunSummary:
     """Trains the recipe on each subset for the same number of steps, and measures videos of the same prompts and seeds.
 
-    Prints a row for each subset, and writes its figures into evaluations. steps: None: as many as the recipe gives the
-    largest subset. prompts: number of captions of held-out clips. seeds: number of videos of each. lake: as the user
-    named it. Raises ValueError where there are no held-out clips, or a subset has none to train on.
+    Prints a row for each subset, and writes its figures into evaluations. updates: steps of training; None: as many as
+    the recipe gives the largest subset. prompts: number of captions of held-out clips. seeds: number of videos of each.
+    lake: as the user named it. Raises ValueError for fewer than two held-out clips, and for a subset without any to
+    train on.
     """
     from internvid.generation.recipe import Sampling
     from resources.training.generated_videos import Asked
@@ -43,14 +44,14 @@ def ablate_generators(
     real = _held_out_videos(session, subsets[0])
     captions = tuple(dict.fromkeys(video.prompt for video in real if video.prompt))[:prompts]
     asked = Asked(captions, tuple(range(seeds)), Sampling().version)
-    trained_steps = _train_alike(session, recipe, subsets, steps)
+    updates_made = _train_alike(session, recipe, subsets, updates)
     for subset in subsets:
         sampling = {"prompts": list(asked.prompts), "seeds": list(asked.seeds)}
         session.train_generator(recipe, subset, summary, sampling=sampling)
     print_failed_runs(summary)
     rows = [_row(session, recipe, subset, asked, real, lake) for subset in subsets]
     title = (
-        f"{recipe}, {trained_steps:,} steps each; of {len(captions):,} captions of held-out clips {seeds:,} videos each"
+        f"{recipe}, {updates_made:,} steps each; of {len(captions):,} captions of held-out clips {seeds:,} videos each"
     )
     _print(title, rows)
     return summary
@@ -71,7 +72,7 @@ def _held_out_videos(session: Session, subset: str) -> "list[MeasuredVideo]":
     return clips_in_videos(session.lake, held_out, snapshot=made["snapshot"])
 
 
-def _train_alike(session: Session, recipe: str, subsets: list[str], steps: int | None) -> int:
+def _train_alike(session: Session, recipe: str, subsets: list[str], updates: int | None) -> int:
     """Has the trainer of the session train each subset for the same number of steps, and returns the number.
 
     Raises ValueError for a subset without clips to train on.
@@ -83,20 +84,20 @@ def _train_alike(session: Session, recipe: str, subsets: list[str], steps: int |
 
     trainer = session.resources["trainer"]
     phase = trainer.generator_as_trained(GENERATION_RECIPES[recipe]).denoiser
-    steps_of_recipe = []
+    updates_of_recipe = []
     for subset in subsets:
         made = made_from(session.lake, subset)
         clips = 0 if made is None else len(clips_to_train_on(session.lake, subset, made["snapshot"])[0])
         if not clips:
             raise ValueError(f"the subset {subset} has no clip to train on")
         (plan,) = phase_plans([phase], clips=clips)
-        steps_of_recipe.append(plan.steps)
-    steps = steps or max(steps_of_recipe)
-    if set(steps_of_recipe) != {steps}:
+        updates_of_recipe.append(plan.steps)
+    updates = updates or max(updates_of_recipe)
+    if set(updates_of_recipe) != {updates}:
         # Not a copy with other values: Dagster would make runs' resources by what the first one was made with.
         values = {name: getattr(trainer, name) for name in type(trainer).model_fields}
-        session.use("trainer", type(trainer)(**{**values, "steps": steps}))
-    return steps
+        session.use("trainer", type(trainer)(**{**values, "steps": updates}))
+    return updates
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,11 @@ def _train_generator(session: Session, recipe: str, subset: str) -> NoReturn:
 def ablate(
     subsets: Annotated[str, typer.Option(help="Subsets to compare, joined by commas.")],
     recipe: Annotated[str, typer.Option(help="The recipe that each is trained by.")] = "viclip-tiny",
-    steps: Annotated[
+    updates: Annotated[
         int | None,
-        typer.Option(min=1, help="Generators: of each; else as many as the recipe gives the largest subset."),
+        typer.Option(
+            "--steps", min=1, help="Generators: of each; else those that the recipe gives the largest subset."
+        ),
     ] = None,
     prompts: Annotated[
         int, typer.Option(min=1, help="Generators: number of held-out clips whose captions are prompts.")
@@ -133,7 +135,9 @@ def ablate(
 
         _require_subsets(session, names)
         try:
-            summary = ablate_generators(session, recipe, names, steps=steps, prompts=prompts, seeds=seeds, lake=lake)
+            summary = ablate_generators(
+                session, recipe, names, updates=updates, prompts=prompts, seeds=seeds, lake=lake
+            )
         except (ValueError, OSError) as error:
             raise typer.BadParameter(str(error)) from error
         raise typer.Exit(1 if summary.failed_runs else 0)

@@ -15,11 +15,11 @@ from orchestration.cli.output import console
 from orchestration.cli.plan_chat import GPU_GIB
 
 if TYPE_CHECKING:
-    from internvid.generation.reckoning import StepReckoning
+    from internvid.generation.reckoning import TrainingReckoning
     from resources.corpus.estimate.prices import Machine, Prices
 
 SHARE_OF_PEAK = 0.4  # of a GPU's arithmetic: assumed, and not measured here; convolutions of small pictures reach less
-STEPS_PRICED = 1_000
+UPDATES_PRICED = 1_000
 
 
 def plan_generator(
@@ -31,7 +31,7 @@ def plan_generator(
     Raises typer.BadParameter for an unknown recipe, an image model that is not there, and prices without a peak.
     """
     from internvid.generation.recipe import GENERATION_RECIPES
-    from internvid.generation.reckoning import SHARE_OF_MEMORY, reckoned_step
+    from internvid.generation.reckoning import SHARE_OF_MEMORY, reckoned_training
 
     if recipe_name not in GENERATION_RECIPES:
         there_are = ", ".join(GENERATION_RECIPES)
@@ -39,43 +39,49 @@ def plan_generator(
     recipe = existing(lake).resources["trainer"].generator_as_trained(GENERATION_RECIPES[recipe_name])
     try:
         prices, machine = _machine(prices_file, kind)
-        step = reckoned_step(recipe)
+        reckoned = reckoned_training(recipe)
     except (ValueError, OSError) as error:
         raise typer.BadParameter(str(error)) from error
-    fitting = {gib: step.fitting_videos(gib * 2**30 * SHARE_OF_MEMORY) for gib in GPU_GIB}
-    step_seconds = None if machine is None else _step_seconds(step, machine)
+    fitting = {gib: reckoned.fitting_videos(gib * 2**30 * SHARE_OF_MEMORY) for gib in GPU_GIB}
+    update_seconds = None if machine is None else _update_seconds(reckoned, machine)
     if as_json:
-        plain: dict[str, Any] = {"recipe": recipe.version, **asdict(step), "fixed_bytes": step.fixed_bytes}
-        plain |= {"batch_bytes": step.memory_bytes(step.videos), "fitting": fitting, "step_seconds": step_seconds}
+        plain: dict[str, Any] = {"recipe": recipe.version, **asdict(reckoned), "fixed_bytes": reckoned.fixed_bytes}
+        plain |= {
+            "batch_bytes": reckoned.memory_bytes(reckoned.videos),
+            "fitting": fitting,
+            "step_seconds": update_seconds,
+        }
         typer.echo(json.dumps(plain, indent=2))
         return
     named = "sizes of Stable Diffusion 1.x, as INTERNVID_IMAGE_MODEL is not set" if recipe.image_model == "" else None
-    title = ", ".join(filter(None, (recipe.version, named, f"videos of {step.frames} x {recipe.image_size} pixels")))
+    title = ", ".join(
+        filter(None, (recipe.version, named, f"videos of {reckoned.frames} x {recipe.image_size} pixels"))
+    )
     table = TextTable("what", "", title=escape(title), title_justify="left")
-    for part, count in step.parameters.items():
+    for part, count in reckoned.parameters.items():
         table.add_row(f"weights: {part}", f"{count:,}")
     rows = {
-        "weights that are trained": f"{step.trained:,}",
-        "weights in memory, with copies": decimal(step.weights_bytes),
-        "moving average": decimal(step.average_bytes),
-        "gradients, optimiser": decimal(step.state_bytes),
-        "kept for one video": decimal(step.kept_bytes),
-        "kept in a block that is computed again": decimal(step.recomputed_bytes),
-        "videos of a step": f"{step.videos:,}",
-        "memory of one GPU that takes them all": decimal(step.memory_bytes(step.videos)),
-        "arithmetic of a step": f"{step.videos * step.flops / 1e12:,.3g} TFLOP",
-        "arithmetic of the latents of a video, once": f"{step.encoding_flops / 1e12:,.3g} TFLOP",
+        "weights that are trained": f"{reckoned.trained:,}",
+        "weights in memory, with copies": decimal(reckoned.weights_bytes),
+        "moving average": decimal(reckoned.average_bytes),
+        "gradients, optimiser": decimal(reckoned.state_bytes),
+        "kept for one video": decimal(reckoned.kept_bytes),
+        "kept in a block that is computed again": decimal(reckoned.recomputed_bytes),
+        "videos of a step": f"{reckoned.videos:,}",
+        "memory of one GPU that takes them all": decimal(reckoned.memory_bytes(reckoned.videos)),
+        "arithmetic of a step": f"{reckoned.videos * reckoned.flops / 1e12:,.3g} TFLOP",
+        "arithmetic of the latents of a video, once": f"{reckoned.encoding_flops / 1e12:,.3g} TFLOP",
     }
     for what, value in rows.items():
         table.add_row(what, value)
     console.print(table)
     for gib, count in fitting.items():
         console.print(f"a GPU of {gib} GiB: " + (f"{count:,} videos at once" if count else "it does not fit"))
-    if step_seconds is not None and machine is not None and prices is not None:
-        hours = step_seconds * STEPS_PRICED / 3600
+    if update_seconds is not None and machine is not None and prices is not None:
+        hours = update_seconds * UPDATES_PRICED / 3600
         console.print(
             f"A step on {machine.gpus:,} GPUs of {machine.gpu_teraflops:g} TFLOP/s, of which {SHARE_OF_PEAK:.0%} are "
-            f"assumed to be reached: {step_seconds:,.2f} s; {STEPS_PRICED:,} steps: {hours:,.2f} hours, "
+            f"assumed to be reached: {update_seconds:,.2f} s; {UPDATES_PRICED:,} steps: {hours:,.2f} hours, "
             f"{hours * machine.per_hour:,.2f} {prices.currency}",
             highlight=False,
             soft_wrap=True,
@@ -88,9 +94,9 @@ def plan_generator(
     )
 
 
-def _step_seconds(step: "StepReckoning", machine: "Machine") -> float:
+def _update_seconds(reckoned: "TrainingReckoning", machine: "Machine") -> float:
     assert machine.gpu_teraflops is not None, "a machine without a peak is refused before"
-    return step.videos * step.flops / (machine.gpus * machine.gpu_teraflops * 1e12 * SHARE_OF_PEAK)
+    return reckoned.videos * reckoned.flops / (machine.gpus * machine.gpu_teraflops * 1e12 * SHARE_OF_PEAK)
 
 
 def _machine(prices_file: Path | None, kind: str | None) -> "tuple[Prices | None, Machine | None]":

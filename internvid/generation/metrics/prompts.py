@@ -60,8 +60,8 @@ def requests_in(path: Path, seeds: Sequence[int] | None) -> list[Request]:
         for seed in given:
             name = request.video or _name(request.prompt)
             name = name if request.video and len(given) == 1 else f"{name}-{seed}"
-            one = replace(request, video=name, seed=seed)
-            if made.setdefault(name, one) != one:
+            named = replace(request, video=name, seed=seed)
+            if made.setdefault(name, named) != named:
                 raise ValueError(
                     f"{path}, line {line}: {name} is the name of two videos: name them by `video`, in a file of .jsonl"
                 )

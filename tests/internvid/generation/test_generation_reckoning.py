@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from internvid.generation.checkpoint import load_generator
 from internvid.generation.model import listed_parameters
 from internvid.generation.recipe import T2V_SD
-from internvid.generation.reckoning import _blocks, _Kept, _networks, reckoned_step
+from internvid.generation.reckoning import _blocks, _Kept, _networks, reckoned_training
 from internvid.generation.training import train_generator
 
 
@@ -27,7 +27,7 @@ def test_weights_and_arithmetic_are_those_of_a_trained_generator(kind, tmp_path)
     folder = train_generator(recipe, coloured_clips(), folder=tmp_path / "training").checkpoint
     generator = load_generator(folder)
     vocabulary = generator.text_tower.config.vocab_size
-    step = reckoned_step(recipe, is_on_gpu=False, vocabulary=vocabulary)
+    step = reckoned_training(recipe, is_on_gpu=False, vocabulary=vocabulary)
     real = {name: sum(p.numel() for p in part.parameters()) for name, part in generator.parts.items()}
     assert list(step.parameters.values()) == list(real.values())
     average = torch.load(tmp_path / "training" / "state.pt", weights_only=True)["average"]
@@ -56,7 +56,7 @@ def test_weights_and_arithmetic_are_those_of_a_trained_generator(kind, tmp_path)
 
 @pytest.mark.slow
 def test_without_an_image_model_the_sizes_are_those_of_stable_diffusion_1():
-    step = reckoned_step(T2V_SD)
+    step = reckoned_training(T2V_SD)
     assert step.parameters["autoencoder"] == 83_653_863
     assert step.parameters["text tower"] == 123_060_480
     of_image_model = [
