@@ -119,11 +119,12 @@ def test_generators_are_ablated_with_the_same_steps_prompts_and_seeds(run, lake)
         assert printed[subset][3:] == [f"{values[metric]:.4f}" for metric in metrics]
 
     # Fewer videos are asked for: nothing is trained, and those that were made before are not measured.
-    run(*ask, "--prompts", "1", "--seeds", "1")
+    run(*ask, "--prompts", "1", "--seeds", "2")
     assert lake.polars("generation_checkpoints").height == 2
     assert lake.polars("generated_videos").height == len(videos)
     again = [row for row in lake.polars("evaluations").to_dicts() if row["benchmark"] == "held_out-generation"]
-    assert {row["items"] for row in again if row["metric"] == "viclip_similarity"} == {1}
+    assert {row["items"] for row in again if row["metric"] == "viclip_similarity"} == {2}
+    assert "ask for more by --prompts or --seeds" in refused(run(*ask, "--prompts", "1", "--seeds", "1", code=2))
 
 
 def test_benchmarks_become_rows_of_every_checkpoint_once_and_are_set_beside_each_other(

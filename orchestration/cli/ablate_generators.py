@@ -43,6 +43,8 @@ def ablate_generators(
         session.select(subset, summary)
     real = _held_out_videos(session, subsets[0])
     captions = tuple(dict.fromkeys(video.prompt for video in real if video.prompt))[:prompts]
+    if len(captions) * seeds < 2:
+        raise ValueError(f"{len(captions) * seeds} videos have no distribution: ask for more by --prompts or --seeds")
     asked = Asked(captions, tuple(range(seeds)), Sampling().version)
     updates_made = _train_alike(session, recipe, subsets, updates)
     for subset in subsets:
