@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command import Done, internvid, internvid_process, refused, succeeded
+from command import Done, cells, internvid, internvid_process, refused, succeeded
 
 from resources.incremental.faults import SystemFault
 from resources.lake.store import Lake
@@ -88,6 +88,43 @@ def test_ablate_compares_subsets_on_the_same_held_out_clips(run, lake):
     assert items[checkpoints["all"]] == items[checkpoints["div"]]
     assert "training" in done.stderr
     assert lake.polars("checkpoints").height == 2, "the model on all was there already"
+
+
+def test_generators_are_ablated_with_the_same_steps_prompts_and_seeds(run, lake):
+    ask = ("ablate", "--recipe", "t2v-tiny", "--subsets", "all,div", "--steps", "3")
+    done = run(*ask, "--prompts", "2", "--seeds", "2")
+    generators = {row["subset"]: row for row in lake.polars("generation_checkpoints").to_dicts()}
+    assert [row["steps"] for row in generators.values()] == [3, 3]
+    videos = lake.polars("generated_videos").to_dicts()
+    asked = {
+        subset: {(row["prompt"], row["seed"]) for row in videos if row["checkpoint_id"] == generator["checkpoint_id"]}
+        for subset, generator in generators.items()
+    }
+    assert asked["all"] == asked["div"]
+    assert len(asked["all"]) == 4
+    held_out = {row["clip_id"] for row in lake.polars("subsets").to_dicts() if row["split"] == "test"}
+    of_held_out = {row["caption"] for row in lake.polars("clip_captions").to_dicts() if row["clip_id"] in held_out}
+    assert {prompt for prompt, _ in asked["all"]} <= of_held_out
+
+    evaluations = [row for row in lake.polars("evaluations").to_dicts() if row["benchmark"] == "held_out-generation"]
+    metrics = ["viclip_frechet", "viclip_similarity", "classifier_frechet"]
+    assert len(evaluations) == 2 * len(metrics)
+    assert {row["items"] for row in evaluations if row["metric"] == "viclip_similarity"} == {4}
+    printed = {row[0]: row[1:] for row in cells(done.stdout)}
+    for subset, generator in generators.items():
+        values = {
+            row["metric"]: row["value"] for row in evaluations if row["checkpoint_id"] == generator["checkpoint_id"]
+        }
+        assert printed[subset][:2] == [str(generator["clips"]), "3"]
+        assert printed[subset][3:] == [f"{values[metric]:.4f}" for metric in metrics]
+
+    # Fewer videos are asked for: nothing is trained, and those that were made before are not measured.
+    run(*ask, "--prompts", "1", "--seeds", "2")
+    assert lake.polars("generation_checkpoints").height == 2
+    assert lake.polars("generated_videos").height == len(videos)
+    again = [row for row in lake.polars("evaluations").to_dicts() if row["benchmark"] == "held_out-generation"]
+    assert {row["items"] for row in again if row["metric"] == "viclip_similarity"} == {2}
+    assert "ask for more by --prompts or --seeds" in refused(run(*ask, "--prompts", "1", "--seeds", "1", code=2))
 
 
 def test_benchmarks_become_rows_of_every_checkpoint_once_and_are_set_beside_each_other(

@@ -87,6 +87,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("internvid/web/queries.py", "door"): "of a search phrase",
     ("orchestration/cli/session.py", "is_step_failure"): DAGSTER,
     ("orchestration/cli/session.py", "step_failure_data"): DAGSTER,
+    ("orchestration/cli/ablate_generators.py", "steps"): OPTIMISER,
     ("orchestration/configured.py", "max_steps"): OPTIMISER,
     ("orchestration/configured.py", "trial_steps"): OPTIMISER,
     ("orchestration/settings.py", "trial_steps"): OPTIMISER,

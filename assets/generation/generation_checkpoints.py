@@ -8,16 +8,22 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.partitions import GENERATOR
+from internvid.batches import in_batches
 from internvid.generation.recipe import GENERATION_RECIPES, GenerationRecipe
+from internvid.generation.unreadable import unreadable_clips as listed_unreadable
 from resources.corpus.held_out import clips_to_train_on
+from resources.incremental import attempts
+from resources.incremental.attempts import Unusable
 from resources.incremental.declaration import Configuration, StageRun, StageScope, stage
 from resources.incremental.stage import Done, Outcome, Rows, Skipped, Unit, one_by_one
 from resources.lake.schema import GENERATION_CHECKPOINTS
 from resources.lake.store import Lake
 from resources.training.checkpoint_files import publish_folder, remove_states, training_folder
 from resources.training.checkpoint_rows import made_from, newest_row
-from resources.training.trainer import Trainer
+from resources.training.trainer import TrainedGenerator, Trainer
 
+CLIPS_STAGE = "generation_clips"  # in attempts: clips that were left out of a training, for they cannot be read
+ROWS_PER_WRITE = 10_000
 MEASURED = ("clips", "steps", "samples", "seconds", "loss")
 
 
@@ -99,6 +105,7 @@ def train(run: StageRun, trainer: Trainer, unit: Unit) -> Outcome:
             "run_id": context.run_id,
         },
     )
+    _note_unreadable(run, unit, trained)
     row = {
         "checkpoint_id": checkpoint_id,
         "recipe": recipe_name,
@@ -110,6 +117,34 @@ def train(run: StageRun, trainer: Trainer, unit: Unit) -> Outcome:
         **{name: getattr(trained, name) for name in MEASURED},
     }
     return Done(unit, (Rows.of([row], GENERATION_CHECKPOINTS),))
+
+
+def _note_unreadable(run: StageRun, unit: Unit, trained: TrainedGenerator) -> None:
+    """Writes a row of attempts for each clip that was left out, and removes those of earlier trainings."""
+    unusable = (
+        Unusable(
+            f"{unit.key}/{clip.clip_id}",
+            clip.clip_id,
+            clip.error_class,
+            clip.message,
+            unit.partition,
+            unit.provenances[0],
+        )
+        for clip in listed_unreadable(trained.unreadable_list)
+    )
+    for rows in in_batches(unusable, ROWS_PER_WRITE):
+        attempts.note(run.lake, CLIPS_STAGE, rows, run.run_id)
+    attempts.settle(run.lake, CLIPS_STAGE, f"{unit.key}/", run.run_id)
+
+
+def unreadable_clips(lake: Lake, provenance: str) -> int:
+    """Returns the number of clips that were left out of a training, for they cannot be read."""
+    counted = lake.query(
+        "select count(*) as clips from attempts where stage = $stage and provenance = $provenance",
+        {"stage": CLIPS_STAGE, "provenance": provenance},
+        tables=["attempts"],
+    )
+    return counted["clips"][0].as_py()
 
 
 def newest_generator(lake: Lake, generator: str) -> dict[str, Any] | None:

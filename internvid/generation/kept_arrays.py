@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +33,23 @@ class KeptArray:
         progress = json.loads(self._progress.read_text())
         return progress["filled"] if progress["made_of"] == self.made_of else 0
 
-    def fill(self, rows: Callable[[range], np.ndarray], *, clips_per_call: int) -> None:
-        """Fills what is missing. rows: returns the rows of a range of clips."""
+    def fill(self, rows: Callable[[int], Iterable[np.ndarray]], *, rows_per_save: int) -> None:
+        """Fills what is missing. rows: returns the rows from a number on. rows_per_save: how many a kill may cost."""
         first = self.filled
         if first == self.clips:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         array = np.memmap(self.path, self.dtype, "r+" if first else "w+", shape=self.shape)
-        for start in range(first, self.clips, clips_per_call):
-            positions = range(start, min(start + clips_per_call, self.clips))
-            array[positions.start : positions.stop] = rows(positions)
-            array.flush()
-            with atomic_file(self._progress) as file:
-                file.write(json.dumps({"made_of": self.made_of, "filled": positions.stop}).encode())
+        for number, row in enumerate(rows(first), first):
+            array[number] = row
+            if (filled := number + 1) == self.clips or (filled - first) % rows_per_save == 0:
+                array.flush()
+                with atomic_file(self._progress) as file:
+                    file.write(json.dumps({"made_of": self.made_of, "filled": filled}).encode())
+
+    def remove(self) -> None:
+        self._progress.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
 
     def rows(self, positions: Sequence[int]) -> np.ndarray:
         """Returns copies of the rows."""

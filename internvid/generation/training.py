@@ -6,7 +6,9 @@ same weights (bit by bit on one CPU rank). The caller initialises `torch.distrib
 
     state.pt            the state for resuming
     log.jsonl           one line per step, each step once
-    latents.cache       the latents of each clip, encoded once; with latents.cache.json
+    latents.cache       the latents of each clip, encoded once; with latents.cache.json, and of a linear autoencoder
+                        autoencoder.cache
+    unreadable.jsonl    one line per clip that was left out because its frames could not be read
     checkpoint/         the trained generator, after the last step
     not_finite.json     the step at which training stopped, and its clips
 """
@@ -15,7 +17,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,24 +30,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from internvid.data import rows_of_rank
-from internvid.generation.autoencoder import PatchAutoencoder
 from internvid.generation.checkpoint import Generator, new_generator, save_generator
-from internvid.generation.kept_arrays import KeptArray
 from internvid.generation.model import listed_parameters, set_trained
+from internvid.generation.prepared_clips import PreparedClips, ReadClips, read_in_process
 from internvid.generation.recipe import GenerationRecipe
 from internvid.viclip.clips import Clips
-from internvid.viclip.frame_choice import middle_frames
 from internvid.viclip.optimisation import learning_rate, parameter_groups, set_learning_rate
-from internvid.viclip.preprocessing import Preprocessing
 from internvid.viclip.ranks import GradientMean, Ranks
 from internvid.viclip.sampling import PhasePlan, phase_plans
 from internvid.viclip.saved_state import SavedState, StepLog, atomic_file
 from internvid.viclip.training import clips_digest
 from internvid.viclip.training_progress import PhaseProgress, Row
 
-LATENTS_CACHE = "latents.cache"
-CLIPS_PER_CALL = 4  # that are decoded together: of 1080 lines, each takes 100 MB
-CLIPS_TO_FIT = 256  # a linear autoencoder to
 EMA_WARMUP = 10  # steps: the average forgets the first ones faster
 
 
@@ -54,7 +49,8 @@ EMA_WARMUP = 10  # steps: the average forgets the first ones faster
 class GenerationTrainingResult:
     """Totals of a training, including the runs before it was resumed.
 
-    samples: clips of all batches, counted with repetition. loss: mean over the last steps.
+    samples: clips of all batches, counted with repetition. loss: mean over the last steps. clips: number trained on.
+    unreadable: number of clips that were left out because their frames could not be read: see `unreadable`.
     """
 
     steps: int
@@ -62,6 +58,7 @@ class GenerationTrainingResult:
     seconds: float
     loss: float
     clips: int
+    unreadable: int
     checkpoint: Path
 
 
@@ -75,18 +72,21 @@ def train_generator(
     note: Callable[[str], object] = lambda line: None,
     save_every_seconds: float = 60.0,
     receipt: Mapping[str, Any] | None = None,
+    planned: Callable[[int], object] = lambda steps: None,
+    read: ReadClips = read_in_process,
 ) -> GenerationTrainingResult:
     """Trains a generator, or resumes its training, and saves it in `folder / "checkpoint"`.
 
     log: is called on rank 0 with each step's {step, phase, loss, learning_rate, gradient_norm, samples_per_second};
-    note: with a line on what was prepared.
-    Raises ValueError if the folder holds the training of another recipe or of other clips, and FloatingPointError,
-    naming the step and its clips, if the loss or a gradient is not finite; the last saved state is kept.
+    note: with a line on what was prepared; planned: with the number of steps, before the first one. read: how the
+    clips' frames are read.
+    Raises ValueError if the folder holds the training of another recipe or of other clips, TooManyUnreadable, and
+    FloatingPointError, naming the step and its clips, if the loss or a gradient is not finite; the last saved state is
+    kept.
     """
     device, folder, ranks = torch.device(device), Path(folder), Ranks.current()
-    plan = generation_plan(recipe, len(clips))
-    if plan.batch_size < ranks.count:
-        raise ValueError(f"a batch of {plan.batch_size} clips cannot be divided among {ranks.count} ranks")
+    if not len(clips):
+        raise ValueError("there are no clips to train on")
     data = clips_digest(clips)
     saved = SavedState(folder / "state.pt", recipe.version, data)
     state = saved.read()
@@ -97,9 +97,14 @@ def train_generator(
     if state is not None:
         _load_trained(generator, state["weights"])
         average = {name: value.to(device) for name, value in state["average"].items()}
-    prepared = PreparedClips(generator, clips, folder, ranks, made_of=f"{recipe.version} {data}")
-    prepared.fit_autoencoder()
-    prepared.keep_latents(note)
+    prepared = PreparedClips(generator, clips, folder, ranks, made_of=f"{recipe.version} {data}", read=read)
+    prepared.prepare(note)
+    if state is not None and state["unreadable"] != prepared.unreadable:
+        raise ValueError(f"{folder} holds the training of other clips, for others can be read now: remove the folder")
+    plan = generation_plan(recipe, len(prepared.readable))
+    if plan.batch_size < ranks.count:
+        raise ValueError(f"a batch of {plan.batch_size} clips cannot be divided among {ranks.count} ranks")
+    planned(plan.steps)
     if device.type == "cuda":
         generator.denoiser.unet.enable_gradient_checkpointing()  # 16 frames of 256 pixels fit one GPU by it
 
@@ -112,8 +117,8 @@ def train_generator(
     if state is not None:
         optimiser.load_state_dict(state["optimiser"])
     del state
-    to_save = partial(_state, generator, average, optimiser)
-    for step, positions in _batches(recipe, plan, len(clips), progress.step):
+    to_save = partial(_state, generator, average, optimiser, prepared.unreadable)
+    for step, positions in _batches(recipe, plan, prepared.readable, progress.step):
         rate = learning_rate(plan, step)
         set_learning_rate(optimiser, rate)
         loss, norm = denoiser_step.gradients(step, positions)
@@ -132,7 +137,8 @@ def train_generator(
         samples=plan.steps * plan.batch_size,
         seconds=round(progress.seconds, 3),
         loss=progress.mean_loss,
-        clips=len(clips),
+        clips=len(prepared.readable),
+        unreadable=len(prepared.unreadable),
         checkpoint=folder / "checkpoint",
     )
     if ranks.first:
@@ -155,54 +161,9 @@ def train_generator(
 
 
 def generation_plan(recipe: GenerationRecipe, clips: int) -> PhasePlan:
-    """Converts the recipe's epochs to steps. Raises ValueError without clips."""
-    if clips < 1:
-        raise ValueError("there are no clips to train on")
+    """Converts the recipe's epochs to steps."""
     (plan,) = phase_plans([recipe.denoiser], clips=clips)
     return plan
-
-
-class PreparedClips:
-    """What a training reads of its clips, each computed once and kept in a file by the first rank."""
-
-    def __init__(self, generator: Generator, clips: Clips, folder: Path, ranks: Ranks, *, made_of: str) -> None:
-        recipe = generator.recipe
-        self.generator, self.clips, self.ranks = generator, clips, ranks
-        self.preprocessing = Preprocessing(image_size=recipe.image_size, fit=recipe.fit)
-        self.latents = KeptArray(
-            folder / LATENTS_CACHE,
-            clips=len(clips),
-            row_shape=generator.latent_shape,
-            dtype=np.float32,
-            made_of=made_of,
-        )
-
-    def fit_autoencoder(self) -> None:
-        """Fits a linear autoencoder to frames of clips from all over the data; another one stays as it is."""
-        autoencoder = self.generator.autoencoder
-        if isinstance(autoencoder, PatchAutoencoder):
-            count = min(CLIPS_TO_FIT, len(self.clips))
-            evenly = [number * len(self.clips) // count for number in range(count)]
-            parts = (evenly[start : start + CLIPS_PER_CALL] for start in range(0, count, CLIPS_PER_CALL))
-            autoencoder.fit(self.generator.pixels(self.decoded(part).flatten(0, 1)) for part in parts)
-
-    def keep_latents(self, note: Callable[[str], object]) -> None:
-        """Decodes and encodes each clip's frames, unless their latents are in the file. The first rank does it."""
-        if self.ranks.first and self.latents.filled < len(self.clips):
-            began, missing = time.monotonic(), len(self.clips) - self.latents.filled
-            self.latents.fill(lambda positions: self.encoded(positions).numpy(), clips_per_call=CLIPS_PER_CALL)
-            note(f"latents of {missing:,} clips in {time.monotonic() - began:.0f} s")
-        self.ranks.barrier()
-
-    def decoded(self, positions: Sequence[int]) -> Tensor:
-        """Returns frames from all over each clip, [clips, t, 3, h, w] uint8: the middle ones of equal parts."""
-        frames = self.generator.recipe.frames
-        picks = [(at, middle_frames(int(self.clips.frame_counts[at]), frames)) for at in positions]
-        return self.preprocessing.pixels(self.clips.frames(picks))
-
-    def encoded(self, positions: Sequence[int]) -> Tensor:
-        """Returns [clips, t, c, h, w]. A clip is encoded by itself: so its latents do not depend on its neighbours."""
-        return torch.stack([self.generator.encoded(video).cpu() for video in self.decoded(positions)])
 
 
 class DenoiserStep:
@@ -296,8 +257,10 @@ def _add_to_average(
     torch._foreach_lerp_(list(average.values()), [weights[name] for name in average], 1 - decay)
 
 
-def _batches(recipe: GenerationRecipe, plan: PhasePlan, clips: int, first_step: int) -> Iterator[tuple[int, list[int]]]:
-    """Yields (step, positions of its clips) from `first_step` on. Epochs are seeded permutations."""
+def _batches(
+    recipe: GenerationRecipe, plan: PhasePlan, clips: np.ndarray, first_step: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yields (step, positions of its clips) from `first_step` on. Epochs are seeded permutations of the clips."""
     order: tuple[int, np.ndarray] | None = None
     for step in range(first_step, plan.steps):
         epoch, index = divmod(step, plan.batches_per_epoch)
@@ -306,9 +269,12 @@ def _batches(recipe: GenerationRecipe, plan: PhasePlan, clips: int, first_step: 
         yield step, order[1][index * plan.batch_size :][: plan.batch_size].tolist()
 
 
-def _state(generator: Generator, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    """Returns what a training that goes on needs beside its progress."""
+def _state(
+    generator: Generator, average: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, unreadable: list[int]
+) -> dict[str, Any]:
+    """Returns what a training that goes on needs beside its progress. unreadable: positions of clips."""
     return {
+        "unreadable": unreadable,
         "weights": {name: value.detach() for name, value in _trained_weights(generator).items()},
         "average": dict(average),
         "optimiser": optimiser.state_dict(),

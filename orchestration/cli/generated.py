@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from internvid.evaluation.published import Published
     from internvid.generation.metrics.measure import Measured, Meter
     from internvid.generation.metrics.videos import MeasuredVideo, Reading, ReadVideo
+    from resources.lake.store import Lake
 
 METRICS = ("fvd", "fid", "is", "clipsim", "viclip_frechet", "viclip_similarity", "classifier_frechet")
 VERSION = "generated-1"
@@ -77,7 +78,7 @@ def measure_generated(
             measured_by = None if checkpoint is None else checkpoint_named(existing(lake).lake, checkpoint)
             made = videos_in(Path(generated)) if is_folder else stored_videos(existing(lake).lake, generated, stored)
             videos, real_videos = list(made), list(_real(real, benchmark, lake, max_real))
-            meters = _meters(_named(metrics), inception=inception, i3d=i3d, clip=clip, viclip=viclip, lake=lake)
+            meters = meters_of(_named(metrics), inception=inception, i3d=i3d, clip=clip, viclip=viclip, lake=lake)
             if any(meter.needs_real for meter in meters) and not real_videos:
                 raise ValueError("distances need real videos: name them by --real")
             with progress("reading videos", len(videos) + len(real_videos), notes.print) as advance:
@@ -90,7 +91,7 @@ def measure_generated(
             console.print(f"note: the paper generates {expected:,} videos for {benchmark}, here are {len(videos):,}")
         if measured_by is not None:
             compared_with = benchmark or (Path(real).name if real else "prompts")
-            _store(lake, measured_by.checkpoint_id, measured, videos, real_videos, compared_with)
+            store_figures(existing(lake).lake, measured_by.checkpoint_id, measured, videos, real_videos, compared_with)
     if out is not None:
         _write(out, measured, {"generated": generated, "real": real, "benchmark": benchmark}, known)
 
@@ -141,7 +142,7 @@ def _real(real: str | None, benchmark: str | None, lake: str | None, limit: int)
         yield from clips_of_subset(existing(lake).lake, real, limit=limit)
 
 
-def _meters(
+def meters_of(
     names: Sequence[str],
     *,
     inception: Path | None,
@@ -258,20 +259,20 @@ def _print(measured: "Measured", title: str, known: "dict[str, Published]") -> N
             console.print(f"  {name}: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _store(
-    lake: str | None,
+def store_figures(
+    lake: "Lake",
     checkpoint_id: str,
     measured: "Measured",
     generated: "Sequence[MeasuredVideo]",
     real: "Sequence[MeasuredVideo]",
     compared_with: str,
 ) -> None:
+    """Writes a row of evaluations for each figure. compared_with: what the real videos are."""
     from internvid.evaluation.published import generation_benchmark
     from resources.incremental.provenance import digest
     from resources.training.evaluation_rows import EvaluationAbout, MetricRow, checkpoint_named, store_evaluation
     from resources.training.generated_videos import videos_digest
 
-    session = existing(lake)
     known = _published(compared_with if compared_with in ("ucf101", "msrvtt") else None)
     counts = f"{measured.generated:,} generated, {measured.real:,} real"
     about = EvaluationAbout(
@@ -293,7 +294,7 @@ def _store(
         )
         for figure in measured.figures
     ]
-    store_evaluation(session.lake, checkpoint_named(session.lake, checkpoint_id), about, metrics)
+    store_evaluation(lake, checkpoint_named(lake, checkpoint_id), about, metrics)
     console.print(
         f"{len(measured.figures)} rows of evaluations for {checkpoint_id}",
         markup=False,

@@ -54,7 +54,7 @@ def train(
     if recipe in CHAT_RECIPES:
         _train_chat(session, recipe, subset)
     if recipe in GENERATION_RECIPES:
-        _train_generators(session, recipe, [subset])
+        _train_generator(session, recipe, subset)
     _require(session, recipe, [subset])
     started = time.monotonic()
     summary = RunSummary()
@@ -87,33 +87,43 @@ def _train_chat(session: Session, recipe: str, subset: str) -> NoReturn:
     raise typer.Exit(1 if summary.failed_runs or row is None else 0)
 
 
-def _train_generators(session: Session, recipe: str, subsets: list[str]) -> NoReturn:
-    """Trains a generator of videos on each subset, prints their rows, and exits."""
-    from assets.generation.generation_checkpoints import newest_generator
+def _train_generator(session: Session, recipe: str, subset: str) -> NoReturn:
+    """Trains a generator of videos, prints its row, and exits."""
+    from assets.generation.generation_checkpoints import newest_generator, unreadable_clips
     from assets.partitions import model_key
 
-    _require_subsets(session, subsets)
+    _require_subsets(session, [subset])
     summary = RunSummary()
-    for subset in subsets:
-        session.train_generator(recipe, subset, summary)
+    session.train_generator(recipe, subset, summary)
     print_failed_runs(summary)
-    rows = {subset: newest_generator(session.lake, model_key(recipe, subset)) for subset in subsets}
-    for subset, row in rows.items():
-        if row is None:
-            console.print(f"{subset}: no generator: `internvid status` and the run's log say why", highlight=False)
-            continue
-        console.print(
-            f"{row['checkpoint_id']}: {row['clips']:,} clips, {row['steps']:,} steps in {row['seconds']:.0f} s, loss "
-            f"{row['loss']:.4f}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    raise typer.Exit(1 if summary.failed_runs or None in rows.values() else 0)
+    row = newest_generator(session.lake, model_key(recipe, subset))
+    if row is None:
+        console.print("there is no generator: `internvid status` and the run's log say why", highlight=False)
+        raise typer.Exit(1)
+    console.print(
+        f"{row['checkpoint_id']}: {row['clips']:,} clips, {row['steps']:,} steps in {row['seconds']:.0f} s, loss "
+        f"{row['loss']:.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if left_out := unreadable_clips(session.lake, row["provenance"]):
+        notes.print(f"{left_out:,} clips were left out, for their videos cannot be read: see the table attempts")
+    raise typer.Exit(1 if summary.failed_runs else 0)
 
 
 def ablate(
     subsets: Annotated[str, typer.Option(help="Subsets to compare, joined by commas.")],
     recipe: Annotated[str, typer.Option(help="The recipe that each is trained by.")] = "viclip-tiny",
+    updates: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", min=1, help="Generators: of each; else those that the recipe gives the largest subset."
+        ),
+    ] = None,
+    prompts: Annotated[
+        int, typer.Option(min=1, help="Generators: number of held-out clips whose captions are prompts.")
+    ] = 16,
+    seeds: Annotated[int, typer.Option(min=1, help="Generators: number of videos of each prompt.")] = 2,
     lake: LakeOption = None,
 ) -> None:
     """Train one model for each subset, by the same recipe, and compare them on the same held-out videos."""
@@ -121,7 +131,16 @@ def ablate(
 
     session, names = existing(lake), [name.strip() for name in subsets.split(",") if name.strip()]
     if recipe in GENERATION_RECIPES:
-        _train_generators(session, recipe, names)
+        from orchestration.cli.ablate_generators import ablate_generators
+
+        _require_subsets(session, names)
+        try:
+            summary = ablate_generators(
+                session, recipe, names, updates=updates, prompts=prompts, seeds=seeds, lake=lake
+            )
+        except (ValueError, OSError) as error:
+            raise typer.BadParameter(str(error)) from error
+        raise typer.Exit(1 if summary.failed_runs else 0)
     _require(session, recipe, names)
     summary = RunSummary()
     for subset in names:

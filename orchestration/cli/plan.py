@@ -62,6 +62,9 @@ def plan(
     chat: Annotated[
         str | None, typer.Option(help="Instead: what a step of training a chat takes, by a recipe such as videochat.")
     ] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="Likewise, of training a generator, by a recipe such as t2v-sd.")
+    ] = None,
     lake: LakeOption = None,
     profile: ProfileOption = None,
     provider: ProviderOption = None,
@@ -75,6 +78,11 @@ def plan(
         from orchestration.cli.plan_chat import plan_chat
 
         plan_chat(chat, lake=lake, as_json=as_json)
+        return
+    if generator is not None:
+        from orchestration.cli.plan_generator import plan_generator
+
+        plan_generator(generator, prices_file=prices, kind=kind, lake=lake, as_json=as_json)
         return
     if sum((bool(locations), videos is not None, pending)) != 1:
         raise typer.BadParameter("say what is to come: locations of videos, or --videos N, or --pending")

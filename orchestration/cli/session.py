@@ -265,6 +265,11 @@ class Session:
         now = pa.array([datetime.now(UTC)] * failures.num_rows, failures.schema.field(position).type)
         self.lake.upsert("attempts", failures.set_column(position, "next_try_at", now))
 
+    def use(self, name: str, resource: dg.ConfigurableResource) -> None:
+        """Replaces a resource, for the runs that follow."""
+        self.resources[name] = resource
+        self.__dict__.pop("_definitions", None)  # they hold the former one
+
     @cached_property
     def instance(self) -> dg.DagsterInstance:
         """Dagster's instance, opened on first use: it takes half a second, and `status` and `sql` do not need it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from internvid.generation.unreadable import UNREADABLE
 from resources.lake.paths import StoragePath, folder_on_this_machine
 from resources.lake.schema import CHAT_CHECKPOINTS, CHECKPOINTS, GENERATION_CHECKPOINTS
 from resources.lake.store import Lake
@@ -13,7 +14,7 @@ WEIGHTS = "model.safetensors"
 # In the folder of a training: internvid/viclip/training.py, and the modules of that name for chats and generators.
 STATE, CHECKPOINT = "state.pt", "checkpoint"
 FRAMES = "frames"  # what a fine-tuning decoded of a benchmark's videos
-CACHES = ("latents.cache", "latents.cache.json")  # of a generator's clips
+CACHES = ("latents.cache", "latents.cache.json", "autoencoder.cache", UNREADABLE)  # of a generator's clips
 # Tables of checkpoints that were trained in such a folder.
 TRAINED = (CHECKPOINTS.name, CHAT_CHECKPOINTS.name, GENERATION_CHECKPOINTS.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,23 +45,30 @@ def clips_of_subset(lake: Lake, subset: str, *, limit: int) -> list[MeasuredVide
 
     Raises ValueError where the subset was not made, has no clip, or lies in a bucket: its videos have to be on a disk.
     """
-    from internvid.generation.metrics.videos import MeasuredVideo
-
     made = made_from(lake, subset)
     if made is None:
         raise ValueError(f"{subset!r} is neither a folder nor a subset that was made: see `internvid subset list`")
     drawn = lake.query(
         statement("training/real_clips"), {"subset": subset, "limit": limit}, tables=["subsets"]
     ).to_pylist()
-    clip_ids = [row["clip_id"] for row in drawn]
+    if not drawn:
+        raise ValueError(f"the subset {subset} has no clip to compare with")
+    return clips_in_videos(lake, [row["clip_id"] for row in drawn], snapshot=made["snapshot"])
+
+
+def clips_in_videos(lake: Lake, clip_ids: list[str], *, snapshot: str) -> list[MeasuredVideo]:
+    """Returns the clips as spans of their videos, with captions, as they are at the snapshot.
+
+    Raises ValueError where they lie in a bucket: their videos have to be on a disk.
+    """
+    from internvid.generation.metrics.videos import MeasuredVideo
+
     rows = lake.query(
         statement("training/real_clip_videos"),
         {"clip_ids": clip_ids},
         tables=["clips", "raw_videos", "clip_captions"],
-        at=made["snapshot"],
+        at=snapshot,
     ).to_pylist()
-    if not rows:
-        raise ValueError(f"the subset {subset} has no clip to compare with")
     videos = []
     for row in rows:
         if (file := local_path(row["path"])) is None:
@@ -71,17 +79,30 @@ def clips_of_subset(lake: Lake, subset: str, *, limit: int) -> list[MeasuredVide
     return videos
 
 
-def stored_videos(lake: Lake, checkpoint_id: str, folder: Path) -> list[MeasuredVideo]:
+@dataclass(frozen=True)
+class Asked:
+    """Videos that were asked of a generator: each prompt with each seed. sampling: `Sampling.version`."""
+
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    sampling: str
+
+
+def stored_videos(lake: Lake, checkpoint_id: str, folder: Path, asked: Asked | None = None) -> list[MeasuredVideo]:
     """Writes the lake's videos of a generator as files into the folder, and returns them with their prompts.
 
-    Raises ValueError where the table `generated_videos` has none of that generator.
+    asked: only these; None: all. Raises ValueError where the table `generated_videos` has none of that generator.
     """
     from internvid.generation.metrics.videos import MeasuredVideo
 
     rows = lake.query(
-        "select generated_video_id, prompt from generated_videos where checkpoint_id = $checkpoint_id "
-        "order by generated_video_id",
-        {"checkpoint_id": checkpoint_id},
+        statement("training/stored_videos"),
+        {
+            "checkpoint_id": checkpoint_id,
+            "prompts": None if asked is None else list(asked.prompts),
+            "seeds": None if asked is None else list(asked.seeds),
+            "sampling": None if asked is None else asked.sampling,
+        },
         tables=["generated_videos"],
     ).to_pylist()
     if not rows:

@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import dagster as dg
 
+from internvid.generation.unreadable import UNREADABLE
 from resources.incremental.progress import progress
 from resources.training.benchmark_clips import keep_frames
 from resources.training.checkpoint_files import FRAMES
@@ -122,13 +123,16 @@ class Tuned:
 class TrainedGenerator:
     """Result of the training of a generator.
 
-    checkpoint: its folder. digest: `generator_digest` of it. left_out: as of `Trained`. The other fields are those of
+    checkpoint: its folder. digest: `generator_digest` of it. left_out: as of `Trained`. unreadable_list: the file that
+    `internvid.generation.unreadable.unreadable_clips` reads. The other fields are those of
     `internvid.generation.training.GenerationTrainingResult`.
     """
 
     checkpoint: Path
     digest: str
     clips: int
+    unreadable: int
+    unreadable_list: Path
     left_out: dict[str, int]
     steps: int
     samples: int
@@ -146,7 +150,8 @@ class Trainer(dg.ConfigurableResource):
     that replaces the one of a recipe; recipes with random initialisation ignore it. language_model: a causal language
     model of `transformers`, by hub id or folder, for the recipes of chats that start from one. image_model: a
     text-to-image model of `diffusers`, likewise, for the recipes of generators. max_steps: upper bound on the steps of
-    each phase, for a trial. save_every_seconds: period of saving the state.
+    each phase, for a trial. steps: of a generator, exactly so many, however many clips it has, to compare subsets.
+    save_every_seconds: period of saving the state.
     """
 
     processes: int = 1
@@ -158,6 +163,7 @@ class Trainer(dg.ConfigurableResource):
     language_model: str | None = None
     image_model: str | None = None
     max_steps: int | None = None
+    steps: int | None = None
     save_every_seconds: float = 60.0
 
     def as_trained(self, recipe: Recipe) -> Recipe:
@@ -182,11 +188,13 @@ class Trainer(dg.ConfigurableResource):
         return recipe
 
     def generator_as_trained(self, recipe: GenerationRecipe) -> GenerationRecipe:
-        """Returns the recipe with this trainer's image model and max_steps, both of which its version names."""
+        """Returns the recipe with this trainer's image model, max_steps and steps, which its version names."""
         if self.image_model is not None and recipe.image_model is not None:
             recipe = replace(recipe, image_model=self.image_model)
         if self.max_steps is not None:
             recipe = replace(recipe, denoiser=replace(recipe.denoiser, max_steps=self.max_steps))
+        if self.steps is not None:
+            recipe = replace(recipe, denoiser=replace(recipe.denoiser, min_steps=self.steps, max_steps=self.steps))
         return recipe
 
     def train_generator(
@@ -202,7 +210,8 @@ class Trainer(dg.ConfigurableResource):
     ) -> TrainedGenerator:
         """Trains a generator on the clips as they are at the snapshot, or continues its training.
 
-        Its frames are decoded from the videos, once. The parameters and errors are those of `train`.
+        Its frames are decoded from the videos, once; clips that cannot be read are left out. The parameters and errors
+        are those of `train`.
         """
         folder = _made(folder)
         index = index_clips(lake, clip_ids, folder / "clips.arrow", snapshot=snapshot)
@@ -214,7 +223,10 @@ class Trainer(dg.ConfigurableResource):
             is_generator=True,
         )
         result = self._run(context, config)
-        return TrainedGenerator(**{**result, "checkpoint": Path(result["checkpoint"]), "left_out": index.left_out})
+        if result["unreadable"]:
+            context.log.info(f"{result['unreadable']:,} clips were left out, for they cannot be read: see attempts")
+        about = {"checkpoint": Path(result["checkpoint"]), "unreadable_list": folder / UNREADABLE}
+        return TrainedGenerator(**{**result, **about, "left_out": index.left_out})
 
     def train_chat(
         self,

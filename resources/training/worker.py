@@ -225,10 +225,10 @@ def _run_generator(config: TrainingConfig, reports: Reports, ranks: int) -> None
 
     from internvid.generation.checkpoint import generator_digest
     from internvid.generation.recipe import GenerationRecipe
-    from internvid.generation.training import generation_plan, train_generator
+    from internvid.generation.training import train_generator
     from resources.lake.store import Lake
     from resources.training.lake_clips import LakeClips
-    from resources.training.video_clips import VideoClips
+    from resources.training.video_clips import VideoClips, read_in_children
 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -238,15 +238,18 @@ def _run_generator(config: TrainingConfig, reports: Reports, ranks: int) -> None
     recipe, lake = GenerationRecipe.from_dict(config.recipe), Lake(**config.lake)
     clips = VideoClips(lake, LakeClips(lake, config.index, config.snapshot), config.snapshot)
     reports.line(f"{len(clips):,} clips, {recipe.version}, ranks: {ranks}, device: {device.partition(':')[0]}")
+    steps = GeneratorSteps(0, reports.line)
     result = train_generator(
         recipe,
         clips,
         folder=Path(config.folder),
         device=device,
-        log=GeneratorSteps(generation_plan(recipe, len(clips)).steps, reports.line),
+        log=steps,
         note=reports.line,
+        planned=steps.planned,
         save_every_seconds=config.save_every_seconds,
         receipt=config.receipt,
+        read=partial(read_in_children, workers=max(1, _workers(config.workers, device, ranks))),
     )
     digest = generator_digest(result.checkpoint)
     reports.result({**asdict(result), "checkpoint": str(result.checkpoint), "digest": digest})
@@ -400,7 +403,10 @@ class ChatSteps(Steps):
 
 
 class GeneratorSteps(Steps):
-    """The same for the steps of a generator."""
+    """The same for the steps of a generator, whose number is known once its clips have been read."""
+
+    def planned(self, steps: int) -> None:
+        self.steps = steps
 
     def measured(self, row: Mapping[str, Any]) -> str:
         return (

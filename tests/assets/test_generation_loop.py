@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
@@ -167,11 +168,32 @@ def test_a_changed_subset_makes_the_generator_stale_and_training_makes_another(s
     register(session.lake, session.media, [str(place / "synthetic_videos")], run_id="test")
     assert session.bring_up_to_date().failed_runs == {}
     assert status_of(session) == StaleStatus.STALE
+    broken = next(file for file in (place / "synthetic_videos").glob("*.mp4") if file.name in trained_files(session))
+    broken.write_bytes(broken.read_bytes()[:3000])
     train(session)
     first, second = session.lake.polars("generation_checkpoints").sort("written_at").to_dicts()
     assert first["provenance"] != second["provenance"]
     assert session.lake.polars("generated_videos").height == 8, "videos of the earlier one stay"
     assert Generators(device="cpu").loaded(session.lake).checkpoint_id == second["checkpoint_id"]
+    # The broken file's clips were left out of the second, and are named.
+    left_out = session.lake.query(
+        "select * from attempts where stage = 'generation_clips'", tables=["attempts"]
+    ).to_pylist()
+    receipt = json.loads(Path(second["path"], "receipt.json").read_text())
+    assert len(left_out) == receipt["unreadable"] > 0
+    clips = session.lake.polars("clips").join(session.lake.polars("raw_videos"), on="video_id")
+    of_file = clips.filter(pl.col("path") == str(broken))["clip_id"].to_list()
+    assert {row["label"] for row in left_out} == set(of_file)
+    assert {row["provenance"] for row in left_out} == {second["provenance"]}
+    assert {row["error_class"] for row in left_out} == {"UnreadableVideo"}
+    chosen = session.lake.polars("subsets").filter(subset="all", split="train").height
+    assert second["clips"] == chosen - len(of_file)
+
+
+def trained_files(session: Session) -> set[str]:
+    videos = session.lake.polars("subsets").filter(subset="all", split="train")["video_id"].implode()
+    paths = session.lake.polars("raw_videos").filter(pl.col("video_id").is_in(videos))["path"]
+    return {Path(path).name for path in paths}
 
 
 def status_of(session: Session) -> StaleStatus:

@@ -95,3 +95,28 @@ def test_a_video_goes_the_whole_way_in_a_bucket(session, s3, folder, synthetic_v
     assert again.rows == {}
     assert _bucket(s3) == published
     assert session.lake.search("picture")["clip_id"].to_pylist()
+
+
+def test_a_generator_is_trained_on_videos_in_a_bucket(
+    place, s3, open_session, monkeypatch, tmp_path, folder, synthetic_video
+):
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a training keeps its state
+    monkeypatch.setenv("INTERNVID_FIRST_MODEL", "")
+    monkeypatch.setenv("INTERNVID_TRIAL_STEPS", "1")
+    monkeypatch.setenv("INTERNVID_LAKE", f"s3://{BUCKET}/generator")
+    monkeypatch.setenv("INTERNVID_KEEP", "import")
+    monkeypatch.setenv("INTERNVID_STORAGE_OPTIONS", json.dumps(s3))
+    session = open_session()
+    video = synthetic_video(folder, "one.mp4", 1)
+    register(session.lake, session.media, [str(folder)], run_id="test")
+    assert session.bring_up_to_date().failed_runs == {}
+    video.unlink()
+    assert session.lake.polars("raw_videos")["path"][0].startswith(f"s3://{BUCKET}/generator/")
+    summary = RunSummary()
+    sampling = {"prompts": ["noise"], "denoiser_calls": 1}
+    session.train_generator("t2v-tiny", "all", summary, sampling=sampling)
+    assert summary.failed_runs == {}
+    (generator,) = session.lake.polars("generation_checkpoints").to_dicts()
+    assert generator["clips"] == session.lake.polars("clips").height
+    assert generator["path"].startswith(f"s3://{BUCKET}/generator/checkpoints/")
+    assert session.lake.polars("generated_videos").height == 1, "made by the checkpoint in the bucket"

@@ -18,10 +18,14 @@ class _Strict(BaseModel):
 
 
 class Machine(_Strict):
-    """A kind of machine: its cores, its GPUs, and its price in an hour."""
+    """A kind of machine: its cores, its GPUs, and its price in an hour.
+
+    gpu_teraflops: what a GPU computes in a second at bfloat16, in 10^12, as its maker says.
+    """
 
     cpus: int = Field(ge=1)
     gpus: int = Field(default=0, ge=0)
+    gpu_teraflops: float | None = Field(default=None, gt=0)
     per_hour: float = Field(ge=0)
 
 

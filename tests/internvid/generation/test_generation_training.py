@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
@@ -19,11 +20,14 @@ from tiny_image_models import tiny_stable_diffusion
 from internvid.generation.autoencoder import PatchAutoencoder
 from internvid.generation.checkpoint import generator_digest, load_generator
 from internvid.generation.kept_arrays import KeptArray
+from internvid.generation.prepared_clips import TooManyUnreadable
 from internvid.generation.recipe import GENERATION_RECIPES, GenerationRecipe, Sampling
 from internvid.generation.sampling import mp4_bytes, sampled
 from internvid.generation.shown import shown_videos
 from internvid.generation.training import train_generator
+from internvid.generation.unreadable import unreadable_clips
 from internvid.viclip.clips import InMemoryClips
+from internvid.video.probe import UnreadableVideo
 
 
 class Killed(Exception):
@@ -108,22 +112,75 @@ def test_the_latents_of_a_clip_are_kept_and_those_of_other_clips_are_made_again(
 
 def test_a_kept_array_goes_on_where_it_was_cut_off(tmp_path):
     kept = KeptArray(tmp_path / "rows", clips=5, row_shape=(2,), dtype=np.float32, made_of="a")
-    calls: list[range] = []
+    firsts: list[int] = []
 
-    def rows(positions: range) -> np.ndarray:
-        if calls and positions.start == 2 and len(calls) == 1:
-            calls.append(positions)
-            raise Killed
-        calls.append(positions)
-        return np.array([[position, -position] for position in positions], np.float32)
+    def rows(first: int) -> Iterator[np.ndarray]:
+        firsts.append(first)
+        for position in range(first, 5):
+            if position == 3 and len(firsts) == 1:
+                raise Killed
+            yield np.array([position, -position], np.float32)
 
     with pytest.raises(Killed):
-        kept.fill(rows, clips_per_call=2)
+        kept.fill(rows, rows_per_save=2)
     assert kept.filled == 2
-    kept.fill(rows, clips_per_call=2)
-    assert calls[2:] == [range(2, 4), range(4, 5)]
+    kept.fill(rows, rows_per_save=2)
+    assert firsts == [0, 2]
     assert kept.rows([4, 0]).tolist() == [[4, -4], [0, 0]]
     assert KeptArray(tmp_path / "rows", clips=5, row_shape=(2,), dtype=np.float32, made_of="b").filled == 0
+
+
+class PartlyUnreadable(InMemoryClips):
+    """Clips of which some have no frames: their files are broken."""
+
+    def __init__(self, clips: InMemoryClips, unreadable: set[int]) -> None:
+        super().__init__(clips.clips)
+        self.unreadable = unreadable
+
+    def frames(self, picks: Sequence[tuple[int, Sequence[int]]]) -> list[np.ndarray]:
+        if self.unreadable & {clip for clip, _ in picks}:
+            raise UnreadableVideo("moov atom not found")
+        return super().frames(picks)
+
+
+def test_clips_that_cannot_be_read_are_left_out_and_named(tmp_path):
+    clips, recipe = coloured_clips(), small_recipe(denoiser=phase("denoiser", steps=6))
+    broken = PartlyUnreadable(clips, {0, 5})
+    whole = train_generator(recipe, broken, folder=tmp_path / "whole")
+    assert (whole.clips, whole.unreadable) == (6, 2)
+    listed = list(unreadable_clips(tmp_path / "whole" / "unreadable.jsonl"))
+    assert [(clip.position, clip.clip_id, clip.error_class) for clip in listed] == [
+        (0, "0", "UnreadableVideo"),
+        (5, "5", "UnreadableVideo"),
+    ]
+    assert listed[0].message == "moov atom not found"
+    resumed = killed_and_resumed(recipe, broken, tmp_path / "killed", 2)
+    assert generator_digest(resumed) == generator_digest(whole.checkpoint)
+
+
+def test_a_training_of_unreadable_clips_ends_with_a_reason_and_reads_them_again(tmp_path):
+    recipe, clips = small_recipe(denoiser=phase("denoiser", steps=1)), coloured_clips()
+    with pytest.raises(TooManyUnreadable, match=r"not one of 8 clips .* can be read: UnreadableVideo: moov"):
+        train_generator(recipe, PartlyUnreadable(clips, set(range(8))), folder=tmp_path)
+    assert train_generator(recipe, clips, folder=tmp_path).clips == 8
+    many = coloured_clips(100)
+    with pytest.raises(TooManyUnreadable, match=r"21 of 100 clips cannot be read .*\. 40: UnreadableVideo: moov"):
+        train_generator(recipe, PartlyUnreadable(many, set(range(20, 100))), folder=tmp_path / "many")
+    assert train_generator(recipe, many, folder=tmp_path / "many").clips == 100
+
+
+def test_latents_stay_those_of_one_autoencoder_though_clips_have_gone_since(tmp_path):
+    recipe, clips = small_recipe(), coloured_clips()
+    whole = train_generator(recipe, clips, folder=tmp_path / "whole")
+
+    def kill(row: dict) -> None:
+        if row["step"] == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_generator(recipe, clips, folder=tmp_path / "killed", log=kill, save_every_seconds=0.0)
+    resumed = train_generator(recipe, PartlyUnreadable(clips, {0, 1, 2}), folder=tmp_path / "killed")
+    assert generator_digest(resumed.checkpoint) == generator_digest(whole.checkpoint)
 
 
 def test_the_folder_of_another_training_is_refused(tmp_path):
