@@ -318,11 +318,11 @@ def _load(folder: Path, device: "torch.device", frames: int | None, precision: "
 
 def _weights(folder: Path) -> "dict[str, torch.Tensor]":
     from internvid.viclip.checkpoint import load_checkpoint
-    from internvid.viclip.weights import from_clip
-    from internvid.video_text.folders import is_of_transformers
+    from internvid.viclip.initial_clip import initial_clip
+    from internvid.video_text.folders import is_of_others
 
     try:
-        return from_clip(folder)[1] if is_of_transformers(folder) else load_checkpoint(folder).model.state_dict()
+        return initial_clip(folder)[1] if is_of_others(folder) else load_checkpoint(folder).model.state_dict()
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 
