@@ -21,7 +21,7 @@ from resources.lake.schema import EVALUATIONS
 from resources.lake.store import Lake
 from resources.lake.temporary_folders import temporary_folder
 from resources.models.aligner import FRAMES, ActiveCheckpoint, Aligner
-from resources.training.benchmarks import CHOICE, Benchmarks, content_digest, vector_files
+from resources.training.benchmarks import CHOICE, VECTORS_FOLDER, Benchmarks, content_digest, vector_files
 from resources.training.lake_clips import LakeClips, index_clips
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _on_benchmark(
 
     benchmark = benchmarks.read(unit.variant)
     encoder = aligner.encoder(run.lake, checkpoint)
-    folder = folder_on_this_machine(run.lake.root, "benchmark_vectors")
+    folder = folder_on_this_machine(run.lake.root, VECTORS_FOLDER)
     evaluation = evaluate_on(
         encoder,
         benchmark,

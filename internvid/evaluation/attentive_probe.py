@@ -45,11 +45,13 @@ def attentive_probe(
     *,
     classes: int,
     seed: int = 0,
+    epochs: int | None = None,
 ) -> Accuracy:
     """Trains the classifier on the train part's tokens, and returns its accuracy on the test part.
 
-    train, test: [videos, tokens, w], any float type; columns are standardised by the mean and deviation of the train
-    part. labels: [videos] int, 0 to classes - 1. Raises ValueError if a part is empty, or a label is not below classes.
+    train, test: [videos, tokens, w], any float type; columns are standardised by the mean and deviation of the
+    train part, and only the rows of a batch are read at once. labels: [videos] int, 0 to classes - 1. epochs: None:
+    EPOCHS, or as many as give MIN_STEPS. Raises ValueError if a part is empty, or a label is not below classes.
     """
     for part, tokens, labels in (("train", train, train_labels), ("test", test, test_labels)):
         if len(tokens) == 0 or len(tokens) != len(labels):
@@ -62,7 +64,7 @@ def attentive_probe(
         torch.manual_seed(seed)
         model = AttentivePool(train.shape[2], classes)
     batches = -(-len(train) // BATCH)
-    epochs = max(EPOCHS, -(-MIN_STEPS // batches))
+    epochs = epochs or max(EPOCHS, -(-MIN_STEPS // batches))
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
     targets = torch.as_tensor(np.asarray(train_labels, np.int64))

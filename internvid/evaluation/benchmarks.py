@@ -14,7 +14,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from internvid.evaluation.web_dataset import CLASS_NAMES, SHARDS, class_names, is_web_dataset, samples
+from internvid.evaluation.web_dataset import (
+    CLASS_NAMES,
+    KIND,
+    SHARDS,
+    class_names,
+    find_shards,
+    kind_of_task,
+    samples,
+    templates,
+)
 from internvid.lists.rows import Row, read_sound_rows
 
 # choice: which of a video's own texts is right, of captions or of answers to a question. labels: which of the classes a
@@ -211,9 +220,10 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
         raise ValueError(f"there is no benchmark {name!r}; there are {', '.join(_DATASETS)}")
     dataset = _DATASETS[name]
     split = split or dataset.split
-    in_shards = split if is_web_dataset(Path(folder), split) else "test"  # whatever the release calls its own split
-    if is_web_dataset(Path(folder), in_shards) and split in (in_shards, dataset.split):
-        return _of_shards(name, dataset, Path(folder), in_shards)
+    # The shards call the split of the paper's tables "test", whatever the release calls it.
+    in_shards = find_shards(Path(folder), name, (split, "test") if split == dataset.split else (split,))
+    if in_shards is not None:
+        return _of_shards(name, dataset, *in_shards)
     if split not in dataset.files:
         raise ValueError(f"{dataset.title} has no split {split!r} here, only {', '.join(dataset.files)}")
     video_folder = Folder(folder)
@@ -265,14 +275,22 @@ def read_benchmark(name: str, folder: str | os.PathLike[str], *, split: str | No
 
 def _of_shards(name: str, dataset: _Dataset, root: Path, split: str) -> Benchmark:
     """Reads a benchmark in shards of tar files."""
-    classes = class_names(root)
     is_of_classes = dataset.task == "classification"
+    classes = tuple(class_words(each).replace("_", " ") for each in class_names(root)) if is_of_classes else ()
+    if kind_of_task(root) not in ("", dataset.task):
+        raise UnreadableAnnotations(
+            f"{root / KIND} says {kind_of_task(root)}, and {dataset.title} is of {dataset.task}"
+        )
+    if is_of_classes and not classes:
+        raise MissingAnnotations(f"{dataset.title} needs its list of classes: {root / CLASS_NAMES}")
     try:
         of_shards = samples(root, split, VIDEO_EXTENSIONS)
     except ValueError as error:
         raise UnreadableAnnotations(str(error)) from error
-    items = []
+    items, missing = [], [sample for sample in of_shards if not sample.file]
     for sample in of_shards:
+        if not sample.file:
+            continue
         if not (sample.label in range(len(classes)) if is_of_classes else sample.texts):
             what = f"class of the {len(classes)}" if is_of_classes else "caption"
             raise UnreadableAnnotations(f"{root / split}: {sample.key} has no {what}")
@@ -282,8 +300,20 @@ def _of_shards(name: str, dataset: _Dataset, root: Path, split: str) -> Benchmar
     notes = []
     if dataset.size is not None and len(classes) != dataset.size:
         notes.append(f"{CLASS_NAMES} names {len(classes)} classes, {dataset.title} has {dataset.size}")
-    path = root / split / SHARDS
-    return Benchmark(name, dataset.title, dataset.task, split, path, tuple(items), (), classes, tuple(notes))
+    if is_of_classes and (sentences := templates(root)):
+        notes.append(f"the {sentences} templates of {root.name} are not used: classes are described as in the paper")
+    return Benchmark(
+        name,
+        dataset.title,
+        dataset.task,
+        split,
+        root / split / SHARDS,
+        tuple(items),
+        tuple(sample.key for sample in missing),
+        classes,
+        tuple(notes),
+        sum(len(sample.texts) for sample in missing),
+    )
 
 
 # --- reading files ---------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The functions that end in `_metrics` take vectors; `evaluate` also computes the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,7 +34,7 @@ from internvid.evaluation.fine_tuned import (
 )
 from internvid.evaluation.linear_probe import linear_probe
 from internvid.evaluation.neighbours import NEIGHBOURS, neighbour_accuracy
-from internvid.evaluation.stored_vectors import VectorFiles
+from internvid.evaluation.stored_vectors import VectorFiles, VideoVectors
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.tokenizer import prepare_text
 
@@ -110,6 +111,24 @@ class Evaluation:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ProbeTraining:
+    """How probes are trained. seed: of what they draw at random. epochs: of the attentive probe; None: its own."""
+
+    seed: int = 0
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """The items that could be read, in order. vectors: [items, d]. tokens: [items, k, w]; empty where none are read."""
+
+    items: list[Item]
+    vectors: np.ndarray
+    tokens: np.ndarray
+    failed: list[Failed]
+
+
 class NothingToEvaluate(ValueError):
     """No video of the benchmark could be read. The message gives the reasons."""
 
@@ -122,6 +141,7 @@ def evaluate(
     choice: str = "middle",
     probe_train: Benchmark | None = None,
     probes: Sequence[str] = (),
+    probe_training: ProbeTraining | None = None,
     vector_files: VectorFiles | None = None,
     counts_missing: bool = False,
     on_videos: Callable[[int], object] = lambda number: None,
@@ -129,15 +149,21 @@ def evaluate(
     """Computes the benchmark's metrics over the videos that can be read.
 
     choice: "middle" or "uniform" (`frame_choice`). probe_train: the train split of a classification benchmark, for
-    `probes`, names of PROBES. vector_files: where the vectors of videos are kept; what is there is not decoded again.
-    counts_missing: queries of videos that cannot be read count as wrong, instead of being left out.
-    on_videos: called with the number of videos read since the last call. Raises NothingToEvaluate.
+    `probes`, names of PROBES. probe_training: how these are trained. vector_files: where the vectors of videos are
+    kept; what is there is not decoded again; None: in memory, the many tokens of the attentive probe too.
+    counts_missing: queries of videos that cannot be read count as wrong, instead of being left out. on_videos:
+    called with the number of videos read since the last call. Raises NothingToEvaluate, and ValueError for a probe
+    that this model does not allow.
     """
+    probes_tokens = probe_train is not None and ATTENTIVE in probes
+    if probes_tokens and not isinstance(encoder, Encoder):
+        raise ValueError("the attentive probe reads the tokens of a ViCLIP: this is a model of others")
 
-    def encoded(part: Benchmark) -> tuple[list[Item], np.ndarray, list[Failed]]:
-        return _stored_or_encoded(encoder, part, read_frames, choice, vector_files, on_videos)
+    def encoded(part: Benchmark) -> _Encoded:
+        return _stored_or_encoded(encoder, part, read_frames, choice, vector_files, on_videos, probes_tokens)
 
-    items, vectors, failed = encoded(benchmark)
+    of_test = encoded(benchmark)
+    items, vectors, failed = of_test.items, of_test.vectors, list(of_test.failed)
     notes = list(benchmark.notes)
     absent = benchmark.named - len(items)
     if absent and counts_missing:
@@ -197,17 +223,19 @@ def evaluate(
         metrics = classification_metrics(benchmark.name, vectors, classes, labels, absent=absent)
         metrics += _head_metrics(encoder, benchmark, vectors, labels, absent)
         if probe_train is not None and probes:
-            train_items, train_vectors, train_failed = encoded(probe_train)
-            train_labels = _benchmark_labels(benchmark, probe_train, train_items)
-            failed += train_failed
-            notes.append(f"probes: trained on {len(train_items):,} of {probe_train.named:,} train videos")
+            of_train = encoded(probe_train)
+            train_labels = _benchmark_labels(benchmark, probe_train, of_train.items)
+            failed += of_train.failed
+            notes.append(f"probes: trained on {len(of_train.items):,} of {probe_train.named:,} train videos")
             for probe in probes:
-                parts = (train_vectors, train_labels, vectors, labels)
-                if probe == ATTENTIVE:
-                    parts = _token_parts(
-                        encoder, benchmark, probe_train, read_frames, choice, vector_files, parts, (items, train_items)
-                    )
-                of_probe, remark = PROBES[probe](*parts, len(benchmark.classes))
+                of_probe, remark = PROBES[probe](
+                    of_train.tokens if probe == ATTENTIVE else of_train.vectors,
+                    train_labels,
+                    of_test.tokens if probe == ATTENTIVE else vectors,
+                    labels,
+                    len(benchmark.classes),
+                    probe_training or ProbeTraining(),
+                )
                 metrics += _accuracy_metrics(benchmark.name, f"{probe}_probe_", of_probe)
                 notes.append(remark)
     return Evaluation(
@@ -381,32 +409,46 @@ def _matched_metrics(
 
 
 def _linear(
-    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    test: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+    training: ProbeTraining,
 ) -> tuple[Accuracy, str]:
-    probe = linear_probe(train, train_labels, test, test_labels, classes=classes)
+    probe = linear_probe(train, train_labels, test, test_labels, classes=classes, seed=training.seed)
     return probe.accuracy, f"linear probe: C = {probe.strength:g}"
 
 
 def _neighbours(
-    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    test: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+    training: ProbeTraining,
 ) -> tuple[Accuracy, str]:
     of_probe = neighbour_accuracy(train, train_labels, test, test_labels, classes=classes)
     return of_probe, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
 
 
 def _attentive(
-    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray, classes: int
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    test: np.ndarray,
+    test_labels: np.ndarray,
+    classes: int,
+    training: ProbeTraining,
 ) -> tuple[Accuracy, str]:
-    of_probe = attentive_probe(train, train_labels, test, test_labels, classes=classes)
+    of_probe = attentive_probe(
+        train, train_labels, test, test_labels, classes=classes, seed=training.seed, epochs=training.epochs
+    )
     return of_probe, f"attentive probe: {train.shape[1]} tokens of each video"
 
 
-# Name -> function of the train and test vectors and labels, and the number of classes.
-PROBES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], tuple[Accuracy, str]]] = {
-    "linear": _linear,
-    "knn": _neighbours,
-    ATTENTIVE: _attentive,
-}
+Probe = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, ProbeTraining], tuple[Accuracy, str]]
+# Name -> function of the train and test vectors and labels, the number of classes, and how it is trained.
+PROBES: dict[str, Probe] = {"linear": _linear, "knn": _neighbours, ATTENTIVE: _attentive}
 
 
 def encode_texts(encoder: VideoTextEncoder, texts: Sequence[str]) -> np.ndarray:
@@ -427,34 +469,6 @@ def _accuracy_metrics(benchmark: str, prefix: str, accuracy: Accuracy) -> list[M
     ]
 
 
-def _token_parts(
-    encoder: VideoTextEncoder,
-    test: Benchmark,
-    train: Benchmark,
-    read_frames: ReadFrames,
-    choice: str,
-    vector_files: VectorFiles | None,
-    parts: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    items: tuple[list[Item], list[Item]],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the parts with tokens instead of vectors. items: of which the vectors are, of the test and train split.
-
-    Raises ValueError for a model without tokens, and where a video that could be read cannot be read again.
-    """
-    if not isinstance(encoder, Encoder):
-        raise ValueError("the attentive probe reads the tokens of a ViCLIP: this is a model of others")
-    files = None if vector_files is None else vector_files.of_tokens()
-    tokens = []
-    for benchmark, read in ((train, items[1]), (test, items[0])):
-        again, of_videos, _ = _stored_or_encoded(
-            encoder, benchmark, read_frames, choice, files, lambda number: None, encoder.encode_tokens
-        )
-        if again != read:
-            raise ValueError(f"videos of {benchmark.title} were readable, and are no more, or the other way round")
-        tokens.append(of_videos)
-    return tokens[0], parts[1], tokens[1], parts[3]
-
-
 def _stored_or_encoded(
     encoder: VideoTextEncoder,
     benchmark: Benchmark,
@@ -462,57 +476,108 @@ def _stored_or_encoded(
     choice: str,
     vector_files: VectorFiles | None,
     on_videos: Callable[[int], object],
-    encode: Callable[[Sequence[np.ndarray]], np.ndarray] | None = None,
-) -> tuple[list[Item], np.ndarray, list[Failed]]:
-    """Returns what `_encoded` does, from the files where it is there; else writes it there."""
-    encode = encode or encoder.encode_videos
+    with_tokens: bool,
+) -> _Encoded:
+    """Returns what the files have; what they lack is encoded, all in one pass over the videos, and written there.
+
+    Raises ValueError where files of vectors and of tokens are not of the same videos, and NothingToEvaluate.
+    """
+    encode = {"vectors": encoder.encode_videos}
+    if with_tokens:
+        assert isinstance(encoder, Encoder)
+        encode["tokens"] = encoder.encode_tokens
     if vector_files is None:
-        return _encoded(encoder, benchmark, read_frames, choice, on_videos, encode)
-    stored = vector_files.read(benchmark)
-    if stored is not None:
-        on_videos(len(benchmark.items))
-        failed = [Failed(video, error) for video, error in stored.failed]
-        return [benchmark.items[position] for position in stored.positions], stored.vectors, failed
-    items, vectors, failed = _encoded(encoder, benchmark, read_frames, choice, on_videos, encode)
-    position_of = {id(item): position for position, item in enumerate(benchmark.items)}
-    positions = [position_of[id(item)] for item in items]
-    vector_files.write(benchmark, positions, vectors, [(each.video, each.error) for each in failed])
-    return items, vectors, failed
+        memory = {kind: _InMemory() for kind in encode}
+        failed = _encode(encoder, benchmark, read_frames, choice, on_videos, encode, memory)
+        found = {kind: kept.read(failed) for kind, kept in memory.items()}
+    else:
+        files = {"vectors": vector_files, "tokens": vector_files.of_tokens()}
+        found = {kind: stored for kind in encode if (stored := files[kind].read(benchmark)) is not None}
+        lacking = {kind: function for kind, function in encode.items() if kind not in found}
+        if lacking:
+            with ExitStack() as stack:
+                writers = {kind: stack.enter_context(files[kind].writing(benchmark)) for kind in lacking}
+                failed = _encode(encoder, benchmark, read_frames, choice, on_videos, lacking, writers)
+                for writer in writers.values():
+                    writer.finish(failed)
+            found |= {kind: stored for kind in lacking if (stored := files[kind].read(benchmark)) is not None}
+        else:
+            on_videos(len(benchmark.items))
+    of_vectors = found["vectors"]
+    if with_tokens and found["tokens"].positions != of_vectors.positions:
+        raise ValueError(f"videos of {benchmark.title} were readable, and are no more, or the other way round")
+    return _Encoded(
+        [benchmark.items[position] for position in of_vectors.positions],
+        of_vectors.vectors,
+        found["tokens"].vectors if with_tokens else np.zeros((0, 0, 0), np.float16),
+        [Failed(video, error) for video, error in of_vectors.failed],
+    )
 
 
-def _encoded(
+class _Kept(Protocol):
+    """What takes the vectors of videos as they are made: a file, or memory."""
+
+    def add(self, positions: Sequence[int], vectors: np.ndarray) -> None: ...
+
+
+class _InMemory:
+    def __init__(self) -> None:
+        self._positions: list[int] = []
+        self._parts: list[np.ndarray] = []
+
+    def add(self, positions: Sequence[int], vectors: np.ndarray) -> None:
+        self._positions += positions
+        self._parts.append(vectors)
+
+    def read(self, failed: Sequence[tuple[str, str]]) -> VideoVectors:
+        return VideoVectors(tuple(self._positions), np.concatenate(self._parts), tuple(failed))
+
+
+def _encode(
     encoder: VideoTextEncoder,
     benchmark: Benchmark,
     read_frames: ReadFrames,
     choice: str,
     on_videos: Callable[[int], object],
-    encode: Callable[[Sequence[np.ndarray]], np.ndarray],
-) -> tuple[list[Item], np.ndarray, list[Failed]]:
-    """Returns the items that could be read, what `encode` makes of them [items, …], and the failed videos."""
-    items: list[Item] = []
-    vectors: list[np.ndarray] = []
-    failed: list[Failed] = []
+    encode: Mapping[str, Callable[[Sequence[np.ndarray]], np.ndarray]],
+    kept: Mapping[str, _Kept],
+) -> list[tuple[str, str]]:
+    """Reads every video once, and adds what each function makes of it. Returns the videos that failed, with the error.
+
+    Raises NothingToEvaluate.
+    """
+    failed: list[tuple[str, str]] = []
+    positions: list[int] = []
     batch: list[np.ndarray] = []
-    for item, frames_or_error in read_frames(benchmark.items, encoder.frames, choice):
+    encoded = 0
+
+    def flush() -> None:
+        nonlocal encoded
+        for kind, function in encode.items():
+            kept[kind].add(positions, function(batch))
+        encoded += len(positions)
+        positions.clear()
+        batch.clear()
+
+    for position, (item, frames_or_error) in enumerate(read_frames(benchmark.items, encoder.frames, choice)):
         on_videos(1)
         if isinstance(frames_or_error, BaseException):
-            failed.append(Failed(item.video, f"{type(frames_or_error).__name__}: {frames_or_error}"))
+            failed.append((item.video, f"{type(frames_or_error).__name__}: {frames_or_error}"))
             continue
-        items.append(item)
+        positions.append(position)
         batch.append(frames_or_error)
         if len(batch) == VIDEOS_PER_BATCH or sum(video.nbytes for video in batch) > BYTES_PER_READ:
-            vectors.append(encode(batch))
-            batch = []
+            flush()
     if batch:
-        vectors.append(encode(batch))
-    if not items:
-        first = f"; the first error: {failed[0].video}: {failed[0].error}" if failed else ""
+        flush()
+    if not encoded:
+        first = f"; the first error: {failed[0][0]}: {failed[0][1]}" if failed else ""
         example = f", such as {benchmark.missing[0]}" if benchmark.missing else ""
         raise NothingToEvaluate(
             f"not one of the {benchmark.named:,} videos that {benchmark.annotations.name} names can be read: "
             f"{len(benchmark.missing):,} are not there{example}, {len(failed):,} are unreadable{first}"
         )
-    return items, np.concatenate(vectors), failed
+    return failed
 
 
 def _benchmark_labels(benchmark: Benchmark, train: Benchmark, items: Sequence[Item]) -> np.ndarray:

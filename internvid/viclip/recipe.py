@@ -49,10 +49,11 @@ class Phase:
 class Recipe:
     """How a ViCLIP is trained.
 
-    initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder; None: random weights, with a vocabulary
-    trained on the captions. wise_ft: share of the trained weights in the average with the initial ones; None: no
-    average. crop_scale: minimum and maximum share of the picture in random crops. horizontal_flip: mirror half of the
-    clips; unsuitable for captions that mention left or right. image_mean, image_std: of RGB in 0..1.
+    initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder, or a folder of open_clip; None:
+    random weights, with a vocabulary trained on the captions. wise_ft: share of the trained weights in the average
+    with the initial ones; None: no average. crop_scale: minimum and maximum share of the picture in random crops.
+    horizontal_flip: mirror half of the clips; unsuitable for captions that mention left or right. image_mean,
+    image_std: of RGB in 0..1.
     frames: frames per clip. precision: of the forward pass. How a batch is made to fit into memory is not part of a
     recipe (`memory`): it changes no result.
     """

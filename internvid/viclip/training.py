@@ -36,6 +36,7 @@ from internvid.viclip.arithmetic import measured_peak, step_flops
 from internvid.viclip.checkpoint import Checkpoint, save_checkpoint
 from internvid.viclip.clips import Clips
 from internvid.viclip.device import Waits, peak_memory_bytes
+from internvid.viclip.initial_clip import initial_clip, initial_tokenizer
 from internvid.viclip.loss import Loss
 from internvid.viclip.memory import MemoryPlan
 from internvid.viclip.model import ViCLIP
@@ -49,7 +50,7 @@ from internvid.viclip.saved_state import SavedState, StepLog, atomic_file
 from internvid.viclip.step import TrainingStep
 from internvid.viclip.tokenizer import Tokenizer, prepare_text
 from internvid.viclip.training_progress import Row, TrainingProgress
-from internvid.viclip.weights import average, fit, from_clip, load_into
+from internvid.viclip.weights import average, fit, load_into
 
 IDS_PER_READ = 10_000
 IDS_IN_MESSAGE = 64
@@ -245,7 +246,7 @@ def _next_loaded(batches: Iterator[tuple[Batch, list[Slice]]], step: TrainingSte
 
 def _tokenizer(recipe: Recipe, clips: Clips) -> Tokenizer:
     if recipe.initialise_from is not None:
-        return Tokenizer.clip_from_folder(recipe.initialise_from, context_length=recipe.model.context_length)
+        return initial_tokenizer(recipe.initialise_from, context_length=recipe.model.context_length)
     captions = (
         prepare_text(caption) for positions in _position_ranges(len(clips)) for caption in clips.captions(positions)
     )
@@ -261,7 +262,7 @@ def _with_initial_weights(
     if weights is not None:
         return recipe, fit(weights, recipe.model)
     if recipe.initialise_from is not None:
-        config, clip_weights = from_clip(recipe.initialise_from)
+        config, clip_weights = initial_clip(recipe.initialise_from)
         recipe = replace(recipe, model=replace(recipe.model, activation=config.activation))
         return recipe, fit({**clip_weights, "temp": torch.tensor(recipe.initial_temperature)}, recipe.model)
     return recipe, None

@@ -225,7 +225,7 @@ def load_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         ),
     ]
     if any(names for _, names in problems):
-        message = "; ".join(f"{len(names)} {problem}: {_first_names(names)}" for problem, names in problems if names)
+        message = "; ".join(f"{len(names)} {problem}: {first_names(names)}" for problem, names in problems if names)
         raise ValueError(f"these weights are not the model's: {message}")
     model.load_state_dict(dict(weights))
 
@@ -242,7 +242,7 @@ def require_answers(weights: Mapping[str, Tensor]) -> None:
         ),
     ):
         if names:
-            raise ValueError(f"{len(names)} of {len(weights)} weights {problem}: {_first_names(names)}")
+            raise ValueError(f"{len(names)} of {len(weights)} weights {problem}: {first_names(names)}")
 
 
 def _must_not_be_zero(name: str, value: Tensor) -> bool:
@@ -250,7 +250,7 @@ def _must_not_be_zero(name: str, value: Tensor) -> bool:
     return value.ndim > 1 and name != TEMPORAL
 
 
-def _first_names(names: list[str]) -> str:
+def first_names(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
@@ -343,7 +343,7 @@ def from_clip(folder_or_id: Path | str) -> tuple[ViCLIPConfig, dict[str, Tensor]
     clip, loading = loaded
     if loading["missing_keys"]:
         raise ValueError(
-            f"{folder_or_id} is an incomplete CLIP: {_first_names(sorted(loading['missing_keys']))} are missing"
+            f"{folder_or_id} is an incomplete CLIP: {first_names(sorted(loading['missing_keys']))} are missing"
         )
 
     clip_weights = clip.state_dict()

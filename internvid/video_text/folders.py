@@ -13,8 +13,8 @@ from internvid.evaluation.fine_tuned import TunedEncoder
 from internvid.viclip.checkpoint import CONFIG, checkpoint_digest
 from internvid.viclip.encoder import Encoder
 from internvid.viclip.heads import HEADS
+from internvid.viclip.initial_clip import OPEN_CLIP_CONFIG
 from internvid.viclip.precision import Precision
-from internvid.video_text.open_clip_encoder import CONFIG as OPEN_CLIP_CONFIG
 from internvid.video_text.open_clip_encoder import OpenClipEncoder
 from internvid.video_text.transformers_encoder import PICTURE_MODELS, VIDEO_MODELS, TransformersEncoder
 

@@ -5,11 +5,9 @@ Needs the extra `open-clip`. Each chosen frame is seen by itself; a clip's vecto
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from internvid.viclip.initial_clip import OPEN_CLIP_CONFIG, model_config, part_of
 from internvid.viclip.precision import Precision
 from internvid.video_text.frame_encoder import FRAMES, FrameEncoder
 
-CONFIG = "open_clip_config.json"
 PLAIN_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")  # of a model of timm: no address that could be fetched
 
 
@@ -79,7 +77,7 @@ def require_self_contained(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} has no weights as safetensors, and other files can hold programs")
     config = model_config(folder)
-    vision, text = _part(config, "vision_cfg"), _part(config, "text_cfg")
+    vision, text = part_of(config, "vision_cfg"), part_of(config, "text_cfg")
     elsewhere = [name for name in text if name.startswith("hf_")]
     timm_name = vision.get("timm_model_name")
     if timm_name is not None and PLAIN_NAME.fullmatch(str(timm_name)) is None:
@@ -87,21 +85,6 @@ def require_self_contained(folder: Path) -> None:
     if vision.get("timm_model_pretrained"):
         elsewhere.append("timm_model_pretrained")
     if elsewhere:
-        raise ValueError(f"{folder / CONFIG} refers to other models by {', '.join(elsewhere)}; these are not fetched")
-
-
-def model_config(folder: Path) -> Mapping[str, Any]:
-    """Returns the model's part of the folder's configuration. Raises ValueError where there is none."""
-    try:
-        content = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        config = content["model_cfg"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{folder / CONFIG} is no configuration of open_clip: {error!r}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{folder / CONFIG} is no configuration of open_clip")
-    return config
-
-
-def _part(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    part = config.get(name)
-    return part if isinstance(part, dict) else {}
+        raise ValueError(
+            f"{folder / OPEN_CLIP_CONFIG} refers to other models by {', '.join(elsewhere)}; these are not fetched"
+        )

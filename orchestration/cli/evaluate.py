@@ -40,6 +40,8 @@ def evaluate_command(
     shares: Sequence[float] = (),
     split: str | None = None,
     probes: Sequence[str] = (),
+    probe_seed: int = 0,
+    probe_epochs: int | None = None,
     vectors: Path | None = None,
     out: Path | None = None,
     device: str | None = None,
@@ -50,12 +52,13 @@ def evaluate_command(
 ) -> "Evaluation":
     """Evaluates the checkpoint in a folder, and prints and returns the evaluation.
 
-    benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and videos.
-    frames: of each video; None: as many as the model was made for. protocol: None: the model's own. shows_effects: also
-    print what each setting changes. base: folder of the checkpoint that this one began as. shares: of the trained
-    weights in averages with it (WiSE-FT), each of which is evaluated too; with shows_effects some unless given. split:
-    None: the paper's. probes: names of `internvid.evaluation.run.PROBES`, trained on the train split of a
-    classification benchmark. vectors: folder that keeps the vectors of videos, which are then not decoded again. out:
+    benchmark: a name of `internvid.evaluation.benchmarks.names`. data: the folder with its annotation file and
+    videos. frames: of each video; None: as many as the model was made for. protocol: None: the model's own.
+    shows_effects: also print what each setting changes. base: folder of the checkpoint that this one began as.
+    shares: of the trained weights in averages with it (WiSE-FT), each of which is evaluated too; with shows_effects
+    some unless given. split: None: the paper's. probes: names of `internvid.evaluation.run.PROBES`, trained on the
+    train split of a classification benchmark, with probe_seed, the attentive one for probe_epochs. vectors: folder
+    that keeps the vectors of videos, which are then not decoded again; None: the lake's, where there is one. out:
     JSON file for all figures. device, precision, workers: as the settings of these names; None: what is set. name:
     printed name of the checkpoint; None: its folder's name. lake: where each metric becomes a row of the table
     evaluations; what is there is not measured again. None: nothing is kept.
@@ -81,12 +84,15 @@ def evaluate_command(
     train = _read(benchmark, data, "train") if probes else None
 
     from internvid.evaluation.effects import averaged
-    from internvid.evaluation.run import evaluate
+    from internvid.evaluation.run import ATTENTIVE, ProbeTraining, evaluate
+    from internvid.evaluation.stored_vectors import SECONDS_UNUSED
     from internvid.viclip.device import device_named
     from internvid.video_text.folders import encoder_digest
     from resources.incremental.progress import progress
     from resources.incremental.provenance import digest
-    from resources.training.benchmarks import content_digest, read_in_children, vector_files
+    from resources.lake.paths import folder_on_this_machine
+    from resources.lake.temporary_folders import temporary_folder
+    from resources.training.benchmarks import VECTORS_FOLDER, content_digest, read_in_children, vector_files
 
     settings = settings_of()
     children = workers or settings.workers
@@ -98,10 +104,13 @@ def evaluate_command(
     began_as = None if base is None else _weights(base)
     own_digest, shown_name = encoder_digest(checkpoint), name or checkpoint.name
     files = None
+    unused = None
+    if vectors is None and lake is not None:
+        vectors, unused = folder_on_this_machine(lake.root, VECTORS_FOLDER), SECONDS_UNUSED
     if vectors is not None:
         prepared = f"{protocol.fit} {protocol.resampling} {protocol.constants}"
         version = f"{own_digest}+{encoder.precision}+{prepared}"
-        files = vector_files(vectors, version, encoder.frames, protocol.choice)
+        files = vector_files(vectors, version, encoder.frames, protocol.choice, seconds_unused=unused)
 
     def read_frames(items: "Iterable[Item]", count: int, choice: str) -> "Iterator[tuple[Item, Any]]":
         return read_in_children(items, count, choice, workers=children)
@@ -112,7 +121,9 @@ def evaluate_command(
         """Evaluates, or reads what the lake has. weights: digest of the model's. words: what is special of it."""
 
         def measure() -> "Evaluation":
-            with progress("reading videos", total, notes.print) as advance:
+            with progress("reading videos", total, notes.print) as advance, temporary_folder() as scratch:
+                # Tokens of many videos do not fit into memory.
+                for_now = vector_files(scratch, weights, of.frames, protocol.choice) if ATTENTIVE in probes else None
                 return evaluate(
                     of,
                     test,
@@ -121,7 +132,8 @@ def evaluate_command(
                     counts_missing=protocol.counts_missing,
                     probe_train=train,
                     probes=probes,
-                    vector_files=kept,
+                    probe_training=ProbeTraining(probe_seed, probe_epochs),
+                    vector_files=kept or for_now,
                     on_videos=advance,
                 )
 
@@ -132,6 +144,8 @@ def evaluate_command(
         parts = [f"{of.frames} frames ({protocol.choice})", of.precision, protocol.settings_in_words, words]
         if probes:
             parts.append(f"probes {' '.join(probes)}")
+            parts += [f"seed {probe_seed}"] if probe_seed else []
+            parts += [f"{probe_epochs} epochs"] if probe_epochs else []
         content = content_digest(test) if train is None else digest(content_digest(test), content_digest(train))
         measurement = Measurement(shown_name, weights, test.name, test.split, ", ".join(filter(None, parts)), content)
         fresh = measured_once(lake, measurement, measure)
@@ -152,7 +166,6 @@ def evaluate_command(
         rows: list[Effect] = []
         if shows_effects:
             from internvid.evaluation.effects import WISE_FT_SHARES, effects
-            from resources.lake.temporary_folders import temporary_folder
 
             with temporary_folder() as folder:
                 rows = effects(
@@ -318,11 +331,11 @@ def _load(folder: Path, device: "torch.device", frames: int | None, precision: "
 
 def _weights(folder: Path) -> "dict[str, torch.Tensor]":
     from internvid.viclip.checkpoint import load_checkpoint
-    from internvid.viclip.weights import from_clip
-    from internvid.video_text.folders import is_of_transformers
+    from internvid.viclip.initial_clip import initial_clip
+    from internvid.video_text.folders import is_of_others
 
     try:
-        return from_clip(folder)[1] if is_of_transformers(folder) else load_checkpoint(folder).model.state_dict()
+        return initial_clip(folder)[1] if is_of_others(folder) else load_checkpoint(folder).model.state_dict()
     except (FileNotFoundError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
 

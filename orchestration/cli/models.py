@@ -198,8 +198,15 @@ def evaluate(
     probe: Annotated[
         list[Probe] | None, typer.Option(help="Also a classifier on the vectors, trained on the train split.")
     ] = None,
+    probe_seed: Annotated[int, typer.Option(min=0, help="What the probes draw at random is drawn with it.")] = 0,
+    probe_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of the attentive probe; else as many as it needs.")
+    ] = None,
     vectors: Annotated[
-        Path | None, typer.Option(help="A folder that keeps the videos' vectors: none is decoded twice.")
+        Path | None,
+        typer.Option(
+            help="A folder that keeps the videos' vectors, so that none is decoded twice; else the lake's own."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file for all figures.")] = None,
     lake: LakeOption = None,
@@ -218,6 +225,8 @@ def evaluate(
         shares=_shares(wise_ft),
         split=split,
         probes=list(dict.fromkeys(each.value for each in probe or [])),
+        probe_seed=probe_seed,
+        probe_epochs=probe_epochs,
         vectors=vectors,
         out=out,
         name=checkpoint,

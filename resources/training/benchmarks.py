@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHOICE = "middle"  # of each of as many equal parts of the video as the model takes frames, as the paper evaluates
 SECONDS_PER_VIDEO = 600.0  # ActivityNet's longest, 13 minutes, are mostly sought through, not decoded
+VECTORS_FOLDER = "benchmark_vectors"  # of a lake, or of this machine where the lake is in a bucket
 MEMORY_BYTES = 6 << 30  # address space of a child that decodes
 
 

@@ -147,11 +147,11 @@ class Trainer(dg.ConfigurableResource):
     if there are GPUs. workers: data loader workers per process; null: on a GPU one for each core but one, else none.
     threads: torch threads per process; null: the machine's cores divided by the processes. compile: whether blocks of
     the network are compiled; null: on a GPU. initialise_from: a CLIP checkpoint of `transformers`, by hub id or folder,
-    that replaces the one of a recipe; recipes with random initialisation ignore it. language_model: a causal language
-    model of `transformers`, by hub id or folder, for the recipes of chats that start from one. image_model: a
-    text-to-image model of `diffusers`, likewise, for the recipes of generators. max_steps: upper bound on the steps of
-    each phase, for a trial. steps: of a generator, exactly so many, however many clips it has, to compare subsets.
-    save_every_seconds: period of saving the state.
+    or a folder of open_clip, that replaces the one of a recipe; recipes with random initialisation ignore it.
+    language_model: a causal language model of `transformers`, by hub id or folder, for the recipes of chats that start
+    from one. image_model: a text-to-image model of `diffusers`, likewise, for the recipes of generators. max_steps:
+    upper bound on the steps of each phase, for a trial. steps: of a generator, exactly so many, however many clips it
+    has, to compare subsets. save_every_seconds: period of saving the state.
     """
 
     processes: int = 1

@@ -126,6 +126,44 @@ def test_msrvtt_prints_our_figures_beside_the_papers_and_says_what_is_absent(che
     assert {"model": "CLIP-L, OpenAI", "value": 29.0}.items() <= written["published"][0].items()
 
 
+def test_an_attentive_probe_decodes_each_video_once_and_with_another_seed_or_more_epochs_none(
+    checkpoint, ucf101, tmp_path, lake, capsys
+):
+    data = tmp_path / "ucf101"
+    shutil.copytree(ucf101, data)
+    options = {"benchmark": "ucf101", "data": data, "frames": 4, "device": "cpu", "lake": lake}
+    first = evaluate_command(checkpoint, probes=["attentive"], **options)
+    assert "from the table evaluations" not in capsys.readouterr().out
+    kept = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "lake/benchmark_vectors").iterdir())
+    assert kept == ["tokens-ucf101-test", "tokens-ucf101-train", "ucf101-test", "ucf101-train"]
+    # Of the same names, sizes and keys, but no videos any more: whatever reads them fails.
+    for path in {
+        item.path for split in ("test", "train") for item in read_benchmark("ucf101", data, split=split).items
+    }:
+        path.write_bytes(bytes(path.stat().st_size))
+    for change in ({"probe_seed": 1}, {"probe_epochs": 3}, {"probes": ["attentive", "linear", "knn"]}):
+        again = evaluate_command(checkpoint, **({"probes": ["attentive"]} | change), **options)
+        assert "from the table evaluations" not in capsys.readouterr().out
+        assert (again.evaluated, again.failed) == (first.evaluated, ())
+        assert again.metrics[:3] == first.metrics[:3]
+    with pytest.raises(typer.BadParameter, match="not one of the 3 videos"):
+        evaluate_command(checkpoint, probes=["attentive"], **(options | {"frames": 3}))
+
+
+def test_without_a_folder_to_keep_them_in_each_video_is_still_decoded_once(checkpoint, ucf101):
+    test, train = (read_benchmark("ucf101", ucf101, split=split) for split in ("test", "train"))
+    read: list[str] = []
+
+    def reading(items, count, choice):
+        for item, frames in read_in_process(items, count, choice):
+            read.append(item.video)
+            yield item, frames
+
+    encoder = Encoder(load_checkpoint(checkpoint))
+    evaluate(encoder, test, reading, probe_train=train, probes=["attentive", "knn"])
+    assert sorted(read) == sorted(item.video for part in (test, train) for item in part.items)
+
+
 def test_ucf101_prints_accuracies_and_probes_and_no_paper_where_it_has_none(checkpoint, ucf101, tmp_path, capsys):
     found = evaluate_command(
         checkpoint,

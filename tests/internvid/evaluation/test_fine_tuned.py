@@ -92,6 +92,9 @@ def test_an_attentive_probe_finds_the_one_token_that_tells_the_class_where_a_mea
     accuracy = attentive_probe(train, train_labels, test, test_labels, classes=3)
     assert accuracy.top_1 > 0.85
     assert attentive_probe(train, train_labels, test, test_labels, classes=3).top_1 == accuracy.top_1
+    short = [attentive_probe(train, train_labels, test, test_labels, classes=3, seed=n, epochs=1) for n in (0, 1)]
+    assert short[0] != short[1]
+    assert max(each.top_1 for each in short) < accuracy.top_1
     shuffled = attentive_probe(train, rng.permutation(train_labels), test, test_labels, classes=3)
     assert shuffled.top_1 < 0.5
     with pytest.raises(ValueError, match="the test part has 0 videos"):
@@ -105,19 +108,50 @@ def test_files_of_vectors_that_nobody_read_for_long_are_removed_when_another_is_
         return VectorFiles(tmp_path, lambda benchmark: key, **options)
 
     benchmark = SimpleNamespace(name="msrvtt", split="test")
+
+    def write(to: VectorFiles, vectors: np.ndarray) -> None:
+        with to.writing(benchmark) as writer:
+            writer.add([0], vectors)
+            writer.finish([])
+
+    pair = np.ones((1, 2), np.float32)
     for key in ("old", "used", "new"):
-        files(key).write(benchmark, [0], np.ones((1, 2), np.float32), [])
+        write(files(key), pair)
     long_ago = time.time() - 1000
     for key in ("old", "used"):
-        os.utime(tmp_path / f"msrvtt-test-{key}.npz", (long_ago, long_ago))
+        os.utime(tmp_path / f"msrvtt-test-{key}.vectors", (long_ago, long_ago))
     assert files("used").read(benchmark) is not None  # counts as a use
-    files("next").write(benchmark, [0], np.ones((1, 2), np.float32), [])
-    assert (tmp_path / "msrvtt-test-old.npz").exists()
+    write(files("next"), pair)
+    assert (tmp_path / "msrvtt-test-old.vectors").exists()
     cleaning = files("cleaning", seconds_unused=500)
-    cleaning.write(benchmark, [0], np.ones((1, 2), np.float32), [])
-    cleaning.of_tokens().write(benchmark, [0], np.ones((1, 3, 2), np.float16), [])
+    write(cleaning, pair)
+    write(cleaning.of_tokens(), np.ones((1, 3, 2), np.float16))
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"msrvtt-test-{key}.npz" for key in ("used", "new", "next", "cleaning")} | {
-        "tokens-msrvtt-test-cleaning.npz"
+    assert names == {f"msrvtt-test-{key}.vectors" for key in ("used", "new", "next", "cleaning")} | {
+        "tokens-msrvtt-test-cleaning.vectors"
     }
     assert cleaning.of_tokens().read(benchmark).vectors.shape == (1, 3, 2)
+
+
+def test_vectors_are_written_as_they_come_and_read_from_the_file(tmp_path):
+    benchmark = SimpleNamespace(name="kinetics400", split="val")
+    files = VectorFiles(tmp_path, lambda benchmark: "key")
+    rng = np.random.default_rng(0)
+    tokens = rng.standard_normal((5, 3, 4)).astype(np.float16)
+
+    def write_until_the_disk_is_full() -> None:
+        with files.writing(benchmark) as writer:
+            writer.add([0, 1], tokens[:2])
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        write_until_the_disk_is_full()
+    assert (files.read(benchmark), list(tmp_path.iterdir())) == (None, [])
+    with files.writing(benchmark) as writer:
+        writer.add([0, 1], tokens[:2])
+        writer.add([3, 4, 6], tokens[2:])
+        writer.finish([("v2", "an error"), ("v5", "another")])
+    stored = files.read(benchmark)
+    assert isinstance(stored.vectors, np.memmap)
+    assert (stored.positions, stored.failed) == ((0, 1, 3, 4, 6), (("v2", "an error"), ("v5", "another")))
+    np.testing.assert_array_equal(stored.vectors, tokens)

@@ -210,6 +210,59 @@ def test_shards_of_tar_files_give_the_figures_of_the_folder_and_are_unpacked_onc
         read_benchmark("kinetics400", of_classes)
 
 
+def test_each_folder_of_laions_video_benchmarks_is_found_in_a_copy_of_all_of_them(tmp_path, videos):
+    def sample(key: str, colour: str, **others: bytes) -> dict[str, bytes]:
+        return {f"{key}.mp4": videos[colour], **{f"{key}.{kind}": content for kind, content in others.items()}}
+
+    actions = "ApplyEyeMakeup\nbrush_hair\n"
+    of_classes = {"dataset_type.txt": "video_classification", "classnames.txt": actions}
+    of_classes |= {"zeroshot_classification_templates.txt": "a video of {c}.\nwatch {c}.\n"}
+    about = b'{"duration": 1}'
+    # Samples of different classes may have one name, as videos of UCF-101 do not but files of Kinetics can.
+    test = tar_of(sample("0/clip", "red", cls=b"0", json=about) | sample("1/clip", "green", cls=b"1", json=about))
+    train = tar_of(sample("0/other", "blue", CLS=b"0") | sample("1/other", "orange", CLS=b"1"))
+    texts = sample("video7", "red", txt=b"a red one\nred", json=about) | {"video8.txt": b"gone\naway"}
+    root = laid(
+        tmp_path / "video_benchmarks",
+        {
+            **{
+                f"{name}/{file}": text
+                for name in ("kinetics400", "UCF-101-with-splits")
+                for file, text in of_classes.items()
+            },
+            **{f"{name}/test/nshards.txt": "1\n" for name in ("kinetics400", "UCF-101-with-splits", "MSR-VTT", "MSVD")},
+            **{f"{name}/test/0.tar": test for name in ("kinetics400", "UCF-101-with-splits")},
+            "UCF-101-with-splits/train/nshards.txt": "1",
+            "UCF-101-with-splits/train/0.tar": train,
+            "UCF-101/test/nshards.txt": "9",  # all videos, without splits: not the first choice
+            "hmdb51/test/nshards.txt": "1",
+            "hmdb51/test/0.tar": test,
+            "hmdb51/classnames.txt": actions,
+            **{f"{name}/dataset_type.txt": "video_retrieval\n" for name in ("MSR-VTT", "MSVD")},
+            **{f"{name}/test/0.tar": tar_of(texts) for name in ("MSR-VTT", "MSVD")},
+        },
+    )
+    for name in ("kinetics400", "ucf101", "hmdb51"):
+        benchmark = read_benchmark(name, root)
+        assert (benchmark.classes, benchmark.split) == (("Apply Eye Makeup", "brush hair"), "test")
+        assert [(item.video, item.label) for item in benchmark.items] == [("0/clip", 0), ("1/clip", 1)]
+        assert [item.path.read_bytes() for item in benchmark.items] == [videos["red"], videos["green"]]
+        assert any("2 templates" in note for note in benchmark.notes) == (name != "hmdb51")
+    assert [item.label for item in read_benchmark("ucf101", root, split="train").items] == [0, 1]
+    for name in ("msrvtt", "msrvtt-full", "msvd"):
+        benchmark = read_benchmark(name, root)
+        assert [item.texts for item in benchmark.items] == [("a red one", "red")]
+        assert (benchmark.missing, benchmark.named_texts, benchmark.named) == (("video8",), 4, 2)
+        assert shown(root, name) == shown(root / ("MSVD" if name == "msvd" else "MSR-VTT"), name)
+    with pytest.raises(MissingAnnotations, match=r"Kinetics-400 .train. needs its annotation file"):
+        read_benchmark("kinetics400", root, split="train")
+    with pytest.raises(UnreadableAnnotations, match="says retrieval, and HMDB-51 is of classification"):
+        read_benchmark("hmdb51", root / "MSVD")
+    (root / "hmdb51/classnames.txt").unlink()
+    with pytest.raises(MissingAnnotations, match=r"needs its list of classes: .*classnames\.txt"):
+        read_benchmark("hmdb51", root)
+
+
 def test_a_damaged_or_missing_shard_is_named(tmp_path, videos):
     folder = laid(tmp_path, {"test/nshards.txt": "2", "test/0.tar": tar_of({"a.mp4": videos["red"], "a.txt": b"red"})})
     with pytest.raises(UnreadableAnnotations, match=r"1\.tar is missing"):
