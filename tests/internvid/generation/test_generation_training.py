@@ -23,7 +23,7 @@ from internvid.generation.kept_arrays import KeptArray
 from internvid.generation.recipe import GENERATION_RECIPES, GenerationRecipe, Sampling
 from internvid.generation.sampling import mp4_bytes, sampled
 from internvid.generation.shown import shown_videos
-from internvid.generation.training import train_generator
+from internvid.generation.training import checkpoint_at, train_generator
 from internvid.viclip.clips import InMemoryClips
 
 
@@ -109,6 +109,14 @@ def test_a_shift_of_noise_divides_each_ratio_of_signal_and_is_kept_in_the_checkp
     recipe = made(noise_shift=4, denoiser=phase("denoiser", steps=1))
     loaded = load_generator(train_generator(recipe, coloured_clips(), folder=tmp_path).checkpoint)
     torch.testing.assert_close(loaded.scheduler.alphas_cumprod.double(), shifted)
+
+
+def test_a_checkpoint_on_the_way_holds_the_average_of_its_step(tmp_path):
+    result = train_generator(small_recipe(), coloured_clips(), folder=tmp_path, checkpoints_at=(2, 4))
+    assert result.steps == 4
+    assert generator_digest(checkpoint_at(tmp_path, 4)) == generator_digest(result.checkpoint)
+    assert generator_digest(checkpoint_at(tmp_path, 2)) != generator_digest(result.checkpoint)
+    assert not checkpoint_at(tmp_path, 3).exists()
 
 
 def test_the_latents_of_a_clip_are_kept_and_those_of_other_clips_are_made_again(tmp_path):
