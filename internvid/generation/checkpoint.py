@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
 from internvid.dialogue.prompt import small_tokenizer
 from internvid.generation.autoencoder import ImageModelAutoencoder, PatchAutoencoder
-from internvid.generation.model import CLOSED, OPEN, VideoDenoiser
+from internvid.generation.model import CLOSED, OPEN, PLACE_CHANNELS, VideoDenoiser
 from internvid.generation.recipe import GenerationRecipe
 from internvid.hub import HubModel
 from internvid.networks.saved_weights import files_digest, load_weights, save_weights, weights_digest
@@ -124,7 +124,7 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
         )
         unet = UNet2DConditionModel(
             sample_size=recipe.image_size // sizes.patch,
-            in_channels=sizes.latent_channels,
+            in_channels=sizes.latent_channels + PLACE_CHANNELS,
             out_channels=sizes.latent_channels,
             # Attention on the lower levels alone: at the highest it takes half of the time.
             down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),

@@ -24,7 +24,8 @@ own + gate · (both - own), where `own` reads the frame alone and `both` is the 
 what the image model gives, frame by frame; 1 is the paper's, from which models with random weights begin.
 
 A new image model may know a frame by its number as well (`class_embed_type`), which is embedded like the time of
-diffusion and reaches all its blocks. Stable Diffusion has no place for it.
+diffusion and reaches all its blocks, and may read where in the picture it is (`places`), which convolutions otherwise
+have to infer from the edges. Stable Diffusion has neither.
 
 Names of parameters: those of the image model are kept, but for `.spatial.` in the blocks that were wrapped.
 """
@@ -110,6 +111,18 @@ class VideoBlock(nn.Module):
         return self.temporal(self.spatial(hidden_states, *args, **kwargs))
 
 
+# Channels of `places`: sine and cosine of three frequencies along height and width.
+PLACE_CHANNELS = 12
+
+
+def places(height: int, width: int) -> Tensor:
+    """Returns [PLACE_CHANNELS, height, width]: where in the picture a latent is."""
+    angles = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    return torch.stack(
+        [wave(k * torch.pi / 2 * along) for along in angles for k in (1, 2, 3) for wave in (torch.sin, torch.cos)]
+    )
+
+
 def frame_times(frames: int) -> Tensor:
     """Returns [frames]: the number of each frame on the scale of times of diffusion."""
     return torch.arange(frames) * (TIMES / frames)
@@ -173,8 +186,12 @@ class VideoDenoiser(nn.Module):
     def forward(self, latents: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
         """Predicts noise or velocity. latents: [b, t, c, h, w]. timesteps: [b]. text: [b, tokens, width]."""
         numbers = frame_times(self.frames).to(latents.device).repeat(len(latents))
+        rows = latents.flatten(0, 1)
+        if self.unet.config.in_channels == rows.shape[1] + PLACE_CHANNELS:
+            where = places(*rows.shape[2:]).to(rows)
+            rows = torch.cat([rows, where.expand(len(rows), -1, -1, -1)], dim=1)
         rows = self.unet(
-            latents.flatten(0, 1),
+            rows,
             timesteps.repeat_interleave(self.frames),
             self.unet.text_of_frames(text),
             class_labels=numbers if self.unet.config.class_embed_type == "timestep" else None,

@@ -122,14 +122,14 @@ T2V_TINY = GenerationRecipe(
         learning_rate=1.5e-3,
         epochs=8,
         warmup_epochs=0.2,
-        batch_size=4,
+        batch_size=8,
         min_steps=200,
     ),
     # Most components of a patch are nearly always 0. Of noise and velocity, a narrow network would have to carry each.
     prediction="sample",
     # All frames together show where a figure is up to a ratio of 1 to 1,000: of the cosine's times, 98 of 100 lie below
     # it, and three quarters with this shift. See docs/generation.md.
-    noise_shift=12.0,
+    noise_shift=16.0,
     image_size=32,
     fit="squash",
     ema_decay=0.99,

@@ -62,6 +62,20 @@ def test_what_a_caption_says_to_cross_attention_depends_on_the_number_of_the_fra
 
 
 @torch.no_grad()
+def test_a_new_model_reads_where_each_latent_is():
+    generator = new_generator(small_recipe(), ["a red thing"]).eval()
+    read: list[torch.Tensor] = []
+    generator.denoiser.unet.conv_in.register_forward_pre_hook(lambda module, args: read.append(args[0]))
+    latents = torch.randn(1, FRAMES, 4, 4, 4)
+    given = generator.denoiser(latents, torch.tensor([999]), generator.texts(["a red thing"]))
+    assert given.shape == latents.shape
+    assert torch.equal(read[0][:, :4], latents[0])
+    where = read[0][0, 4:].flatten(1).T  # [places, channels]
+    assert all(torch.equal(frame[4:], read[0][0, 4:]) for frame in read[0])
+    assert (torch.cdist(where, where) + torch.eye(len(where))).min() > 0.1, "two places look the same"
+
+
+@torch.no_grad()
 def test_with_an_open_gate_a_frame_sees_the_one_before_it_and_no_other(folder):
     image_model = UNet2DConditionModel.from_pretrained(folder, subfolder="unet").eval()
     attention = VideoDenoiser(image_model, FRAMES, gate=OPEN).unet.down_blocks[0].attentions[0].transformer_blocks[0]
