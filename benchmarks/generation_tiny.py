@@ -7,7 +7,10 @@ A video shows one figure in one of four shapes and colours that moves to one of 
 is held out, and samples are asked for exactly these, by their captions. The judge reads colour, shape and side off the
 pixels (`internvid.synthetic.recognition`); beside the samples it judges drawn videos of the same triples, before and
 after the autoencoder: what a perfect denoiser could reach. `untrained` is the same network with random weights; what it
-draws may show nothing, which counts as wrong."""
+draws may show nothing, which counts as wrong.
+
+Over training, samples are also set beside drawn videos by a Fréchet distance: in the features of a ViCLIP, where a
+checkpoint of one is given (`--viclip`), else of the embedded classifier. It is no FVD, and comparable within a run."""
 
 from __future__ import annotations
 
@@ -27,19 +30,26 @@ import numpy as np
 import torch
 
 from internvid.generation.checkpoint import Generator, load_generator, new_generator
+from internvid.generation.metrics.features import ClassifierVectors, VideoVectors
+from internvid.generation.metrics.measure import FrechetMeter
 from internvid.generation.recipe import T2V_TINY, GenerationRecipe, Sampling
 from internvid.generation.sampling import sampled
-from internvid.generation.training import train_generator
+from internvid.generation.training import checkpoint_at, generation_plan, train_generator
 from internvid.synthetic.motions import DIRECTIONS, Motion, motion_of, motion_videos
 from internvid.synthetic.pictures import pictures
 from internvid.synthetic.plans import VideoPlan
 from internvid.synthetic.recognition import recognised
+from internvid.viclip.checkpoint import load_checkpoint
 from internvid.viclip.clips import InMemoryClip, InMemoryClips
+from internvid.viclip.encoder import Encoder
 
 PROPERTIES = ("colour", "shape", "direction")
 CHANCE = 1 / len(DIRECTIONS)  # of each: there are four
 MIN_TIMES_CHANCE = 3
 SECONDS_PER_LINE = 20
+PARTS_MEASURED = (0.25, 0.5)  # of all steps, beside the end
+VIDEOS_COMPARED = 128  # drawn ones, of the training, with which samples are compared
+CLASSIFIED_FRAMES = slice(0, None, 5)  # of a video: more cost more than all else
 
 
 def drawn(plan: VideoPlan) -> np.ndarray:
@@ -81,6 +91,31 @@ def write_sheet(path: Path, videos: Sequence[np.ndarray], *, scale: int = 3) -> 
     cv2.imwrite(str(path), sheet[..., ::-1])
 
 
+class FrechetDistances:
+    """Distances of sets of videos from the same drawn ones, in one kind of features."""
+
+    def __init__(self, real: Sequence[np.ndarray], viclip: Path | None) -> None:
+        self.real = real
+        if viclip is not None:
+            self.name = "viclip features of videos"
+            self.features = VideoVectors(Encoder(load_checkpoint(viclip)), str(viclip)).features
+            return
+        classifier = ClassifierVectors()
+        self.name = "classifier features of frames"
+        self.features = lambda videos: classifier.features([video[CLASSIFIED_FRAMES] for video in videos])
+
+    def of(self, videos: Sequence[np.ndarray]) -> float:
+        meter = FrechetMeter(self.name, self.features, of="videos", preparation="")
+        meter.add(videos, [None] * len(videos))
+        meter.add_real(self.real)
+        return meter.figure().value
+
+
+def steps_measured(recipe: GenerationRecipe, clips: int) -> list[int]:
+    steps = generation_plan(recipe, clips).steps
+    return [max(1, round(steps * part)) for part in PARTS_MEASURED]
+
+
 def trained(recipe: GenerationRecipe, clips: InMemoryClips, folder: Path) -> Generator:
     began = last = time.monotonic()
     computed = time.process_time()
@@ -95,7 +130,14 @@ def trained(recipe: GenerationRecipe, clips: InMemoryClips, folder: Path) -> Gen
                 flush=True,
             )
 
-    result = train_generator(recipe, clips, folder=folder, log=report, note=lambda line: print(" ", line, flush=True))
+    result = train_generator(
+        recipe,
+        clips,
+        folder=folder,
+        log=report,
+        note=lambda line: print(" ", line, flush=True),
+        checkpoints_at=steps_measured(recipe, len(clips)),
+    )
     seconds, of_cores = time.monotonic() - began, time.process_time() - computed
     print(f"  {result.steps} steps in {seconds:.0f} s ({of_cores:.0f} s of cores), loss {result.loss:.4f}", flush=True)
     return load_generator(result.checkpoint)
@@ -110,6 +152,7 @@ def main() -> None:
     parser.add_argument("--denoiser-calls", type=int, default=Sampling.denoiser_calls, help="of a sample")
     parser.add_argument("--guidance", nargs="+", type=float, default=[Sampling.guidance])
     parser.add_argument("--folder", type=Path, help="keep everything there, and use what it holds")
+    parser.add_argument("--viclip", type=Path, help="a checkpoint whose features are compared")
     parser.add_argument("--sheet", type=Path, help="a PNG file for the samples of each caption's first seed")
     arguments = parser.parse_args()
     recipe = replace(T2V_TINY, seed=arguments.training_seed)
@@ -129,6 +172,7 @@ def main() -> None:
         training_seconds = time.monotonic() - began
         untrained = new_generator(recipe, clips.captions(range(len(clips)))).eval()
         untrained.autoencoder.load_state_dict(generator.autoencoder.state_dict())
+        earlier = {steps: load_generator(checkpoint_at(folder, steps)) for steps in steps_measured(recipe, len(clips))}
 
     wanted = [motion for motion in planned.held_out for _ in range(arguments.seeds)]
     prompts, seeds = [motion.caption for motion in wanted], list(range(len(wanted)))
@@ -138,20 +182,32 @@ def main() -> None:
         "and through the autoencoder": scores(planned.held_out, reconstructed(generator, real)),
     }
     first = Sampling(arguments.denoiser_calls, arguments.guidance[0])
-    rows["untrained"] = scores(wanted, samples_of(untrained, prompts, seeds, first))
+    of_untrained = samples_of(untrained, prompts, seeds, first)
+    rows["untrained"] = scores(wanted, of_untrained)
+    compared = [squashed(clip.frames[1::2], recipe.image_size) for clip in clips.clips[:VIDEOS_COMPARED]]
+    distances = FrechetDistances(compared, arguments.viclip)
+    falling = {"drawn": distances.of(real), "untrained": distances.of(of_untrained)}
+    for steps, generator_then in earlier.items():
+        videos = samples_of(generator_then, prompts, seeds, first)
+        rows[f"after {steps} steps"] = scores(wanted, videos)
+        falling[f"after {steps} steps"] = distances.of(videos)
     for guidance in arguments.guidance:
         how = Sampling(arguments.denoiser_calls, guidance)
         began = time.monotonic()
         videos = samples_of(generator, prompts, seeds, how)
         rows[how.version] = scores(wanted, videos)
         print(f"  {len(videos)} samples in {time.monotonic() - began:.0f} s, {how.version}", flush=True)
-        if arguments.sheet is not None and how == first:
-            write_sheet(arguments.sheet, videos[:: arguments.seeds])
+        if how == first:
+            falling["trained"] = distances.of(videos)
+            if arguments.sheet is not None:
+                write_sheet(arguments.sheet, videos[:: arguments.seeds])
     print(f"\nShare of {len(wanted)} samples of 16 held-out captions that show what was asked for")
     print(f"{'':28s} " + " ".join(f"{name:>10s}" for name in (*PROPERTIES, "all three")))
     for name, values in rows.items():
         print(f"{name:28s} " + " ".join(f"{value:10.3f}" for value in values.values()))
     print(f"{'chance':28s} " + " ".join(f"{value:10.3f}" for value in (*[CHANCE] * 3, CHANCE**3)))
+    print(f"Fréchet distance from {len(compared)} drawn videos, {distances.name}:")
+    print("  " + ", ".join(f"{name} {value:.4g}" for name, value in falling.items()))
     print(f"training {training_seconds:.0f} s, {time.monotonic() - started:.0f} s in all")
     missed = [name for name in PROPERTIES if rows[first.version][name] < MIN_TIMES_CHANCE * CHANCE]
     if missed:

@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
 from internvid.dialogue.prompt import small_tokenizer
 from internvid.generation.autoencoder import ImageModelAutoencoder, PatchAutoencoder
-from internvid.generation.model import CLOSED, OPEN, VideoDenoiser
+from internvid.generation.model import CLOSED, OPEN, PLACE_CHANNELS, VideoDenoiser
 from internvid.generation.recipe import GenerationRecipe
 from internvid.hub import HubModel
 from internvid.networks.saved_weights import files_digest, load_weights, save_weights, weights_digest
@@ -124,7 +124,7 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
         )
         unet = UNet2DConditionModel(
             sample_size=recipe.image_size // sizes.patch,
-            in_channels=sizes.latent_channels,
+            in_channels=sizes.latent_channels + PLACE_CHANNELS,
             out_channels=sizes.latent_channels,
             # Attention on the lower levels alone: at the highest it takes half of the time.
             down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * (levels - 1)),
@@ -136,11 +136,13 @@ def new_generator(recipe: GenerationRecipe, captions: Iterable[str]) -> Generato
             norm_num_groups=sizes.norm_groups,
             # All blocks know the text, and not those with cross-attention alone: a new model learns it sooner.
             addition_embed_type="text",
+            resnet_time_scale_shift="scale_shift",  # not added alone: what text and number say is to change places
             class_embed_type="timestep",  # of a frame its number: see `VideoDenoiser`
             addition_embed_type_num_heads=sizes.heads,
         )
         denoiser = VideoDenoiser(unet, recipe.frames, gate=OPEN)
-    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type=recipe.prediction)
+    noise = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type=recipe.prediction)
+    scheduler = with_noise_shift(noise, recipe.noise_shift)
     autoencoder = PatchAutoencoder(sizes.patch, sizes.latent_channels)
     return Generator(recipe, autoencoder, text_tower, denoiser, tokenizer, scheduler)
 
@@ -164,7 +166,18 @@ def _from_image_model(recipe: GenerationRecipe) -> Generator:
     tokenizer = AutoTokenizer.from_pretrained(folder, subfolder="tokenizer", trust_remote_code=False)
     noise = DDPMScheduler.load_config(folder, subfolder="scheduler")
     scheduler = DDPMScheduler.from_config(noise, prediction_type=recipe.prediction)
+    scheduler = with_noise_shift(scheduler, recipe.noise_shift)
     return Generator(recipe, autoencoder, text_tower.float(), denoiser, tokenizer, scheduler)
+
+
+def with_noise_shift(scheduler: DDPMScheduler, shift: float) -> DDPMScheduler:
+    """Returns the schedule with each ratio of signal to noise divided by the square of `shift`."""
+    if shift == 1:
+        return scheduler
+    kept = scheduler.alphas_cumprod.double()
+    kept = kept / (kept + (1 - kept) * shift**2)
+    betas = 1 - kept / torch.cat([torch.ones(1, dtype=kept.dtype), kept[:-1]])
+    return DDPMScheduler.from_config(scheduler.config, trained_betas=betas.tolist())
 
 
 def _loaded(kind: Any, folder: str, part: str) -> Any:

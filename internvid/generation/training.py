@@ -10,6 +10,7 @@ same weights (bit by bit on one CPU rank). The caller initialises `torch.distrib
                         autoencoder.cache
     unreadable.jsonl    one line per clip that was left out because its frames could not be read
     checkpoint/         the trained generator, after the last step
+    checkpoint_at_N/    the same after N steps, where this was asked for
     not_finite.json     the step at which training stopped, and its clips
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -74,12 +75,13 @@ def train_generator(
     receipt: Mapping[str, Any] | None = None,
     planned: Callable[[int], object] = lambda steps: None,
     read: ReadClips = read_in_process,
+    checkpoints_at: Collection[int] = (),
 ) -> GenerationTrainingResult:
     """Trains a generator, or resumes its training, and saves it in `folder / "checkpoint"`.
 
     log: is called on rank 0 with each step's {step, phase, loss, learning_rate, gradient_norm, samples_per_second};
     note: with a line on what was prepared; planned: with the number of steps, before the first one. read: how the
-    clips' frames are read.
+    clips' frames are read. checkpoints_at: numbers of steps after which a checkpoint is written too.
     Raises ValueError if the folder holds the training of another recipe or of other clips, TooManyUnreadable, and
     FloatingPointError, naming the step and its clips, if the loss or a gradient is not finite; the last saved state is
     kept.
@@ -129,6 +131,8 @@ def train_generator(
         row = progress.record(step, plan, len(positions), loss, rate, norm)
         if ranks.first:
             log(row)
+            if step + 1 in checkpoints_at:
+                save_generator(checkpoint_at(folder, step + 1), generator, average)
             progress.save_if_time(to_save)
     progress.save(to_save)
 
@@ -158,6 +162,11 @@ def train_generator(
         save_generator(result.checkpoint, generator, average)
     ranks.barrier()
     return result
+
+
+def checkpoint_at(folder: Path, steps: int) -> Path:
+    """Returns the folder of the checkpoint that was written after so many steps."""
+    return folder / f"checkpoint_at_{steps}"
 
 
 def generation_plan(recipe: GenerationRecipe, clips: int) -> PhasePlan:

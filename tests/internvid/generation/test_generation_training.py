@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from small_generators import coloured_clips, phase, small_recipe, with_image_mod
 from tiny_image_models import tiny_stable_diffusion
 
 from internvid.generation.autoencoder import PatchAutoencoder
-from internvid.generation.checkpoint import generator_digest, load_generator
+from internvid.generation.checkpoint import generator_digest, load_generator, new_generator
 from internvid.generation.kept_arrays import KeptArray
 from internvid.generation.prepared_clips import TooManyUnreadable
 from internvid.generation.recipe import GENERATION_RECIPES, GenerationRecipe, Sampling
 from internvid.generation.sampling import mp4_bytes, sampled
 from internvid.generation.shown import shown_videos
-from internvid.generation.training import train_generator
+from internvid.generation.training import checkpoint_at, train_generator
 from internvid.generation.unreadable import unreadable_clips
 from internvid.viclip.clips import InMemoryClips
 from internvid.video.probe import UnreadableVideo
@@ -83,7 +84,8 @@ def test_a_folder_is_trained_and_resumed_and_its_own_parts_stay(image_model, tra
     assert gates
     assert all(value != 0 for value in gates), "the gates were trained"
     receipt = json.loads((whole.checkpoint / "receipt.json").read_text())
-    added = [v for n, v in weights.items() if ".temporal." in n and not n.endswith("position.pe")] + gates
+    temporal = [v for n, v in weights.items() if ".temporal." in n and not n.endswith("position.pe")]
+    added = temporal + gates + [v for n, v in weights.items() if n.startswith("denoiser.text_of_frames.")]
     assert receipt["added_parameters"] == sum(value.numel() for value in added)
 
 
@@ -96,6 +98,29 @@ def test_losses_fall_and_the_checkpoint_holds_the_average(tmp_path):
     saved = load_file(result.checkpoint / "model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in state["average"].items())
     assert any(not torch.equal(saved[name], value) for name, value in state["weights"].items())
+
+
+@pytest.mark.parametrize("begins_with", ["random weights", "image model"])
+def test_a_shift_of_noise_divides_each_ratio_of_signal_and_is_kept_in_the_checkpoint(
+    begins_with, image_model, tmp_path
+):
+    made = small_recipe if begins_with == "random weights" else partial(with_image_model, image_model)
+    plain, shifted = (
+        new_generator(made(noise_shift=shift), ["a red thing"]).scheduler.alphas_cumprod.double() for shift in (1, 4)
+    )
+    ratios = (plain / (1 - plain)) / (shifted / (1 - shifted))
+    torch.testing.assert_close(ratios[:-1], torch.full_like(ratios[:-1], 16), rtol=1e-2, atol=0)
+    recipe = made(noise_shift=4, denoiser=phase("denoiser", steps=1))
+    loaded = load_generator(train_generator(recipe, coloured_clips(), folder=tmp_path).checkpoint)
+    torch.testing.assert_close(loaded.scheduler.alphas_cumprod.double(), shifted)
+
+
+def test_a_checkpoint_on_the_way_holds_the_average_of_its_step(tmp_path):
+    result = train_generator(small_recipe(), coloured_clips(), folder=tmp_path, checkpoints_at=(2, 4))
+    assert result.steps == 4
+    assert generator_digest(checkpoint_at(tmp_path, 4)) == generator_digest(result.checkpoint)
+    assert generator_digest(checkpoint_at(tmp_path, 2)) != generator_digest(result.checkpoint)
+    assert not checkpoint_at(tmp_path, 3).exists()
 
 
 def test_the_latents_of_a_clip_are_kept_and_those_of_other_clips_are_made_again(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from small_generators import with_image_model
+from small_generators import small_recipe, with_image_model
 from tiny_image_models import tiny_stable_diffusion
 
 from internvid.generation.checkpoint import Generator, new_generator
@@ -40,6 +40,39 @@ def test_at_the_beginning_it_gives_frame_by_frame_what_the_image_model_gives(fol
     latents, times, text = inputs(generator)
     expected = torch.stack([image_model(latents[:, t], times, text).sample for t in range(FRAMES)], dim=1)
     assert (generator.denoiser(latents, times, text) - expected).abs().max() < 1e-5
+
+
+@torch.no_grad()
+def test_what_a_caption_says_to_cross_attention_depends_on_the_number_of_the_frame():
+    generator = new_generator(small_recipe(), ["it moves to the left", "it moves to the right"]).eval()
+    read: list[torch.Tensor] = []
+    block = generator.denoiser.unet.down_blocks[1].attentions[0].transformer_blocks[0].spatial
+    block.attn2.register_forward_pre_hook(
+        lambda module, args, kwargs: read.append(kwargs["encoder_hidden_states"]), with_kwargs=True
+    )
+    latents = torch.randn(1, FRAMES, 4, 4, 4)
+    for caption in ("it moves to the left", "it moves to the right"):
+        generator.denoiser(latents, torch.tensor([999]), generator.texts([caption]))
+    difference = read[0] - read[1]  # [t, tokens, width]: what one word changes
+    assert difference.abs().max() > 1e-3
+    for t in range(1, FRAMES):
+        assert (difference[t] - difference[0]).abs().max() > 1e-2 * difference.abs().max(), (
+            "the word says the same to all frames: none of them can go elsewhere for it"
+        )
+
+
+@torch.no_grad()
+def test_a_new_model_reads_where_each_latent_is():
+    generator = new_generator(small_recipe(), ["a red thing"]).eval()
+    read: list[torch.Tensor] = []
+    generator.denoiser.unet.conv_in.register_forward_pre_hook(lambda module, args: read.append(args[0]))
+    latents = torch.randn(1, FRAMES, 4, 4, 4)
+    given = generator.denoiser(latents, torch.tensor([999]), generator.texts(["a red thing"]))
+    assert given.shape == latents.shape
+    assert torch.equal(read[0][:, :4], latents[0])
+    where = read[0][0, 4:].flatten(1).T  # [places, channels]
+    assert all(torch.equal(frame[4:], read[0][0, 4:]) for frame in read[0])
+    assert (torch.cdist(where, where) + torch.eye(len(where))).min() > 0.1, "two places look the same"
 
 
 @torch.no_grad()
@@ -81,8 +114,9 @@ def test_every_parameter_is_the_image_model_s_or_was_added(folder, generator):
     assert set(loaded) == set(of_folder)
     own = dict(generator.denoiser.unet.named_parameters())
     assert all(torch.equal(own[each.name], of_folder[name]) for name, each in loaded.items())
-    added = {each.name.split("transformer_blocks.0.")[1] for each in listed if each.image_name is None}
+    added = {each.name.split("transformer_blocks.0.")[-1] for each in listed if each.image_name is None}
     assert added == {
+        *(f"text_of_frames.{part}.{name}" for part in ("norm", "hidden", "out") for name in ("weight", "bias")),
         "spatial.attn1.processor.gate",
         *(f"temporal.norm.{name}" for name in ("weight", "bias")),
         *(f"temporal.attention.to_{name}.weight" for name in "qkv"),
@@ -95,8 +129,10 @@ def test_what_was_added_learns_from_the_first_step_on(generator):
     latents, times, text = inputs(generator)
     generator.denoiser(latents, times, text.detach()).square().mean().backward()
     gradients = {name: parameter.grad for name, parameter in generator.denoiser.unet.named_parameters()}
-    assert all((gradients[name] is None) == ("temporal" not in name and "gate" not in name) for name in gradients)
-    for name in (name for name in gradients if name.endswith(("gate", "temporal.attention.to_out.0.weight"))):
+    is_added = {name: any(part in name for part in ("temporal", "gate", "text_of_frames")) for name in gradients}
+    assert all((gradients[name] is not None) == is_added[name] for name in gradients)
+    first = ("gate", "temporal.attention.to_out.0.weight", "text_of_frames.out.weight")
+    for name in (name for name in gradients if name.endswith(first)):
         assert gradients[name].abs().max() > 0, f"{name} is closed, and stays so"
 
 
