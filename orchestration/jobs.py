@@ -5,15 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from assets.model.finetuned_checkpoints import fine_tune
 from assets.partitions import INGEST_BATCH
-from internvid.viclip.fine_tuning_recipe import FINE_TUNINGS
 from resources.incremental.declaration import StageDefinition
 from resources.lake.store import Lake
-from resources.models.activation import activate_named, checkpoint_named
+from resources.models.activation import activate_named
 from resources.models.aligner import Aligner
-from resources.training.benchmarks import Benchmarks
-from resources.training.trainer import Trainer
 
 CORPUS = dg.AssetSelection.assets("duplicates", "corpus_snapshot", "statistics", "internvid_jsonl", "report")
 CAPTION_ALARMS = dg.AssetSelection.checks(
@@ -91,7 +87,11 @@ def build_jobs(stages: Sequence[StageDefinition]) -> list[Any]:
             description="Writes a subset as files, in one of the forms that trainers and hubs read.",
         ),
         activate_checkpoint,
-        finetune,
+        dg.define_asset_job(
+            "finetune",
+            selection=dg.AssetSelection.assets("finetuned_checkpoints"),
+            description="Fine-tunes a checkpoint on the train split of a benchmark that lies in a folder.",
+        ),
         dg.define_asset_job(
             "publish",
             selection=CORPUS - whole_lake_checks,
@@ -121,31 +121,6 @@ def activate_it(context: dg.OpExecutionContext, config: Activation, lake: Lake, 
 @dg.job(description="Makes a checkpoint the active one. Vectors by another are recomputed.")
 def activate_checkpoint() -> None:
     activate_it()
-
-
-class FineTuningConfig(dg.Config):
-    """checkpoint: as of Activation. benchmark: its name. data: its folder. changes: of the recipe's fields."""
-
-    checkpoint: str
-    benchmark: str
-    data: str
-    changes: dict[str, str] = {}
-
-
-@dg.op(pool="train", out=dg.Out(dg.Nothing))
-def fine_tune_it(
-    context: dg.OpExecutionContext, config: FineTuningConfig, lake: Lake, trainer: Trainer, benchmarks: Benchmarks
-) -> None:
-    """Fine-tunes the checkpoint on the train split, as a row of the table checkpoints."""
-    recipe = FINE_TUNINGS[config.benchmark].changed(config.changes)
-    train = benchmarks.model_copy(update={"folders": {config.benchmark: config.data}}).read(config.benchmark, "train")
-    base = checkpoint_named(lake, config.checkpoint)
-    fine_tune(context, lake, trainer, recipe, train, base, decoding_workers=benchmarks.workers)
-
-
-@dg.job(description="Fine-tunes a checkpoint on the train split of a benchmark that lies in a folder.")
-def finetune() -> None:
-    fine_tune_it()
 
 
 @dg.op(pool="index")

@@ -1,8 +1,8 @@
 """`finetuned_checkpoints`: checkpoints that were fine-tuned on a benchmark's train split.
 
-They are rows of the table `checkpoints`, and so can be evaluated, activated and exported as any other. The command
-`internvid finetune`, or the job `finetune`, names the checkpoint and the benchmark's folder: no partition of the lake
-has these, so it is no stage, but its work is done by the same function.
+They are rows of the table `checkpoints`, and so can be evaluated, activated and exported as any other. Whoever
+materializes the asset, in the UI or by `internvid finetune`, names the checkpoint and the benchmark's folder: no
+partition of the lake has these, so it is no stage, but its work is done by the same function.
 """
 
 import re
@@ -13,15 +13,16 @@ import dagster as dg
 import pyarrow as pa
 
 from internvid.evaluation.benchmarks import Benchmark
-from internvid.viclip.fine_tuning_recipe import FineTuning
+from internvid.viclip.fine_tuning_recipe import FINE_TUNINGS, FineTuning
 from resources.incremental.commits import Report
 from resources.incremental.provenance import digest
 from resources.incremental.runner import process_pending
 from resources.incremental.stage import Done, Outcome, Output, Rows, Stage, Unit, one_by_one
 from resources.lake.schema import CHECKPOINTS
 from resources.lake.store import Lake
+from resources.models.activation import checkpoint_named
 from resources.models.aligner import ActiveCheckpoint
-from resources.training.benchmarks import content_digest
+from resources.training.benchmarks import Benchmarks, content_digest
 from resources.training.checkpoint_files import local_folder, publish_folder, remove_states, training_folder
 from resources.training.checkpoint_rows import newest_row
 from resources.training.trainer import Trainer
@@ -30,18 +31,51 @@ ASSET = "finetuned_checkpoints"
 MEASURED = ("clips", "steps", "samples", "seconds", "samples_per_second", "waiting_share", "memory_bytes", "loss",
             "accuracy")  # fmt: skip
 
-finetuned_checkpoints = dg.AssetSpec(
-    ASSET,
-    group_name="model",
-    deps=["checkpoints"],
-    kinds={"pytorch", "lance"},
-    description="Checkpoints that were fine-tuned on a benchmark that the user has: rows of the table `checkpoints`. "
-    "Made by `internvid finetune` or the job `finetune`.",
-)
+
+class FineTuningConfig(dg.Config):
+    """checkpoint: an id of the table checkpoints, or a checkpoint's folder. benchmark: its name. data: its folder.
+    changes: of the recipe's fields.
+    """
+
+    checkpoint: str
+    benchmark: str
+    data: str
+    changes: dict[str, str] = {}
+
+
+@dg.asset(deps=["checkpoints"], group_name="model", kinds={"pytorch", "lance"}, pool="train")
+def finetuned_checkpoints(
+    context: dg.AssetExecutionContext,
+    config: FineTuningConfig,
+    lake: Lake,
+    trainer: Trainer,
+    benchmarks: Benchmarks,
+) -> dg.MaterializeResult:
+    """Checkpoints that were fine-tuned on the train split of a benchmark that lies in a folder.
+
+    One row of the table `checkpoints` is one fine-tuned checkpoint. Changes with its base, recipe and videos.
+    """
+    if config.benchmark not in FINE_TUNINGS:
+        raise ValueError(f"there is no recipe for {config.benchmark!r}; there are {', '.join(FINE_TUNINGS)}")
+    recipe = FINE_TUNINGS[config.benchmark].changed(config.changes)
+    train = benchmarks.model_copy(update={"folders": {config.benchmark: config.data}}).read(config.benchmark, "train")
+    base = checkpoint_named(lake, config.checkpoint)
+    report = fine_tune(context, lake, trainer, recipe, train, base, decoding_workers=benchmarks.workers)
+    row = newest_tuned(lake, model_of(recipe, base))
+    if row is None or report.units.get("failed"):
+        raise dg.Failure(
+            f"{base.checkpoint_id} was not fine-tuned on {train.title}: the table attempts has the reason",
+            allow_retries=False,
+        )
+    shown = {name: row[name] for name in ("checkpoint_id", "base_checkpoint_id", "benchmark", *MEASURED)}
+    changes = {"added": report.added, "changed": report.changed, "removed": report.removed}
+    counts = {f"rows_{change}": rows.get(CHECKPOINTS.name, 0) for change, rows in changes.items()}
+    metadata: dict[str, Any] = {"path": dg.MetadataValue.path(row["path"]), **shown, **counts}
+    return dg.MaterializeResult(metadata=metadata)
 
 
 def fine_tune(
-    context: dg.OpExecutionContext,
+    context: dg.AssetExecutionContext,
     lake: Lake,
     trainer: Trainer,
     recipe: FineTuning,
@@ -72,13 +106,6 @@ def fine_tune(
 
     report = process_pending(lake, stage, compute, partition=model, run_id=context.run_id, log=context.log.info)
     remove_states(lake)
-    row = newest_tuned(lake, model)
-    if row is not None and report.processed:
-        shown = {name: row[name] for name in ("checkpoint_id", "base_checkpoint_id", "benchmark", *MEASURED)}
-        changes = {"added": report.added, "changed": report.changed, "removed": report.removed}
-        counts = {f"rows_{change}": rows.get(CHECKPOINTS.name, 0) for change, rows in changes.items()}
-        metadata: dict[str, Any] = {"path": dg.MetadataValue.path(row["path"]), **shown, **counts}
-        context.log_event(dg.AssetMaterialization(ASSET, metadata=metadata))
     return report
 
 
@@ -88,7 +115,7 @@ def model_of(recipe: FineTuning, base: ActiveCheckpoint) -> str:
 
 
 def _tuned(
-    context: dg.OpExecutionContext,
+    context: dg.AssetExecutionContext,
     lake: Lake,
     trainer: Trainer,
     recipe: FineTuning,

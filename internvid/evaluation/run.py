@@ -489,27 +489,27 @@ def _stored_or_encoded(
     if vector_files is None:
         memory = {kind: _InMemory() for kind in encode}
         failed = _encode(encoder, benchmark, read_frames, choice, on_videos, encode, memory)
-        found = {kind: kept.read(failed) for kind, kept in memory.items()}
+        by_kind = {kind: kept.read(failed) for kind, kept in memory.items()}
     else:
         files = {"vectors": vector_files, "tokens": vector_files.of_tokens()}
-        found = {kind: stored for kind in encode if (stored := files[kind].read(benchmark)) is not None}
-        lacking = {kind: function for kind, function in encode.items() if kind not in found}
+        by_kind = {kind: stored for kind in encode if (stored := files[kind].read(benchmark)) is not None}
+        lacking = {kind: function for kind, function in encode.items() if kind not in by_kind}
         if lacking:
             with ExitStack() as stack:
                 writers = {kind: stack.enter_context(files[kind].writing(benchmark)) for kind in lacking}
                 failed = _encode(encoder, benchmark, read_frames, choice, on_videos, lacking, writers)
                 for writer in writers.values():
                     writer.finish(failed)
-            found |= {kind: stored for kind in lacking if (stored := files[kind].read(benchmark)) is not None}
+            by_kind |= {kind: stored for kind in lacking if (stored := files[kind].read(benchmark)) is not None}
         else:
             on_videos(len(benchmark.items))
-    of_vectors = found["vectors"]
-    if with_tokens and found["tokens"].positions != of_vectors.positions:
+    of_vectors = by_kind["vectors"]
+    if with_tokens and by_kind["tokens"].positions != of_vectors.positions:
         raise ValueError(f"videos of {benchmark.title} were readable, and are no more, or the other way round")
     return _Encoded(
         [benchmark.items[position] for position in of_vectors.positions],
         of_vectors.vectors,
-        found["tokens"].vectors if with_tokens else np.zeros((0, 0, 0), np.float16),
+        by_kind["tokens"].vectors if with_tokens else np.zeros((0, 0, 0), np.float16),
         [Failed(video, error) for video, error in of_vectors.failed],
     )
 

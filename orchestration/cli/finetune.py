@@ -61,7 +61,7 @@ def _pair(change: str) -> tuple[str, str]:
 
 def _tuned(session: Session, checkpoint: str, benchmark: str, data: Path, given: dict[str, str]) -> str:
     """Fine-tunes, prints the row, and returns the checkpoint's id. Exits where there is none."""
-    from assets.model.finetuned_checkpoints import model_of, newest_tuned
+    from assets.model.finetuned_checkpoints import ASSET, model_of, newest_tuned
     from internvid.evaluation.benchmarks import read_benchmark
     from internvid.viclip.fine_tuning_recipe import FINE_TUNINGS
     from resources.models.activation import checkpoint_named
@@ -77,7 +77,7 @@ def _tuned(session: Session, checkpoint: str, benchmark: str, data: Path, given:
         session.retry_now(failures)  # whoever gives the command again wants it to be tried again
     summary = RunSummary()
     config = {"checkpoint": checkpoint, "benchmark": benchmark, "data": str(data.resolve()), "changes": given}
-    session.run("finetune", summary, config={"fine_tune_it": {"config": config}})
+    session.run("finetune", summary, config={ASSET: {"config": config}})
     print_failed_runs(summary)
     row = newest_tuned(session.lake, model)
     for failure in _failures(session, model).to_pylist():

@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 import torch
@@ -102,6 +103,10 @@ def test_a_checkpoint_is_fine_tuned_on_classes_once_and_evaluated_by_its_head_as
     heads = load_heads(Path(row["path"]), checkpoint.model.config)
     assert heads.classes == ("Apply Eye Makeup", "Yo Yo", "Tai Chi")
     assert not torch.equal(heads.class_head.weight, heads.zero_shot.weight)
+    instance = dg.DagsterInstance.from_config(f"{lake.root}/.dagster")
+    with instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("finetuned_checkpoints"))
+    assert event.asset_materialization.metadata["checkpoint_id"].value == row["checkpoint_id"]
     # What only an interrupted fine-tuning needs is gone.
     assert {path.name for path in (Path(lake.root) / "training").glob("*/*")}.isdisjoint({"frames", "state.pt"})
 
