@@ -101,7 +101,7 @@ class GenerationRecipe:
         return cls(**{**values, **parts, "betas": tuple(values["betas"])})
 
 
-# Its first steps were tried with benchmarks/generation_tiny.py: see docs/generation.md. A step took 0.27 s of a core.
+# Its first steps were tried with benchmarks/generation_tiny.py: see docs/generation.md. A step took 0.54 s of a core.
 T2V_TINY = GenerationRecipe(
     name="t2v-tiny",
     image_model=None,
@@ -120,15 +120,15 @@ T2V_TINY = GenerationRecipe(
         name="denoiser",
         mask_ratio=0.0,
         learning_rate=1.5e-3,
-        epochs=8,
+        epochs=6,
         warmup_epochs=0.2,
         batch_size=8,
         min_steps=200,
     ),
     # Most components of a patch are nearly always 0. Of noise and velocity, a narrow network would have to carry each.
     prediction="sample",
-    # All frames together show where a figure is up to a ratio of 1 to 1,000: of the cosine's times, 98 of 100 lie below
-    # it, and three quarters with this shift. See docs/generation.md.
+    # All frames together show where a figure is up to a ratio of 1 to 1,000: of the cosine's times, 98 of 100 have
+    # more signal, and 70 with this shift. See docs/generation.md.
     noise_shift=16.0,
     image_size=32,
     fit="squash",
