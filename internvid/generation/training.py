@@ -210,7 +210,10 @@ class DenoiserStep:
     def _losses(self, positions: Sequence[int], rows: slice, random: torch.Generator) -> Tensor:
         """Returns the loss of each of the batch's clips in `rows`. random: is used alike by all ranks."""
         scheduler, device = self.generator.scheduler, self.generator.device
-        times = torch.randint(scheduler.config.num_train_timesteps, (len(positions),), generator=random)[rows]
+        count = scheduler.config.num_train_timesteps
+        times = torch.randint(count, (len(positions),), generator=random)[rows]
+        is_last = torch.rand(len(positions), generator=random)[rows] < self.recipe.last_time_share
+        times[is_last] = count - 1
         without = torch.rand(len(positions), generator=random)[rows] < self.recipe.caption_dropout
         noise = torch.randn(len(positions), *self.generator.latent_shape, generator=random)[rows].to(device)
         latents = torch.from_numpy(self.prepared.latents.rows(positions[rows])).to(device)
