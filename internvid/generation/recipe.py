@@ -59,8 +59,8 @@ class GenerationRecipe:
     noise_shift: the ratio of signal to noise at each time of diffusion is divided by its square; 1: as the schedule has
     it. The fewer details a video has, the more noise it takes to hide where things are: with too little, the steps at
     which only the text says where are too few to learn from.
-    last_time_share: share of clips that are seen at the last time of diffusion, where there is nothing but noise and all
-    must come from the text, as it is when sampling begins; the others' times are drawn evenly.
+    last_time_share: share of clips that are seen at the last time of diffusion, where there is nothing but noise and
+    all must come from the text, as it is when sampling begins; the others' times are drawn evenly.
     caption_dropout: share of captions that are replaced by an empty one, which guidance needs.
     ema_decay: of the average of weights over steps that the checkpoint holds.
     """

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from diffusers import DDPMScheduler
 from safetensors.torch import load_file
 from small_generators import coloured_clips, phase, small_recipe, with_image_model
 from tiny_image_models import tiny_stable_diffusion
@@ -113,6 +114,23 @@ def test_a_shift_of_noise_divides_each_ratio_of_signal_and_is_kept_in_the_checkp
     recipe = made(noise_shift=4, denoiser=phase("denoiser", steps=1))
     loaded = load_generator(train_generator(recipe, coloured_clips(), folder=tmp_path).checkpoint)
     torch.testing.assert_close(loaded.scheduler.alphas_cumprod.double(), shifted)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_clips_is_seen_at_the_last_time_where_only_the_text_tells(share, tmp_path, monkeypatch):
+    times: list[int] = []
+    add_noise = DDPMScheduler.add_noise
+
+    def noted(scheduler: DDPMScheduler, latents: torch.Tensor, noise: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+        times.extend(at.tolist())
+        return add_noise(scheduler, latents, noise, at)
+
+    monkeypatch.setattr(DDPMScheduler, "add_noise", noted)
+    recipe = small_recipe(last_time_share=share, denoiser=phase("denoiser", steps=20))
+    train_generator(recipe, coloured_clips(), folder=tmp_path)
+    last = np.array(times) == 999
+    assert abs(last.mean() - share) < 0.15
+    assert share == 1 or len(set(times)) > 20, "the others' times are drawn"
 
 
 def test_a_checkpoint_on_the_way_holds_the_average_of_its_step(tmp_path):
