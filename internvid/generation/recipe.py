@@ -104,7 +104,7 @@ class GenerationRecipe:
         return cls(**{**values, **parts, "betas": tuple(values["betas"])})
 
 
-# Its first steps were tried with benchmarks/generation_tiny.py: see docs/generation.md. A step took 0.54 s of a core.
+# Its first steps were tried with benchmarks/generation_tiny.py: see docs/generation.md. A step took 0.84 s of a core.
 T2V_TINY = GenerationRecipe(
     name="t2v-tiny",
     image_model=None,
@@ -131,7 +131,7 @@ T2V_TINY = GenerationRecipe(
     # Most components of a patch are nearly always 0. Of noise and velocity, a narrow network would have to carry each.
     prediction="sample",
     # All frames together show where a figure is up to a ratio of 1 to 1,000: of the cosine's times, 98 of 100 have
-    # more signal, and 75 with this shift. See docs/generation.md.
+    # more signal, and 77 with this shift. See docs/generation.md.
     noise_shift=12.0,
     last_time_share=0.25,
     image_size=32,
