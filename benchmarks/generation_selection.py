@@ -5,9 +5,9 @@
 The videos are those of generation_tiny.py, of which every other one is filmed badly: dark and blurred. The lake's own
 score of aesthetics, `internvid.scores.measured`, is asked of four frames of each, and the better half is selected,
 whatever it holds. `t2v-tiny` is trained on all and on the selected, for the same number of steps with the same seed,
-and asked for held-out captions. Compared with well-filmed videos: the share of samples that show what was asked for, and
-the Fréchet distance in the embedded classifier's features. The difference is printed as it is, with its spread over the
-seeds.
+and asked for held-out captions. Compared with well-filmed videos: the share of samples that show what was asked for,
+and the Fréchet distance in the embedded classifier's features. The difference is printed as it is, with its spread over
+the seeds.
 """
 
 from __future__ import annotations
