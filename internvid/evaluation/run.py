@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -228,14 +228,9 @@ def evaluate(
             failed += of_train.failed
             notes.append(f"probes: trained on {len(of_train.items):,} of {probe_train.named:,} train videos")
             for probe in probes:
-                of_probe, remark = PROBES[probe](
-                    of_train.tokens if probe == ATTENTIVE else of_train.vectors,
-                    train_labels,
-                    of_test.tokens if probe == ATTENTIVE else vectors,
-                    labels,
-                    len(benchmark.classes),
-                    probe_training or ProbeTraining(),
-                )
+                train, test = (of_train.tokens, of_test.tokens) if probe == ATTENTIVE else (of_train.vectors, vectors)
+                parts = _ProbeParts(train, train_labels, test, labels)
+                of_probe, remark = PROBES[probe](parts, len(benchmark.classes), probe_training or ProbeTraining())
                 metrics += _accuracy_metrics(benchmark.name, f"{probe}_probe_", of_probe)
                 notes.append(remark)
     return Evaluation(
@@ -408,45 +403,31 @@ def _matched_metrics(
     return _rank_metrics(benchmark.name, "matched_", ranks, not_asked, _chances(vectors, texts, video_of_text))
 
 
-def _linear(
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    test: np.ndarray,
-    test_labels: np.ndarray,
-    classes: int,
-    training: ProbeTraining,
-) -> tuple[Accuracy, str]:
-    probe = linear_probe(train, train_labels, test, test_labels, classes=classes, seed=training.seed)
+class _ProbeParts(NamedTuple):
+    """What a probe is trained and measured on. train, test: [videos, d], or [videos, k, w]. labels: [videos] int."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+
+def _linear(parts: _ProbeParts, classes: int, training: ProbeTraining) -> tuple[Accuracy, str]:
+    probe = linear_probe(*parts, classes=classes, seed=training.seed)
     return probe.accuracy, f"linear probe: C = {probe.strength:g}"
 
 
-def _neighbours(
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    test: np.ndarray,
-    test_labels: np.ndarray,
-    classes: int,
-    training: ProbeTraining,
-) -> tuple[Accuracy, str]:
-    of_probe = neighbour_accuracy(train, train_labels, test, test_labels, classes=classes)
-    return of_probe, f"k-NN probe: the {min(NEIGHBOURS, len(train))} nearest train videos"
+def _neighbours(parts: _ProbeParts, classes: int, training: ProbeTraining) -> tuple[Accuracy, str]:
+    of_probe = neighbour_accuracy(*parts, classes=classes)
+    return of_probe, f"k-NN probe: the {min(NEIGHBOURS, len(parts.train))} nearest train videos"
 
 
-def _attentive(
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    test: np.ndarray,
-    test_labels: np.ndarray,
-    classes: int,
-    training: ProbeTraining,
-) -> tuple[Accuracy, str]:
-    of_probe = attentive_probe(
-        train, train_labels, test, test_labels, classes=classes, seed=training.seed, epochs=training.epochs
-    )
-    return of_probe, f"attentive probe: {train.shape[1]} tokens of each video"
+def _attentive(parts: _ProbeParts, classes: int, training: ProbeTraining) -> tuple[Accuracy, str]:
+    of_probe = attentive_probe(*parts, classes=classes, seed=training.seed, epochs=training.epochs)
+    return of_probe, f"attentive probe: {parts.train.shape[1]} tokens of each video"
 
 
-Probe = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, ProbeTraining], tuple[Accuracy, str]]
+Probe = Callable[[_ProbeParts, int, ProbeTraining], tuple[Accuracy, str]]
 # Name -> function of the train and test vectors and labels, the number of classes, and how it is trained.
 PROBES: dict[str, Probe] = {"linear": _linear, "knn": _neighbours, ATTENTIVE: _attentive}
 
