@@ -25,6 +25,7 @@ from internvid.viclip.weights import (
     TEXT_POSITIONS,
     first_names,
     from_clip,
+    misfits,
     read_weights,
 )
 
@@ -176,14 +177,8 @@ def _changes_nothing(name: str, value: object, tower: Mapping[str, Any]) -> bool
 def _check_shapes(weights: Mapping[str, Tensor], config: ViCLIPConfig, path: Path) -> None:
     """Raises ValueError for weights that are not those of the configuration."""
     with torch.device("meta"):
-        expected = {name: value.shape for name, value in ViCLIP(config).state_dict().items()}
-    for problem, names in (
-        ("are missing", [name for name in expected if name not in weights]),
-        ("are of no CLIP", [name for name in weights if name not in expected]),
-        (
-            "have other shapes than the configuration says",
-            [name for name in expected if name in weights and weights[name].shape != expected[name]],
-        ),
-    ):
+        expected = ViCLIP(config).state_dict()
+    problems = ("are missing", "are of no CLIP", "have other shapes than the configuration says")
+    for problem, names in zip(problems, misfits(expected, weights), strict=True):
         if names:
             raise ValueError(f"{path} cannot become a ViCLIP: {first_names(names)} {problem}")

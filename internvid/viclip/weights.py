@@ -205,6 +205,15 @@ def _model_weights(loaded: Any, path: Path) -> dict[str, Tensor]:
 # Into a model
 
 
+def misfits(own_weights: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
+    """Returns the names of weights that are missing, unknown to the model, and of another shape than its own."""
+    return (
+        [name for name in own_weights if name not in weights],
+        [name for name in weights if name not in own_weights],
+        [name for name in own_weights if name in weights and weights[name].shape != own_weights[name].shape],
+    )
+
+
 def load_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Copies all weights into the model.
 
@@ -212,18 +221,11 @@ def load_into(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     unchanged.
     """
     own_weights = model.state_dict()
-    problems = [
-        ("missing", [name for name in own_weights if name not in weights]),
-        ("not of this model", [name for name in weights if name not in own_weights]),
-        (
-            "of another shape",
-            [
-                f"{name} {list(weights[name].shape)} instead of {list(own_weights[name].shape)}"
-                for name in own_weights
-                if name in weights and weights[name].shape != own_weights[name].shape
-            ],
-        ),
+    missing, unknown, of_another_shape = misfits(own_weights, weights)
+    shapes = [
+        f"{name} {list(weights[name].shape)} instead of {list(own_weights[name].shape)}" for name in of_another_shape
     ]
+    problems = [("missing", missing), ("not of this model", unknown), ("of another shape", shapes)]
     if any(names for _, names in problems):
         message = "; ".join(f"{len(names)} {problem}: {first_names(names)}" for problem, names in problems if names)
         raise ValueError(f"these weights are not the model's: {message}")
